@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"jouletop/engine/event"
+	"jouletop/workloads"
+)
+
+// Errors that a caller decides by; wrapped with what was tried.
+var (
+	// ErrModel: the model file is missing, damaged, or of an architecture the
+	// backend does not know.
+	ErrModel = errors.New("cannot load model")
+	// ErrTooLong: a request does not fit the model's context or the memory.
+	ErrTooLong = errors.New("request does not fit")
+	// ErrBackendDied: the backend's process ended or hung; the next Load starts
+	// a fresh one.
+	ErrBackendDied = errors.New("backend died")
+)
+
+// Backend runs a language model. One batch runs at a time; Load and Run are
+// called from one goroutine, Close from any, and it ends both.
+type Backend interface {
+	// Name is "llama", "sim" or "remote".
+	Name() string
+	// Load makes the model ready, replacing the one before. progress, if not
+	// nil, is called with 0 to 1. Errors wrap ErrModel or ErrTooLong.
+	Load(ctx context.Context, spec ModelSpec, progress func(float64)) (ModelInfo, error)
+	// CountTokens returns how many tokens the loaded model reads text as.
+	CountTokens(text string) (int, error)
+	// Run evaluates the batch: one prefill pass over all prompts, then decode
+	// (greedy, one token a sequence and step) or score. It reports boundaries
+	// and tokens to obs as they happen, from its own goroutine or another, and
+	// returns one result a request, in order. A request that fails alone has its
+	// error in its result; an error from Run fails the batch.
+	Run(ctx context.Context, b Batch, obs Observer) ([]Result, error)
+	// Close frees the model and the backend.
+	Close() error
+}
+
+// ModelSpec asks for a model.
+type ModelSpec struct {
+	Name      string `json:"name"` // as the operator gave it
+	Path      string `json:"path,omitempty"`
+	GPULayers int    `json:"gpu_layers"` // -1: all
+	Devices   []int  `json:"devices,omitempty"`
+	Threads   int    `json:"threads"` // 0: the cores there are
+	// MaxBatch and MaxTokens (prompt and output, a sequence) size the context;
+	// 0 means the backend grows it as batches need.
+	MaxBatch  int `json:"max_batch,omitempty"`
+	MaxTokens int `json:"max_tokens,omitempty"`
+}
+
+// ModelInfo describes a loaded model.
+type ModelInfo struct {
+	Name         string   `json:"name"`
+	Path         string   `json:"path,omitempty"`
+	SHA256       string   `json:"sha256,omitempty"`
+	Architecture string   `json:"architecture"`
+	Parameters   int64    `json:"parameters"`
+	Quantisation string   `json:"quantisation"`
+	SizeBytes    int64    `json:"size_bytes"`
+	ContextMax   int      `json:"context_max"`
+	Devices      []string `json:"devices"` // what it runs on: CPU, CUDA0, sim:h100
+	BuildFlags   []string `json:"build_flags,omitempty"`
+	Simulated    bool     `json:"simulated"`
+}
+
+// Batch is what one Run evaluates. Either every request generates or every one
+// is scored.
+type Batch struct {
+	ID       string
+	Requests []Request
+}
+
+// Request is one sequence of a batch.
+type Request struct {
+	ID    string
+	Query workloads.Query // Prompt and Options are what the model is given
+	// MaxTokens is the most to generate; ignored where Options are scored.
+	MaxTokens int
+	// Chat wraps the prompt in the model's chat template, where it has one.
+	Chat bool
+}
+
+// Scored tells whether the batch is answered by log-likelihood.
+func (b Batch) Scored() bool {
+	return len(b.Requests) > 0 && b.Requests[0].Query.Classification()
+}
+
+// Observer hears of a batch as it runs. Its methods return at once.
+type Observer interface {
+	// PhaseStart: phase begins at t (ns). tokens as in event.PhaseStart.
+	PhaseStart(phase event.Phase, t int64, tokens int)
+	// PhaseEnd: phase ended at t (ns), having processed or generated tokens.
+	PhaseEnd(phase event.Phase, t int64, tokens int)
+	// Token: request index (in the batch) has more text at t (ns).
+	Token(index int, t int64, text string)
+}
+
+// Result is what one request came to.
+type Result struct {
+	InputTokens  int
+	OutputTokens int   // generated; 0 where scored
+	StartNS      int64 // prefill's start
+	PrefillEndNS int64
+	FirstTokenNS int64 // 0 where scored
+	EndNS        int64 // its own last token; score's end where scored
+	Output       event.Output
+	// Quality is set by the simulated model alone, whose text means nothing;
+	// NaN otherwise, and the engine scores the output.
+	Quality float64
+	Err     error
+}

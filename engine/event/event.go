@@ -1,0 +1,285 @@
+// Package event is the vocabulary of jouletop's one stream: every fact of a
+// run is one Event. Telemetry ([Sample], [Power]) is plentiful and may be
+// coalesced for a screen; everything else never drops.
+//
+// Times are ns of the run's time base (see gpu/timebase). Events are published
+// as they become known: telemetry and phases arrive late and out of order, and
+// each carries its own time. Unknown numbers are NaN, unknown whole numbers -1.
+package event
+
+import "jouletop/gpu"
+
+// Event is one of the types of this package, by value.
+type Event interface {
+	// When returns the event's own time in ns.
+	When() int64
+	// Kind returns its name in events.jsonl.
+	Kind() string
+}
+
+// At is the time of an event, in ns; embedded in every event.
+type At struct {
+	TimeNS int64 `json:"t_ns"`
+}
+
+// When returns the time in ns.
+func (a At) When() int64 { return a.TimeNS }
+
+// Phase names what the GPU is doing for a batch.
+type Phase string
+
+// The phases. Score is the log-likelihood of given answer options after the
+// prompt's prefill; Mixed is several requests in different phases at once.
+const (
+	Prefill Phase = "prefill"
+	Decode  Phase = "decode"
+	Score   Phase = "score"
+	Mixed   Phase = "mixed"
+	Idle    Phase = "idle"
+)
+
+// Telemetry.
+type (
+	// Sample is one poll of a GPU's cheap readings: a row of samples.csv.
+	Sample struct {
+		At
+		GPU            string
+		RequestedSMMHz int // 0: the driver's default
+		gpu.Sample
+	}
+	// Power is one reading of a power source: a row of power.csv.
+	Power struct {
+		GPU              string
+		gpu.PowerReading // with the reading's own time
+	}
+)
+
+// When returns the reading's own time in ns.
+func (p Power) When() int64 { return p.TimeNS }
+
+// A run and its parts.
+type (
+	// RunStart opens a session.
+	RunStart struct {
+		At
+		Name      string `json:"name"` // run, sweep, dashboard, monitor
+		GPU       string `json:"gpu"`
+		Simulated bool   `json:"simulated"`
+		Policy    string `json:"policy"`
+		Points    int    `json:"points"`   // points (or jobs) planned
+		Requests  int    `json:"requests"` // requests planned
+	}
+	// RunEnd closes it.
+	RunEnd struct {
+		At
+		How string `json:"how"` // done, stopped, interrupted, failed
+		Err string `json:"error,omitempty"`
+	}
+	// ModelLoading is progress in loading a model, 0 to 1.
+	ModelLoading struct {
+		At
+		Model    string  `json:"model"`
+		Progress float64 `json:"progress"`
+	}
+	// PointStart opens a point: one configuration, one repeat. A plain run is
+	// one point a model, dataset and batch size.
+	PointStart struct {
+		At
+		Point
+	}
+	// PointDone closes it, with its means: a row of points.csv in a sweep.
+	PointDone struct {
+		At
+		Point
+		PointResult
+	}
+	// BatchStart announces a batch about to run.
+	BatchStart struct {
+		At
+		BatchID string   `json:"batch_id"`
+		PointID string   `json:"point_id"`
+		Queries []string `json:"queries"` // query ids
+		Prompt  string   `json:"prompt"`  // the first request's, cut for a screen
+		Class   string   `json:"class,omitempty"`
+	}
+	// PhaseStart marks the beginning of a phase of a batch.
+	PhaseStart struct {
+		At
+		BatchID   string `json:"batch_id"`
+		GPU       string `json:"gpu"`
+		Phase     Phase  `json:"phase"`
+		BatchSize int    `json:"batch_size"`
+		// Tokens to be processed (prefill, score), or the most that may be
+		// generated (decode), over the whole batch.
+		Tokens int `json:"tokens"`
+	}
+	// PhaseEnd marks its end. Its time is EndNS.
+	PhaseEnd struct {
+		At
+		PhaseSpan
+	}
+	// Token is text generated for one request of the running batch.
+	Token struct {
+		At
+		BatchID string `json:"batch_id"`
+		Index   int    `json:"index"` // request within the batch
+		Text    string `json:"text"`
+	}
+	// RequestDone is a finished (or failed) request. Its energy follows as
+	// RequestEnergy once the sensors have covered it.
+	RequestDone struct {
+		At
+		Request
+	}
+	// PhaseEnergy is a row of phases.csv: a phase with its energy.
+	PhaseEnergy struct {
+		At
+		PhaseSpan
+		SMMHzMean  float64 `json:"sm_mhz_mean"`
+		MixedClock bool    `json:"mixed_clock"` // the requested clock changed within
+		Energy
+	}
+	// RequestEnergy is a row of requests.csv: a request with its energy.
+	RequestEnergy struct {
+		At
+		Request
+		MixedClock bool `json:"mixed_clock"`
+		Energy
+		NetEnergyJ float64 `json:"net_energy_j"` // less idle power times the time
+	}
+	// ClockChange is a clock set, given back, or refused: a row of clocks.csv.
+	ClockChange struct {
+		At
+		GPU            string  `json:"gpu"`
+		RequestedSMMHz int     `json:"requested_sm_mhz"` // 0: given back to the driver
+		AchievedSMMHz  int     `json:"achieved_sm_mhz"`  // once settled; -1 unknown
+		CallMS         float64 `json:"call_ms"`
+		SettleMS       float64 `json:"settle_ms"` // NaN: not seen to settle
+		// DelayMS is from the backend's stamp of the phase boundary to the call; NaN
+		// where no phase caused the change.
+		DelayMS float64 `json:"delay_ms"`
+		Cause   string  `json:"cause"` // operator, policy:prefill, sweep, exit, …
+		Err     string  `json:"error,omitempty"`
+	}
+	// PolicyNote is a decision of a policy worth showing: a skipped switch, an
+	// optimizer's trial.
+	PolicyNote struct {
+		At
+		Text  string  `json:"text"`
+		SMMHz int     `json:"sm_mhz,omitempty"`
+		Cost  float64 `json:"cost,omitempty"`
+	}
+	// Mark is an operator's note.
+	Mark struct {
+		At
+		Note string `json:"note"`
+	}
+	// Warning is something the operator should know; the run goes on.
+	Warning struct {
+		At
+		Text string `json:"text"`
+	}
+	// Error is a failure of a part of the run.
+	Error struct {
+		At
+		Text string `json:"text"`
+	}
+	// State tells whether the run is going, paused, or about to stop.
+	State struct {
+		At
+		State string `json:"state"` // running, paused, stopping, idle
+	}
+)
+
+// Energy is an energy with its error and how it was obtained.
+type Energy struct {
+	EnergyJ    float64 `json:"energy_j"`     // NaN: unresolved
+	EnergyErrJ float64 `json:"energy_err_j"` // half-width of a 95 % interval
+	Method     string  `json:"energy_method"`
+}
+
+// Point is one configuration of a sweep (or one part of a run).
+type Point struct {
+	PointID        string `json:"point_id"`
+	GPU            string `json:"gpu"`
+	Model          string `json:"model"`
+	Dataset        string `json:"dataset"`
+	BatchSize      int    `json:"batch_size"`
+	Policy         string `json:"policy"`
+	RequestedSMMHz int    `json:"requested_sm_mhz"` // 0: the driver's default, or by phase
+	Repeat         int    `json:"repeat"`           // from 1
+	Queries        int    `json:"queries"`
+}
+
+// PointResult is what a point came to; times and energies are means per query.
+type PointResult struct {
+	AchievedSMMHz float64 `json:"achieved_sm_mhz"`
+	InputTokens   float64 `json:"input_tokens"`
+	OutputTokens  float64 `json:"output_tokens"`
+	PrefillS      float64 `json:"prefill_s"`
+	DecodeS       float64 `json:"decode_s"`
+	LatencyS      float64 `json:"latency_s"`
+	TokensPerS    float64 `json:"tokens_per_s"` // generated (or scored) over the point's time
+	Energy
+	NetEnergyJ     float64 `json:"net_energy_j"`
+	PrefillEnergyJ float64 `json:"prefill_energy_j"`
+	DecodeEnergyJ  float64 `json:"decode_energy_j"`
+	JoulesPerToken float64 `json:"joules_per_token"`
+	EDPJS          float64 `json:"edp_js"`
+	MeanPowerW     float64 `json:"mean_power_w"`
+	Quality        float64 `json:"quality"`
+	ThrottledPct   float64 `json:"throttled_pct"`
+	TempStartC     float64 `json:"temp_start_c"`
+	TempEndC       float64 `json:"temp_end_c"`
+	Flags          string  `json:"flags"` // joined by "+": throttled, clock-off, warm-start, …
+	Err            string  `json:"error,omitempty"`
+}
+
+// PhaseSpan is a phase of a batch that has ended.
+type PhaseSpan struct {
+	BatchID        string `json:"batch_id"`
+	GPU            string `json:"gpu"`
+	Phase          Phase  `json:"phase"`
+	StartNS        int64  `json:"start_ns"`
+	EndNS          int64  `json:"end_ns"`
+	BatchSize      int    `json:"batch_size"`
+	Tokens         int    `json:"tokens"` // processed or generated, over the batch
+	RequestedSMMHz int    `json:"requested_sm_mhz"`
+}
+
+// Request is one request that has ended.
+type Request struct {
+	RequestID      string  `json:"request_id"`
+	BatchID        string  `json:"batch_id"`
+	PointID        string  `json:"point_id"`
+	Repeat         int     `json:"repeat"`
+	GPU            string  `json:"gpu"`
+	Model          string  `json:"model"`
+	Dataset        string  `json:"dataset"`
+	QueryID        string  `json:"query_id"`
+	Class          string  `json:"class,omitempty"` // easy or hard by the rule, where known
+	BatchSize      int     `json:"batch_size"`
+	Policy         string  `json:"policy"`
+	RequestedSMMHz int     `json:"requested_sm_mhz"`
+	StartNS        int64   `json:"start_ns"`
+	EndNS          int64   `json:"end_ns"` // its own last token
+	InputTokens    int     `json:"input_tokens"`
+	OutputTokens   int     `json:"output_tokens"` // generated; 0 where scored
+	PrefillS       float64 `json:"prefill_s"`
+	DecodeS        float64 `json:"decode_s"` // after prefill: decode, or score
+	TTFTS          float64 `json:"ttft_s"`   // time to first token; NaN where scored
+	Quality        float64 `json:"quality"`  // 0 to 1; NaN unknown
+	QualityMetric  string  `json:"quality_metric,omitempty"`
+	Output         Output  `json:"output"`
+	Err            string  `json:"error,omitempty"`
+}
+
+// LatencyS returns the request's end-to-end latency in s.
+func (r Request) LatencyS() float64 { return float64(r.EndNS-r.StartNS) / 1e9 }
+
+// Output is what a model answered: a line of outputs.jsonl.
+type Output struct {
+	Text           string    `json:"text,omitempty"`
+	Choice         int       `json:"choice"` // option chosen; -1 for generated text
+	LogLikelihoods []float64 `json:"log_likelihoods,omitempty"`
+}

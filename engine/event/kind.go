@@ -1,0 +1,71 @@
+package event
+
+// Kind returns "sample".
+func (Sample) Kind() string { return "sample" }
+
+// Kind returns "power".
+func (Power) Kind() string { return "power" }
+
+// Kind returns "run_start".
+func (RunStart) Kind() string { return "run_start" }
+
+// Kind returns "run_end".
+func (RunEnd) Kind() string { return "run_end" }
+
+// Kind returns "model_loading".
+func (ModelLoading) Kind() string { return "model_loading" }
+
+// Kind returns "point_start".
+func (PointStart) Kind() string { return "point_start" }
+
+// Kind returns "point_done".
+func (PointDone) Kind() string { return "point_done" }
+
+// Kind returns "batch_start".
+func (BatchStart) Kind() string { return "batch_start" }
+
+// Kind returns "phase_start".
+func (PhaseStart) Kind() string { return "phase_start" }
+
+// Kind returns "phase_end".
+func (PhaseEnd) Kind() string { return "phase_end" }
+
+// Kind returns "token".
+func (Token) Kind() string { return "token" }
+
+// Kind returns "request_done".
+func (RequestDone) Kind() string { return "request_done" }
+
+// Kind returns "phase_energy".
+func (PhaseEnergy) Kind() string { return "phase_energy" }
+
+// Kind returns "request_energy".
+func (RequestEnergy) Kind() string { return "request_energy" }
+
+// Kind returns "clock_change".
+func (ClockChange) Kind() string { return "clock_change" }
+
+// Kind returns "policy_note".
+func (PolicyNote) Kind() string { return "policy_note" }
+
+// Kind returns "mark".
+func (Mark) Kind() string { return "mark" }
+
+// Kind returns "warning".
+func (Warning) Kind() string { return "warning" }
+
+// Kind returns "error".
+func (Error) Kind() string { return "error" }
+
+// Kind returns "state".
+func (State) Kind() string { return "state" }
+
+// Telemetry tells whether e is a Sample or a Power reading: plentiful, kept in
+// CSV files of their own, and coalesced where a reader is slow.
+func Telemetry(e Event) bool {
+	switch e.(type) {
+	case Sample, Power:
+		return true
+	}
+	return false
+}

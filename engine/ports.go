@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"jouletop/engine/event"
+)
+
+// Policy says which SM clock a phase should run at. Its methods are called from
+// one goroutine, not the backend's.
+type Policy interface {
+	// Name is the value of the policy columns: "none", "fixed:1005",
+	// "phase:1980/1005", "min-energy", …
+	Name() string
+	// Start returns the clock to set before the first batch, in MHz; 0 leaves it
+	// to the driver.
+	Start() int
+	// Phase is told that a phase begins and returns the clock wanted for it in
+	// MHz (0: the driver's default) and whether to set it.
+	Phase(p event.PhaseStart) (mhz int, set bool)
+	// Observe is told every event of the run other than telemetry, in order, so
+	// that a policy may learn. It returns notes to publish.
+	Observe(e event.Event) []event.PolicyNote
+}
+
+// ClockControl sets and gives back the SM clock of one GPU. gpu/clockguard
+// implements it; every change goes through it.
+type ClockControl interface {
+	// Set locks the SM clock to mhz and returns once the driver's call has.
+	Set(mhz int) error
+	// Reset gives the clock back to the driver. It is harmless when nothing is
+	// set.
+	Reset() error
+	// Armed tells whether Set may work: the operator has armed clock control and
+	// there is permission.
+	Armed() bool
+}
+
+// Recorder keeps every event. Record is called from one goroutine at a time, in
+// order, and does not fail: a write error is kept and returned by Close (and
+// shown as an event by whoever polls Err).
+type Recorder interface {
+	Record(e event.Event)
+	// Err returns the first write error, nil while all is well.
+	Err() error
+	Close() error
+}

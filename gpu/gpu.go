@@ -1,0 +1,192 @@
+// Package gpu says what a GPU can tell and do: the [Device] interface, its
+// readings, and the [Sampler] that polls one. It knows nothing of language
+// models. Implementations are gpu/nvml (a real GPU) and gpu/simgpu (a simulated
+// one).
+//
+// Unknown numbers are NaN, unknown whole numbers -1: never 0 for unknown.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Errors that a caller decides by; wrapped with what was tried.
+var (
+	// ErrNoGPU: no NVIDIA library, no driver, or no device of that index.
+	ErrNoGPU = errors.New("no NVIDIA GPU")
+	// ErrNoPermission: the call needs root (or the guard service).
+	ErrNoPermission = errors.New("no permission")
+	// ErrNotSupported: this GPU, driver or MIG mode does not offer it.
+	ErrNotSupported = errors.New("not supported by this GPU or driver")
+	// ErrLost: the GPU fell off the bus or needs a reset.
+	ErrLost = errors.New("GPU lost")
+	// ErrBadClock: a clock that the GPU does not support.
+	ErrBadClock = errors.New("unsupported SM clock")
+	// ErrReadOnly: clock control was switched off (--read-only).
+	ErrReadOnly = errors.New("read-only: clocks are never set")
+)
+
+// Device is one GPU. Methods may be called from several goroutines.
+type Device interface {
+	// Info returns what does not change while the program runs.
+	Info() Info
+	// Poll reads everything cheap at once: clocks, utilisation, temperature,
+	// memory, throttle reasons (together some 20 µs on a real GPU).
+	Poll() (Sample, error)
+	// PowerSources lists the sources this GPU has, each tried once.
+	PowerSources() []PowerSource
+	// ReadPower reads one polled source (SourceAverage or SourceInstant), or
+	// SourceCounter (3.8 ms a call: at most twice a second).
+	ReadPower(source string) (PowerReading, error)
+	// ReadPowerBuffer returns the driver-side sample buffer's readings newer
+	// than after (ns of the device's time base), oldest first; ErrNotSupported
+	// without one.
+	ReadPowerBuffer(after int64) ([]PowerReading, error)
+	// Processes lists the processes that hold a context on the GPU.
+	Processes() ([]Process, error)
+	// SetSMClock locks the SM clock to mhz, one of Info().SMClocks
+	// (ErrBadClock otherwise). It blocks for the driver's call time; the clock
+	// settles later.
+	SetSMClock(mhz int) error
+	// ResetSMClock gives the clock back to the driver.
+	ResetSMClock() error
+	// Close releases the device; it does not reset clocks.
+	Close() error
+}
+
+// Loadable is implemented by a simulated Device that must be told what would
+// be running on it, when the work itself runs elsewhere (on the CPU).
+type Loadable interface {
+	// SetLoad sets the share of the tensor units' and of the memory's peak
+	// rate in use, 0 to 1 each, from now on.
+	SetLoad(tensor, dram float64)
+}
+
+// Info identifies a GPU and its fixed limits.
+type Info struct {
+	Index       int      `json:"index"`
+	UUID        string   `json:"uuid"`
+	Name        string   `json:"name"`
+	Driver      string   `json:"driver"`
+	VBIOS       string   `json:"vbios"`
+	Profile     string   `json:"profile,omitempty"` // simulated GPUs: h100, rtx-pro-6000
+	SMClocks    []int    `json:"sm_clocks_mhz"`     // supported, ascending, MHz
+	MemMHz      int      `json:"mem_clock_mhz"`     // default memory clock
+	PowerLimitW float64  `json:"power_limit_w"`
+	MemoryMiB   int      `json:"memory_mib"`
+	Hidden      []string `json:"hidden,omitempty"` // what MIG or the driver hides, a sentence each
+}
+
+// Simulated tells whether the GPU is a simulated one.
+func (i Info) Simulated() bool { return i.Profile != "" }
+
+// ID is the value of every file's gpu column: "0:GPU-1a2b3c4d" for a real GPU
+// (index and the UUID's head), "sim:h100" for a simulated one.
+func (i Info) ID() string {
+	if i.Simulated() {
+		return "sim:" + i.Profile
+	}
+	uuid := i.UUID
+	if const8 := len("GPU-") + 8; len(uuid) > const8 {
+		uuid = uuid[:const8]
+	}
+	return fmt.Sprintf("%d:%s", i.Index, uuid)
+}
+
+// MinSM and MaxSM return the lowest and highest supported SM clock in MHz, 0
+// when none is known.
+func (i Info) MinSM() int {
+	if len(i.SMClocks) == 0 {
+		return 0
+	}
+	return i.SMClocks[0]
+}
+
+// MaxSM returns the highest supported SM clock in MHz; see MinSM.
+func (i Info) MaxSM() int {
+	if len(i.SMClocks) == 0 {
+		return 0
+	}
+	return i.SMClocks[len(i.SMClocks)-1]
+}
+
+// CheckSMClock returns nil if mhz is a supported SM clock, else an error
+// wrapping ErrBadClock that names the nearest ones.
+func (i Info) CheckSMClock(mhz int) error {
+	lo, hi := -1, -1
+	for _, c := range i.SMClocks {
+		if c == mhz {
+			return nil
+		}
+		if c < mhz {
+			lo = c
+		} else if hi < 0 {
+			hi = c
+		}
+	}
+	switch {
+	case lo < 0 && hi < 0:
+		return fmt.Errorf("%w: %d MHz: this GPU lists no supported clocks", ErrBadClock, mhz)
+	case lo < 0:
+		return fmt.Errorf("%w: %d MHz: the lowest is %d MHz", ErrBadClock, mhz, hi)
+	case hi < 0:
+		return fmt.Errorf("%w: %d MHz: the highest is %d MHz", ErrBadClock, mhz, lo)
+	}
+	return fmt.Errorf("%w: %d MHz: the nearest are %d and %d MHz", ErrBadClock, mhz, lo, hi)
+}
+
+// Sample is one poll of the cheap readings, without its time.
+type Sample struct {
+	SMMHz      int     // achieved SM clock, MHz; -1 unknown
+	MemMHz     int     // memory clock, MHz; -1 unknown
+	TempC      float64 // GPU temperature, °C
+	GPUUtil    float64 // share of time with a kernel running, %
+	DRAMUtil   float64 // share of memory bandwidth in use, % (GPM)
+	TensorUtil float64 // share of tensor-core cycles in use, % (GPM)
+	MemUsedMiB float64
+	Throttle   Throttle
+}
+
+// UnknownSample is a Sample that knows nothing.
+func UnknownSample() Sample {
+	nan := math.NaN()
+	return Sample{SMMHz: -1, MemMHz: -1, TempC: nan, GPUUtil: nan, DRAMUtil: nan, TensorUtil: nan, MemUsedMiB: nan}
+}
+
+// Names of the power sources, as they stand in power.csv.
+const (
+	SourceAverage = "average" // nvmlDeviceGetPowerUsage: trailing 1 s mean on recent GPUs
+	SourceInstant = "instant" // NVML_FI_DEV_POWER_INSTANT
+	SourceBuffer  = "buffer"  // nvmlDeviceGetSamples(NVML_TOTAL_POWER_SAMPLES)
+	SourceCounter = "counter" // nvmlDeviceGetTotalEnergyConsumption
+)
+
+// PowerSource describes one way to learn of power or energy. Zero durations
+// are unknown until found by measurement (gpu/energy's discovery).
+type PowerSource struct {
+	Name     string  `json:"name"`
+	PeriodMS float64 `json:"period_ms"` // how often its value is renewed
+	WindowMS float64 `json:"window_ms"` // how long each value averages over
+	CallMS   float64 `json:"call_ms"`   // what one read costs
+	Note     string  `json:"note,omitempty"`
+}
+
+// PowerReading is one reading of a power source at its own time.
+type PowerReading struct {
+	TimeNS   int64   // device's time base (see gpu/timebase); end of the averaging window
+	Source   string  // a Source… constant
+	PowerW   float64 // NaN for the counter
+	CounterJ float64 // NaN for all but the counter
+	// Fresh is false where a poll returned a value the source had not renewed
+	// since the poll before: a repetition, not new evidence.
+	Fresh bool
+}
+
+// Process is a process with a context on the GPU.
+type Process struct {
+	PID       int    `json:"pid"`
+	Name      string `json:"name"`
+	MemoryMiB int    `json:"memory_mib"` // -1 unknown
+}
