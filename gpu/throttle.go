@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -56,4 +57,27 @@ func (t Throttle) String() string {
 		parts = append(parts, fmt.Sprintf("%#x", uint64(t)))
 	}
 	return strings.Join(parts, "+")
+}
+
+// ParseThrottle reads what String wrote.
+func ParseThrottle(s string) (Throttle, error) {
+	var t Throttle
+	if s == "" {
+		return 0, nil
+	}
+next:
+	for part := range strings.SplitSeq(s, "+") {
+		for _, n := range throttleNames {
+			if part == n.name {
+				t |= n.bit
+				continue next
+			}
+		}
+		bits, err := strconv.ParseUint(part, 0, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a throttle reason", part)
+		}
+		t |= Throttle(bits)
+	}
+	return t, nil
 }

@@ -7,7 +7,11 @@
 // each carries its own time. Unknown numbers are NaN, unknown whole numbers -1.
 package event
 
-import "jouletop/gpu"
+import (
+	"math"
+
+	"jouletop/gpu"
+)
 
 // Event is one of the types of this package, by value.
 type Event interface {
@@ -282,4 +286,18 @@ type Output struct {
 	Text           string    `json:"text,omitempty"`
 	Choice         int       `json:"choice"` // option chosen; -1 for generated text
 	LogLikelihoods []float64 `json:"log_likelihoods,omitempty"`
+}
+
+// JoulesPerToken returns the request's energy over its generated tokens, or,
+// where it was scored and generated none, over the tokens it read; NaN where
+// the energy is unresolved.
+func (r RequestEnergy) JoulesPerToken() float64 {
+	tokens := r.OutputTokens
+	if tokens <= 0 {
+		tokens = r.InputTokens
+	}
+	if tokens <= 0 {
+		return math.NaN()
+	}
+	return r.EnergyJ / float64(tokens)
 }

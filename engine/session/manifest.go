@@ -1,0 +1,146 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/gpu"
+)
+
+// Schema is the version of the layout this program writes. It reads this one
+// and those before it.
+const Schema = 1
+
+// Manifest says what a session is and how it was made.
+type Manifest struct {
+	Schema    int       `json:"schema"`
+	Program   string    `json:"program"` // jouletop and its version
+	Name      string    `json:"name"`    // run, sweep, dashboard, monitor
+	Simulated bool      `json:"simulated"`
+	Note      string    `json:"note,omitempty"` // what the numbers do not mean
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end,omitzero"`
+	Ended     string    `json:"ended,omitempty"` // done, stopped, interrupted, failed; empty: not yet, or it crashed
+	Error     string    `json:"error,omitempty"`
+	Host      Host      `json:"host"`
+	TimeBase  TimeBase  `json:"time_base"`
+	GPUs      []GPU     `json:"gpus"`
+
+	Backend    string             `json:"backend"`
+	BuildFlags []string           `json:"build_flags,omitempty"` // instruction sets the engine uses
+	Models     []engine.ModelInfo `json:"models,omitempty"`
+	Datasets   []Dataset          `json:"datasets,omitempty"`
+	Plan       Plan               `json:"plan"`
+	Seed       uint64             `json:"seed"`
+	SampleKeep string             `json:"samples"` // full, thin, none
+	Warnings   []string           `json:"warnings,omitempty"`
+}
+
+// Host is the machine.
+type Host struct {
+	Name   string `json:"name"`
+	OS     string `json:"os"`
+	Kernel string `json:"kernel"`
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+}
+
+// TimeBase says what t_ns counts.
+type TimeBase struct {
+	Kind   string `json:"kind"` // monotonic or simulated
+	BootID string `json:"boot_id,omitempty"`
+	// WallOffsetNS added to a monotonic time gives ns since the Unix epoch.
+	WallOffsetNS int64   `json:"wall_offset_ns,omitempty"`
+	SimSpeed     float64 `json:"sim_speed,omitempty"` // 0 with a simulated base: as fast as it goes
+}
+
+// GPU is a GPU as it was found.
+type GPU struct {
+	ID string `json:"id"` // the files' gpu column
+	gpu.Info
+	Sensors   []gpu.PowerSource `json:"sensors"`
+	Processes []gpu.Process     `json:"other_processes,omitempty"`
+}
+
+// Dataset is a dataset as it was used.
+type Dataset struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"` // "built in" for the program's own queries
+	SHA256  string `json:"sha256,omitempty"`
+	Rows    int    `json:"rows"`
+	Skipped int    `json:"skipped,omitempty"`
+}
+
+// Plan is what was to be done, in the words of the command line.
+type Plan struct {
+	Models    []string `json:"models"`
+	Datasets  []string `json:"datasets"`
+	Queries   int      `json:"queries"` // a dataset; 0: all there are
+	Batches   []int    `json:"batches"`
+	Clocks    []int    `json:"clocks_mhz,omitempty"`
+	Repeats   int      `json:"repeats"`
+	Policy    string   `json:"policy"`
+	MaxTokens int      `json:"max_tokens"`
+	Points    []string `json:"points,omitempty"` // the ids, in the order they run
+	Blocks    bool     `json:"phase_blocks,omitempty"`
+}
+
+// writeManifest replaces the manifest in one step.
+func writeManifest(dir string, m *Manifest) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return ReplaceFile(filepath.Join(dir, ManifestFile), append(text, '\n'))
+}
+
+// ReplaceFile writes a file whole or not at all.
+func ReplaceFile(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = tmp.Write(content)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// ReadManifest reads dir's manifest. Errors wrap ErrNotSession or ErrSchema.
+func ReadManifest(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, ManifestFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: it has no %s", dir, ErrNotSession, ManifestFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSession, err)
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(text, m); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotSession, err)
+	}
+	if m.Schema < 1 || m.Schema > Schema {
+		return nil, fmt.Errorf("%s: %w: version %d, this program reads up to %d", path, ErrSchema, m.Schema, Schema)
+	}
+	return m, nil
+}

@@ -1,0 +1,201 @@
+package session
+
+import (
+	"fmt"
+	"math"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+)
+
+var nan = math.NaN()
+
+var samplesTable = table[event.Sample]{
+	file:  SamplesFile,
+	blank: event.Sample{Sample: gpu.UnknownSample()},
+	columns: []column[event.Sample]{
+		required(nanos("t_ns", func(r *event.Sample) *int64 { return &r.TimeNS })),
+		text("gpu", func(r *event.Sample) *string { return &r.GPU }),
+		whole("sm_mhz", func(r *event.Sample) *int { return &r.SMMHz }),
+		whole("mem_mhz", func(r *event.Sample) *int { return &r.MemMHz }),
+		requestedClock(func(r *event.Sample) *int { return &r.RequestedSMMHz }),
+		number("temp_c", 4, func(r *event.Sample) *float64 { return &r.TempC }),
+		number("gpu_util_pct", 4, func(r *event.Sample) *float64 { return &r.GPUUtil }),
+		number("dram_util_pct", 4, func(r *event.Sample) *float64 { return &r.DRAMUtil }),
+		number("tensor_util_pct", 4, func(r *event.Sample) *float64 { return &r.TensorUtil }),
+		number("mem_used_mib", 7, func(r *event.Sample) *float64 { return &r.MemUsedMiB }),
+		{
+			name: "throttle",
+			put:  func(b []byte, r *event.Sample) []byte { return append(b, r.Throttle.String()...) },
+			set: func(r *event.Sample, s string) (err error) {
+				r.Throttle, err = gpu.ParseThrottle(s)
+				return err
+			},
+		},
+	},
+}
+
+var powerTable = table[event.Power]{
+	file:  PowerFile,
+	blank: event.Power{PowerReading: gpu.PowerReading{PowerW: nan, CounterJ: nan, Fresh: true}},
+	columns: []column[event.Power]{
+		required(nanos("t_ns", func(r *event.Power) *int64 { return &r.TimeNS })),
+		text("gpu", func(r *event.Power) *string { return &r.GPU }),
+		required(text("source", func(r *event.Power) *string { return &r.Source })),
+		number("power_w", 7, func(r *event.Power) *float64 { return &r.PowerW }),
+		number("energy_counter_j", 15, func(r *event.Power) *float64 { return &r.CounterJ }),
+		flag("fresh", func(r *event.Power) *bool { return &r.Fresh }),
+	},
+}
+
+var phasesTable = table[event.PhaseEnergy]{
+	file: PhasesFile,
+	blank: event.PhaseEnergy{
+		PhaseSpan: event.PhaseSpan{BatchSize: -1, Tokens: -1},
+		SMMHzMean: nan, Energy: noEnergy,
+	},
+	columns: []column[event.PhaseEnergy]{
+		text("batch_id", func(r *event.PhaseEnergy) *string { return &r.BatchID }),
+		text("gpu", func(r *event.PhaseEnergy) *string { return &r.GPU }),
+		required(column[event.PhaseEnergy]{
+			name: "phase",
+			put:  func(b []byte, r *event.PhaseEnergy) []byte { return append(b, r.Phase...) },
+			set: func(r *event.PhaseEnergy, s string) error {
+				r.Phase = event.Phase(s)
+				switch r.Phase {
+				case event.Prefill, event.Decode, event.Score, event.Mixed, event.Idle:
+					return nil
+				}
+				return fmt.Errorf("%q is not a phase", s)
+			},
+		}),
+		required(nanos("start_ns", func(r *event.PhaseEnergy) *int64 { return &r.StartNS })),
+		required(nanos("end_ns", func(r *event.PhaseEnergy) *int64 { return &r.EndNS })),
+		whole("batch_size", func(r *event.PhaseEnergy) *int { return &r.BatchSize }),
+		whole("tokens", func(r *event.PhaseEnergy) *int { return &r.Tokens }),
+		requestedClock(func(r *event.PhaseEnergy) *int { return &r.RequestedSMMHz }),
+		number("sm_mhz_mean", 6, func(r *event.PhaseEnergy) *float64 { return &r.SMMHzMean }),
+		number("energy_j", 7, func(r *event.PhaseEnergy) *float64 { return &r.EnergyJ }),
+		number("energy_err_j", 4, func(r *event.PhaseEnergy) *float64 { return &r.EnergyErrJ }),
+		text("energy_method", func(r *event.PhaseEnergy) *string { return &r.Method }),
+		flag("mixed_clock", func(r *event.PhaseEnergy) *bool { return &r.MixedClock }),
+	},
+}
+
+var noEnergy = event.Energy{EnergyJ: nan, EnergyErrJ: nan}
+
+var requestsTable = table[event.RequestEnergy]{
+	file: RequestsFile,
+	blank: event.RequestEnergy{
+		Request: event.Request{Repeat: -1, BatchSize: -1, InputTokens: -1, OutputTokens: -1,
+			PrefillS: nan, DecodeS: nan, TTFTS: nan, Quality: nan, Output: event.Output{Choice: -1}},
+		Energy: noEnergy, NetEnergyJ: nan,
+	},
+	columns: []column[event.RequestEnergy]{
+		required(text("request_id", func(r *event.RequestEnergy) *string { return &r.RequestID })),
+		text("batch_id", func(r *event.RequestEnergy) *string { return &r.BatchID }),
+		text("point_id", func(r *event.RequestEnergy) *string { return &r.PointID }),
+		whole("repeat", func(r *event.RequestEnergy) *int { return &r.Repeat }),
+		text("gpu", func(r *event.RequestEnergy) *string { return &r.GPU }),
+		text("model", func(r *event.RequestEnergy) *string { return &r.Model }),
+		text("dataset", func(r *event.RequestEnergy) *string { return &r.Dataset }),
+		text("query_id", func(r *event.RequestEnergy) *string { return &r.QueryID }),
+		text("class", func(r *event.RequestEnergy) *string { return &r.Class }),
+		whole("batch_size", func(r *event.RequestEnergy) *int { return &r.BatchSize }),
+		text("policy", func(r *event.RequestEnergy) *string { return &r.Policy }),
+		requestedClock(func(r *event.RequestEnergy) *int { return &r.RequestedSMMHz }),
+		required(nanos("start_ns", func(r *event.RequestEnergy) *int64 { return &r.StartNS })),
+		required(nanos("end_ns", func(r *event.RequestEnergy) *int64 { return &r.EndNS })),
+		whole("input_tokens", func(r *event.RequestEnergy) *int { return &r.InputTokens }),
+		whole("output_tokens", func(r *event.RequestEnergy) *int { return &r.OutputTokens }),
+		number("prefill_s", 9, func(r *event.RequestEnergy) *float64 { return &r.PrefillS }),
+		number("decode_s", 9, func(r *event.RequestEnergy) *float64 { return &r.DecodeS }),
+		derived("latency_s", 9, func(r *event.RequestEnergy) float64 { return r.LatencyS() }),
+		number("energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.EnergyJ }),
+		number("energy_err_j", 4, func(r *event.RequestEnergy) *float64 { return &r.EnergyErrJ }),
+		text("energy_method", func(r *event.RequestEnergy) *string { return &r.Method }),
+		number("net_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.NetEnergyJ }),
+		derived("joules_per_token", 7, func(r *event.RequestEnergy) float64 { return r.JoulesPerToken() }),
+		derived("edp_js", 7, func(r *event.RequestEnergy) float64 { return r.EnergyJ * r.LatencyS() }),
+		number("quality", 6, func(r *event.RequestEnergy) *float64 { return &r.Quality }),
+		text("quality_metric", func(r *event.RequestEnergy) *string { return &r.QualityMetric }),
+		flag("mixed_clock", func(r *event.RequestEnergy) *bool { return &r.MixedClock }),
+		text("error", func(r *event.RequestEnergy) *string { return &r.Err }),
+	},
+}
+
+var clocksTable = table[event.ClockChange]{
+	file:  ClocksFile,
+	blank: event.ClockChange{AchievedSMMHz: -1, CallMS: nan, SettleMS: nan, DelayMS: nan},
+	columns: []column[event.ClockChange]{
+		required(nanos("t_ns", func(r *event.ClockChange) *int64 { return &r.TimeNS })),
+		text("gpu", func(r *event.ClockChange) *string { return &r.GPU }),
+		requestedClock(func(r *event.ClockChange) *int { return &r.RequestedSMMHz }),
+		whole("achieved_sm_mhz", func(r *event.ClockChange) *int { return &r.AchievedSMMHz }),
+		number("call_ms", 6, func(r *event.ClockChange) *float64 { return &r.CallMS }),
+		number("settle_ms", 6, func(r *event.ClockChange) *float64 { return &r.SettleMS }),
+		text("cause", func(r *event.ClockChange) *string { return &r.Cause }),
+		text("error", func(r *event.ClockChange) *string { return &r.Err }),
+	},
+}
+
+var pointsTable = table[event.PointDone]{
+	file:  PointsFile,
+	blank: blankPoint,
+	columns: []column[event.PointDone]{
+		required(text("point_id", func(r *event.PointDone) *string { return &r.PointID })),
+		text("gpu", func(r *event.PointDone) *string { return &r.GPU }),
+		text("model", func(r *event.PointDone) *string { return &r.Model }),
+		text("dataset", func(r *event.PointDone) *string { return &r.Dataset }),
+		whole("batch_size", func(r *event.PointDone) *int { return &r.BatchSize }),
+		text("policy", func(r *event.PointDone) *string { return &r.Policy }),
+		requestedClock(func(r *event.PointDone) *int { return &r.RequestedSMMHz }),
+		number("achieved_sm_mhz", 6, func(r *event.PointDone) *float64 { return &r.AchievedSMMHz }),
+		whole("repeat", func(r *event.PointDone) *int { return &r.Repeat }),
+		whole("queries", func(r *event.PointDone) *int { return &r.Queries }),
+		number("input_tokens", 7, func(r *event.PointDone) *float64 { return &r.InputTokens }),
+		number("output_tokens", 7, func(r *event.PointDone) *float64 { return &r.OutputTokens }),
+		number("prefill_s", 9, func(r *event.PointDone) *float64 { return &r.PrefillS }),
+		number("decode_s", 9, func(r *event.PointDone) *float64 { return &r.DecodeS }),
+		number("latency_s", 9, func(r *event.PointDone) *float64 { return &r.LatencyS }),
+		number("tokens_per_s", 7, func(r *event.PointDone) *float64 { return &r.TokensPerS }),
+		number("energy_j", 7, func(r *event.PointDone) *float64 { return &r.EnergyJ }),
+		number("energy_err_j", 4, func(r *event.PointDone) *float64 { return &r.EnergyErrJ }),
+		text("energy_method", func(r *event.PointDone) *string { return &r.Method }),
+		number("net_energy_j", 7, func(r *event.PointDone) *float64 { return &r.NetEnergyJ }),
+		number("prefill_energy_j", 7, func(r *event.PointDone) *float64 { return &r.PrefillEnergyJ }),
+		number("decode_energy_j", 7, func(r *event.PointDone) *float64 { return &r.DecodeEnergyJ }),
+		number("joules_per_token", 7, func(r *event.PointDone) *float64 { return &r.JoulesPerToken }),
+		number("edp_js", 7, func(r *event.PointDone) *float64 { return &r.EDPJS }),
+		number("mean_power_w", 6, func(r *event.PointDone) *float64 { return &r.MeanPowerW }),
+		number("quality", 6, func(r *event.PointDone) *float64 { return &r.Quality }),
+		number("throttled_pct", 5, func(r *event.PointDone) *float64 { return &r.ThrottledPct }),
+		number("temp_start_c", 4, func(r *event.PointDone) *float64 { return &r.TempStartC }),
+		number("temp_end_c", 4, func(r *event.PointDone) *float64 { return &r.TempEndC }),
+		text("flags", func(r *event.PointDone) *string { return &r.Flags }),
+		text("error", func(r *event.PointDone) *string { return &r.PointResult.Err }),
+	},
+}
+
+var blankPoint = event.PointDone{
+	Point: event.Point{BatchSize: -1, Repeat: -1, Queries: -1},
+	PointResult: event.PointResult{
+		AchievedSMMHz: nan, InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
+		TokensPerS: nan, Energy: noEnergy, NetEnergyJ: nan, PrefillEnergyJ: nan, DecodeEnergyJ: nan,
+		JoulesPerToken: nan, EDPJS: nan, MeanPowerW: nan, Quality: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
+	},
+}
+
+// requestedClock is the requested SM clock in MHz; empty where none was
+// requested and the driver chose (0 in memory).
+func requestedClock[T any](at func(*T) *int) column[T] {
+	c := whole("requested_sm_mhz", at)
+	put := c.put
+	c.put = func(b []byte, r *T) []byte {
+		if *at(r) == 0 {
+			return b
+		}
+		return put(b, r)
+	}
+	return c
+}
