@@ -1,0 +1,57 @@
+package fakenvml
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed csrc/fakenvml.c
+var source string
+
+// Build compiles the library with gcc (or $CC) unless it is already in the
+// user's cache folder, and returns its path. Several processes may call it at
+// once. The error says so where there is no compiler: skip the test then.
+func Build() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return BuildIn(filepath.Join(dir, "jouletop", "fakenvml"))
+}
+
+// BuildIn is Build with another cache folder, for processes of users who may
+// not read this user's.
+func BuildIn(dir string) (string, error) {
+	cc := os.Getenv("CC")
+	if cc == "" {
+		cc = "gcc"
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("fake NVML: %w", err)
+	}
+	sum := sha256.Sum256([]byte(cc + "\n" + source))
+	lib := filepath.Join(dir, fmt.Sprintf("libfakenvml-%x.so", sum[:6]))
+	if _, err := os.Stat(lib); err == nil {
+		return lib, nil
+	}
+	tmp, err := os.CreateTemp(dir, "build-*.so")
+	if err != nil {
+		return "", fmt.Errorf("fake NVML: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	_ = tmp.Close()
+	cmd := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", "-x", "c", "-", "-o", tmp.Name())
+	cmd.Stdin = strings.NewReader(source)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("fake NVML: compiling with %s: %w\n%s", cc, err, out)
+	}
+	if err := os.Chmod(tmp.Name(), 0o755); err != nil {
+		return "", fmt.Errorf("fake NVML: %w", err)
+	}
+	return lib, os.Rename(tmp.Name(), lib)
+}

@@ -1,0 +1,708 @@
+/* A stand-in for libnvidia-ml.so.1 for tests: the part of NVML's C interface
+ * that jouletop calls, on simulated GPUs whose state lies in a file shared by
+ * every process that maps it, so that a locked clock outlives its process as it
+ * does on a real GPU. The Go package fakenvml builds it and documents the state.
+ *
+ * The state is an array of 64-bit slots read and written atomically, without a
+ * lock: a process that is killed or stopped inside a call blocks no other.
+ * Functions and structures follow NVIDIA's published nvml.h; the declarations
+ * are our own and hold only what is needed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int ret_t;
+
+enum {
+	OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4,
+	NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15,
+	VERSION_MISMATCH = 25,
+};
+
+/* The slots: the same order as in state.go. */
+enum { H_MAGIC, H_VERSION, H_DEVICES, H_INIT_FAULT, H_LOG_NEXT, H_WALL_STEP_NS, H_DRIVER = 16 };
+enum {
+	NAME = 0, UUID = 12, VBIOS = 24,
+	MIN_MHZ = 32, MAX_MHZ, STEP_MHZ, MEM_MHZ, UNLOCKED_MHZ,
+	LOCK, PREV_MHZ, CHANGED_NS, SETTLE_NS, CAP_MHZ, STUCK,
+	LOST, PERMISSION, UNSUPPORTED, SET_LATENCY_US, HANG_MS, HANG_LEFT,
+	SET_FAULT, SET_FAULT_LEFT, RESET_FAULT, RESET_FAULT_LEFT,
+	READ_FAULT_EVERY, READ_FAULT, READS, CALL_US, BUFFER_CALL_US, COUNTER_CALL_US,
+	POWER_LOW_MW, POWER_HIGH_MW, POWER_PERIOD_NS,
+	AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, INSTANT_PERIOD_NS, INSTANT_WINDOW_NS,
+	BUFFER_PERIOD_NS, BUFFER_LEN, COUNTER_PERIOD_NS, COUNTER_OFFSET_MJ,
+	POWER_LIMIT_MW, TEMP_C, GPU_UTIL, MEM_UTIL, MEM_TOTAL_MIB, MEM_USED_MIB, THROTTLE,
+	TENSOR_MILLIPCT, DRAM_MILLIPCT, MIG, PROCESSES,
+	PROCESS_LIST = 96, /* pairs: pid << 32 | kind (0 compute, 1 graphics, 2 MPS), MiB */
+};
+enum { MAX_PROCESSES = 32, MAX_DEVICES = 16, HEADER_SLOTS = 64, DEVICE_SLOTS = 256,
+       LOG_SLOTS = 8, LOG_ENTRIES = 4096 };
+enum { L_SEQ, L_START_NS, L_END_NS, L_WHO, L_OP, L_CLOCKS, L_RET };
+enum { OP_SET = 1, OP_RESET = 2 };
+/* Bits of UNSUPPORTED. */
+enum { NO_LOCK = 1, NO_AVERAGE = 2, NO_INSTANT = 4, NO_BUFFER = 8, NO_COUNTER = 16, NO_GPM = 32,
+       NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256 };
+/* Values of PERMISSION. */
+enum { ROOT_ONLY = 0, NOBODY = 1, ANYBODY = 2 };
+
+static const u64 magic = 0x314c4d564e54464aull; /* "JFTNVML1" */
+enum { VERSION = 1 };
+static const size_t total_slots = HEADER_SLOTS + MAX_DEVICES * DEVICE_SLOTS + LOG_ENTRIES * LOG_SLOTS;
+
+static u64 *volatile state;
+static char mapped[4096]; /* path of the mapped file */
+static int inits;
+static pthread_mutex_t init_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+struct device { int index; };
+static struct device devices[MAX_DEVICES];
+
+static u64 get(u64 *s) { return __atomic_load_n(s, __ATOMIC_SEQ_CST); }
+static void put(u64 *s, u64 v) { __atomic_store_n(s, v, __ATOMIC_SEQ_CST); }
+static u64 inc(u64 *s) { return __atomic_fetch_add(s, 1, __ATOMIC_SEQ_CST); }
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+/* Time stamps of the driver are on the wall clock, in us. */
+static u64 wall_us(int64_t mono)
+{
+	int64_t offset = clock_ns(CLOCK_REALTIME) - now_ns() + (int64_t)get(state + H_WALL_STEP_NS);
+	return (u64)(mono + offset) / 1000;
+}
+
+/* burn takes processor time, as the real library's calls do. */
+static void burn(u64 us)
+{
+	if (us == 0)
+		return;
+	int64_t end = now_ns() + (int64_t)us * 1000;
+	while (now_ns() < end)
+		;
+}
+
+static void wait_us(u64 us)
+{
+	struct timespec left = {us / 1000000, us % 1000000 * 1000};
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		;
+}
+
+/* take uses up one of *left times; below 0 means always. */
+static int take(u64 *left)
+{
+	u64 v = get(left);
+	while ((int64_t)v > 0)
+		if (__atomic_compare_exchange_n(left, &v, v - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			return 1;
+	return (int64_t)v < 0;
+}
+
+static ret_t find(struct device *dev, u64 **d)
+{
+	if (inits == 0 || state == NULL)
+		return UNINITIALIZED;
+	if (dev < devices || dev >= devices + MAX_DEVICES || (u64)dev->index >= get(state + H_DEVICES))
+		return INVALID_ARGUMENT;
+	*d = state + HEADER_SLOTS + dev->index * DEVICE_SLOTS;
+	return get(*d + LOST) ? GPU_IS_LOST : OK;
+}
+
+/* reading starts a call that reads a sensor: its cost, its faults. */
+static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
+{
+	ret_t r = find(dev, d);
+	if (r != OK)
+		return r;
+	burn(get(*d + cost));
+	if (get(*d + UNSUPPORTED) & unsupported)
+		return NOT_SUPPORTED;
+	u64 n = inc(*d + READS) + 1, every = get(*d + READ_FAULT_EVERY);
+	if (every && n % every == 0)
+		return (ret_t)get(*d + READ_FAULT);
+	return OK;
+}
+
+#define READ(unsupported, cost) \
+	u64 *d; \
+	ret_t r = reading(dev, &d, unsupported, cost); \
+	if (r != OK) \
+		return r
+
+#define FIXED() \
+	u64 *d; \
+	ret_t r = find(dev, &d); \
+	if (r != OK) \
+		return r
+
+static ret_t text(const void *slots, size_t cap, char *out, u32 n)
+{
+	size_t len = strnlen(slots, cap);
+	if (n < len + 1)
+		return INSUFFICIENT_SIZE;
+	memcpy(out, slots, len);
+	out[len] = 0;
+	return OK;
+}
+
+/* --- the library ------------------------------------------------------- */
+
+static ret_t map(const char *path)
+{
+	if (state && strcmp(path, mapped) == 0)
+		return OK;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0)
+		return errno == EACCES ? NO_PERMISSION : DRIVER_NOT_LOADED;
+	u64 *m = MAP_FAILED;
+	if (fstat(fd, &st) == 0 && (size_t)st.st_size >= total_slots * sizeof(u64))
+		m = mmap(NULL, total_slots * sizeof(u64), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (m == MAP_FAILED || get(m + H_MAGIC) != magic || get(m + H_VERSION) != VERSION ||
+	    strlen(path) >= sizeof mapped)
+		return DRIVER_NOT_LOADED;
+	/* An earlier mapping stays: another thread may be reading it. */
+	strcpy(mapped, path);
+	state = m;
+	return OK;
+}
+
+ret_t nvmlInitWithFlags(u32 flags)
+{
+	(void)flags;
+	const char *path = getenv("JOULETOP_FAKENVML_STATE");
+	if (!path || !*path)
+		return DRIVER_NOT_LOADED;
+	pthread_mutex_lock(&init_mutex);
+	ret_t r = map(path);
+	if (r == OK)
+		r = (ret_t)get(state + H_INIT_FAULT);
+	if (r == OK) {
+		for (int i = 0; i < MAX_DEVICES; i++)
+			devices[i].index = i;
+		inits++;
+	}
+	pthread_mutex_unlock(&init_mutex);
+	return r;
+}
+
+ret_t nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+ret_t nvmlInit(void) { return nvmlInitWithFlags(0); }
+
+ret_t nvmlShutdown(void)
+{
+	pthread_mutex_lock(&init_mutex);
+	ret_t r = inits > 0 ? OK : UNINITIALIZED;
+	if (r == OK)
+		inits--;
+	pthread_mutex_unlock(&init_mutex);
+	return r;
+}
+
+const char *nvmlErrorString(ret_t r)
+{
+	switch (r) {
+	case OK: return "Success";
+	case UNINITIALIZED: return "Uninitialized";
+	case INVALID_ARGUMENT: return "Invalid Argument";
+	case NOT_SUPPORTED: return "Not Supported";
+	case NO_PERMISSION: return "Insufficient Permissions";
+	case NOT_FOUND: return "Not Found";
+	case INSUFFICIENT_SIZE: return "Insufficient Size";
+	case DRIVER_NOT_LOADED: return "Driver Not Loaded";
+	case GPU_IS_LOST: return "GPU is lost";
+	case VERSION_MISMATCH: return "Argument version mismatch";
+	}
+	return "Unknown Error";
+}
+
+ret_t nvmlSystemGetDriverVersion(char *out, u32 n)
+{
+	return inits ? text(state + H_DRIVER, 64, out, n) : UNINITIALIZED;
+}
+
+ret_t nvmlSystemGetNVMLVersion(char *out, u32 n)
+{
+	return text("0.0-fake", 9, out, n);
+}
+
+ret_t nvmlSystemGetCudaDriverVersion_v2(int *v) { *v = 13000; return inits ? OK : UNINITIALIZED; }
+ret_t nvmlSystemGetCudaDriverVersion(int *v) { return nvmlSystemGetCudaDriverVersion_v2(v); }
+
+ret_t nvmlDeviceGetCount_v2(u32 *n)
+{
+	if (!inits)
+		return UNINITIALIZED;
+	*n = (u32)get(state + H_DEVICES);
+	return OK;
+}
+
+ret_t nvmlDeviceGetCount(u32 *n) { return nvmlDeviceGetCount_v2(n); }
+
+ret_t nvmlDeviceGetHandleByIndex_v2(u32 index, struct device **dev)
+{
+	if (!inits)
+		return UNINITIALIZED;
+	if (index >= get(state + H_DEVICES))
+		return INVALID_ARGUMENT;
+	*dev = devices + index;
+	return OK;
+}
+
+ret_t nvmlDeviceGetHandleByIndex(u32 i, struct device **dev) { return nvmlDeviceGetHandleByIndex_v2(i, dev); }
+
+ret_t nvmlDeviceGetHandleByUUID(const char *uuid, struct device **dev)
+{
+	if (!inits)
+		return UNINITIALIZED;
+	for (u64 i = 0; i < get(state + H_DEVICES); i++)
+		if (strncmp((char *)(state + HEADER_SLOTS + i * DEVICE_SLOTS + UUID), uuid, 96) == 0) {
+			*dev = devices + i;
+			return OK;
+		}
+	return NOT_FOUND;
+}
+
+/* --- what a device is --------------------------------------------------- */
+
+ret_t nvmlDeviceGetName(struct device *dev, char *out, u32 n) { FIXED(); return text(d + NAME, 96, out, n); }
+ret_t nvmlDeviceGetUUID(struct device *dev, char *out, u32 n) { FIXED(); return text(d + UUID, 96, out, n); }
+ret_t nvmlDeviceGetVbiosVersion(struct device *dev, char *out, u32 n) { FIXED(); return text(d + VBIOS, 64, out, n); }
+ret_t nvmlDeviceGetIndex(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
+ret_t nvmlDeviceGetMinorNumber(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
+ret_t nvmlDeviceGetPersistenceMode(struct device *dev, u32 *v) { FIXED(); *v = 1; return OK; }
+
+ret_t nvmlDeviceGetCudaComputeCapability(struct device *dev, int *major, int *minor)
+{
+	FIXED();
+	*major = 9, *minor = 0;
+	return OK;
+}
+
+ret_t nvmlDeviceGetMigMode(struct device *dev, u32 *current, u32 *pending)
+{
+	FIXED();
+	*current = *pending = (u32)get(d + MIG);
+	return OK;
+}
+
+ret_t nvmlDeviceGetSupportedMemoryClocks(struct device *dev, u32 *count, u32 *mhz)
+{
+	FIXED();
+	if (get(d + UNSUPPORTED) & NO_CLOCK_LIST)
+		return NOT_SUPPORTED;
+	u32 room = *count;
+	*count = 1;
+	if (room < 1)
+		return INSUFFICIENT_SIZE;
+	mhz[0] = (u32)get(d + MEM_MHZ);
+	return OK;
+}
+
+ret_t nvmlDeviceGetSupportedGraphicsClocks(struct device *dev, u32 mem, u32 *count, u32 *mhz)
+{
+	FIXED();
+	if (get(d + UNSUPPORTED) & NO_CLOCK_LIST)
+		return NOT_SUPPORTED;
+	if (mem != get(d + MEM_MHZ))
+		return NOT_FOUND;
+	u32 lo = get(d + MIN_MHZ), hi = get(d + MAX_MHZ), step = get(d + STEP_MHZ), room = *count;
+	*count = (hi - lo) / step + 1;
+	if (room < *count)
+		return INSUFFICIENT_SIZE;
+	for (u32 i = 0; i < *count; i++)
+		mhz[i] = hi - i * step;
+	return OK;
+}
+
+enum { CLOCK_GRAPHICS, CLOCK_SM, CLOCK_MEM, CLOCK_VIDEO };
+
+ret_t nvmlDeviceGetMaxClockInfo(struct device *dev, u32 type, u32 *mhz)
+{
+	FIXED();
+	*mhz = (u32)get(d + (type == CLOCK_MEM ? MEM_MHZ : MAX_MHZ));
+	return OK;
+}
+
+ret_t nvmlDeviceGetPowerManagementLimit(struct device *dev, u32 *mw) { FIXED(); *mw = (u32)get(d + POWER_LIMIT_MW); return OK; }
+ret_t nvmlDeviceGetPowerManagementDefaultLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
+ret_t nvmlDeviceGetEnforcedPowerLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
+
+/* --- clocks ------------------------------------------------------------- */
+
+static u32 locked_to(u64 *d, u64 lock)
+{
+	u32 mhz = (u32)get(d + UNLOCKED_MHZ), lo = lock >> 32, hi = (u32)lock;
+	if (lock) {
+		mhz = mhz < lo ? lo : mhz > hi ? hi : mhz;
+		u32 min = get(d + MIN_MHZ), step = get(d + STEP_MHZ);
+		if (mhz > min)
+			mhz = min + (mhz - min) / step * step; /* the driver rounds to its steps */
+	}
+	return mhz;
+}
+
+/* achieved is the SM clock at mono time t: the old one until it has settled. */
+static u32 achieved(u64 *d, int64_t t)
+{
+	u32 mhz, cap = (u32)get(d + CAP_MHZ);
+	if (get(d + STUCK))
+		mhz = (u32)get(d + UNLOCKED_MHZ);
+	else if (get(d + PREV_MHZ) && t < (int64_t)(get(d + CHANGED_NS) + get(d + SETTLE_NS)))
+		mhz = (u32)get(d + PREV_MHZ);
+	else
+		mhz = locked_to(d, get(d + LOCK));
+	return cap && mhz > cap ? cap : mhz;
+}
+
+ret_t nvmlDeviceGetClockInfo(struct device *dev, u32 type, u32 *mhz)
+{
+	READ(0, CALL_US);
+	*mhz = type == CLOCK_MEM ? (u32)get(d + MEM_MHZ) : achieved(d, now_ns());
+	return OK;
+}
+
+ret_t nvmlDeviceGetClock(struct device *dev, u32 type, u32 id, u32 *mhz)
+{
+	return id == 0 ? nvmlDeviceGetClockInfo(dev, type, mhz) : NOT_SUPPORTED;
+}
+
+static ret_t permitted(u64 *d)
+{
+	u64 p = get(d + PERMISSION);
+	return p == NOBODY || (p == ROOT_ONLY && geteuid() != 0) ? NO_PERMISSION : OK;
+}
+
+/* change is a set (lock != 0) or a reset: logged when it starts and again when
+ * it returns, so that a killed caller leaves an entry without an end. */
+static ret_t change(struct device *dev, int op, u64 lock)
+{
+	u64 *d;
+	ret_t r = find(dev, &d);
+	if (r == UNINITIALIZED || r == INVALID_ARGUMENT)
+		return r;
+	u64 seq = inc(state + H_LOG_NEXT);
+	u64 *e = state + HEADER_SLOTS + MAX_DEVICES * DEVICE_SLOTS + seq % LOG_ENTRIES * LOG_SLOTS;
+	put(e + L_END_NS, 0);
+	put(e + L_START_NS, now_ns());
+	put(e + L_WHO, (u64)getpid() << 32 | (u32)geteuid());
+	put(e + L_OP, (u64)op << 32 | (u32)dev->index);
+	put(e + L_CLOCKS, lock);
+	put(e + L_RET, 0);
+	put(e + L_SEQ, seq + 1);
+
+	if (r == OK && get(d + UNSUPPORTED) & NO_LOCK)
+		r = NOT_SUPPORTED;
+	if (r == OK)
+		r = permitted(d);
+	if (r == OK && op == OP_SET) {
+		u32 lo = lock >> 32, hi = (u32)lock;
+		if (lo > hi || hi < get(d + MIN_MHZ) || lo > get(d + MAX_MHZ))
+			r = INVALID_ARGUMENT;
+	}
+	if (r == OK) {
+		wait_us(get(d + SET_LATENCY_US));
+		if (get(d + HANG_MS) && take(d + HANG_LEFT))
+			wait_us(get(d + HANG_MS) * 1000);
+		if (get(d + LOST))
+			r = GPU_IS_LOST;
+		else if (op == OP_SET && get(d + SET_FAULT) && take(d + SET_FAULT_LEFT))
+			r = (ret_t)get(d + SET_FAULT);
+		else if (op == OP_RESET && get(d + RESET_FAULT) && take(d + RESET_FAULT_LEFT))
+			r = (ret_t)get(d + RESET_FAULT);
+	}
+	if (r == OK) {
+		int64_t t = now_ns();
+		put(d + PREV_MHZ, achieved(d, t));
+		put(d + CHANGED_NS, t);
+		put(d + LOCK, lock);
+	}
+	put(e + L_RET, (u64)r);
+	put(e + L_END_NS, now_ns());
+	return r;
+}
+
+ret_t nvmlDeviceSetGpuLockedClocks(struct device *dev, u32 lo, u32 hi)
+{
+	return change(dev, OP_SET, (u64)lo << 32 | hi);
+}
+
+ret_t nvmlDeviceResetGpuLockedClocks(struct device *dev) { return change(dev, OP_RESET, 0); }
+
+/* --- power: a square wave, so that every reading can be worked out ------- */
+
+/* high_ns is the time at the high level from 0 to t. */
+static int64_t high_ns(u64 *d, int64_t t)
+{
+	int64_t p = get(d + POWER_PERIOD_NS);
+	if (p == 0)
+		return t;
+	int64_t rest = t % p, half = p / 2;
+	return t / p * half + (rest < half ? rest : half);
+}
+
+static u32 mean_mw(u64 *d, int64_t from, int64_t to)
+{
+	double lo = get(d + POWER_LOW_MW), hi = get(d + POWER_HIGH_MW);
+	double share = (double)(high_ns(d, to) - high_ns(d, from)) / (double)(to - from);
+	return (u32)(lo + (hi - lo) * share + 0.5);
+}
+
+static int64_t renewed(int64_t t, u64 period) { return period ? t - t % (int64_t)period : t; }
+
+static u32 window_mw(u64 *d, int period, int window, int64_t *at)
+{
+	*at = renewed(now_ns(), get(d + period));
+	return mean_mw(d, *at - (int64_t)get(d + window), *at);
+}
+
+ret_t nvmlDeviceGetPowerUsage(struct device *dev, u32 *mw)
+{
+	READ(NO_AVERAGE, CALL_US);
+	int64_t at;
+	*mw = window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, &at);
+	return OK;
+}
+
+struct field {
+	u32 id, scope;
+	long long time_us, latency_us;
+	u32 type;
+	ret_t ret;
+	union { double d; u32 u; u64 ull; } value;
+};
+
+ret_t nvmlDeviceGetFieldValues(struct device *dev, int n, struct field *f)
+{
+	READ(0, CALL_US);
+	for (int i = 0; i < n; i++) {
+		int average = f[i].id == 185, instant = f[i].id == 186;
+		if ((!average && !instant) || (average && get(d + UNSUPPORTED) & NO_AVERAGE) ||
+		    (instant && get(d + UNSUPPORTED) & NO_INSTANT)) {
+			f[i].ret = NOT_SUPPORTED;
+			continue;
+		}
+		int64_t at;
+		f[i].value.ull = 0;
+		f[i].value.u = average ? window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, &at)
+				       : window_mw(d, INSTANT_PERIOD_NS, INSTANT_WINDOW_NS, &at);
+		f[i].time_us = (long long)wall_us(now_ns());
+		f[i].latency_us = 0;
+		f[i].type = 1; /* unsigned int */
+		f[i].ret = OK;
+	}
+	return OK;
+}
+
+struct sample { u64 time_us; union { u32 u; u64 ull; } value; };
+
+ret_t nvmlDeviceGetSamples(struct device *dev, u32 type, u64 last_us, u32 *value_type, u32 *count,
+			   struct sample *out)
+{
+	READ(NO_BUFFER, BUFFER_CALL_US);
+	if (type != 0)
+		return NOT_SUPPORTED;
+	u64 period = get(d + BUFFER_PERIOD_NS), len = get(d + BUFFER_LEN);
+	if (!out) { /* asked for the size of the whole buffer */
+		*count = (u32)len;
+		*value_type = 1;
+		return OK;
+	}
+	int64_t newest = renewed(now_ns(), period);
+	u32 n = 0;
+	for (u64 i = len; i-- > 0 && n < *count;) {
+		int64_t at = newest - (int64_t)(i * period);
+		u64 us = wall_us(at);
+		if (us <= last_us)
+			continue;
+		out[n].time_us = us;
+		out[n].value.ull = 0;
+		out[n++].value.u = mean_mw(d, at - (int64_t)period, at);
+	}
+	*count = n;
+	*value_type = 1;
+	return n ? OK : NOT_FOUND;
+}
+
+ret_t nvmlDeviceGetTotalEnergyConsumption(struct device *dev, u64 *mj)
+{
+	READ(NO_COUNTER, COUNTER_CALL_US);
+	int64_t at = renewed(now_ns(), get(d + COUNTER_PERIOD_NS));
+	unsigned __int128 lo = get(d + POWER_LOW_MW), hi = get(d + POWER_HIGH_MW);
+	unsigned __int128 high = high_ns(d, at);
+	*mj = (u64)((lo * ((u64)at - (u64)high) + hi * high) / 1000000000) + get(d + COUNTER_OFFSET_MJ);
+	return OK;
+}
+
+/* --- other readings ----------------------------------------------------- */
+
+ret_t nvmlDeviceGetTemperature(struct device *dev, u32 sensor, u32 *c)
+{
+	READ(0, CALL_US);
+	if (sensor != 0)
+		return INVALID_ARGUMENT;
+	*c = (u32)get(d + TEMP_C);
+	return OK;
+}
+
+struct utilization { u32 gpu, memory; };
+
+ret_t nvmlDeviceGetUtilizationRates(struct device *dev, struct utilization *u)
+{
+	READ(0, CALL_US);
+	if (get(d + MIG))
+		return NOT_SUPPORTED;
+	u->gpu = (u32)get(d + GPU_UTIL);
+	u->memory = (u32)get(d + MEM_UTIL);
+	return OK;
+}
+
+struct memory { u64 total, free, used; };
+struct memory_v2 { u32 version; u64 total, reserved, free, used; };
+
+ret_t nvmlDeviceGetMemoryInfo(struct device *dev, struct memory *m)
+{
+	READ(0, CALL_US);
+	m->total = get(d + MEM_TOTAL_MIB) << 20;
+	m->used = get(d + MEM_USED_MIB) << 20;
+	m->free = m->total - m->used;
+	return OK;
+}
+
+ret_t nvmlDeviceGetMemoryInfo_v2(struct device *dev, struct memory_v2 *m)
+{
+	if (m->version != (sizeof *m | 2 << 24))
+		return VERSION_MISMATCH;
+	struct memory v1;
+	ret_t r = nvmlDeviceGetMemoryInfo(dev, &v1);
+	if (r != OK)
+		return r;
+	m->total = v1.total, m->free = v1.free, m->used = v1.used, m->reserved = 0;
+	return OK;
+}
+
+ret_t nvmlDeviceGetCurrentClocksEventReasons(struct device *dev, u64 *bits)
+{
+	READ(NO_THROTTLE, CALL_US);
+	u64 b = get(d + THROTTLE), lock = get(d + LOCK), cap = get(d + CAP_MHZ);
+	if (lock)
+		b |= 1 << 1; /* a clock setting */
+	if (cap && cap < locked_to(d, lock))
+		b |= 1 << 2; /* power cap */
+	*bits = b;
+	return OK;
+}
+
+ret_t nvmlDeviceGetCurrentClocksThrottleReasons(struct device *dev, u64 *bits)
+{
+	return nvmlDeviceGetCurrentClocksEventReasons(dev, bits);
+}
+
+/* The structure of versions 2 and 3; version 1 has the first two members only. */
+struct process { u32 pid; u64 bytes; u32 gpu_instance, compute_instance; };
+struct process_v1 { u32 pid; u64 bytes; };
+
+static ret_t processes(struct device *dev, u64 kind, u32 *count, void *out, size_t size)
+{
+	FIXED();
+	if (get(d + UNSUPPORTED) & NO_PROCESSES)
+		return NOT_SUPPORTED;
+	u32 room = *count, n = 0;
+	for (u64 i = 0; i < get(d + PROCESSES) && i < MAX_PROCESSES; i++) {
+		u64 *p = d + PROCESS_LIST + 2 * i;
+		if ((u32)get(p) != kind)
+			continue;
+		if (n < room && out) {
+			struct process v = {get(p) >> 32, get(p + 1) << 20, 0xffffffff, 0xffffffff};
+			memcpy((char *)out + n * size, &v, size);
+		}
+		n++;
+	}
+	*count = n;
+	return n > room ? INSUFFICIENT_SIZE : OK;
+}
+
+#define PROCESS_LISTS(what, kind) \
+	ret_t nvmlDeviceGet##what##RunningProcesses(struct device *dev, u32 *n, struct process_v1 *out) \
+	{ return processes(dev, kind, n, out, sizeof *out); } \
+	ret_t nvmlDeviceGet##what##RunningProcesses_v2(struct device *dev, u32 *n, struct process *out) \
+	{ return processes(dev, kind, n, out, sizeof *out); } \
+	ret_t nvmlDeviceGet##what##RunningProcesses_v3(struct device *dev, u32 *n, struct process *out) \
+	{ return processes(dev, kind, n, out, sizeof *out); }
+
+PROCESS_LISTS(Compute, 0)
+PROCESS_LISTS(Graphics, 1)
+PROCESS_LISTS(MPSCompute, 2)
+
+/* --- GPM ----------------------------------------------------------------- */
+
+struct gpm_sample { struct device *dev; int64_t t; };
+struct gpm_support { u32 version, supported; };
+struct gpm_metric { u32 id; ret_t ret; double value; const char *names[3]; };
+struct gpm_get { u32 version, n; struct gpm_sample *s1, *s2; struct gpm_metric metrics[]; };
+
+ret_t nvmlGpmQueryDeviceSupport(struct device *dev, struct gpm_support *s)
+{
+	FIXED();
+	if (s->version != 1)
+		return VERSION_MISMATCH;
+	s->supported = !(get(d + UNSUPPORTED) & NO_GPM);
+	return OK;
+}
+
+ret_t nvmlGpmSampleAlloc(struct gpm_sample **s)
+{
+	*s = calloc(1, sizeof **s);
+	return *s ? OK : INVALID_ARGUMENT;
+}
+
+ret_t nvmlGpmSampleFree(struct gpm_sample *s) { free(s); return OK; }
+
+ret_t nvmlGpmSampleGet(struct device *dev, struct gpm_sample *s)
+{
+	READ(NO_GPM, CALL_US);
+	s->dev = dev;
+	s->t = now_ns();
+	return OK;
+}
+
+ret_t nvmlGpmMetricsGet(struct gpm_get *g)
+{
+	if (g->version != 1)
+		return VERSION_MISMATCH;
+	if (!g->s1 || !g->s2 || g->s1->dev != g->s2->dev || g->s2->t <= g->s1->t)
+		return INVALID_ARGUMENT;
+	u64 *d;
+	ret_t r = find(g->s2->dev, &d);
+	if (r != OK)
+		return r;
+	for (u32 i = 0; i < g->n; i++) {
+		struct gpm_metric *m = g->metrics + i;
+		m->ret = OK;
+		if (m->id == 5)
+			m->value = get(d + TENSOR_MILLIPCT) / 1000.0;
+		else if (m->id == 10)
+			m->value = get(d + DRAM_MILLIPCT) / 1000.0;
+		else
+			m->ret = NOT_SUPPORTED;
+	}
+	return OK;
+}

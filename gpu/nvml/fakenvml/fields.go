@@ -1,0 +1,122 @@
+package fakenvml
+
+// Field is one number of a GPU's state.
+type Field int
+
+// The fields, in the order of the state file.
+const (
+	MinMHz       Field = iota + 32 // lowest supported SM clock
+	MaxMHz                         // highest supported SM clock
+	StepMHz                        // distance between supported SM clocks
+	MemMHz                         // the memory clock
+	UnlockedMHz                    // SM clock while nothing is locked
+	lockField                      // min<<32 | max, 0 unlocked; see GPU.Locked
+	prevField                      // clock before the last change
+	changedField                   // when it changed, ns
+	SettleNS                       // from a call's return until the clock follows
+	CapMHz                         // clock that a power limit allows (throttle bit set below it); 0 none
+	Stuck                          // 1: set calls succeed, but the clock does not follow
+
+	Lost           // 1: every call on the device says that the GPU is lost
+	Permission     // who may set and reset: RootOnly, Nobody, Anybody
+	Unsupported    // set of No… bits: what says "not supported"
+	SetLatencyUS   // how long a set or reset call takes
+	HangMS         // extra time of a hanging set or reset call, after which it takes effect
+	HangLeft       // how many calls hang: counts down, -1 all
+	SetFault       // NVML code that set calls return
+	SetFaultLeft   // how many do: counts down, -1 all
+	ResetFault     // NVML code that reset calls return
+	ResetFaultLeft // how many do: counts down, -1 all
+	ReadFaultEvery // every Nth reading fails; 0 none
+	ReadFault      // the NVML code it fails with
+	Reads          // readings made so far
+	CallUS         // processor time of a cheap reading
+	BufferCallUS   // of reading the sample buffer
+	CounterCallUS  // of reading the energy counter
+
+	PowerLowMW      // power in the second half of each period
+	PowerHighMW     // power in the first half; all the time when PowerPeriodNS is 0
+	PowerPeriodNS   // period of the square wave; it starts at CLOCK_MONOTONIC 0
+	AveragePeriodNS // how often the average is renewed, and so on
+	AverageWindowNS
+	InstantPeriodNS
+	InstantWindowNS
+	BufferPeriodNS
+	BufferLen // samples kept
+	CounterPeriodNS
+	CounterOffsetMJ // added to the counter; lower it for a reset
+	PowerLimitMW
+
+	TempC
+	GPUUtil
+	MemUtil
+	MemTotalMiB
+	MemUsedMiB
+	ThrottleBits   // besides the clock-setting and power-cap bits
+	TensorMilliPct // GPM: tensor utilisation, 1/1000 %
+	DRAMMilliPct   // GPM: memory bandwidth utilisation, 1/1000 %
+	MIG            // 1: MIG mode is on
+	processesField // number of processes; see GPU.SetProcesses
+)
+
+// Values of the field Permission.
+const (
+	RootOnly = 0 // as the real driver
+	Nobody   = 1
+	Anybody  = 2
+)
+
+// Bits of the field Unsupported.
+const (
+	NoLock = 1 << iota
+	NoAverage
+	NoInstant
+	NoBuffer
+	NoCounter
+	NoGPM
+	NoClockList
+	NoThrottle
+	NoProcesses
+)
+
+// Some of NVML's return codes, for the fault fields.
+const (
+	CodeNotSupported    = 3
+	CodeNoPermission    = 4
+	CodeDriverNotLoaded = 9
+	CodeGPULost         = 15
+	CodeResetRequired   = 16
+	CodeUnknown         = 999
+)
+
+// Config is a GPU to create.
+type Config struct {
+	Name   string
+	UUID   string // "" for one made from the index
+	Fields map[Field]int64
+}
+
+// With returns the config with one field changed.
+func (c Config) With(f Field, v int64) Config {
+	fields := make(map[Field]int64, len(c.Fields)+1)
+	for k, old := range c.Fields {
+		fields[k] = old
+	}
+	fields[f] = v
+	c.Fields = fields
+	return c
+}
+
+// H100 is a GPU with the clocks, sensors and call times of an H100, idle at 78
+// W, whose set calls take 3 ms and whose clock settles 20 ms later. Readings
+// cost nothing; see CallUS.
+func H100() Config {
+	return Config{Name: "NVIDIA H100 80GB HBM3 (fake)", Fields: map[Field]int64{
+		MinMHz: 345, MaxMHz: 1980, StepMHz: 15, MemMHz: 2619, UnlockedMHz: 1980, SettleNS: 20e6,
+		SetLatencyUS: 3000, ReadFault: CodeUnknown,
+		PowerLowMW: 78000, PowerHighMW: 78000,
+		AveragePeriodNS: 100e6, AverageWindowNS: 1e9, InstantPeriodNS: 100e6, InstantWindowNS: 25e6,
+		BufferPeriodNS: 20e6, BufferLen: 120, CounterPeriodNS: 100e6, PowerLimitMW: 700000,
+		TempC: 34, MemTotalMiB: 81559, MemUsedMiB: 512, TensorMilliPct: 0, DRAMMilliPct: 0,
+	}}
+}
