@@ -58,6 +58,11 @@ type Controller interface {
 	// stream says event.RunEnd (or State idle) when it has.
 	Stop() error
 
+	// End ends the session as quitting does: after the running batch everything
+	// is saved, the clock given back and the stream closed. It returns at once; the
+	// dashboard leaves when the stream is closed.
+	End() error
+
 	// Mark puts a note into the session.
 	Mark(note string) error
 	// Export writes the session's CSV files to path ("" for a place of the
