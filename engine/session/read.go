@@ -1,0 +1,146 @@
+package session
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"jouletop/engine/event"
+)
+
+// Session is a recorded session, opened for reading.
+type Session struct {
+	Dir      string
+	Manifest *Manifest
+}
+
+// Open opens the session in dir. Errors wrap ErrNotSession or ErrSchema.
+func Open(dir string) (*Session, error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{Dir: dir, Manifest: m}, nil
+}
+
+// OpenForeign opens a folder whose files have this layout but which has no
+// manifest, such as a recording made elsewhere. At least power.csv or
+// requests.csv must be there.
+func OpenForeign(dir string) (*Session, error) {
+	s, err := Open(dir)
+	if !errors.Is(err, ErrNotSession) {
+		return s, err
+	}
+	for _, name := range []string{PowerFile, RequestsFile} {
+		if _, e := os.Stat(filepath.Join(dir, name)); e == nil {
+			return &Session{Dir: dir, Manifest: &Manifest{Schema: Schema, Name: "foreign"}}, nil
+		}
+	}
+	return nil, err
+}
+
+// The readers call each for every complete row, in the file's order; a missing
+// file has none. The row is not kept between calls. Errors wrap ErrRow where a
+// row does not parse, and stop at each's error.
+
+// Samples reads samples.csv.
+func (s *Session) Samples(each func(*event.Sample) error) error {
+	return samplesTable.read(s.Dir, each)
+}
+
+// Power reads power.csv.
+func (s *Session) Power(each func(*event.Power) error) error { return powerTable.read(s.Dir, each) }
+
+// Phases reads phases.csv.
+func (s *Session) Phases(each func(*event.PhaseEnergy) error) error {
+	return phasesTable.read(s.Dir, each)
+}
+
+// Requests reads requests.csv.
+func (s *Session) Requests(each func(*event.RequestEnergy) error) error {
+	return requestsTable.read(s.Dir, each)
+}
+
+// Clocks reads clocks.csv.
+func (s *Session) Clocks(each func(*event.ClockChange) error) error {
+	return clocksTable.read(s.Dir, each)
+}
+
+// Points reads points.csv.
+func (s *Session) Points(each func(*event.PointDone) error) error {
+	return pointsTable.read(s.Dir, each)
+}
+
+// Outputs reads outputs.jsonl.
+func (s *Session) Outputs(each func(OutputLine) error) error {
+	return eachLine(filepath.Join(s.Dir, OutputsFile), func(line []byte) error {
+		var o OutputLine
+		if err := json.Unmarshal(line, &o); err != nil {
+			return err
+		}
+		return each(o)
+	})
+}
+
+// Events reads events.jsonl: everything but telemetry, in order of publication.
+func (s *Session) Events(each func(event.Event) error) error {
+	return eachLine(filepath.Join(s.Dir, EventsFile), func(line []byte) error {
+		e, err := event.Unmarshal(line)
+		if err != nil {
+			return err
+		}
+		return each(e)
+	})
+}
+
+// eachLine calls f for every complete line; a missing file has none.
+func eachLine(path string, f func(line []byte) error) error {
+	in, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read session: %w", err)
+	}
+	defer in.Close()
+	r := bufio.NewReaderSize(in, 1<<16)
+	var long []byte
+	for n := 1; ; n++ {
+		line, err := nextLine(r, &long)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		if len(line) == 0 {
+			continue
+		}
+		if err := f(line); err != nil {
+			return &RowError{path, n, err.Error()}
+		}
+	}
+}
+
+// WritePhases replaces phases.csv, and WriteRequests requests.csv, in one step.
+func (s *Session) WritePhases(rows []event.PhaseEnergy) error {
+	return writeAll(s.Dir, phasesTable, rows)
+}
+
+// WriteRequests replaces requests.csv in one step; see WritePhases.
+func (s *Session) WriteRequests(rows []event.RequestEnergy) error {
+	return writeAll(s.Dir, requestsTable, rows)
+}
+
+func writeAll[T any](dir string, t table[T], rows []T) error {
+	b := t.header()
+	for i := range rows {
+		b = t.row(b, &rows[i])
+	}
+	return ReplaceFile(filepath.Join(dir, t.file), b)
+}

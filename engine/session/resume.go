@@ -1,0 +1,146 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"jouletop/engine/event"
+)
+
+// Resume goes on recording into dir: torn last lines are cut off, rows of
+// points that did not finish are taken out (they run again), and the points
+// that did are returned. Errors wrap ErrNotSession, ErrSchema or ErrInUse.
+func Resume(dir string) (*Recorder, []event.PointDone, error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	keep, err := ParseKeep(m.SampleKeep)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	for _, name := range order {
+		if err := mend(filepath.Join(dir, name)); err != nil {
+			return nil, nil, fmt.Errorf("resume session: %w", err)
+		}
+	}
+	s := &Session{dir, m}
+	var done []event.PointDone
+	finished := map[string]bool{}
+	err = s.Points(func(p *event.PointDone) error {
+		if !finished[p.PointID] {
+			finished[p.PointID] = true
+			done = append(done, *p)
+		}
+		return nil
+	})
+	if err == nil {
+		err = s.dropUnfinished(finished)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("resume session: %w", err)
+	}
+	m.Ended, m.Error = "", ""
+	r, err := start(dir, *m, keep)
+	return r, done, err
+}
+
+// mend cuts off a last line without its end.
+func mend(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	const chunk = 1 << 16
+	buf := make([]byte, chunk)
+	for pos := end; pos > 0; {
+		n := min(pos, chunk)
+		pos -= n
+		if _, err := f.ReadAt(buf[:n], pos); err != nil {
+			return err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			return truncate(f, pos+int64(i)+1, end)
+		}
+	}
+	return truncate(f, 0, end)
+}
+
+func truncate(f *os.File, size, was int64) error {
+	if size == was {
+		return nil
+	}
+	return f.Truncate(size)
+}
+
+// dropUnfinished takes out the requests of points not in finished, with their
+// phases and outputs. Batch and request ids carry their point's id as
+// "POINT/…". events.jsonl keeps both attempts: it is the log of what happened.
+func (s *Session) dropUnfinished(finished map[string]bool) error {
+	var requests []event.RequestEnergy
+	var phases []event.PhaseEnergy
+	var dropped bool
+	err := s.Requests(func(r *event.RequestEnergy) error {
+		if finished[r.PointID] {
+			requests = append(requests, *r)
+		} else {
+			dropped = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Phases(func(p *event.PhaseEnergy) error {
+		if finished[PointOf(p.BatchID)] {
+			phases = append(phases, *p)
+		} else {
+			dropped = true
+		}
+		return nil
+	})
+	if err != nil || !dropped {
+		return err
+	}
+	if err := s.WriteRequests(requests); err != nil {
+		return err
+	}
+	if err := s.WritePhases(phases); err != nil {
+		return err
+	}
+	var outputs []byte
+	err = s.Outputs(func(o OutputLine) error {
+		if !finished[PointOf(o.RequestID)] {
+			return nil
+		}
+		line, err := json.Marshal(o)
+		outputs = append(append(outputs, line...), '\n')
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return ReplaceFile(filepath.Join(s.Dir, OutputsFile), outputs)
+}
+
+// PointOf returns the point that a batch or request id belongs to: what stands
+// before its "/".
+func PointOf(id string) string {
+	before, _, _ := strings.Cut(id, "/")
+	return before
+}
