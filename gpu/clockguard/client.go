@@ -1,0 +1,164 @@
+package clockguard
+
+import (
+	"fmt"
+	"sync"
+
+	"jouletop/gpu"
+	"jouletop/gpu/timebase"
+)
+
+// Timing tells when a clock call was made, in ns of the device's time base
+// (CLOCK_MONOTONIC for a real GPU, read in the guard). Zero: no call was made.
+type Timing struct {
+	CallNS   int64 // the moment before the driver's call
+	ReturnNS int64 // the moment after
+}
+
+// link carries requests to whoever makes the driver's calls.
+type link interface {
+	// do returns once the driver's call has; reply.err() holds its error.
+	do(r request) reply
+	// close gives the clock back and ends the link.
+	close() error
+}
+
+// Client is the program's handle on the clock of one GPU. It implements
+// engine.ClockControl. All methods may be called from several goroutines; Set
+// and Reset wait for the driver (some ms), so call them from a goroutine of
+// their own.
+type Client struct {
+	info gpu.Info
+	dial func() (link, error) // nil when clocks are never set
+	now  func() int64
+
+	arming sync.Mutex // one Arm at a time
+	mu     sync.Mutex // guards link; never held while waiting
+	link   link
+	lost   error // why the last link ended by itself
+	notes  []string
+}
+
+// InProcess returns a client for a simulated GPU: the same checks, no process
+// of its own, armed from the start. Simulated time is that of clock.
+func InProcess(dev gpu.Device, clock timebase.Clock, o Options) (*Client, error) {
+	if o.ReadOnly {
+		return nil, gpu.ErrReadOnly
+	}
+	c := &Client{info: dev.Info(), now: clock.Now}
+	c.dial = func() (link, error) {
+		return &local{control{dev: dev, info: dev.Info(), bounds: o.Bounds, now: clock.Now, log: o.Logger}}, nil
+	}
+	return c, c.Arm(true)
+}
+
+// local is a link to a control in this process.
+type local struct{ ctl control }
+
+func (l *local) do(r request) reply { return l.ctl.handle(r) }
+
+func (l *local) close() error { return l.ctl.handle(request{op: opBye}).err() }
+
+// Arm switches clock control on (starting the guard; this takes up to a second
+// on a real GPU) or off (giving the clock back). Errors wrap ErrHeld,
+// gpu.ErrNoPermission and the like.
+func (c *Client) Arm(on bool) error {
+	c.arming.Lock()
+	defer c.arming.Unlock()
+	if !on {
+		return c.disarm()
+	}
+	if c.Armed() {
+		return nil
+	}
+	_ = c.disarm() // what is left of a lost guard
+	l, err := c.dial()
+	if err != nil {
+		return fmt.Errorf("arm clock control of GPU %d: %w", c.info.Index, err)
+	}
+	c.mu.Lock()
+	c.link, c.lost = l, nil
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Client) disarm() error {
+	c.mu.Lock()
+	l := c.link
+	c.link = nil
+	c.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	return l.close()
+}
+
+// Armed tells whether Set may work: control is armed and the guard alive.
+func (c *Client) Armed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link != nil && c.lost == nil
+}
+
+// Set locks the SM clock to mhz and returns once the driver's call has. Errors
+// wrap ErrNotArmed, gpu.ErrBadClock, ErrBounds, gpu.ErrNoPermission,
+// gpu.ErrNotSupported, gpu.ErrLost, ErrGuardLost or ErrBusy.
+func (c *Client) Set(mhz int) error {
+	_, err := c.SetTimed(mhz)
+	return err
+}
+
+// SetTimed is Set that also tells when the driver was called, also when the
+// call failed.
+func (c *Client) SetTimed(mhz int) (Timing, error) { return c.do(opSet, mhz) }
+
+// Reset gives the clock back to the driver, if this client has locked it.
+func (c *Client) Reset() error {
+	_, err := c.ResetTimed()
+	return err
+}
+
+// ResetTimed is Reset that also tells when the driver was called.
+func (c *Client) ResetTimed() (Timing, error) {
+	t, err := c.do(opReset, 0)
+	if err == ErrNotArmed { // nothing can be set
+		return Timing{}, nil
+	}
+	return t, err
+}
+
+func (c *Client) do(o op, mhz int) (Timing, error) {
+	c.mu.Lock()
+	l, lost := c.link, c.lost
+	c.mu.Unlock()
+	if lost != nil {
+		return Timing{}, lost
+	}
+	if l == nil {
+		return Timing{}, ErrNotArmed
+	}
+	r := l.do(request{op: o, mhz: mhz, sent: c.now()})
+	return Timing{CallNS: r.called, ReturnNS: r.returned}, r.err()
+}
+
+// Close gives the clock back and ends the guard. The client may be armed again.
+func (c *Client) Close() error { return c.Arm(false) }
+
+// Notes returns what the operator should know of how the client was opened: a
+// clock that an earlier run left locked and that was given back.
+func (c *Client) Notes() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.notes...)
+}
+
+// ArmWarning is what to tell the operator before arming: what will be set, and
+// what is lost.
+func ArmWarning(info gpu.Info, b Bounds) string {
+	if info.Simulated() {
+		return fmt.Sprintf("Locks the SM clock of the simulated GPU %s (%d to %d MHz).", info.ID(), info.MinSM(), info.MaxSM())
+	}
+	return fmt.Sprintf("Locks the SM clock of GPU %d (%s, %s) to %s and gives it back to the driver's default on exit, "+
+		"also after a crash. NVML cannot tell which lock is in force now: one set by another tool would be lost.",
+		info.Index, info.Name, info.ID(), b)
+}

@@ -1,0 +1,137 @@
+package clockguard
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// The protocol between client and guard: one datagram a message on a
+// SOCK_SEQPACKET socket, so that there is no framing to get wrong. Numbers are
+// little-endian; times are ns of CLOCK_MONOTONIC.
+//
+//	request: magic u32, version u8, op u8, zero u16, seq u32, mhz u32,
+//	         sent i64, text (hello: a JSON greeting; otherwise none)
+//	reply:   magic u32, version u8, op u8, code u8, zero u8, seq u32, mhz u32,
+//	         called i64, returned i64, text (UTF-8)
+const (
+	magic      = 0x4754434a // "JTCG"
+	version    = 1
+	requestLen = 24
+	replyLen   = 32
+	maxText    = 1024
+	maxMessage = replyLen + maxText
+)
+
+type op uint8
+
+const (
+	opHello  op = iota + 1 // asks for a GPU's lease
+	opRenew                // renews it; not answered
+	opSet                  // locks the SM clock
+	opReset                // gives it back
+	opBye                  // reset, answer and end
+	opNotice               // guard to client: something the operator should know
+)
+
+type request struct {
+	op   op
+	seq  uint32
+	mhz  int
+	sent int64 // when it was sent
+	text []byte
+}
+
+func (r request) encode() []byte {
+	b := make([]byte, requestLen, requestLen+len(r.text))
+	binary.LittleEndian.PutUint32(b, magic)
+	b[4], b[5] = version, byte(r.op)
+	binary.LittleEndian.PutUint32(b[8:], r.seq)
+	binary.LittleEndian.PutUint32(b[12:], uint32(r.mhz))
+	binary.LittleEndian.PutUint64(b[16:], uint64(r.sent))
+	return append(b, r.text...)
+}
+
+// decodeRequest reads one datagram from a client that is not trusted; errors
+// wrap ErrRefused.
+func decodeRequest(b []byte) (request, error) {
+	if len(b) < requestLen || len(b) > requestLen+maxText {
+		return request{}, fmt.Errorf("%w: message of %d bytes, want %d to %d", ErrRefused, len(b), requestLen, requestLen+maxText)
+	}
+	if m := binary.LittleEndian.Uint32(b); m != magic {
+		return request{}, fmt.Errorf("%w: not a clock request (starts with %#08x)", ErrRefused, m)
+	}
+	if b[4] != version {
+		return request{}, fmt.Errorf("%w: protocol version %d, this guard speaks %d", ErrRefused, b[4], version)
+	}
+	r := request{
+		op:   op(b[5]),
+		seq:  binary.LittleEndian.Uint32(b[8:]),
+		sent: int64(binary.LittleEndian.Uint64(b[16:])),
+		text: b[requestLen:],
+	}
+	mhz := binary.LittleEndian.Uint32(b[12:])
+	switch {
+	case r.op < opHello || r.op > opBye:
+		return request{}, fmt.Errorf("%w: unknown operation %d", ErrRefused, r.op)
+	case b[6] != 0 || b[7] != 0:
+		return request{}, fmt.Errorf("%w: reserved bytes are not zero", ErrRefused)
+	case len(r.text) > 0 && r.op != opHello:
+		return request{}, fmt.Errorf("%w: %d bytes too many", ErrRefused, len(r.text))
+	case mhz > 1<<20: // no GPU runs at a THz; keeps the conversion to int plain
+		return request{}, fmt.Errorf("%w: %d MHz", ErrRefused, mhz)
+	}
+	r.mhz = int(mhz)
+	return r, nil
+}
+
+type reply struct {
+	op       op
+	code     code
+	seq      uint32
+	mhz      int
+	called   int64 // just before the driver's call; 0: none was made
+	returned int64 // just after
+	text     string
+}
+
+func (r reply) err() error { return errOf(r.code, r.text) }
+
+func (r reply) encode() []byte {
+	text := r.text[:min(len(r.text), maxText)]
+	b := make([]byte, replyLen, replyLen+len(text))
+	binary.LittleEndian.PutUint32(b, magic)
+	b[4], b[5], b[6] = version, byte(r.op), byte(r.code)
+	binary.LittleEndian.PutUint32(b[8:], r.seq)
+	binary.LittleEndian.PutUint32(b[12:], uint32(r.mhz))
+	binary.LittleEndian.PutUint64(b[16:], uint64(r.called))
+	binary.LittleEndian.PutUint64(b[24:], uint64(r.returned))
+	return append(b, text...)
+}
+
+// decodeReply reads one datagram from a guard.
+func decodeReply(b []byte) (reply, error) {
+	if len(b) < replyLen || len(b) > maxMessage {
+		return reply{}, fmt.Errorf("clock guard sent a message of %d bytes", len(b))
+	}
+	if m := binary.LittleEndian.Uint32(b); m != magic || b[4] != version {
+		return reply{}, fmt.Errorf("clock guard speaks another protocol (%#08x, version %d)", m, b[4])
+	}
+	return reply{
+		op:       op(b[5]),
+		code:     code(b[6]),
+		seq:      binary.LittleEndian.Uint32(b[8:]),
+		mhz:      int(binary.LittleEndian.Uint32(b[12:])),
+		called:   int64(binary.LittleEndian.Uint64(b[16:])),
+		returned: int64(binary.LittleEndian.Uint64(b[24:])),
+		text:     string(b[replyLen:]),
+	}, nil
+}
+
+// greeting is the text of a hello.
+type greeting struct {
+	UUID    string `json:"uuid"`
+	Index   int    `json:"index"`
+	MinMHz  int    `json:"min_mhz"` // bounds the client sets itself; 0: none
+	MaxMHz  int    `json:"max_mhz"`
+	Program string `json:"program"`
+}
