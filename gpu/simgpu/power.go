@@ -1,0 +1,129 @@
+package simgpu
+
+import (
+	"math"
+
+	"jouletop/gpu"
+)
+
+// capStepMHz is how finely the power cap lowers the clock: finer than the
+// clocks that can be locked (1910 MHz was read on an H100 whose clocks are 345
+// + 15·n).
+const capStepMHz = 5
+
+func (p *Profile) top() float64    { return float64(p.Clocks[len(p.Clocks)-1]) }
+func (p *Profile) bottom() float64 { return float64(p.Clocks[0]) }
+
+// voltage returns V(f)/V(top) at f MHz.
+func (p *Profile) voltage(mhz float64) float64 {
+	if mhz <= p.KneeMHz {
+		return p.VMin / p.VMax
+	}
+	share := (mhz - p.KneeMHz) / (p.top() - p.KneeMHz)
+	return (p.VMin + share*(p.VMax-p.VMin)) / p.VMax
+}
+
+// activity is what goes on during a segment, as rates that power depends on.
+type activity struct {
+	busy   bool
+	flops  float64 // FLOP rate as a share of the peak at the top clock
+	dram   float64 // byte rate as a share of the peak
+	tensor float64 // share of tensor cycles in use at the current clock
+}
+
+// watts returns the power at an SM clock, a leakage temperature and an
+// activity; see Profile.
+func (p *Profile) watts(mhz, leakC float64, context bool, a activity) float64 {
+	w := p.IdleW
+	if !context {
+		return w
+	}
+	v, x := p.voltage(mhz), mhz/p.top()
+	v2 := v * v
+	w += p.LeakW*v*(1+p.LeakPerC*(leakC-50)) + p.ContextW*v2*x
+	if a.busy {
+		w += p.BusyW * v2 * x
+	}
+	return w + p.TensorW*v2*a.flops + (p.CoreW*v2+p.MemoryW)*a.dram
+}
+
+// thermal is a temperature that approaches AmbientC + CPerW·P exponentially.
+type thermal struct {
+	atNS int64
+	c    float64
+}
+
+func (h thermal) at(ns int64, p *Profile, watts float64) float64 {
+	end := p.AmbientC + p.CPerW*watts
+	return end + (h.c-end)*math.Exp(-float64(ns-h.atNS)/1e9/p.TauS)
+}
+
+// beginSegment, with mu held, starts a stretch of constant power at t from the
+// state as it is now: it takes the clock that the limits allow and notes the
+// segment in the history.
+func (g *GPU) beginSegment(t int64) {
+	p := &g.profile
+	g.thermal = thermal{t, g.thermal.at(t, p, g.powerW)}
+
+	busy := g.work != nil || g.load.busy()
+	if busy {
+		g.context = true
+	}
+	mhz := g.clockMHz
+	g.throttle = 0
+	if g.locked {
+		g.throttle |= gpu.ThrottleAppClocks
+	}
+	if !busy {
+		g.throttle |= gpu.ThrottleIdle
+		if !g.context && !g.locked {
+			mhz = p.bottom()
+		}
+	}
+	if g.thermalMax < mhz {
+		mhz = g.thermalMax
+		g.throttle |= gpu.ThrottleSWThermal
+	}
+	g.activity = g.activityAt(mhz)
+	g.powerW = p.watts(mhz, g.leakC, g.context, g.activity)
+	if g.powerW > g.capW && busy {
+		if lower := g.cappedClock(mhz); lower < mhz {
+			mhz = lower
+			g.throttle |= gpu.ThrottleSWPowerCap
+			g.activity = g.activityAt(mhz)
+			g.powerW = p.watts(mhz, g.leakC, g.context, g.activity)
+		}
+	}
+	g.achieved = mhz
+	if g.work != nil {
+		g.work.anchor(t, mhz, p)
+	}
+	g.hist.push(t, g.powerW, mhz, g.activity)
+}
+
+// cappedClock returns the highest clock below mhz at which power keeps to the
+// cap, or the lowest there is.
+func (g *GPU) cappedClock(mhz float64) float64 {
+	p := &g.profile
+	lo, hi := int(p.bottom())/capStepMHz+1, int(mhz)/capStepMHz
+	for lo < hi { // the highest in lo..hi that keeps to it
+		mid := (lo + hi + 1) / 2
+		f := float64(mid * capStepMHz)
+		if p.watts(f, g.leakC, true, g.activityAt(f)) <= g.capW {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return min(mhz, max(p.bottom(), float64(lo*capStepMHz)))
+}
+
+// activityAt returns what would go on at an SM clock.
+func (g *GPU) activityAt(mhz float64) activity {
+	p := &g.profile
+	if g.work != nil {
+		return g.work.w.activity(p, mhz)
+	}
+	x := mhz / p.top()
+	return activity{busy: g.load.busy(), flops: g.load.tensor * x, dram: g.load.dram, tensor: g.load.tensor}
+}

@@ -1,0 +1,215 @@
+// Package simgpu is a simulated GPU with simulated sensors. [New] makes a [GPU]
+// of a [Profile]; [GPU.Execute] runs [Work] on it, in the time that a roofline
+// at the current achieved clock gives; its readings come from sensors that
+// misbehave as the real ones do; the truth is kept aside for tests
+// ([WithTruth], [GPU.TrueEnergyJ]).
+//
+// The state changes at few moments only (work begins or ends, a clock step, a
+// grid of 250 ms on which temperature is taken over into leakage), and between
+// them power is constant. So energy over any window is exact, nothing depends
+// on who reads when, and a simulated hour costs little.
+//
+// Under a simulated clock ([timebase.NewSim]) everything is deterministic: the
+// same seed and calls give the same readings.
+package simgpu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"jouletop/gpu"
+	"jouletop/gpu/timebase"
+)
+
+// ErrBusy is returned by Execute while another work runs: the GPU runs one at
+// a time.
+var ErrBusy = errors.New("simulated GPU is busy")
+
+// GPU is a simulated GPU; see New. It implements gpu.Device and gpu.Loadable.
+// Its methods may be called from several goroutines.
+type GPU struct {
+	profile Profile
+	clk     timebase.Clock
+	seed    uint64
+	info    gpu.Info
+	sensors sensors
+	latency clockLatency
+
+	mu        sync.Mutex
+	faults    Faults
+	processes []gpu.Process
+	memoryMiB float64
+	context   bool // a context is open: clocks up, more idle power
+
+	// Clock.
+	locked     bool    // a clock is locked
+	clockMHz   float64 // what the clock has been ramped to, before any limit
+	plan       []clockStep
+	clockCalls uint64
+
+	// Power and heat.
+	capW       float64
+	activity   activity // of the current segment
+	powerW     float64
+	achieved   float64 // MHz
+	throttle   gpu.Throttle
+	thermalMax float64 // MHz; lowered while too hot
+	thermal    thermal
+	leakC      float64 // temperature that leakage is computed from
+	gridNS     int64   // next time leakC is renewed
+
+	load pretended
+	work *running
+	hist history
+}
+
+var (
+	_ gpu.Device   = (*GPU)(nil)
+	_ gpu.Loadable = (*GPU)(nil)
+)
+
+// Option changes how a GPU is made.
+type Option func(*GPU)
+
+// WithTruth keeps the whole history of power and clock, for TrueEnergyJ,
+// TruePowerW and TrueSMMHz; otherwise a few seconds of it are kept.
+func WithTruth() Option { return func(g *GPU) { g.hist.keepAll = true } }
+
+// WithGain sets the board's gain error, for example 0.03 for sensors that all
+// read 3 % high. Without it, it is drawn from the seed, ±5 % [SC'24: Yang,
+// Adámek, Armour].
+func WithGain(e float64) Option { return func(g *GPU) { g.sensors.gain = 1 + e } }
+
+// WithNoise sets the standard deviation of one power value, as a share of it
+// (default 0.002). The energy counter has none.
+func WithNoise(rel float64) Option { return func(g *GPU) { g.sensors.noise = rel } }
+
+// WithBufferLag sets by how much the sample buffer's values lag behind their
+// time stamps (default 10 ms, as found on an H100).
+func WithBufferLag(d time.Duration) Option {
+	return func(g *GPU) { g.sensors.bufferLag = int64(d) }
+}
+
+// WithoutSources makes a GPU that lacks some power sources (gpu.Source…).
+func WithoutSources(names ...string) Option {
+	return func(g *GPU) { g.sensors.missing = append(g.sensors.missing, names...) }
+}
+
+// WithClockLatency sets how long a clock-set call takes and how long the clock
+// then takes to settle (defaults 4 ms, which varies by a fifth from call to
+// call, and 20 ms).
+func WithClockLatency(call, settle time.Duration) Option {
+	return func(g *GPU) { g.latency = clockLatency{call: int64(call), settle: int64(settle)} }
+}
+
+// WithPowerLimit lowers or raises the power limit (W).
+func WithPowerLimit(watts float64) Option {
+	return func(g *GPU) {
+		g.capW *= watts / g.info.PowerLimitW
+		g.info.PowerLimitW = watts
+	}
+}
+
+// WithAmbient sets the temperature of the air around it in °C (default by
+// profile).
+func WithAmbient(c float64) Option { return func(g *GPU) { g.profile.AmbientC = c } }
+
+// WithIndex sets the device's index (default 0).
+func WithIndex(i int) Option { return func(g *GPU) { g.info.Index = i } }
+
+// WithProcesses makes other processes appear on the GPU.
+func WithProcesses(p ...gpu.Process) Option {
+	return func(g *GPU) { g.processes = slices.Clone(p) }
+}
+
+// New returns a simulated GPU of the named profile (see Profiles) at its idle
+// temperature, no context open. seed decides its gain error, the phases of its
+// sensors and their noise. The error wraps gpu.ErrNoGPU for an unknown profile.
+func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, error) {
+	p, err := ProfileByName(profile)
+	if err != nil {
+		return nil, err
+	}
+	g := &GPU{
+		profile: p, clk: clk, seed: mix(uint64(seed), hashString(p.Name)),
+		capW:    p.CapW,
+		latency: clockLatency{call: int64(4 * time.Millisecond), settle: int64(20 * time.Millisecond)},
+	}
+	g.info = gpu.Info{
+		Name: p.Product + " (simulated)", Driver: "simulated", VBIOS: "simulated",
+		Profile: p.Name, SMClocks: slices.Clone(p.Clocks), MemMHz: p.MemMHz,
+		PowerLimitW: p.LimitW, MemoryMiB: p.MemoryMiB,
+	}
+	g.sensors = newSensors(g.seed)
+	for _, o := range opts {
+		o(g)
+	}
+	g.info.UUID = fmt.Sprintf("SIM-%016x", mix(g.seed, uint64(g.info.Index)))
+
+	now := clk.Now()
+	g.sensors.start(now)
+	g.clockMHz, g.thermalMax = g.profile.top(), g.profile.top()
+	g.thermal = thermal{atNS: now, c: g.profile.AmbientC + g.profile.CPerW*g.profile.IdleW}
+	g.leakC = g.thermal.c
+	g.gridNS = now + gridNS
+	g.beginSegment(now)
+	return g, nil
+}
+
+// Info returns its identity; Name and Driver say that it is simulated.
+func (g *GPU) Info() gpu.Info {
+	i := g.info
+	i.SMClocks = slices.Clone(i.SMClocks)
+	return i
+}
+
+// Poll reads clocks, temperature, utilisation (over the last 100 ms) and
+// throttle reasons.
+func (g *GPU) Poll() (gpu.Sample, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.faults.Poll != nil {
+		if err := g.faults.Poll(); err != nil {
+			return gpu.UnknownSample(), fmt.Errorf("poll: %w", err)
+		}
+	}
+	now := g.advance()
+	u := g.sensors.utilisation(&g.hist, now)
+	return gpu.Sample{
+		SMMHz: int(g.achieved), MemMHz: g.info.MemMHz,
+		TempC:   float64(int(g.thermal.at(now, &g.profile, g.powerW) + 0.5)),
+		GPUUtil: 100 * u.busy, DRAMUtil: 100 * u.dram, TensorUtil: 100 * u.tensor,
+		MemUsedMiB: g.memoryMiB, Throttle: g.throttle,
+	}, nil
+}
+
+// Processes lists other processes on the GPU: none but those injected with
+// WithProcesses or SetProcesses.
+func (g *GPU) Processes() ([]gpu.Process, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.processes), nil
+}
+
+// SetProcesses changes what Processes lists.
+func (g *GPU) SetProcesses(p []gpu.Process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.processes = slices.Clone(p)
+}
+
+// SetMemory sets the memory in use (MiB). Above 0 a context is open, which
+// costs idle power; at 0 it is closed.
+func (g *GPU) SetMemory(mib float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.advance()
+	g.memoryMiB, g.context = mib, mib > 0
+	g.beginSegment(now)
+}
+
+// Close does nothing: a simulated GPU holds nothing.
+func (g *GPU) Close() error { return nil }
