@@ -15,7 +15,7 @@ func TestStateOutlivesItsMapping(t *testing.T) {
 	}
 	s.GPU(1).Set(HangMS, 5000)
 	s.GPU(1).s.put(s.GPU(1).base+int(lockField), 210<<32|1005)
-	s.StepWallClock(-time.Second)
+	s.ShiftStamps(-time.Second)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ const (
 	totalWords   = logStart + logEntries*logWords
 	maxProcesses = 32
 
-	headMagic, headVersion, headDevices, headInitFault, headLogNext, headWallStep = 0, 1, 2, 3, 4, 5
+	headMagic, headVersion, headDevices, headInitFault, headLogNext, headStampShift = 0, 1, 2, 3, 4, 5
 
 	headDriver = 16 // 64 bytes
 	wordName   = 0  // 96 bytes
@@ -139,10 +139,10 @@ func (s *State) Setenv(t testing.TB, lib string) {
 // on; 0 for none.
 func (s *State) SetInitFault(code int) { s.put(headInitFault, uint64(code)) }
 
-// StepWallClock shifts the wall clock that the driver's time stamps are on, as
-// if it had been set.
-func (s *State) StepWallClock(d time.Duration) {
-	atomic.AddUint64(&s.words[headWallStep], uint64(d))
+// ShiftStamps moves the clock that the sample buffer's time stamps are on
+// against the wall clock.
+func (s *State) ShiftStamps(d time.Duration) {
+	atomic.AddUint64(&s.words[headStampShift], uint64(d))
 }
 
 // SetDevices changes how many GPUs are seen; they must have been given to Create.

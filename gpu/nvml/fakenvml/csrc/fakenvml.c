@@ -31,7 +31,7 @@ enum {
 };
 
 /* The slots: the same order as in state.go. */
-enum { H_MAGIC, H_VERSION, H_DEVICES, H_INIT_FAULT, H_LOG_NEXT, H_WALL_STEP_NS, H_DRIVER = 16 };
+enum { H_MAGIC, H_VERSION, H_DEVICES, H_INIT_FAULT, H_LOG_NEXT, H_STAMP_SHIFT_NS, H_DRIVER = 16 };
 enum {
 	NAME = 0, UUID = 12, VBIOS = 24,
 	MIN_MHZ = 32, MAX_MHZ, STEP_MHZ, MEM_MHZ, UNLOCKED_MHZ,
@@ -84,7 +84,7 @@ static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 /* Time stamps of the driver are on the wall clock, in us. */
 static u64 wall_us(int64_t mono)
 {
-	int64_t offset = clock_ns(CLOCK_REALTIME) - now_ns() + (int64_t)get(state + H_WALL_STEP_NS);
+	int64_t offset = clock_ns(CLOCK_REALTIME) - now_ns() + (int64_t)get(state + H_STAMP_SHIFT_NS);
 	return (u64)(mono + offset) / 1000;
 }
 

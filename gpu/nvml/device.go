@@ -1,0 +1,295 @@
+//go:build cgo
+
+package nvml
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"jouletop/gpu"
+	"jouletop/gpu/timebase"
+)
+
+// Device is a real GPU; see [gpu.Device] for what its methods do.
+type Device struct {
+	lib     nvml.Interface
+	dev     nvml.Device
+	clock   timebase.Clock
+	info    gpu.Info
+	can     abilities
+	sources []gpu.PowerSource
+
+	mu   sync.Mutex // guards what follows
+	wall wallMap
+	gpm  *gpm // nil where not supported, and when closed
+}
+
+// abilities says which readings the GPU was found to offer. The others are left
+// out for good, instead of failing at every poll.
+type abilities struct {
+	util, memV2, throttle, throttleV1 bool
+}
+
+var _ gpu.Device = (*Device)(nil)
+
+// Open opens the GPU of that index. It tries each reading once. The error wraps
+// gpu.ErrNoGPU where there is no such GPU, gpu.ErrLost where it is lost.
+func Open(index int) (*Device, error) {
+	lib, err := library()
+	if err != nil {
+		return nil, err
+	}
+	n, ret := lib.DeviceGetCount()
+	if err := fail("nvmlDeviceGetCount", ret); err != nil {
+		return nil, err
+	}
+	if err := checkIndex(index, n); err != nil {
+		return nil, err
+	}
+	dev, ret := lib.DeviceGetHandleByIndex(index)
+	if err := fail(fmt.Sprintf("GPU %d: nvmlDeviceGetHandleByIndex", index), ret); err != nil {
+		return nil, err
+	}
+	d := &Device{lib: lib, dev: dev, clock: timebase.Monotonic()}
+	if d.info, err = identify(lib, dev, index); err != nil {
+		return nil, fmt.Errorf("GPU %d: %w", index, err)
+	}
+	d.probe()
+	return d, nil
+}
+
+// identify reads what does not change. Only a name and a UUID are indispensable.
+func identify(lib nvml.Interface, dev nvml.Device, index int) (gpu.Info, error) {
+	info := gpu.Info{Index: index, PowerLimitW: math.NaN(), MemoryMiB: -1}
+	var ret nvml.Return
+	if info.Name, ret = dev.GetName(); ret != nvml.SUCCESS {
+		return info, fail("nvmlDeviceGetName", ret)
+	}
+	if info.UUID, ret = dev.GetUUID(); ret != nvml.SUCCESS {
+		return info, fail("nvmlDeviceGetUUID", ret)
+	}
+	info.Driver, _ = lib.SystemGetDriverVersion() // "" where unknown
+	info.VBIOS, _ = dev.GetVbiosVersion()
+	mw, ret := dev.GetEnforcedPowerLimit()
+	if ret != nvml.SUCCESS {
+		mw, ret = dev.GetPowerManagementLimit()
+	}
+	if ret == nvml.SUCCESS {
+		info.PowerLimitW = float64(mw) / 1000
+	}
+	if m, ret := dev.GetMemoryInfo(); ret == nvml.SUCCESS {
+		info.MemoryMiB = int(m.Total >> 20)
+	}
+	var err error
+	if info.MemMHz, info.SMClocks, err = supportedClocks(index); err != nil {
+		info.Hidden = append(info.Hidden, fmt.Sprintf("The list of supported SM clocks is not available (%v): clocks cannot be set.", err))
+	}
+	return info, nil
+}
+
+// probe finds out which readings there are, and says what is hidden.
+func (d *Device) probe() {
+	hide := func(format string, args ...any) {
+		d.info.Hidden = append(d.info.Hidden, fmt.Sprintf(format, args...))
+	}
+	if has(d.lib, "nvmlDeviceGetMigMode") {
+		if mode, _, ret := d.dev.GetMigMode(); ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE {
+			hide("MIG mode is on: power, energy and clocks are those of the whole GPU, shared by all its instances, and utilisation is not available.")
+		}
+	}
+	d.can.memV2 = has(d.lib, "nvmlDeviceGetMemoryInfo_v2")
+	if d.can.memV2 {
+		_, ret := d.dev.GetMemoryInfo_v2()
+		d.can.memV2 = ret == nvml.SUCCESS
+	}
+	_, ret := d.dev.GetUtilizationRates()
+	d.can.util = offered(ret)
+	if !d.can.util {
+		hide("GPU utilisation is not available.")
+	}
+	d.can.throttle = has(d.lib, "nvmlDeviceGetCurrentClocksEventReasons")
+	d.can.throttleV1 = !d.can.throttle && has(d.lib, "nvmlDeviceGetCurrentClocksThrottleReasons")
+	if _, ret := d.throttle(); !offered(ret) {
+		d.can.throttle, d.can.throttleV1 = false, false
+		hide("Throttle reasons are not available: a clock held down by a limit cannot be told.")
+	}
+	var err error
+	if d.gpm, err = openGPM(d.lib, d.dev); err != nil {
+		hide("Tensor and memory-bandwidth utilisation (GPM) are not available: %v.", err)
+	}
+	d.probePower()
+	if len(d.sources) == 0 {
+		hide("No power reading at all is available: energy cannot be measured.")
+	}
+}
+
+// offered tells whether a reading exists, even if it failed this time.
+func offered(ret nvml.Return) bool {
+	switch ret {
+	case nvml.ERROR_NOT_SUPPORTED, nvml.ERROR_FUNCTION_NOT_FOUND, nvml.ERROR_NO_PERMISSION,
+		nvml.ERROR_DEPRECATED, nvml.ERROR_ARGUMENT_VERSION_MISMATCH:
+		return false
+	}
+	return true
+}
+
+// Info implements gpu.Device.
+func (d *Device) Info() gpu.Info { return d.info }
+
+// Poll implements gpu.Device. With an error, which names what failed, the
+// sample holds what could be read.
+func (d *Device) Poll() (gpu.Sample, error) {
+	s := gpu.UnknownSample()
+	var first error
+	note := func(call string, ret nvml.Return) bool {
+		if ret != nvml.SUCCESS && first == nil {
+			first = fail(call, ret)
+		}
+		return ret == nvml.SUCCESS
+	}
+	if mhz, ret := d.dev.GetClockInfo(nvml.CLOCK_SM); note("reading the SM clock", ret) {
+		s.SMMHz = int(mhz)
+	} else if ret == nvml.ERROR_GPU_IS_LOST || ret == nvml.ERROR_RESET_REQUIRED {
+		return s, first
+	}
+	if mhz, ret := d.dev.GetClockInfo(nvml.CLOCK_MEM); note("reading the memory clock", ret) {
+		s.MemMHz = int(mhz)
+	}
+	if c, ret := d.dev.GetTemperature(nvml.TEMPERATURE_GPU); note("reading the temperature", ret) {
+		s.TempC = float64(c)
+	}
+	if d.can.util {
+		if u, ret := d.dev.GetUtilizationRates(); note("reading the utilisation", ret) {
+			s.GPUUtil = float64(u.Gpu)
+		}
+	}
+	if used, ret := d.memoryUsed(); note("reading the memory in use", ret) {
+		s.MemUsedMiB = float64(used) / (1 << 20)
+	}
+	if bits, ret := d.throttle(); note("reading the throttle reasons", ret) {
+		s.Throttle = gpu.Throttle(bits)
+	}
+	d.mu.Lock()
+	if d.gpm != nil {
+		s.TensorUtil, s.DRAMUtil = d.gpm.read(d.clock.Now())
+	}
+	d.mu.Unlock()
+	return s, first
+}
+
+func (d *Device) memoryUsed() (uint64, nvml.Return) {
+	if d.can.memV2 {
+		m, ret := d.dev.GetMemoryInfo_v2()
+		return m.Used, ret
+	}
+	m, ret := d.dev.GetMemoryInfo()
+	return m.Used, ret
+}
+
+func (d *Device) throttle() (uint64, nvml.Return) {
+	switch {
+	case d.can.throttle:
+		return d.dev.GetCurrentClocksEventReasons()
+	case d.can.throttleV1:
+		return d.dev.GetCurrentClocksThrottleReasons()
+	}
+	return 0, nvml.SUCCESS
+}
+
+// SetSMClock implements gpu.Device.
+func (d *Device) SetSMClock(mhz int) error {
+	if err := d.info.CheckSMClock(mhz); err != nil {
+		return err
+	}
+	ret := d.dev.SetGpuLockedClocks(uint32(mhz), uint32(mhz))
+	if ret == nvml.ERROR_INVALID_ARGUMENT {
+		return fmt.Errorf("%w: %d MHz: the driver refuses it", gpu.ErrBadClock, mhz)
+	}
+	return fail(fmt.Sprintf("locking the SM clock of GPU %d to %d MHz", d.info.Index, mhz), ret)
+}
+
+// ResetSMClock implements gpu.Device.
+func (d *Device) ResetSMClock() error {
+	return fail(fmt.Sprintf("giving back the SM clock of GPU %d", d.info.Index), d.dev.ResetGpuLockedClocks())
+}
+
+// Close implements gpu.Device. It is harmless to call it twice. The library
+// itself stays loaded.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.gpm != nil {
+		d.gpm.free()
+		d.gpm = nil
+	}
+	return nil
+}
+
+// Processes implements gpu.Device: compute, graphics and MPS contexts. NVML
+// counts process ids in the host's namespace; in a container a process of
+// another namespace has the name "?".
+func (d *Device) Processes() ([]gpu.Process, error) {
+	lists := []struct {
+		symbol string
+		get    func() ([]nvml.ProcessInfo, nvml.Return)
+	}{
+		{"nvmlDeviceGetComputeRunningProcesses", d.dev.GetComputeRunningProcesses},
+		{"nvmlDeviceGetGraphicsRunningProcesses", d.dev.GetGraphicsRunningProcesses},
+		{"nvmlDeviceGetMPSComputeRunningProcesses", d.dev.GetMPSComputeRunningProcesses},
+	}
+	var all []gpu.Process
+	seen := map[int]bool{}
+	any := false
+	var first error
+	for _, l := range lists {
+		if !has(d.lib, l.symbol) && !has(d.lib, l.symbol+"_v2") && !has(d.lib, l.symbol+"_v3") {
+			continue
+		}
+		infos, ret := l.get()
+		if ret != nvml.SUCCESS {
+			if first == nil {
+				first = fail("listing the processes on the GPU", ret)
+			}
+			continue
+		}
+		any = true
+		for _, p := range infos {
+			pid := int(p.Pid)
+			if seen[pid] {
+				continue
+			}
+			seen[pid] = true
+			mib := -1
+			if p.UsedGpuMemory != math.MaxUint64 { // NVML_VALUE_NOT_AVAILABLE
+				mib = int(p.UsedGpuMemory >> 20)
+			}
+			all = append(all, gpu.Process{PID: pid, Name: processName(pid), MemoryMiB: mib})
+		}
+	}
+	if !any {
+		return nil, first
+	}
+	return all, nil
+}
+
+// processName returns a program's name by /proc, "?" where it is not there.
+func processName(pid int) string {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	if args, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(args) > 0 {
+		arg0, _, _ := strings.Cut(string(args), "\x00")
+		if name := filepath.Base(arg0); arg0 != "" {
+			return name
+		}
+	}
+	if comm, err := os.ReadFile(filepath.Join(dir, "comm")); err == nil {
+		return strings.TrimSpace(string(comm))
+	}
+	return "?"
+}

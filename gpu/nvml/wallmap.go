@@ -1,0 +1,137 @@
+package nvml
+
+import (
+	"slices"
+	"time"
+)
+
+// wallMap maps the driver's time stamps, µs on the wall clock, to
+// CLOCK_MONOTONIC.
+//
+// The two clocks of a Linux machine run at one rate (time servers steer both),
+// but the wall clock is set now and then: by hand, by the first contact with a
+// time server, after a suspend. So the offset between them is read anew before
+// each use, and a sample recorded before the wall clock was set is mapped by
+// the offset of its own time. The moment of a set is known only to lie between
+// two readings; where both offsets would do, the one that keeps the samples in
+// order wins.
+//
+// Where the stamps turn out to be on yet another clock that drifts from the
+// wall clock, they end up in the future or grow ever staler: seen over
+// staleReads reads, the difference is taken off.
+type wallMap struct {
+	epochs []epoch // oldest first
+	seen   int64   // time of the last observation
+
+	skew     int64 // added to every mapped time, ns
+	reads    int   // in the running check of the skew
+	youngest int64 // least age of the newest sample in it
+	usual    int64 // least age in the first check
+	checked  bool
+}
+
+// epoch is a time during which the wall clock was not set.
+type epoch struct {
+	first, last int64 // it began no earlier and ended no later, CLOCK_MONOTONIC ns
+	offset      int64 // wall minus monotonic, ns
+}
+
+const (
+	// offsetJitter is how much two readings of one offset may differ.
+	offsetJitter = int64(50 * time.Microsecond)
+	// keepEpochs is longer than any driver's buffer reaches back.
+	keepEpochs = int64(30 * time.Second)
+	forever    = int64(1) << 62
+
+	staleReads = 64
+	stale      = int64(25 * time.Millisecond)
+)
+
+// observe notes the offset read at monotonic time mono.
+func (m *wallMap) observe(mono, offset int64) {
+	n := len(m.epochs)
+	switch {
+	case n == 0:
+		m.epochs = append(m.epochs, epoch{first: -forever, last: forever, offset: offset})
+	case abs(offset-m.epochs[n-1].offset) > offsetJitter:
+		m.epochs[n-1].last = mono
+		m.epochs = append(m.epochs, epoch{first: m.seen, last: forever, offset: offset})
+		m.epochs = slices.DeleteFunc(m.epochs, func(e epoch) bool { return e.last < mono-keepEpochs })
+	}
+	m.seen = mono
+}
+
+// since returns the time stamp to ask the driver for newer samples than
+// monotonic time after, 0 for all it has. It is 0 as long as the buffer may hold
+// samples of an earlier epoch: their stamps may be later than those of now.
+func (m *wallMap) since(after int64) uint64 {
+	n := len(m.epochs)
+	if n == 0 || after <= 0 || n > 1 && m.seen-m.epochs[n-2].last < keepEpochs {
+		return 0
+	}
+	// A little more than asked for: the caller drops what it has already.
+	us := (after - m.skew + m.epochs[n-1].offset - int64(5*time.Millisecond)) / 1000
+	return uint64(max(us, 0))
+}
+
+// mapAll maps the time stamps of one reading of the buffer, in the driver's
+// order, oldest first; now is the time of reading, all whether the whole buffer
+// was read (since said 0) and not only the present epoch.
+func (m *wallMap) mapAll(stamps []uint64, now int64, all bool) []int64 {
+	epochs := m.epochs
+	if !all {
+		epochs = epochs[len(epochs)-1:]
+	}
+	times := make([]int64, len(stamps))
+	next := now + int64(time.Millisecond)
+	for i := len(stamps) - 1; i >= 0; i-- {
+		times[i] = m.mapOne(int64(stamps[i])*1000, next, epochs)
+		next = times[i]
+	}
+	if len(times) > 0 {
+		m.check(now - slices.Max(times))
+	}
+	return times
+}
+
+// mapOne maps the wall time of a sample recorded before monotonic time next: to
+// the latest time that fits an epoch.
+func (m *wallMap) mapOne(wall, next int64, epochs []epoch) int64 {
+	best, found := int64(0), false
+	for _, e := range epochs {
+		t := wall - e.offset + m.skew
+		if t >= e.first && t <= e.last && t < next && (!found || t > best) {
+			best, found = t, true
+		}
+	}
+	if !found && len(epochs) > 0 {
+		best = wall - epochs[len(epochs)-1].offset + m.skew
+	}
+	return best
+}
+
+// check watches the age of the newest sample.
+func (m *wallMap) check(age int64) {
+	if m.reads == 0 || age < m.youngest {
+		m.youngest = age
+	}
+	if m.reads++; m.reads < staleReads && m.youngest >= -int64(time.Millisecond) {
+		return
+	}
+	switch {
+	case m.youngest < -int64(time.Millisecond): // from the future
+		m.skew += m.youngest
+	case !m.checked:
+		m.usual, m.checked = m.youngest, true
+	case m.youngest > m.usual+stale:
+		m.skew += m.youngest - m.usual
+	}
+	m.reads = 0
+}
+
+func abs(x int64) int64 {
+	if x < 0 {
+		return -x
+	}
+	return x
+}

@@ -1,0 +1,18 @@
+package gpu
+
+import (
+	"fmt"
+	"slices"
+)
+
+// OtherProcesses lists the processes on the GPU that are not among own: their
+// energy would be counted as ours. In a container a GPU names processes by
+// their ids outside it, so that our own cannot be told from others by id there;
+// ask before our own work has begun.
+func OtherProcesses(dev Device, own []int) ([]Process, error) {
+	all, err := dev.Processes()
+	if err != nil {
+		return nil, fmt.Errorf("looking for other processes on GPU %s: %w", dev.Info().ID(), err)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p Process) bool { return slices.Contains(own, p.PID) }), nil
+}
