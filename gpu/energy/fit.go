@@ -1,0 +1,389 @@
+package energy
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// keyStat is what the fit knows of one kind of phase.
+type keyStat struct {
+	Key
+	theta float64 // W, mean power
+	dof   float64 // independent requests behind it, less one
+	rows  float64 // bins' worth of evidence
+	noise float64 // W², variance from one bin to the next within a phase
+	tau2  float64 // W², variance between phases
+	v     float64 // W², variance of a part of a phase within a bin; includes tau2
+}
+
+// model is the outcome of a fit: power of each kind of phase, and how it varies.
+type model struct {
+	keys  map[Key]int
+	stats []keyStat
+	cov   *mat.SymDense // W², covariance of the thetas
+	// Of all bins, for what is in no known phase: mean in W, variance in W² and
+	// variance from one bin to the next.
+	mean, level2, step2 float64
+	rms                 float64 // W, of the residuals
+	rows                int
+}
+
+// share is a kind's part of a bin.
+type share struct {
+	key  int
+	s    float64
+	inst int64 // the phase, if it is one alone
+	n    int   // phases of this kind in the bin
+}
+
+// row is a bin as the fit sees it.
+type row struct {
+	a, b    int64
+	y, w    float64
+	shares  []share
+	cluster int
+}
+
+// Limits of a fit.
+const (
+	maxRows = 4096
+	maxKeys = 256
+)
+
+// rowsOf lays the bins of tr that lie within known phases onto tl, for a lag.
+func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, cache []row) []row {
+	rows := cache[:0]
+	if len(tl.phases) == 0 {
+		return rows
+	}
+	lo, hi := tl.phases[0].Start, tl.end()
+	pi, cluster := 0, 0
+	seen := map[int]int64{}
+	for i := from; i < len(tr.reads); i++ {
+		b := tr.bin(i, lag)
+		if !b.ok || b.a < lo || b.b <= b.a {
+			continue
+		}
+		if b.b > hi {
+			break
+		}
+		rows = slices.Grow(rows, 1)[:len(rows)+1]
+		r := &rows[len(rows)-1]
+		*r = row{a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), shares: r.shares[:0]}
+		known, total := true, float64(b.b-b.a)
+		pi = tl.walk(pi, b.a, b.b, func(s segment) {
+			if s.key.Kind == kindOther {
+				known = false
+				return
+			}
+			k, ok := keys[s.key]
+			if !ok {
+				if len(keys) >= maxKeys {
+					known = false
+					return
+				}
+				k = len(keys)
+				keys[s.key] = k
+			}
+			part := float64(s.b-s.a) / total
+			for j := range r.shares {
+				if r.shares[j].key == k {
+					r.shares[j].s += part
+					r.shares[j].n++
+					return
+				}
+			}
+			r.shares = append(r.shares, share{k, part, s.inst, 1})
+		})
+		if !known {
+			rows = rows[:len(rows)-1]
+			continue
+		}
+		// A request is one cluster: it ends where a kind of phase comes again.
+		if top := slices.MaxFunc(r.shares, func(x, y share) int { return cmpFloat(x.s, y.s) }); true {
+			if inst, ok := seen[top.key]; ok && inst != top.inst {
+				cluster++
+				clear(seen)
+			}
+			seen[top.key] = top.inst
+		}
+		r.cluster = cluster
+	}
+	return rows
+}
+
+func cmpFloat(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// solve finds the thetas by least squares, with a faint pull towards the mean
+// that only matters where there is no evidence. It returns the inverse of the
+// normal matrix too.
+func solve(rows []row, nk int) (theta []float64, inv *mat.SymDense, rss, mean float64, ok bool) {
+	A := mat.NewSymDense(nk, nil)
+	rhs := mat.NewVecDense(nk, nil)
+	var sw, sy float64
+	for i := range rows {
+		r := &rows[i]
+		sw += r.w
+		sy += r.w * r.y
+		for _, p := range r.shares {
+			rhs.SetVec(p.key, rhs.AtVec(p.key)+r.w*p.s*r.y)
+			for _, q := range r.shares {
+				if p.key <= q.key {
+					A.SetSym(p.key, q.key, A.At(p.key, q.key)+r.w*p.s*q.s)
+				}
+			}
+		}
+	}
+	mean = sy / sw
+	const ridge = 0.02 // of one bin
+	for k := range nk {
+		A.SetSym(k, k, A.At(k, k)+ridge)
+		rhs.SetVec(k, rhs.AtVec(k)+ridge*mean)
+	}
+	var ch mat.Cholesky
+	if !ch.Factorize(A) {
+		return nil, nil, 0, mean, false
+	}
+	var th mat.VecDense
+	if ch.SolveVecTo(&th, rhs) != nil {
+		return nil, nil, 0, mean, false
+	}
+	inv = mat.NewSymDense(nk, nil)
+	if ch.InverseTo(inv) != nil {
+		return nil, nil, 0, mean, false
+	}
+	theta = th.RawVector().Data
+	for i := range rows {
+		e := residual(&rows[i], theta)
+		rss += rows[i].w * e * e
+	}
+	return theta, inv, rss, mean, true
+}
+
+func residual(r *row, theta []float64) float64 {
+	e := r.y
+	for _, p := range r.shares {
+		e -= p.s * theta[p.key]
+	}
+	return e
+}
+
+// fitModel fits rows; prev gives what is known of kinds that rows lack.
+func fitModel(rows []row, keys map[Key]int, prev *model) (model, bool) {
+	theta, inv, rss, mean, ok := solve(rows, len(keys))
+	if !ok || len(rows) < 3 {
+		return model{}, false
+	}
+	nk := len(keys)
+	m := model{keys: keys, stats: make([]keyStat, nk), mean: mean, rows: len(rows)}
+	m.rms = math.Sqrt(rss / float64(len(rows)))
+	for k, i := range keys {
+		m.stats[i] = keyStat{Key: k, theta: theta[i]}
+	}
+	m.sandwich(rows, theta, inv)
+	m.variances(rows, theta)
+	m.keep(prev)
+	return m, true
+}
+
+// sandwich sets the thetas' covariance from the residuals of whole requests.
+func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
+	nk := len(m.stats)
+	meat := mat.NewSymDense(nk, nil)
+	h1, h2 := make([]float64, nk), make([]float64, nk)
+	score, lev := make([]float64, nk), make([]float64, nk)
+	var touched []int
+	flush := func() {
+		for _, p := range touched {
+			h1[p] += lev[p]
+			h2[p] += lev[p] * lev[p]
+			for _, q := range touched {
+				if p <= q {
+					meat.SetSym(p, q, meat.At(p, q)+score[p]*score[q])
+				}
+			}
+		}
+		for _, p := range touched {
+			score[p], lev[p] = 0, 0
+		}
+		touched = touched[:0]
+	}
+	for i := range rows {
+		r := &rows[i]
+		if i > 0 && rows[i-1].cluster != r.cluster {
+			flush()
+		}
+		e := residual(r, theta)
+		for _, p := range r.shares {
+			if lev[p.key] == 0 {
+				touched = append(touched, p.key)
+			}
+			score[p.key] += r.w * p.s * e
+			lev[p.key] += r.w * p.s * p.s
+		}
+	}
+	flush()
+	var half, full mat.Dense
+	half.Mul(inv, meat)
+	full.Mul(&half, inv)
+	// Each kind's variance is scaled for its own number of requests; with one
+	// alone nothing is known of how requests differ, so a tenth is assumed.
+	scale := make([]float64, nk)
+	for k := range nk {
+		g := 1.0
+		if h2[k] > 0 {
+			g = h1[k] * h1[k] / h2[k]
+		}
+		m.stats[k].dof = max(g-1, 0)
+		m.stats[k].rows = h1[k]
+		scale[k] = math.Sqrt((g + 1) / max(g, 1))
+	}
+	m.cov = mat.NewSymDense(nk, nil)
+	for i := range nk {
+		for j := i; j < nk; j++ {
+			m.cov.SetSym(i, j, full.At(i, j)*scale[i]*scale[j])
+		}
+		if m.stats[i].dof < 1 {
+			guess := 0.1 * m.stats[i].theta
+			m.cov.SetSym(i, i, m.cov.At(i, i)+guess*guess)
+		}
+		m.cov.SetSym(i, i, m.cov.At(i, i)+1e-6)
+	}
+}
+
+// variances sets the variance components of each kind.
+func (m *model) variances(rows []row, theta []float64) {
+	nk := len(m.stats)
+	type acc struct{ d2, dn, m2, mn, v, vn float64 }
+	a := make([]acc, nk)
+	// Steps between neighbouring bins of one phase, and means of phases.
+	var sum, cnt float64
+	var sumSq []struct{ k, n, mean float64 }
+	closeRun := func(k int) {
+		if cnt >= 2 {
+			sumSq = append(sumSq, struct{ k, n, mean float64 }{float64(k), cnt, sum / cnt})
+		}
+		sum, cnt = 0, 0
+	}
+	pure := func(r *row) bool { return len(r.shares) == 1 && r.shares[0].n == 1 }
+	for i := range rows {
+		r := &rows[i]
+		var same bool
+		if i > 0 {
+			q := &rows[i-1]
+			same = pure(r) && pure(q) && r.shares[0].inst == q.shares[0].inst
+			if same {
+				d := residual(r, theta) - residual(q, theta)
+				k := r.shares[0].key
+				a[k].d2 += d * d / 2
+				a[k].dn++
+			} else if pure(q) {
+				closeRun(q.shares[0].key)
+			}
+		}
+		if pure(r) {
+			sum += residual(r, theta)
+			cnt++
+		}
+	}
+	if n := len(rows); n > 0 && pure(&rows[n-1]) {
+		closeRun(rows[n-1].shares[0].key)
+	}
+	for k := range a {
+		guess := 0.03 * theta[k]
+		m.stats[k].noise = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
+	}
+	for _, s := range sumSq {
+		k := int(s.k)
+		a[k].m2 += s.mean*s.mean - m.stats[k].noise/s.n
+		a[k].mn++
+	}
+	for k := range a {
+		guess := 0.05 * theta[k]
+		m.stats[k].tau2 = max((a[k].m2+guess*guess)/(a[k].mn+1), 0)
+		m.stats[k].v = m.stats[k].tau2 + guess*guess
+	}
+	// Expectation maximisation for the variance of a kind's part of a bin.
+	for range 12 {
+		for k := range a {
+			guess := 0.10 * theta[k]
+			a[k].v, a[k].vn = guess*guess, 1
+		}
+		for i := range rows {
+			r := &rows[i]
+			e := residual(r, theta)
+			var s2, n float64
+			for _, p := range r.shares {
+				s2 += p.s * p.s * m.stats[p.key].v
+				n += p.s * m.stats[p.key].noise
+			}
+			for _, p := range r.shares {
+				if p.s < 0.1 {
+					continue
+				}
+				v := m.stats[p.key].v
+				g := p.s * v / (s2 + n)
+				a[p.key].v += p.s * (g*g*e*e + v - g*p.s*v)
+				a[p.key].vn += p.s
+			}
+		}
+		for k := range a {
+			m.stats[k].v = a[k].v / a[k].vn
+		}
+	}
+	for k := range a {
+		if a[k].mn < 3 {
+			m.stats[k].tau2 = max(m.stats[k].tau2, m.stats[k].v)
+		}
+		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
+	}
+}
+
+// keep carries over from prev the kinds that m lacks.
+func (m *model) keep(prev *model) {
+	if prev == nil || prev.cov == nil {
+		return
+	}
+	var add []int
+	for k, i := range prev.keys {
+		if _, ok := m.keys[k]; !ok {
+			add = append(add, i)
+		}
+	}
+	slices.Sort(add)
+	n := len(m.stats)
+	if n+len(add) > 2*maxKeys {
+		add = add[:max(2*maxKeys-n, 0)]
+	}
+	if len(add) == 0 {
+		return
+	}
+	cov := mat.NewSymDense(n+len(add), nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			cov.SetSym(i, j, m.cov.At(i, j))
+		}
+	}
+	for j, i := range add {
+		m.keys[prev.stats[i].Key] = n + j
+		m.stats = append(m.stats, prev.stats[i])
+		cov.SetSym(n+j, n+j, prev.cov.At(i, i))
+	}
+	m.cov = cov
+}
+
+// tQuantile is the 97.5 % quantile of Student's distribution.
+func tQuantile(dof float64) float64 {
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(dof, 1)}.Quantile(0.975)
+}

@@ -1,0 +1,289 @@
+package energy
+
+import (
+	"math"
+	"time"
+
+	"jouletop/gpu"
+)
+
+// Options of a Meter. The zero value is right for live use.
+type Options struct {
+	// Horizon is how far back windows can be asked for and power is learned from;
+	// 0 means ten minutes. Memory grows with it: about 2 kB a second.
+	Horizon time.Duration
+}
+
+// Meter estimates the energy of windows and phases from readings. It is not safe
+// for concurrent use.
+type Meter struct {
+	horizon int64
+	tracks  []*track // in the order of preference
+	tl      timeline
+	now     int64 // latest time heard of
+	pruned  int64
+}
+
+// preference is the order in which sources are tried.
+var preference = []string{gpu.SourceBuffer, gpu.SourceCounter, gpu.SourceInstant, gpu.SourceAverage}
+
+// New returns a Meter for a GPU with these sources. Readings of a source that is
+// not among them are taken with what is commonly known of it.
+func New(sources []gpu.PowerSource, opt Options) *Meter {
+	if opt.Horizon <= 0 {
+		opt.Horizon = 10 * time.Minute
+	}
+	m := &Meter{horizon: int64(opt.Horizon), now: math.MinInt64}
+	for _, name := range preference {
+		s := gpu.PowerSource{Name: name}
+		for _, given := range sources {
+			if given.Name == name {
+				s = given
+			}
+		}
+		m.tracks = append(m.tracks, newTrack(s))
+	}
+	return m
+}
+
+// Add takes a reading, in any order of time. Repetitions (not Fresh) are known
+// for what they are.
+func (m *Meter) Add(r gpu.PowerReading) {
+	for _, tr := range m.tracks {
+		if tr.name == r.Source {
+			tr.add(r)
+			m.heard(r.TimeNS)
+			return
+		}
+	}
+}
+
+// AddPhase tells of a phase that has ended. Phases may come late and out of order,
+// but before the windows that they help to resolve.
+func (m *Meter) AddPhase(p Phase) {
+	if m.tl.add(p) {
+		m.heard(p.End)
+	}
+}
+
+// heard moves the horizon on.
+func (m *Meter) heard(t int64) {
+	m.now = max(m.now, t)
+	if m.now-m.pruned < 5e9 && m.pruned != 0 {
+		return
+	}
+	m.pruned = m.now
+	for _, tr := range m.tracks {
+		tr.prune(m.now - m.horizon)
+	}
+	m.tl.prune(m.now - m.horizon)
+}
+
+// Covered returns the time in ns up to which windows can be resolved now: what
+// the best source that is alive has told. It is the smallest int64 before any.
+func (m *Meter) Covered() int64 {
+	const silence = 2e9
+	for _, tr := range m.tracks {
+		if n := len(tr.reads); n > 0 && m.lastReading()-tr.reads[n-1].t < silence {
+			return tr.reads[n-1].t - int64((tr.lag+tr.period)*1e9)
+		}
+	}
+	return math.MinInt64
+}
+
+func (m *Meter) lastReading() int64 {
+	var t int64 = math.MinInt64
+	for _, tr := range m.tracks {
+		if n := len(tr.reads); n > 0 {
+			t = max(t, tr.reads[n-1].t)
+		}
+	}
+	return t
+}
+
+// refit brings tr's model up to date if enough is new.
+func (m *Meter) refit(tr *track) {
+	fresh := tr.added - tr.fitAt
+	if tr.model.stats != nil && fresh < 25 || tr.name == gpu.SourceAverage {
+		return
+	}
+	have := tr.model.rows
+	if tr.model.stats != nil && fresh < min(have/10, 100) {
+		return
+	}
+	tr.fitAt = tr.added
+	from := max(len(tr.reads)-maxRows, 0)
+	tr.measureJitter(from)
+	findLag(tr, &m.tl, from)
+	keys := map[Key]int{}
+	rows := rowsOf(tr, &m.tl, from, tr.lag, keys, nil)
+	prev := tr.model
+	if len(rows) >= 3 {
+		if fit, ok := fitModel(rows, keys, &prev); ok {
+			tr.model = fit
+		}
+	}
+	tr.spread(from)
+}
+
+// spread sets what is assumed of time in no known phase: the readings' mean and
+// variance, and the variance from one to the next.
+func (tr *track) spread(from int) {
+	var s, s2, n, d2, dn, last float64
+	for i := from; i < len(tr.reads); i++ {
+		b := tr.bin(i, 0)
+		if !b.ok {
+			continue
+		}
+		s += b.p
+		s2 += b.p * b.p
+		if n > 0 {
+			d2 += sq(b.p-last) / 2
+			dn++
+		}
+		n++
+		last = b.p
+	}
+	if dn > 0 {
+		tr.model.mean = s / n
+		tr.model.level2 = max(s2/n-sq(s/n), 0)
+		tr.model.step2 = d2/dn + 1
+	}
+}
+
+// Window returns the energy of start to end (ns), by the source that knows it
+// best.
+func (m *Meter) Window(start, end int64) Estimate {
+	if end <= start {
+		return Estimate{Resolved: end == start, Method: MethodBuffer}
+	}
+	best := unresolved(math.Inf(1))
+	for _, tr := range m.tracks {
+		if len(tr.reads) < 2 {
+			continue
+		}
+		if tr.name == gpu.SourceAverage {
+			if !best.Resolved {
+				if e := tr.average(start, end); e.ErrJ < best.ErrJ {
+					best = e
+				}
+			}
+			continue
+		}
+		m.refit(tr)
+		e, seen := m.by(tr, start, end)
+		if e.ErrJ < best.ErrJ {
+			best = e
+		}
+		if tr.name == gpu.SourceBuffer && seen > 0.98 {
+			break // nothing knows better
+		}
+	}
+	return settle(best)
+}
+
+// settle calls an estimate unresolved where it is too wide.
+func settle(e Estimate) Estimate {
+	if e.Resolved && !(e.ErrJ <= maxRelErr*math.Abs(e.Joules)) && e.Method != MethodAverage {
+		return unresolved(max(e.Joules, 0) + e.ErrJ)
+	}
+	return e
+}
+
+// by estimates from one source, and tells which share of the window it saw.
+func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
+	p := predictor{tr, &m.tl, &tr.model, tr.lag}
+	x := p.window(start, end)
+	if !x.ok || math.IsNaN(x.j) {
+		return unresolved(math.Inf(1)), 0
+	}
+	p.lag = tr.lag + tr.lagSD
+	hi := p.window(start, end)
+	p.lag = tr.lag - tr.lagSD
+	lo := p.window(start, end)
+	dl := (hi.j - lo.j) / 2
+	e := Estimate{Joules: x.j, Method: tr.name, Resolved: true}
+	e.ErrJ = z95 * math.Sqrt(x.v+dl*dl)
+	e.common = z95 * math.Sqrt(x.common*x.common+dl*dl)
+	seen := x.seen / (float64(end-start) / 1e9)
+	if seen < 0.02 {
+		e.Method = MethodRegression
+	}
+	return e, seen
+}
+
+// average integrates the trailing average, set back by half its window.
+func (tr *track) average(start, end int64) Estimate {
+	half := int64(tr.width / 2 * 1e9)
+	var j, seen float64
+	lo, hi := math.Inf(1), math.Inf(-1)
+	reach := 2 * half
+	for i := max(tr.first(start-reach), 1); i < len(tr.reads); i++ {
+		r, q := tr.reads[i], tr.reads[i-1]
+		if q.t > end+reach {
+			break
+		}
+		lo, hi = min(lo, r.v), max(hi, r.v)
+		a, b := max(q.t-half, start), min(r.t-half, end)
+		if b > a {
+			j += r.v * float64(b-a) / 1e9
+			seen += float64(b-a) / 1e9
+		}
+	}
+	length := float64(end-start) / 1e9
+	if seen < 0.5*length {
+		return unresolved(math.Inf(1))
+	}
+	j *= length / seen
+	// At each edge up to half an averaging window may be booked at the wrong
+	// level; the levels seen nearby say how wrong.
+	return Estimate{Joules: j, ErrJ: (hi-lo)*min(tr.width, length) + 0.02*j, Method: MethodAverage, Resolved: true}
+}
+
+// PhaseEnergy returns the energy of a phase that was added: integrated where it
+// lasts at least two periods of the sensor, else by regression; unresolved where
+// neither tells it to within 15 %.
+func (m *Meter) PhaseEnergy(p Phase) Estimate {
+	e := m.Window(p.Start, p.End)
+	if e.Resolved && e.Method != MethodAverage {
+		for _, tr := range m.tracks {
+			if tr.name == e.Method && p.Seconds() < 2*tr.period {
+				e.Method = MethodRegression
+			}
+		}
+	}
+	if e.Method == MethodAverage {
+		return unresolved(e.Joules + e.ErrJ)
+	}
+	return e
+}
+
+// PhasePower is the mean power of a kind of phase.
+type PhasePower struct {
+	Key
+	PowerW float64
+	// ErrW is the half-width of a 95 % interval for the mean power of another
+	// phase of this kind (a steady block of it, say).
+	ErrW     float64
+	Requests float64 // independent requests behind it
+	Source   string
+}
+
+// Powers returns what is known of each kind of phase, by the best source.
+func (m *Meter) Powers() []PhasePower {
+	for _, tr := range m.tracks {
+		if len(tr.reads) < 10 || tr.name == gpu.SourceAverage {
+			continue
+		}
+		m.refit(tr)
+		var out []PhasePower
+		for i, s := range tr.model.stats {
+			se2 := tr.model.cov.At(i, i)
+			out = append(out, PhasePower{s.Key, s.theta, tQuantile(s.dof) * math.Sqrt(se2+s.tau2), s.dof + 1, tr.name})
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}

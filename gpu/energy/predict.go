@@ -1,0 +1,358 @@
+package energy
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// maxSolve is the most bins that one prediction solves for exactly; longer
+// windows are integrated between two predicted edges.
+const maxSolve = 36
+
+// realShare is how much of the scatter from bin to bin is taken for real power,
+// the rest for noise of the sensor. They cannot be told apart from the readings;
+// one half is off by at most √2 either way.
+const realShare = 0.5
+
+// part is an energy with its variance, and the share of the standard deviation
+// that comes from the thetas.
+type part struct {
+	j, v, common float64
+	seen         float64 // s of it observed by bins
+	ok           bool
+}
+
+func (p *part) add(q part) {
+	p.j += q.j
+	p.v += q.v
+	p.common += q.common
+	p.seen += q.seen
+	p.ok = p.ok && q.ok
+}
+
+// chunk is a part of one phase within one bin (or within none), inside or
+// outside of the window asked for.
+type chunk struct {
+	inst   int64
+	d      float64 // s
+	obs    int     // -1: not observed
+	inside bool
+	tau2   float64 // W², variance it shares with its phase
+	own    float64 // W², variance of its own
+}
+
+// predictor answers for one source at one lag.
+type predictor struct {
+	tr  *track
+	tl  *timeline
+	m   *model
+	lag float64
+}
+
+// stat returns what is known of a kind; kinds never seen take after others of
+// the same kind, or the mean of everything, widely.
+func (p *predictor) stat(k Key) (keyStat, int) {
+	if i, ok := p.m.keys[k]; ok {
+		return p.m.stats[i], i
+	}
+	s := keyStat{Key: k, theta: p.m.mean}
+	wide := 0.4
+	if k.Kind == kindOther {
+		s.tau2, s.v = p.m.level2+p.m.step2, p.m.level2+2*p.m.step2
+		s.noise = p.m.step2
+		return s, -1
+	}
+	for _, o := range p.m.stats {
+		if o.Kind == k.Kind && (s.rows == 0 || o.SMMHz == k.SMMHz) {
+			s.theta, s.rows, wide = o.theta, 1, 0.2
+		}
+	}
+	dev := wide*s.theta + 1
+	s.v, s.tau2, s.noise = dev*dev, dev*dev, 0.0009*s.theta*s.theta
+	return s, -1
+}
+
+// window predicts the energy of start to end.
+func (p *predictor) window(start, end int64) part {
+	shift := int64(p.lag * 1e9)
+	i0 := p.tr.first(start + shift)
+	i1 := p.tr.first(end + shift)
+	if i1-i0 <= maxSolve {
+		return p.local(start, end)
+	}
+	// Integrate from the end of one bin to the end of another, predict the rest.
+	a, b := i0+2, i1-3
+	from, to := p.tr.bin(a, p.lag).b, p.tr.bin(b, p.lag).b
+	sum := p.integrate(a+1, b, from)
+	sum.add(p.local(start, from))
+	sum.add(p.local(to, end))
+	return sum
+}
+
+// integrate sums bins a to b from the time from on, filling gaps.
+func (p *predictor) integrate(a, b int, from int64) part {
+	sum := part{ok: true}
+	at := from
+	pi := p.tl.from(at)
+	var first, last bin
+	for i := a; i <= b; i++ {
+		x := p.tr.bin(i, p.lag)
+		if !x.ok {
+			continue
+		}
+		if gap := x.a - at; gap > 0 {
+			sum.add(p.local(at, x.a))
+		}
+		sum.j += x.p * float64(x.b-max(x.a, at)) / 1e9
+		sum.seen += x.seconds()
+		at = x.b
+		if first.b == 0 {
+			first = x
+		}
+		last = x
+		if !p.tr.cum {
+			var noise float64
+			pi = p.tl.walk(pi, x.a, x.b, func(s segment) {
+				st, _ := p.stat(s.key)
+				noise += st.noise * float64(s.b-s.a) / float64(x.b-x.a)
+			})
+			sum.v += (1 - realShare) * noise * x.seconds() * x.seconds()
+		}
+	}
+	if p.tr.cum {
+		sum.v += sq(first.p*first.ja) + sq(last.p*last.jb)
+	}
+	return sum
+}
+
+func sq(x float64) float64 { return x * x }
+
+// local predicts start to end from the bins in it and up to three on either side.
+func (p *predictor) local(start, end int64) part {
+	if end <= start {
+		return part{ok: true}
+	}
+	l := layout{p: p, start: start, end: end}
+	l.gather()
+	return l.predict()
+}
+
+// layout is a window laid out on bins and phases, ready to be solved.
+type layout struct {
+	p          *predictor
+	start, end int64
+	pi         int // where to look for phases next
+	chunks     []chunk
+	obs        []bin
+	mean       []float64 // J, of the bins by the thetas alone
+	noise      []float64 // J², of the bins
+	keys       []int     // kinds of which something is known, as the model numbers them
+	inBin      [][]float64
+	inTarget   []float64 // s of each of keys
+	mu         float64   // J, of the target by the thetas alone
+	seen       float64   // s of the target within bins
+}
+
+// gather lays out the bins in the window, a few on either side, and the gaps.
+func (l *layout) gather() {
+	tr := l.p.tr
+	pad := int64(3 * max(tr.period, tr.width) * 1e9)
+	shift := int64(l.p.lag * 1e9)
+	i := max(tr.first(l.start+shift)-3, 0)
+	for i < len(tr.reads) && tr.reads[i].t-shift < l.start-pad {
+		i++
+	}
+	l.pi = l.p.tl.from(l.start)
+	if i < len(tr.reads) {
+		l.pi = l.p.tl.from(min(l.start, tr.bin(i, l.p.lag).a))
+	}
+	at := l.start
+	for ; i < len(tr.reads) && len(l.obs) < maxSolve+8; i++ {
+		x := tr.bin(i, l.p.lag)
+		if !x.ok || x.b <= x.a {
+			continue
+		}
+		if x.a >= l.end+pad {
+			break
+		}
+		if x.a > at && at < l.end {
+			l.span(at, min(x.a, l.end), -1)
+		}
+		at = max(at, x.b)
+		l.inBin = append(l.inBin, make([]float64, len(l.keys), len(l.keys)+4))
+		mean, noise, first, last := l.span(x.a, x.b, len(l.obs))
+		T := x.seconds()
+		if tr.cum {
+			noise = sq(first*x.ja) + sq(last*x.jb)
+		} else {
+			noise = (1-realShare)*noise*T + sq((last-first)*x.jb)
+		}
+		l.obs, l.mean, l.noise = append(l.obs, x), append(l.mean, mean), append(l.noise, noise+1e-9)
+		if x.b >= l.end+pad {
+			break
+		}
+	}
+	if at < l.end {
+		l.span(at, l.end, -1)
+	}
+}
+
+// key returns the place of the model's k-th kind in l.keys.
+func (l *layout) key(k int) int {
+	for i, g := range l.keys {
+		if g == k {
+			return i
+		}
+	}
+	l.keys = append(l.keys, k)
+	l.inTarget = append(l.inTarget, 0)
+	return len(l.keys) - 1
+}
+
+// span lays a to b, bin o (-1: none), on the phases, cut at the window's edges. It
+// returns the mean energy and noise (W² s) and the mean power at a and b.
+func (l *layout) span(a, b int64, o int) (mean, noise, first, last float64) {
+	first = math.NaN()
+	l.pi = l.p.tl.walk(l.pi, a, b, func(s segment) {
+		st, k := l.p.stat(s.key)
+		if k >= 0 {
+			k = l.key(k)
+			if o >= 0 {
+				for len(l.inBin[o]) < len(l.keys) {
+					l.inBin[o] = append(l.inBin[o], 0)
+				}
+			}
+		}
+		cuts := [4]int64{s.a, clamp(l.start, s.a, s.b), clamp(l.end, s.a, s.b), s.b}
+		for c := range 3 {
+			d := float64(cuts[c+1]-cuts[c]) / 1e9
+			if d <= 0 {
+				continue
+			}
+			own := max(st.v-st.tau2, 0) + realShare*st.noise
+			if o < 0 {
+				own *= min(1, l.p.tr.period/d)
+			}
+			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1, tau2: st.tau2, own: own}
+			l.chunks = append(l.chunks, ch)
+			mean += d * st.theta
+			noise += d * st.noise
+			if k >= 0 && o >= 0 {
+				l.inBin[o][k] += d
+			}
+			if ch.inside {
+				l.mu += d * st.theta
+				if k >= 0 {
+					l.inTarget[k] += d
+				}
+				if o >= 0 {
+					l.seen += d
+				}
+			}
+		}
+		if math.IsNaN(first) {
+			first = st.theta
+		}
+		last = st.theta
+	})
+	return
+}
+
+// predict solves for the window's energy.
+func (l *layout) predict() part {
+	n := len(l.obs)
+	A := mat.NewSymDense(max(n, 1), nil)
+	c := mat.NewVecDense(max(n, 1), nil)
+	prior := l.deviations(A, c)
+	// What the thetas may be off by, which all bins of a kind share.
+	covT := make([]float64, len(l.keys))
+	prior += l.shared(l.inTarget, l.inTarget, covT)
+	if n == 0 {
+		return part{j: l.mu, v: prior, common: math.Sqrt(l.shared(l.inTarget, l.inTarget, covT)), ok: len(l.p.m.stats) > 0}
+	}
+	covs := make([]float64, len(l.keys))
+	for i := range n {
+		l.through(l.inBin[i], covs)
+		c.SetVec(i, c.AtVec(i)+dot(l.inTarget, covs))
+		for j := i; j < n; j++ {
+			A.SetSym(i, j, A.At(i, j)+dot(l.inBin[j], covs))
+		}
+		A.SetSym(i, i, A.At(i, i)+l.noise[i])
+	}
+	var ch mat.Cholesky
+	var w mat.VecDense
+	if !ch.Factorize(A) || ch.SolveVecTo(&w, c) != nil {
+		return part{}
+	}
+	e := l.mu
+	left := append([]float64(nil), l.inTarget...)
+	for i := range n {
+		e += w.AtVec(i) * (l.obs[i].p*l.obs[i].seconds() - l.mean[i])
+		for k, d := range l.inBin[i] {
+			left[k] -= w.AtVec(i) * d
+		}
+	}
+	v := max(prior-mat.Dot(&w, c), 0)
+	return part{j: e, v: v, common: math.Sqrt(max(l.shared(left, left, covT), 0)), seen: l.seen, ok: true}
+}
+
+// deviations adds the covariances of phases' and chunks' own deviations: among
+// bins to A, between bins and the target to c. It returns the target's variance.
+func (l *layout) deviations(A *mat.SymDense, c *mat.VecDense) (prior float64) {
+	for i, x := range l.chunks {
+		for j := i; j < len(l.chunks); j++ {
+			y := l.chunks[j]
+			if x.inst != y.inst {
+				break // chunks are in the order of time
+			}
+			cov, times := x.tau2*x.d*y.d, 2.0
+			if i == j {
+				cov, times = (x.tau2+x.own)*x.d*x.d, 1
+			}
+			switch {
+			case x.obs >= 0 && x.obs == y.obs:
+				A.SetSym(x.obs, x.obs, A.At(x.obs, x.obs)+times*cov)
+			case x.obs >= 0 && y.obs >= 0:
+				A.SetSym(x.obs, y.obs, A.At(x.obs, y.obs)+cov)
+			}
+			if x.inside && y.inside {
+				prior += times * cov
+			}
+			if x.inside && y.obs >= 0 {
+				c.SetVec(y.obs, c.AtVec(y.obs)+cov)
+			}
+			if i != j && y.inside && x.obs >= 0 {
+				c.SetVec(x.obs, c.AtVec(x.obs)+cov)
+			}
+		}
+	}
+	return prior
+}
+
+// through sets out to the covariance of the thetas times x (s of each kind).
+func (l *layout) through(x, out []float64) {
+	for a, ka := range l.keys {
+		out[a] = 0
+		for b, v := range x {
+			out[a] += v * l.p.m.cov.At(ka, l.keys[b])
+		}
+	}
+}
+
+// shared returns the covariance in J² of x and y (s of each kind) that comes from
+// the thetas; scratch is as long as l.keys.
+func (l *layout) shared(x, y, scratch []float64) float64 {
+	l.through(x, scratch)
+	return dot(y, scratch)
+}
+
+// dot is the scalar product over the shorter of the two.
+func dot(x, y []float64) (s float64) {
+	for i := range min(len(x), len(y)) {
+		s += x[i] * y[i]
+	}
+	return s
+}
+
+func clamp(x, lo, hi int64) int64 { return max(lo, min(x, hi)) }
