@@ -1,6 +1,7 @@
 package clockguard
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -121,7 +122,7 @@ func (c *Client) Reset() error {
 // ResetTimed is Reset that also tells when the driver was called.
 func (c *Client) ResetTimed() (Timing, error) {
 	t, err := c.do(opReset, 0)
-	if err == ErrNotArmed { // nothing can be set
+	if errors.Is(err, ErrNotArmed) { // nothing can be set
 		return Timing{}, nil
 	}
 	return t, err
@@ -138,7 +139,20 @@ func (c *Client) do(o op, mhz int) (Timing, error) {
 		return Timing{}, ErrNotArmed
 	}
 	r := l.do(request{op: o, mhz: mhz, sent: c.now()})
-	return Timing{CallNS: r.called, ReturnNS: r.returned}, r.err()
+	err := r.err()
+	if errors.Is(err, ErrGuardLost) {
+		c.guardLost(l, err)
+	}
+	return Timing{CallNS: r.called, ReturnNS: r.returned}, err
+}
+
+// guardLost notes that the guard of a link has ended by itself.
+func (c *Client) guardLost(l link, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == l {
+		c.lost = err
+	}
 }
 
 // Close gives the clock back and ends the guard. The client may be armed again.

@@ -90,7 +90,7 @@ func (c *control) handle(r request) reply {
 		err = fmt.Errorf("%w: operation %d", ErrRefused, r.op)
 	}
 	if out.code = codeOf(err); err != nil {
-		out.text = err.Error()
+		out.text, out.cause = err.Error(), err
 	}
 	c.logReply(r, out)
 	return out

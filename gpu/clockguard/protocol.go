@@ -92,9 +92,15 @@ type reply struct {
 	called   int64 // just before the driver's call; 0: none was made
 	returned int64 // just after
 	text     string
+	cause    error // the error itself where it never left this process
 }
 
-func (r reply) err() error { return errOf(r.code, r.text) }
+func (r reply) err() error {
+	if r.cause != nil {
+		return r.cause
+	}
+	return errOf(r.code, r.text)
+}
 
 func (r reply) encode() []byte {
 	text := r.text[:min(len(r.text), maxText)]

@@ -1,0 +1,114 @@
+package clockguard
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The lease is renewed every renewEvery and runs out leaseTime after the last
+// renewal was sent; guard and watcher show each other that they live every
+// beatEvery, and are taken for dead after beatLimit. Both limits leave room for
+// the reset within a second.
+const (
+	leaseTime  = 500 * time.Millisecond
+	renewEvery = 100 * time.Millisecond
+	beatLimit  = 500 * time.Millisecond
+	beatEvery  = 100 * time.Millisecond
+)
+
+// lease is the exclusive right to set a GPU's clock: a file lock, which the
+// kernel frees with its process, and in the file who holds it.
+type lease struct{ lock *flock.Flock }
+
+// holding is what a lease's file says.
+type holding struct {
+	Holder Holder  `json:"holder"`
+	Guard  process `json:"guard"`
+}
+
+// acquire takes the lease, or returns a *HeldError. A holder whose guard has
+// been stopped for longer than a lease lasts has lost it.
+func acquire(dir, uuid string, h Holder) (*lease, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	path := leasePath(dir, uuid)
+	lock := flock.New(path, flock.SetPermissions(0o644))
+	ok, err := tryLock(lock)
+	if err == nil && !ok && evict(readHolding(path).Guard) {
+		ok, err = tryLock(lock)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the clock lease: %w", err)
+	}
+	if !ok {
+		return nil, &HeldError{GPU: uuid, Holder: readHolding(path).Holder}
+	}
+	l := &lease{lock}
+	b, err := json.Marshal(holding{h, identify(os.Getpid())})
+	if err == nil {
+		err = os.WriteFile(path, append(b, '\n'), 0o644) // keeps the inode, and so the lock
+	}
+	if err != nil {
+		l.release()
+		return nil, fmt.Errorf("take the clock lease: %w", err)
+	}
+	return l, nil
+}
+
+// tryLock tries for a moment: somebody may just be looking whether it is held.
+func tryLock(lock *flock.Flock) (bool, error) {
+	for range 4 {
+		if ok, err := lock.TryLock(); ok || err != nil {
+			return ok, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return false, nil
+}
+
+// evict kills a guard that stays stopped; its lease has run out.
+func evict(guard process) bool {
+	if !guard.stopped() {
+		return false
+	}
+	for end := time.Now().Add(leaseTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if !guard.stopped() {
+			return false
+		}
+	}
+	return guard.kill(time.Second)
+}
+
+func (l *lease) release() {
+	if l != nil {
+		_ = l.lock.Close() // the kernel would free it with the process anyhow
+	}
+}
+
+func readHolding(path string) holding {
+	var h holding
+	if b, err := os.ReadFile(path); err == nil {
+		_ = json.Unmarshal(b, &h) // torn or foreign: an unknown holder
+	}
+	return h
+}
+
+// held tells whether somebody holds a GPU's lease now.
+func held(dir, uuid string) bool {
+	path := leasePath(dir, uuid)
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	ok, err := lock.TryRLock()
+	if err != nil {
+		return false
+	}
+	_ = lock.Close()
+	return !ok
+}

@@ -1,0 +1,130 @@
+package clockguard
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Record says that a GPU's clock was locked by us. It is written before the
+// first lock and removed after the reset, so it stays behind only when both
+// guard and watcher were killed.
+type Record struct {
+	GPU     string    `json:"gpu"` // UUID
+	Index   int       `json:"index"`
+	MHz     int       `json:"mhz"` // the first clock that was locked
+	Boot    string    `json:"boot_id"`
+	Since   time.Time `json:"since"`
+	Holder  Holder    `json:"holder"`
+	Guard   process   `json:"guard"`
+	Watcher process   `json:"watcher"`
+}
+
+// defaultDir is where leases and records are: one place for all who may set
+// clocks, which is root; another user's own place otherwise.
+func defaultDir() string {
+	if os.Geteuid() == 0 {
+		return systemDir
+	}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		return filepath.Join(d, "jouletop")
+	}
+	return filepath.Join(os.TempDir(), "jouletop-"+strconv.Itoa(os.Getuid()))
+}
+
+// systemDir holds root's leases and records, and the service's socket.
+const systemDir = "/run/jouletop"
+
+// makeDir makes the folder, and refuses one that another user could have put
+// there.
+func makeDir(dir string) error {
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o755 // others may read who holds a lease
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return fmt.Errorf("make the folder for clock leases: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a folder that only this user can write", dir)
+	}
+	return nil
+}
+
+// fileBase turns a UUID into a file name that stays in its folder.
+func fileBase(uuid string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' {
+			return r
+		}
+		return '_'
+	}, uuid)
+	return clean[:min(len(clean), 100)]
+}
+
+func recordPath(dir, uuid string) string { return filepath.Join(dir, fileBase(uuid)+".locked") }
+func leasePath(dir, uuid string) string  { return filepath.Join(dir, fileBase(uuid)+".lease") }
+
+// write puts the record on disk whole or not at all.
+func (r Record) write(dir string) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write clock record: %w", err)
+	}
+	tmp := recordPath(dir, r.GPU) + ".new"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write clock record: %w", err)
+	}
+	if err := os.Rename(tmp, recordPath(dir, r.GPU)); err != nil {
+		return fmt.Errorf("write clock record: %w", err)
+	}
+	return nil
+}
+
+// readRecord returns the record of a GPU, found false where there is none. A
+// record that cannot be read still says that a clock was locked.
+func readRecord(dir, uuid string) (r Record, found bool) {
+	b, err := os.ReadFile(recordPath(dir, uuid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, false
+	}
+	r = Record{GPU: uuid, Boot: bootID()}
+	if err == nil {
+		var read Record
+		if json.Unmarshal(b, &read) == nil && read.GPU == uuid {
+			r = read
+		}
+	}
+	return r, true
+}
+
+func dropRecord(dir, uuid string) error {
+	err := os.Remove(recordPath(dir, uuid))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove clock record: %w", err)
+	}
+	return nil
+}
+
+func (r Record) String() string {
+	clock := "a clock"
+	if r.MHz > 0 {
+		clock = fmt.Sprintf("a clock (first %d MHz)", r.MHz)
+	}
+	if r.Holder.PID == 0 {
+		return clock + " locked by an earlier run"
+	}
+	return fmt.Sprintf("%s locked by %s", clock, r.Holder)
+}

@@ -1,0 +1,321 @@
+package clockguard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"jouletop/gpu"
+)
+
+// callLimit is how long Set waits for the driver; the guard goes on waiting.
+const callLimit = 2 * time.Second
+
+// Open returns a client for a real GPU, not armed yet. A clock that an earlier
+// run left locked is given back first; Notes says so. Errors wrap
+// gpu.ErrReadOnly.
+func Open(ctx context.Context, info gpu.Info, o Options) (*Client, error) {
+	if o.ReadOnly {
+		return nil, gpu.ErrReadOnly
+	}
+	c := &Client{info: info, now: monotonic}
+	c.dial = func() (link, error) { return dial(info, o, c.guardLost) }
+	if rec, found := Stale(info, o); found {
+		text, err := Reset(ctx, info, o, false)
+		if err != nil {
+			text = fmt.Sprintf("GPU %d still has %s; it could not be given back: %v", info.Index, rec, err)
+		}
+		if text != "" {
+			c.notes = append(c.notes, text)
+		}
+	}
+	return c, nil
+}
+
+// remote is a link to a guard process.
+type remote struct {
+	conn   *net.UnixConn
+	ended  chan struct{} // closed when the guard's end of the socket is
+	onLost func(link, error)
+	notify func(string)
+	// given tells whether the clock has been given back; nil where that can't be
+	// seen.
+	given func() bool
+
+	mu      sync.Mutex
+	seq     uint32
+	waiting map[uint32]chan reply
+	late    map[uint32]bool // calls that the driver has not answered in time
+	notice  error           // what the guard said of its end
+	err     error           // why the link ended
+	closing bool
+}
+
+// dial starts a guard, or connects to the service, and has it take the GPU's
+// lease.
+func dial(info gpu.Info, o Options, onLost func(link, error)) (link, error) {
+	conn, err := connect(o)
+	if err != nil {
+		return nil, err
+	}
+	l := &remote{
+		conn: conn, ended: make(chan struct{}), onLost: onLost, notify: o.Notify,
+		waiting: map[uint32]chan reply{}, late: map[uint32]bool{},
+	}
+	if o.service() == "" {
+		l.given = func() bool { _, locked := readRecord(o.dir(), info.UUID); return !locked }
+	}
+	hello, err := json.Marshal(greeting{
+		UUID: info.UUID, Index: info.Index, MinMHz: o.Bounds.MinMHz, MaxMHz: o.Bounds.MaxMHz,
+		Program: filepath.Base(os.Args[0]),
+	})
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	go l.read()
+	r := l.call(request{op: opHello, sent: monotonic(), text: hello}, openLimit+helloLimit)
+	if err := r.err(); err != nil {
+		l.shut()
+		if r.code == codeHeld {
+			err = heldFrom(r.text)
+		}
+		return nil, err
+	}
+	go l.renew()
+	return l, nil
+}
+
+// connect returns a socket to a new guard.
+func connect(o Options) (*net.UnixConn, error) {
+	if path := o.service(); path != "" {
+		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+		if err != nil {
+			return nil, fmt.Errorf("reach the clock guard's service: %w", permission(err))
+		}
+		return conn, nil
+	}
+	if err := makeDir(o.dir()); err != nil {
+		return nil, err
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("start the clock guard: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "guard"), os.NewFile(uintptr(fds[1]), "client")
+	defer func() { _ = ours.Close(); _ = theirs.Close() }()
+	command := append(o.command(), "child", "--dir", o.dir(), "--log", o.logPath(),
+		"--min-mhz", strconv.Itoa(o.Bounds.MinMHz), "--max-mhz", strconv.Itoa(o.Bounds.MaxMHz))
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.ExtraFiles = []*os.File{theirs}
+	// A session of its own: no signal of the terminal's reaches it. That its
+	// parent died it learns from the socket and a pidfd; the signal that Linux
+	// can send then would come when any thread of ours ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("start the clock guard: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("start the clock guard: %w", err)
+	}
+	go func() { _ = cmd.Wait() }() // reaps it; how it ended is read from the socket
+	return conn.(*net.UnixConn), nil
+}
+
+// permission makes the operating system's refusal gpu.ErrNoPermission.
+func permission(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w: %v", gpu.ErrNoPermission, err)
+	}
+	return err
+}
+
+func (l *remote) do(r request) reply {
+	l.mu.Lock()
+	busy := len(l.late) > 0
+	l.mu.Unlock()
+	if busy && r.op == opSet {
+		return failed(r, codeOther, ErrBusy)
+	}
+	return l.call(r, callLimit)
+}
+
+func failed(r request, c code, err error) reply {
+	return reply{op: r.op, code: c, seq: r.seq, text: err.Error(), cause: err}
+}
+
+// send never waits. EAGAIN: the queue to the guard is full.
+func (l *remote) send(r request) error {
+	raw, err := l.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	b := r.encode()
+	cerr := raw.Control(func(fd uintptr) {
+		err = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// call sends a request and waits for its answer.
+func (l *remote) call(r request, limit time.Duration) reply {
+	answer := make(chan reply, 1)
+	l.mu.Lock()
+	l.seq++
+	r.seq = l.seq
+	l.waiting[r.seq] = answer
+	l.mu.Unlock()
+	err := l.send(r)
+	if err == unix.EAGAIN { // the queue is full: the guard has been in a call for long
+		return failed(r, codeOther, ErrBusy)
+	}
+	if err != nil {
+		<-l.ended // reading fails as well, and knows why
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case a := <-answer:
+		return a
+	case <-l.ended:
+		select {
+		case a := <-answer: // came just before the end
+			return a
+		default:
+			return failed(r, codeGuardLost, l.err) // set before ended was closed
+		}
+	case <-t.C:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.late[r.seq] = true
+	return failed(r, codeOther, fmt.Errorf("%w (%s, waited %v)", ErrBusy, opName(r.op), limit))
+}
+
+// read hands out answers until the guard ends, then says why it did.
+func (l *remote) read() {
+	buf := make([]byte, maxMessage+1)
+	for {
+		n, err := l.conn.Read(buf)
+		if err != nil || n == 0 {
+			break
+		}
+		r, err := decodeReply(buf[:n])
+		if err != nil {
+			l.mu.Lock()
+			l.notice = err
+			l.mu.Unlock()
+			break
+		}
+		l.deliver(r)
+	}
+	_ = l.conn.Close()
+	l.mu.Lock()
+	closing, notice := l.closing, l.notice
+	if notice == nil {
+		notice = errors.New("it was killed")
+	}
+	l.err = fmt.Errorf("%w: %w", ErrGuardLost, notice)
+	l.mu.Unlock()
+	close(l.ended)
+	if closing {
+		return
+	}
+	l.onLost(l, l.err)
+	l.report(notice.Error())
+}
+
+func (l *remote) deliver(r reply) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.op == opNotice {
+		if l.notice = r.err(); l.notice == nil {
+			l.notice = errors.New(r.text)
+		}
+		return
+	}
+	answer := l.waiting[r.seq]
+	delete(l.waiting, r.seq)
+	delete(l.late, r.seq)
+	if answer != nil {
+		answer <- r // has room: each call is answered once
+	}
+}
+
+// report tells the operator that the guard ended, and waits a little to see
+// the clock given back.
+func (l *remote) report(notice string) {
+	if l.notify == nil {
+		return
+	}
+	text := "clock guard ended: " + notice
+	if l.given != nil {
+		back := false
+		for range 40 {
+			if back = l.given(); back {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if back {
+			text += "; the clock is the driver's again"
+		} else {
+			text += "; the clock may still be locked: `jouletop gpu reset` gives it back"
+		}
+	}
+	l.notify(text + "; clock control is off until armed again")
+}
+
+// renew keeps the lease.
+func (l *remote) renew() {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.ended:
+			return
+		case <-tick.C:
+			// Failing, it has nothing to tell: the guard is in a long call with a full
+			// queue, or gone, which read finds out.
+			_ = l.send(request{op: opRenew, sent: monotonic()})
+		}
+	}
+}
+
+// close has the guard give the clock back and end. Where the driver hangs, the
+// guard does so once it returns.
+func (l *remote) close() error {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	r := l.call(request{op: opBye, sent: monotonic()}, callLimit)
+	l.shut()
+	if r.code == codeGuardLost {
+		return nil // ended by itself, which was told
+	}
+	return r.err()
+}
+
+func (l *remote) shut() {
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
+	_ = l.conn.Close()
+	<-l.ended
+}

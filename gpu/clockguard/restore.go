@@ -1,0 +1,110 @@
+package clockguard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"jouletop/gpu"
+)
+
+// Stale returns the record of a clock that an earlier run locked and never gave
+// back, if there is one and nobody holds the GPU's lease.
+func Stale(info gpu.Info, o Options) (Record, bool) {
+	dir := o.dir()
+	if held(dir, info.UUID) && !readHolding(leasePath(dir, info.UUID)).Guard.stopped() {
+		return Record{}, false
+	}
+	r, found := readRecord(dir, info.UUID)
+	if found && r.Boot != bootID() {
+		return Record{}, false // a reboot undid it
+	}
+	return r, found
+}
+
+// Reset gives a GPU's clock back to the driver, in a process of its own: what
+// an earlier run left locked, or with force whatever lock there is (the
+// operator's own wish, as of `jouletop gpu reset`). It says what it did, "" for
+// nothing. Errors wrap ErrHeld, gpu.ErrNoPermission, gpu.ErrReadOnly.
+func Reset(ctx context.Context, info gpu.Info, o Options, force bool) (string, error) {
+	if o.ReadOnly {
+		return "", gpu.ErrReadOnly
+	}
+	command := append(o.command(), "restore", "--dir", o.dir(), "--log", o.logPath(),
+		"--force="+strconv.FormatBool(force), strconv.Itoa(info.Index), info.UUID)
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if r, derr := decodeReply(out.Bytes()); derr == nil {
+		if r.code == codeHeld {
+			return "", heldFrom(r.text)
+		}
+		return r.text, r.err()
+	}
+	return "", fmt.Errorf("reset the SM clock of GPU %d: %w: %s", info.Index, err, strings.TrimSpace(errs.String()))
+}
+
+// runRestore is the process behind Reset; it answers with one reply on out.
+func runRestore(dir string, index int, uuid string, force bool, open Opener, log *slog.Logger, out io.Writer) int {
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	text, err := restoreOnce(dir, index, uuid, force, open, log)
+	r := reply{op: opReset, code: codeOf(err), text: text}
+	if err != nil {
+		r.text = heldText(err)
+		log.Warn("reset", "gpu", uuid, "error", err)
+	}
+	if _, werr := out.Write(r.encode()); werr != nil || err != nil {
+		return 1
+	}
+	return 0
+}
+
+func restoreOnce(dir string, index int, uuid string, force bool, open Opener, log *slog.Logger) (string, error) {
+	dev, err := open(index)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = dev.Close() }()
+	if got := dev.Info().UUID; got != uuid {
+		return "", fmt.Errorf("%w: GPU %d is %s, not %s", ErrRefused, index, got, uuid)
+	}
+	l, err := acquire(dir, uuid, Holder{
+		PID: os.Getppid(), User: userName(uint32(os.Geteuid())), Program: "jouletop gpu reset", Since: time.Now(),
+	})
+	if err != nil {
+		return "", err
+	}
+	defer l.release()
+	text, err := restore(dir, uuid, dev, log)
+	if err != nil || text != "" || !force {
+		return text, err
+	}
+	if err := dev.ResetSMClock(); err != nil {
+		return "", fmt.Errorf("reset SM clock: %w", err)
+	}
+	log.Info("reset asked for by the operator", "gpu", uuid)
+	return fmt.Sprintf("GPU %s: SM clock given back to the driver", uuid), nil
+}
+
+// heldFrom reads a HeldError that another process told.
+func heldFrom(text string) error {
+	h := new(HeldError)
+	if json.Unmarshal([]byte(text), h) != nil {
+		return &remoteError{text, ErrHeld}
+	}
+	return h
+}
