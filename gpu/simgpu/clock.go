@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"jouletop/gpu/simgpu/draw"
 )
 
 // rampSteps is in how many steps a clock goes from one value to another while
@@ -24,7 +26,7 @@ func (l clockLatency) shortest() int64 { return max(l.call*8/10, int64(100*time.
 
 // of returns the length of the n-th call: within a fifth of the usual.
 func (l clockLatency) of(seed, n uint64) int64 {
-	return int64(float64(l.call) * (0.8 + 0.4*uniform(mix(seed, n))))
+	return int64(float64(l.call) * (0.8 + 0.4*draw.Uniform(draw.Mix(seed, n))))
 }
 
 // Faults makes parts of the GPU fail, to test what others make of it.

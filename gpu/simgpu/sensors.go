@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jouletop/gpu"
+	"jouletop/gpu/simgpu/draw"
 )
 
 // What the sensors of a recent data-centre GPU really are (H100, driver 580;
@@ -50,10 +51,10 @@ type cached struct {
 }
 
 func newSensors(seed uint64) sensors {
-	s := sensors{seed: mix(seed, 1), noise: 0.002, bufferLag: int64(10 * time.Millisecond)}
-	s.gain = 1 + 0.05*(2*uniform(mix(s.seed, 2))-1)
-	s.counterFrom = math.Floor(1e6 * uniform(mix(s.seed, 3)))
-	draw := func(n uint64, period int64) int64 { return int64(uniform(mix(s.seed, n)) * float64(period)) }
+	s := sensors{seed: draw.Mix(seed, 1), noise: 0.002, bufferLag: int64(10 * time.Millisecond)}
+	s.gain = 1 + 0.05*(2*draw.Uniform(draw.Mix(s.seed, 2))-1)
+	s.counterFrom = math.Floor(1e6 * draw.Uniform(draw.Mix(s.seed, 3)))
+	draw := func(n uint64, period int64) int64 { return int64(draw.Uniform(draw.Mix(s.seed, n)) * float64(period)) }
 	s.phase.average = draw(4, pollPeriodNS)
 	s.phase.instant = draw(5, pollPeriodNS)
 	s.phase.counter = draw(6, pollPeriodNS)
@@ -82,7 +83,7 @@ func (s *sensors) tick(now, phase, period int64) (n, at int64) {
 func (s *sensors) mean(h *history, t, window int64, sensor uint64, tick int64) float64 {
 	w := h.joules(t-window, t) / (float64(window) / 1e9) * s.gain
 	if s.noise > 0 {
-		w *= 1 + s.noise*normal(mix(s.seed, mix(sensor, uint64(tick))))
+		w *= 1 + s.noise*draw.Normal(draw.Mix(s.seed, draw.Mix(sensor, uint64(tick))))
 	}
 	return math.Round(w*1e3) / 1e3
 }

@@ -16,11 +16,13 @@ package simgpu
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"jouletop/gpu"
+	"jouletop/gpu/simgpu/draw"
 	"jouletop/gpu/timebase"
 )
 
@@ -134,7 +136,7 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 		return nil, err
 	}
 	g := &GPU{
-		profile: p, clk: clk, seed: mix(uint64(seed), hashString(p.Name)),
+		profile: p, clk: clk, seed: draw.Mix(uint64(seed), draw.String(p.Name)),
 		capW:    p.CapW,
 		latency: clockLatency{call: int64(4 * time.Millisecond), settle: int64(20 * time.Millisecond)},
 	}
@@ -147,7 +149,7 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 	for _, o := range opts {
 		o(g)
 	}
-	g.info.UUID = fmt.Sprintf("SIM-%016x", mix(g.seed, uint64(g.info.Index)))
+	g.info.UUID = fmt.Sprintf("SIM-%016x", draw.Mix(g.seed, uint64(g.info.Index)))
 
 	now := clk.Now()
 	g.sensors.start(now)
@@ -180,11 +182,14 @@ func (g *GPU) Poll() (gpu.Sample, error) {
 	u := g.sensors.utilisation(&g.hist, now)
 	return gpu.Sample{
 		SMMHz: int(g.achieved), MemMHz: g.info.MemMHz,
-		TempC:   float64(int(g.thermal.at(now, &g.profile, g.powerW) + 0.5)),
-		GPUUtil: 100 * u.busy, DRAMUtil: 100 * u.dram, TensorUtil: 100 * u.tensor,
+		TempC:   math.Round(g.thermal.at(now, &g.profile, g.powerW)),
+		GPUUtil: percent(u.busy), DRAMUtil: percent(u.dram), TensorUtil: percent(u.tensor),
 		MemUsedMiB: g.memoryMiB, Throttle: g.throttle,
 	}, nil
 }
+
+// percent turns a share into whole hundredths of a percent.
+func percent(share float64) float64 { return math.Round(1e4*share) / 100 }
 
 // Processes lists other processes on the GPU: none but those injected with
 // WithProcesses or SetProcesses.
