@@ -48,12 +48,13 @@ type Profile struct {
 
 // h100 is fitted, together with engine/simllm's cost of a model, to steady
 // blocks measured on an H100 80GB HBM3 at its default clock: power and tokens/s
-// of 1B, 3B and 8B models in prefill and decode at batch 1 and 8. Idle is 78 W
-// without and about 124 W with a context, as measured; it ran hot enough for
-// CPerW, and at 1910 MHz with the power-cap bit in the heaviest block. Away
-// from the default clock nothing was measured: how the 330 W of core and
-// tensor power fall with the clock is physics (a voltage of 0.7 V at 1000 MHz
-// against 1.0 V at the top), not measurement.
+// of 1B, 3B and 8B models in prefill and decode at batch 1 and 8, the power cap
+// (1910 MHz with its bit set in the heaviest block, at 652 W), the block's
+// temperatures, and idle power without (78 W) and with a context (124 W).
+// Away from the default clock nothing was measured: what is left of core,
+// tensor and clock-tree power at a lower clock is physics (0.7 V up to 1000 MHz
+// against 1.0 V at the top, assumed), not measurement, and so is the split of
+// the memory's power into core (V²) and DRAM (fixed).
 var h100 = Profile{
 	Name: "h100", Product: "NVIDIA H100 80GB HBM3",
 	Clocks: steps(345, 1980, 15),

@@ -1,0 +1,246 @@
+package simllm
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/gpu/simgpu"
+	"jouletop/gpu/timebase"
+)
+
+// Residual compares one quantity that the simulation was fitted to with what
+// the simulation does.
+type Residual struct {
+	Model    string
+	Batch    int    // 0: the mean over batch sizes and models below
+	Quantity string // with its unit
+	Want     float64
+	Got      float64
+	Diff     float64 // got less want; in % of it where the limit is
+	Limit    float64 // of the difference's size
+	Unit     string  // of Diff and Limit: "%" or "points"
+}
+
+// OK tells whether the difference is within its limit.
+func (r Residual) OK() bool { return math.Abs(r.Diff) <= r.Limit }
+
+// Residuals runs the simulation of a profile without jitter and compares it
+// with what it was fitted to: for h100 the steady blocks of h100Blocks (power
+// and tokens/s within 10 % each); for rtx-pro-6000 the study's Table XI on a
+// workload of its four datasets' lengths (each row within 6 points, the means
+// over models and, for each batch size, within 3).
+func Residuals(profile string) ([]Residual, error) {
+	switch profile {
+	case "h100":
+		return h100Residuals()
+	case "rtx-pro-6000":
+		return studyResiduals()
+	}
+	_, err := simgpu.ProfileByName(profile)
+	if err == nil {
+		err = fmt.Errorf("nothing was measured for the profile %s", profile)
+	}
+	return nil, err
+}
+
+// block is the mean of a steady block: one phase repeated back to back with
+// prompts of 340 tokens.
+type block struct {
+	model      string
+	phase      event.Phase
+	batch      int
+	tokensPerS float64
+	watts      float64 // by the energy counter
+}
+
+// h100Blocks were measured on an H100 80GB HBM3 (driver 580, default clocks,
+// llama.cpp CUDA, F16, random weights at the models' shapes), 4 s each.
+var h100Blocks = []block{
+	{"llama-3.2-1b", event.Prefill, 1, 46932.3, 377.5},
+	{"llama-3.2-1b", event.Decode, 1, 660.4, 473.6},
+	{"llama-3.2-1b", event.Prefill, 8, 73886.9, 448.2},
+	{"llama-3.2-1b", event.Decode, 8, 2649.7, 323.0},
+	{"llama-3.2-3b", event.Prefill, 1, 24189.9, 464.2},
+	{"llama-3.2-3b", event.Decode, 1, 289.6, 523.8},
+	{"llama-3.2-3b", event.Prefill, 8, 36466.7, 558.0},
+	{"llama-3.2-3b", event.Decode, 8, 1380.4, 403.6},
+	{"llama-3.1-8b", event.Prefill, 1, 14935.4, 616.6},
+	{"llama-3.1-8b", event.Decode, 1, 161.5, 601.0},
+	{"llama-3.1-8b", event.Prefill, 8, 21700.5, 652.2},
+	{"llama-3.1-8b", event.Decode, 8, 839.7, 453.6},
+}
+
+func h100Residuals() ([]Residual, error) {
+	const prompt, output = 340, 100
+	var list []Residual
+	for _, b := range h100Blocks {
+		// The block's GPU had been busy for a while.
+		rig, err := newRig("h100", b.model)
+		if err != nil {
+			return nil, err
+		}
+		w := rig.backend.cost.decode(output, b.batch, b.batch*prompt)
+		tokens := b.batch * output
+		if b.phase == event.Prefill {
+			prompts := make([]int, b.batch)
+			for i := range prompts {
+				prompts[i] = prompt
+			}
+			w, tokens = rig.backend.cost.prefill(prompts, false), b.batch*prompt
+		}
+		const warm, steady = 20, 4 // s
+		if _, err := rig.repeat(w, warm); err != nil {
+			return nil, err
+		}
+		start := rig.clk.Now()
+		n, err := rig.repeat(w, steady)
+		if err != nil {
+			return nil, err
+		}
+		end := rig.clk.Now()
+		s := float64(end-start) / 1e9
+		rel := func(quantity string, want, got float64) {
+			list = append(list, Residual{
+				Model: b.model, Batch: b.batch, Quantity: string(b.phase) + " " + quantity,
+				Want: want, Got: got, Diff: 100 * (got/want - 1), Limit: 10, Unit: "%",
+			})
+		}
+		rel("tokens/s", b.tokensPerS, float64(n*tokens)/s)
+		rel("power W", b.watts, rig.gpu.TrueEnergyJ(start, end)/s)
+	}
+	return list, nil
+}
+
+// rig is a simulated model on a simulated GPU without jitter, with truth.
+type rig struct {
+	clk     timebase.Clock
+	gpu     *simgpu.GPU
+	backend *Backend
+}
+
+func newRig(profile, model string) (*rig, error) {
+	clk := timebase.NewSim(0)
+	g, err := simgpu.New(profile, clk, 1, simgpu.WithTruth())
+	if err != nil {
+		return nil, err
+	}
+	b := New(g, clk, 1, WithJitter(0))
+	_, err = b.Load(context.Background(), engine.ModelSpec{Name: model}, nil)
+	return &rig{clk, g, b}, err
+}
+
+// repeat runs w back to back for at least some seconds and says how often.
+func (r *rig) repeat(w simgpu.Work, seconds float64) (n int, err error) {
+	for until := r.clk.Now() + int64(seconds*1e9); r.clk.Now() < until; n++ {
+		if _, _, err := r.gpu.Execute(context.Background(), w); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// studyPrompts are the mean prompt lengths of the study's datasets (its Table
+// I) in tokens, with the options' where there are any.
+var studyPrompts = []struct {
+	dataset         string
+	prompt, options int
+}{{"TruthfulQA", 13, 0}, {"NarrativeQA", 336, 0}, {"BoolQ", 100, 2}, {"HellaSwag", 166, 72}}
+
+// totals are the sums over a workload.
+type totals struct{ prefill, rest, joules float64 }
+
+// studyTotals evaluates a batch of each dataset (those that generate only, if
+// so told) at a clock.
+func studyTotals(model string, batch, mhz int, generationOnly bool) (totals, error) {
+	rig, err := newRig("rtx-pro-6000", model)
+	if err != nil {
+		return totals{}, err
+	}
+	if err := rig.gpu.SetSMClock(mhz); err != nil {
+		return totals{}, err
+	}
+	ctx := context.Background()
+	if err := rig.clk.Sleep(ctx, seconds(0.1)); err != nil {
+		return totals{}, err
+	}
+	var sum totals
+	for _, d := range studyPrompts {
+		if generationOnly && d.options > 0 {
+			continue
+		}
+		prompts, options := make([]int, batch), make([]int, batch)
+		for i := range batch {
+			prompts[i], options[i] = d.prompt, d.options
+		}
+		c := rig.backend.cost
+		rest := c.decode(refOutput, batch, batch*d.prompt)
+		if d.options > 0 {
+			rest = c.score(prompts, options)
+		}
+		t0, t1, err := rig.gpu.Execute(ctx, c.prefill(prompts, d.options > 0))
+		if err != nil {
+			return totals{}, err
+		}
+		_, t2, err := rig.gpu.Execute(ctx, rest)
+		if err != nil {
+			return totals{}, err
+		}
+		sum.prefill += float64(t1-t0) / 1e9
+		sum.rest += float64(t2-t1) / 1e9
+		sum.joules += rig.gpu.TrueEnergyJ(t0, t2)
+	}
+	return sum, nil
+}
+
+// compare returns the row of Table XI that two totals make.
+func compare(low, high totals) studyRow {
+	change := func(a, b float64) float64 { return 100 * (a/b - 1) }
+	return studyRow{
+		energyReduction: -change(low.joules, high.joules),
+		latencyChange:   change(low.prefill+low.rest, high.prefill+high.rest),
+		prefillChange:   change(low.prefill, high.prefill),
+		decodeChange:    change(low.rest, high.rest),
+		prefillPct:      100 * high.prefill / (high.prefill + high.rest),
+	}
+}
+
+func (r studyRow) quantities() []float64 {
+	return []float64{r.energyReduction, r.latencyChange, r.prefillChange, r.decodeChange, 100 - r.prefillPct}
+}
+
+var studyQuantities = []string{
+	"energy reduction %", "latency change %", "prefill change %", "decode change %", "decode share %",
+}
+
+func studyResiduals() ([]Residual, error) {
+	const rowLimit, meanLimit = 6, 3
+	top := simgpu.PaperClocks[len(simgpu.PaperClocks)-1]
+	var list []Residual
+	var means []Residual
+	for bi, batch := range studyBatches {
+		want, got := make([]float64, len(studyQuantities)), make([]float64, len(studyQuantities))
+		for _, s := range shapes[:sizes] {
+			low, err := studyTotals(s.Name, batch, simgpu.PaperClocks[0], false)
+			if err != nil {
+				return nil, err
+			}
+			high, err := studyTotals(s.Name, batch, top, false)
+			if err != nil {
+				return nil, err
+			}
+			w, g := tableXI[s.size][bi].quantities(), compare(low, high).quantities()
+			for i, q := range studyQuantities {
+				list = append(list, Residual{s.Name, batch, q, w[i], g[i], g[i] - w[i], rowLimit, "points"})
+				want[i] += w[i] / sizes
+				got[i] += g[i] / sizes
+			}
+		}
+		for i, q := range studyQuantities {
+			means = append(means, Residual{"mean", batch, q, want[i], got[i], got[i] - want[i], meanLimit, "points"})
+		}
+	}
+	return append(list, means...), nil
+}

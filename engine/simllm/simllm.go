@@ -1,0 +1,189 @@
+// Package simllm is a simulated language model on a simulated GPU
+// (gpu/simgpu), so that the program does its job where there is neither. A
+// [Backend] is an engine.Backend:
+//
+//   - time and power of a phase follow from the model's published shape and the
+//     profile of the GPU ([Shape], cost.go, study.go);
+//   - its text is filler and says so;
+//   - how good an answer is, is drawn per query by a seeded model with the
+//     statistics of the study (quality.go), arXiv 2501.08219.
+//
+// [Residuals] compares what it comes to with the measurements and tables that
+// it was fitted to. The same seed and batches give the same results and times,
+// whatever else polls the GPU meanwhile.
+package simllm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/gpu/simgpu"
+	"jouletop/gpu/simgpu/draw"
+	"jouletop/gpu/timebase"
+	"jouletop/workloads"
+)
+
+// loadTime is how long loading takes, whatever the size, in loadSteps steps:
+// a sweep that loads models hundreds of times shall not simulate hours of it.
+const (
+	loadTime  = 200 * time.Millisecond
+	loadSteps = 4
+)
+
+// Features returns the entity density and the causal score (0 to 1 each) of a
+// query, which bear on how well it is answered; ok is false where they are not
+// known.
+type Features func(q workloads.Query) (entityDensity, causal float64, ok bool)
+
+// Backend is the simulated model; see New.
+type Backend struct {
+	gpu        *simgpu.GPU
+	clk        timebase.Clock
+	seed       uint64
+	jitter     float64
+	tokenEvery time.Duration
+	quality    quality
+
+	shape  *Shape
+	cost   costModel
+	freeB  float64 // bytes of GPU memory left for the KV cache
+	closed context.CancelFunc
+	done   context.Context
+
+	once sync.Once
+}
+
+var _ engine.Backend = (*Backend)(nil)
+
+// Option changes how a Backend is made.
+type Option func(*Backend)
+
+// WithFeatures lets quality depend on the queries' features; without it they
+// are drawn from a hash of the query, like the study's datasets on average.
+func WithFeatures(f Features) Option { return func(b *Backend) { b.quality.features = f } }
+
+// WithJitter sets the standard deviation of a phase's length, as a share of it
+// (default 0.005; on an H100, equal phases differed by 0.3 to 1 %).
+func WithJitter(rel float64) Option { return func(b *Backend) { b.jitter = rel } }
+
+// WithTokenEvery sets how often generated text is reported at most (default
+// 200 ms); what came in between is reported together.
+func WithTokenEvery(d time.Duration) Option { return func(b *Backend) { b.tokenEvery = d } }
+
+// New returns a simulated model's backend on g. seed decides quality, jitter
+// and text.
+func New(g *simgpu.GPU, clk timebase.Clock, seed int64, opts ...Option) *Backend {
+	b := &Backend{
+		gpu: g, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
+		jitter: 0.005, tokenEvery: 200 * time.Millisecond,
+	}
+	b.quality = quality{seed: draw.Mix(b.seed, 1), cache: map[queryKey]traits{}}
+	b.done, b.closed = context.WithCancel(context.Background())
+	for _, o := range opts {
+		o(b)
+	}
+	return b
+}
+
+// Name returns "sim".
+func (b *Backend) Name() string { return "sim" }
+
+// Load makes a model of a published shape ready (see Shapes). The error wraps
+// engine.ErrModel for an unknown one and engine.ErrTooLong where it does not
+// fit the GPU's memory.
+func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
+	if b.done.Err() != nil {
+		return engine.ModelInfo{}, fmt.Errorf("load %s: %w", spec.Name, engine.ErrBackendDied)
+	}
+	name := spec.Name
+	if name == "" {
+		name = spec.Path
+	}
+	s, err := ShapeByName(name)
+	if err != nil {
+		return engine.ModelInfo{}, err
+	}
+	info := b.gpu.Info()
+	size := float64(s.WeightBytes())
+	free := float64(info.MemoryMiB)*(1<<20)*0.97 - size
+	if free <= 0 {
+		return engine.ModelInfo{}, fmt.Errorf("%w: %s needs %.1f GB, %s has %.1f GB",
+			engine.ErrTooLong, s.Name, size/1e9, info.Name, float64(info.MemoryMiB)*(1<<20)/1e9)
+	}
+	b.shape = nil
+	for i := range loadSteps {
+		if progress != nil {
+			progress(float64(i) / loadSteps)
+		}
+		if err := b.clk.Sleep(ctx, loadTime/loadSteps); err != nil {
+			return engine.ModelInfo{}, err
+		}
+		b.gpu.SetMemory(size / (1 << 20) * float64(i+1) / loadSteps)
+	}
+	if progress != nil {
+		progress(1)
+	}
+	b.shape, b.freeB = &s, free
+	if b.cost, err = newCostModel(s, info.Profile); err != nil {
+		return engine.ModelInfo{}, err
+	}
+	return engine.ModelInfo{
+		Name: s.Name, Architecture: s.Architecture, Parameters: s.Parameters(),
+		Quantisation: "F16", SizeBytes: s.WeightBytes(), ContextMax: s.Context,
+		Devices: []string{info.ID()}, Simulated: true,
+	}, nil
+}
+
+// CountTokens estimates how many tokens a real model reads text as; see
+// countTokens.
+func (b *Backend) CountTokens(text string) (int, error) { return countTokens(text), nil }
+
+// Close ends what runs and frees the GPU's memory.
+func (b *Backend) Close() error {
+	b.once.Do(func() {
+		b.closed()
+		b.gpu.SetMemory(0)
+	})
+	return nil
+}
+
+// Run simulates a batch; see engine.Backend. A request that is longer than the
+// model's context fails alone; a batch whose KV cache does not fit the memory
+// fails as a whole. Both wrap engine.ErrTooLong.
+func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observer) ([]engine.Result, error) {
+	if b.shape == nil {
+		return nil, fmt.Errorf("%w: none is loaded", engine.ErrModel)
+	}
+	if len(batch.Requests) == 0 {
+		return nil, errors.New("empty batch")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.done, cancel)()
+
+	r := &run{b: b, ctx: ctx, batch: batch, obs: obs, scored: batch.Scored()}
+	if obs == nil {
+		r.obs = silent{}
+	}
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	if err := r.run(); err != nil {
+		if b.done.Err() != nil {
+			err = fmt.Errorf("%w: closed", engine.ErrBackendDied)
+		}
+		return nil, err
+	}
+	return r.results, nil
+}
+
+type silent struct{}
+
+func (silent) PhaseStart(event.Phase, int64, int) {}
+func (silent) PhaseEnd(event.Phase, int64, int)   {}
+func (silent) Token(int, int64, string)           {}
