@@ -1,5 +1,29 @@
-# Filled by the binding: `native` makes upstream's headers reachable; GO_ENV
-# holds the compiler flags for native code.
-GO_ENV :=
+# The native part: llama.cpp and ggml, compiled by cgo from the Go module
+# github.com/ollama/ollama. `native` makes its headers reachable and names what
+# is missing; GO_ENV goes before every go command, since its flags are part of
+# the build cache's key. MARCH=x86-64-v3 builds for other machines than this
+# one; CGO_ENABLED=0 builds without the engine, TAGS=system on an installed
+# llama.cpp (pkg-config llama).
+
+MARCH ?= native
+NATIVE_FLAGS := -O3 -march=$(MARCH)
+GO_ENV := CGO_CFLAGS="$(NATIVE_FLAGS)" CGO_CXXFLAGS="$(NATIVE_FLAGS)" $(if $(TAGS),GOFLAGS="$(GOFLAGS) -tags=$(TAGS)")
+NATIVE_MODULE := github.com/ollama/ollama
+NATIVE_PACKAGE := $(NATIVE_MODULE)/llama/llama.cpp/src
+
 .PHONY: native
 native:
+	@command -v go >/dev/null || { echo "make: go is missing: apt-get install golang-go (1.26 or later), or https://go.dev/dl" >&2; exit 1; }
+	@v=$$(go env GOVERSION | sed 's/^go//'); \
+	case "$$v" in 1.2[6-9]*|1.[3-9][0-9]*|devel*) ;; \
+	*) echo "make: go $$v is too old: 1.26 or later is needed, https://go.dev/dl" >&2; exit 1;; esac
+	@if [ "$$(go env CGO_ENABLED)" = 0 ] && [ "$(CGO_ENABLED)" != 0 ]; then \
+		command -v gcc >/dev/null || { echo "make: gcc is missing: apt-get install gcc g++ (or CGO_ENABLED=0 make, without the engine)" >&2; exit 1; }; fi
+	@if [ "$$(go env CGO_ENABLED)" = 1 ]; then \
+		for tool in gcc g++; do command -v $$tool >/dev/null || { \
+			echo "make: $$tool is missing: apt-get install $$tool (or CGO_ENABLED=0 make, without the engine)" >&2; exit 1; }; done; \
+		[ "$(TAGS)" = system ] && exit 0; \
+		go mod download $(NATIVE_MODULE) || exit 1; \
+		dir=$$(go list -m -f '{{.Dir}}' $(NATIVE_MODULE)) && ln -sfn "$$dir" engine/llama/upstream || exit 1; \
+		if [ "$$($(GO_ENV) go list -f '{{.Stale}}' $(NATIVE_PACKAGE))" != false ]; then \
+			echo "compiling llama.cpp (about 3 minutes, once)"; fi; fi

@@ -1,0 +1,279 @@
+//go:build cgo
+
+package llama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"jouletop/engine"
+	"jouletop/engine/gguf"
+)
+
+// Backend is llama.cpp in this process. Make one with New.
+type Backend struct {
+	opt    Options
+	life   context.Context // done when Close is called
+	finish context.CancelFunc
+
+	mu      sync.Mutex // held while the library works for this backend
+	closed  bool
+	model   *model
+	eval    *evaluator
+	info    engine.ModelInfo
+	threads int
+	gpu     bool   // some layers are on a GPU
+	kvBytes uint64 // of one token
+}
+
+var _ engine.Backend = (*Backend)(nil)
+
+// New starts the library and loads the backends of opt.BackendDir.
+func New(opt Options) (*Backend, error) {
+	start()
+	nativeLog.setWriter(opt.Log)
+	if opt.BackendDir != "" {
+		if err := loadBackends(opt.BackendDir); err != nil {
+			return nil, err
+		}
+	}
+	b := &Backend{opt: opt}
+	b.life, b.finish = context.WithCancel(context.Background())
+	return b, nil
+}
+
+// Name returns "llama".
+func (b *Backend) Name() string { return "llama" }
+
+// errClosed is returned by a backend after Close.
+var errClosed = errors.New("engine/llama: closed")
+
+// begin locks the backend for one call and returns a context that Close ends
+// too.
+func (b *Backend) begin(ctx context.Context) (context.Context, func(), error) {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil, nil, errClosed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(b.life, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		b.mu.Unlock()
+	}, nil
+}
+
+// Load implements engine.Backend. spec.Devices are indices of GPUs in the order
+// of the PCI bus; none means the first. Without a GPU, or with GPULayers 0, the
+// model runs on the CPU.
+func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return engine.ModelInfo{}, err
+	}
+	defer end()
+	if progress == nil {
+		progress = func(float64) {}
+	}
+	info, err := b.load(ctx, spec, progress)
+	if err == nil && !b.model.text {
+		err = fmt.Errorf("%w: %s has no tokenizer, so it reads no text", engine.ErrModel, spec.Path)
+	}
+	if err != nil {
+		b.unload()
+		return engine.ModelInfo{}, err
+	}
+	progress(1)
+	return info, nil
+}
+
+// load is Load that takes a model without a tokenizer too.
+func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
+	b.unload()
+	file, err := gguf.OpenModel(spec.Path)
+	if err != nil {
+		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
+	}
+	devices, names, err := pickDevices(spec)
+	if err != nil {
+		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
+	}
+	layers := spec.GPULayers
+	if layers < 0 {
+		layers = 999 // more than any model has
+	}
+	sum := gguf.StartSHA256(ctx, file.Paths)
+	nativeLog.mark()
+	m := loadModel(file.Paths[0], devices, layers, func(p float64) bool {
+		progress(p)
+		return ctx.Err() == nil
+	})
+	if m == nil {
+		if err := ctx.Err(); err != nil {
+			return engine.ModelInfo{}, fmt.Errorf("loading %s: %w", spec.Path, err)
+		}
+		return engine.ModelInfo{}, fmt.Errorf("%w: %s: %s", engine.ErrModel, spec.Path,
+			nativeLog.firstError("llama.cpp gives no reason"))
+	}
+	b.model, b.gpu = m, len(devices) > 0
+	b.threads = spec.Threads
+	if b.threads <= 0 {
+		b.threads = Cores()
+	}
+	head := file.Files[0]
+	b.kvBytes = head.KVBytesPerToken()
+	b.info = engine.ModelInfo{
+		Name:         spec.Name,
+		Path:         file.Paths[0],
+		Architecture: head.Architecture(),
+		Parameters:   file.Parameters(),
+		Quantisation: head.Quantisation(),
+		SizeBytes:    file.Size,
+		ContextMax:   head.ContextLength(),
+		Devices:      names,
+		BuildFlags:   BuildFlags(),
+	}
+	if spec.MaxBatch > 0 && spec.MaxTokens > 0 {
+		if err := b.fit(spec.MaxBatch, min(spec.MaxTokens, b.info.ContextMax), spec.MaxBatch*spec.MaxTokens); err != nil {
+			return engine.ModelInfo{}, err
+		}
+	}
+	if b.info.SHA256, err = sum(); err != nil {
+		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
+	}
+	debug.FreeOSMemory() // the vocabulary's check left garbage
+	return b.info, nil
+}
+
+// pickDevices returns what to load onto, as indices into Devices() and as names.
+func pickDevices(spec engine.ModelSpec) ([]int, []string, error) {
+	var gpus []int
+	all := Devices()
+	for i, d := range all {
+		if d.GPU {
+			gpus = append(gpus, i)
+		}
+	}
+	if spec.GPULayers == 0 || len(gpus) == 0 {
+		if spec.GPULayers > 0 {
+			return nil, nil, fmt.Errorf("%d layers on a GPU are asked for, but the engine has loaded no backend for one (--backend-dir)", spec.GPULayers)
+		}
+		return nil, []string{"CPU"}, nil
+	}
+	want := spec.Devices
+	if len(want) == 0 {
+		want = []int{0}
+	}
+	var devices []int
+	var names []string
+	for _, n := range want {
+		if n < 0 || n >= len(gpus) {
+			return nil, nil, fmt.Errorf("GPU %d: the engine sees %d", n, len(gpus))
+		}
+		devices = append(devices, gpus[n])
+		names = append(names, all[gpus[n]].Name)
+	}
+	return devices, names, nil
+}
+
+func (b *Backend) unload() {
+	if b.eval != nil {
+		b.eval.free()
+		b.eval = nil
+	}
+	if b.model != nil {
+		b.model.free()
+		b.model = nil
+	}
+}
+
+// Bounds of llama.cpp: sequences of a context, and the tokens worth evaluating
+// at once.
+const (
+	maxSequences = 256
+	maxUbatch    = 2048
+	minUbatch    = 512
+	// granule is what llama.cpp rounds a sequence's cells up to.
+	granule = 256
+)
+
+// fit makes a context for sequences of tokens each, of which prompts are
+// evaluated at once; the one there is stays if it is large enough.
+func (b *Backend) fit(sequences, tokens, prompts int) error {
+	if sequences > maxSequences {
+		return fmt.Errorf("%w: a batch of %d, and llama.cpp takes %d sequences at once", engine.ErrTooLong, sequences, maxSequences)
+	}
+	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), maxUbatch)}
+	if b.eval != nil {
+		if b.eval.shape.covers(need) {
+			return nil
+		}
+		old := b.eval.shape
+		b.eval.free()
+		b.eval = nil
+		// Grow in each direction, so that batches that alternate settle, unless
+		// that is what does not fit.
+		grown := shape{max(old.sequences, need.sequences), max(old.tokens, need.tokens), max(old.ubatch, need.ubatch)}
+		if b.make(grown) == nil {
+			return nil
+		}
+	}
+	return b.make(need)
+}
+
+func (b *Backend) make(s shape) error {
+	kv := uint64(s.sequences) * uint64(s.tokens) * b.kvBytes
+	tooMuch := func(why string) error {
+		return fmt.Errorf("%w: %d × %d tokens need %s for keys and values on %v: %s",
+			engine.ErrTooLong, s.sequences, s.tokens, humanize.IBytes(kv), b.info.Devices, why)
+	}
+	if free, ok := availableMemory(); ok && !b.gpu && kv > free {
+		return tooMuch(humanize.IBytes(free) + " of memory are free")
+	}
+	nativeLog.mark()
+	for {
+		if b.eval = newEvaluator(b.model, s, b.threads); b.eval != nil {
+			return nil
+		}
+		if s.ubatch <= minUbatch {
+			return tooMuch(nativeLog.firstError("llama.cpp cannot make a context"))
+		}
+		s.ubatch = minUbatch // smaller buffers, slower prefill
+	}
+}
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
+
+// CountTokens returns how many tokens a prompt is, those that begin it included.
+func (b *Backend) CountTokens(text string) (int, error) {
+	_, end, err := b.begin(context.Background())
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	if b.model == nil {
+		return 0, errNoModel
+	}
+	tokens, err := b.model.tokenize(text, true, false)
+	return len(tokens), err
+}
+
+var errNoModel = errors.New("engine/llama: no model is loaded")
+
+// Close ends what runs and frees the model. It may be called from any goroutine
+// and more than once.
+func (b *Backend) Close() error {
+	b.finish()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unload()
+	b.closed = true
+	return nil
+}

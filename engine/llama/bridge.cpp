@@ -1,0 +1,302 @@
+#include "bridge.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <dlfcn.h>
+#include <exception>
+#include <link.h>
+#include <string>
+#include <time.h>
+#include <vector>
+
+extern "C" {
+// In Go.
+void jtLog(int level, char * text);
+int jtProgress(uintptr_t handle, float progress);
+}
+
+// The log.
+
+static void log_to_go(enum ggml_log_level level, const char * text, void *) {
+    if (level != GGML_LOG_LEVEL_DEBUG) {
+        jtLog(level, const_cast<char *>(text));
+    }
+}
+
+static void last_words(const char * text) {
+    jtLog(GGML_LOG_LEVEL_ERROR, const_cast<char *>((std::string(text) + "\n").c_str()));
+}
+
+static void threw(const char * where, const char * what) {
+    last_words((std::string(where) + ": " + what).c_str());
+}
+
+// guarded keeps C++ exceptions out of Go.
+template <typename T, typename F> static T guarded(const char * where, T otherwise, F f) {
+    try {
+        return f();
+    } catch (const std::exception & e) {
+        threw(where, e.what());
+    } catch (...) {
+        threw(where, "unknown exception");
+    }
+    return otherwise;
+}
+
+void jt_init(void) {
+    llama_log_set(log_to_go, nullptr);
+    ggml_log_set(log_to_go, nullptr);
+    ggml_set_abort_callback(last_words);
+    llama_backend_init();
+}
+
+// A backend loaded at run time brings its own copy of libggml-base, with a log
+// of its own.
+static int redirect_log(struct dl_phdr_info * info, size_t, void *) {
+    if (!info->dlpi_name || !strstr(info->dlpi_name, "libggml-base")) {
+        return 0;
+    }
+    void * lib = dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD);
+    if (!lib) {
+        return 0;
+    }
+    auto set_log   = (decltype(&ggml_log_set)) dlsym(lib, "ggml_log_set");
+    auto set_abort = (decltype(&ggml_set_abort_callback)) dlsym(lib, "ggml_set_abort_callback");
+    if (set_log) {
+        set_log(log_to_go, nullptr);
+    }
+    if (set_abort) {
+        set_abort(last_words);
+    }
+    dlclose(lib);
+    return 0;
+}
+
+void jt_load_backends(const char * dir) {
+    guarded("loading backends", 0, [&] {
+        ggml_backend_load_all_from_path(dir);
+        return 0;
+    });
+    dl_iterate_phdr(redirect_log, nullptr);
+}
+
+int64_t jt_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int jt_optimised(void) {
+#ifdef __OPTIMIZE__
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+const char * jt_feature(const char * backend, int i, const char ** value) {
+    ggml_backend_reg_t reg = ggml_backend_reg_by_name(backend);
+    if (!reg) {
+        return nullptr;
+    }
+    auto get = (ggml_backend_get_features_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_get_features");
+    if (!get) {
+        return nullptr;
+    }
+    struct ggml_backend_feature * f = get(reg);
+    for (; f->name && i > 0; i--) {
+        f++;
+    }
+    *value = f->value;
+    return f->name;
+}
+
+// The model.
+
+struct llama_model * jt_load(const char * path, const int * devices, int n_devices, int gpu_layers, uintptr_t handle) {
+    std::vector<ggml_backend_dev_t> list;
+    for (int i = 0; i < n_devices; i++) {
+        list.push_back(ggml_backend_dev_get(devices[i]));
+    }
+    list.push_back(nullptr);
+    struct llama_model_params p = llama_model_default_params();
+    p.devices                     = list.data();
+    p.n_gpu_layers                = gpu_layers;
+    p.progress_callback_user_data = (void *) handle;
+    p.progress_callback           = [](float progress, void * h) { return jtProgress((uintptr_t) h, progress) != 0; };
+    return guarded<llama_model *>("loading", nullptr, [&] { return llama_model_load_from_file(path, p); });
+}
+
+// The context.
+
+struct jt_context {
+    llama_context *             ctx = nullptr;
+    const llama_vocab *         vocab;
+    int                         n_vocab;
+    std::vector<int32_t>        ones;    // sequences a token belongs to: one
+    std::vector<llama_seq_id *> seq_ptr; // as llama_batch wants them
+    std::atomic<bool>           aborted{ false };
+};
+
+jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
+                            uint32_t n_ubatch, int threads) {
+    return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
+        jt_context * c = new jt_context;
+        c->vocab       = llama_model_get_vocab(model);
+        c->n_vocab     = llama_vocab_n_tokens(c->vocab);
+        c->ones.assign(n_batch, 1);
+        c->seq_ptr.assign(n_batch, nullptr);
+
+        struct llama_context_params p = llama_context_default_params();
+        p.n_ctx               = n_seq * n_ctx_seq;
+        p.n_batch             = n_batch;
+        p.n_ubatch            = n_ubatch;
+        p.n_seq_max           = n_seq;
+        p.n_threads           = threads;
+        p.n_threads_batch     = threads;
+        p.kv_unified          = false; // one KV stream a sequence
+        p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
+        p.abort_callback_data = c;
+        p.abort_callback      = [](void * d) { return ((jt_context *) d)->aborted.load(std::memory_order_relaxed); };
+        c->ctx                = llama_init_from_model(model, p);
+        if (!c->ctx) {
+            delete c;
+            return nullptr;
+        }
+        return c;
+    });
+}
+
+void jt_context_free(jt_context * c) {
+    llama_free(c->ctx);
+    delete c;
+}
+
+uint32_t jt_context_size(const jt_context * c) {
+    return llama_n_ctx_seq(c->ctx);
+}
+
+void jt_clear(jt_context * c) {
+    llama_memory_clear(llama_get_memory(c->ctx), false);
+}
+
+void jt_seq_rm(jt_context * c, int seq, int p0) {
+    llama_memory_seq_rm(llama_get_memory(c->ctx), seq, p0, -1);
+}
+
+void jt_seq_move(jt_context * c, int from, int to) {
+    llama_memory_t m = llama_get_memory(c->ctx);
+    llama_memory_seq_rm(m, to, -1, -1);
+    llama_memory_seq_cp(m, from, to, -1, -1);
+    llama_memory_seq_rm(m, from, -1, -1);
+}
+
+void jt_abort(jt_context * c, int on) {
+    c->aborted.store(on != 0, std::memory_order_relaxed);
+}
+
+int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want) {
+    if (n > (int) c->ones.size()) {
+        threw("jt_submit", "batch too large");
+        return JT_THREW;
+    }
+    for (int i = 0; i < n; i++) {
+        c->seq_ptr[i] = &seq[i];
+    }
+    struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
+    return guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
+}
+
+// argmax returns the first index of the largest number, ignoring NaN. It goes
+// by blocks so that the compiler can use vector instructions for the maximum.
+static int argmax(const float * x, int n) {
+    constexpr int lanes = 16, block = 64 * lanes;
+    int           at   = 0;
+    float         best = -INFINITY;
+    int           i    = 0;
+    for (; i + block <= n; i += block) {
+        float m[lanes];
+        memcpy(m, x + i, sizeof m);
+        for (int j = lanes; j < block; j += lanes) {
+            for (int k = 0; k < lanes; k++) {
+                m[k] = x[i + j + k] > m[k] ? x[i + j + k] : m[k];
+            }
+        }
+        bool better = false;
+        for (int k = 0; k < lanes; k++) {
+            better |= m[k] > best;
+        }
+        if (better) {
+            for (int j = i; j < i + block; j++) {
+                if (x[j] > best) {
+                    best = x[j];
+                    at   = j;
+                }
+            }
+        }
+    }
+    for (; i < n; i++) {
+        if (x[i] > best) {
+            best = x[i];
+            at   = i;
+        }
+    }
+    return at;
+}
+
+int64_t jt_wait(jt_context * c, int n_rows, const int32_t * rows, int no_end, int32_t * best) {
+    llama_synchronize(c->ctx);
+    for (int r = 0; r < n_rows; r++) {
+        const float * x = llama_get_logits_ith(c->ctx, rows[r]);
+        if (!x) {
+            best[r] = -1;
+            continue;
+        }
+        best[r] = argmax(x, c->n_vocab);
+        if (no_end && llama_vocab_is_eog(c->vocab, best[r])) {
+            float most = -INFINITY;
+            for (int i = 0; i < c->n_vocab; i++) {
+                if (x[i] > most && !llama_vocab_is_eog(c->vocab, i)) {
+                    most    = x[i];
+                    best[r] = i;
+                }
+            }
+        }
+    }
+    return jt_now();
+}
+
+void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out) {
+    const float * x    = llama_get_logits_ith(c->ctx, row);
+    const double  most = x[argmax(x, c->n_vocab)];
+    double        sum  = 0;
+    for (int i = 0; i < c->n_vocab; i++) {
+        sum += expf(x[i] - (float) most);
+    }
+    const double log_sum = most + log(sum);
+    for (int i = 0; i < n; i++) {
+        out[i] = x[tokens[i]] - log_sum;
+    }
+}
+
+const float * jt_logits(jt_context * c, int row) {
+    return llama_get_logits_ith(c->ctx, row);
+}
+
+// Text.
+
+int jt_tokenize(const struct llama_vocab * v, const char * text, int len, int32_t * out, int cap, int special, int parse) {
+    return guarded("llama_tokenize", JT_THREW,
+                   [&] { return llama_tokenize(v, text, len, out, cap, special != 0, parse != 0); });
+}
+
+int jt_piece(const struct llama_vocab * v, int32_t token, char * buf, int cap) {
+    return guarded("llama_token_to_piece", JT_THREW, [&] { return llama_token_to_piece(v, token, buf, cap, 0, false); });
+}
+
+int jt_chat(const char * tmpl, const char * user, char * buf, int cap) {
+    struct llama_chat_message message = { "user", user };
+    return guarded("llama_chat_apply_template", JT_THREW,
+                   [&] { return llama_chat_apply_template(tmpl, &message, 1, true, buf, cap); });
+}

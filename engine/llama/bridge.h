@@ -1,0 +1,66 @@
+// The C side of the binding: what must not be done a call at a time from Go,
+// and what may throw C++ exceptions.
+#ifndef JOULETOP_BRIDGE_H
+#define JOULETOP_BRIDGE_H
+
+#include <stdint.h>
+#include "llama.h"
+#include "ggml-backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Returned where C++ threw; what it said is in the log.
+#define JT_THREW INT32_MIN
+
+typedef struct jt_context jt_context;
+
+// Once: starts the library and sends its log, and its last words, to Go.
+void jt_init(void);
+// Loads every backend in a folder; their logs go to Go as well.
+void jt_load_backends(const char * dir);
+// CLOCK_MONOTONIC in ns.
+int64_t jt_now(void);
+// Whether this file, and so the library, was compiled with optimisation.
+int jt_optimised(void);
+// The features of a backend ("CPU") by index; NULL past the last.
+const char * jt_feature(const char * backend, int i, const char ** value);
+
+// Loads a model onto the devices of these indices (none: the CPU alone).
+// handle is given back to jtProgress.
+struct llama_model * jt_load(const char * path, const int * devices, int n_devices, int gpu_layers, uintptr_t handle);
+
+// n_batch bounds the tokens of one jt_submit.
+jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
+    uint32_t n_ubatch, int threads);
+void jt_context_free(jt_context * c);
+uint32_t jt_context_size(const jt_context * c); // tokens a sequence
+// Forgets every sequence; seq_rm forgets from position p0 on; seq_move takes a
+// sequence to another, whose content is lost.
+void jt_clear(jt_context * c);
+void jt_seq_rm(jt_context * c, int seq, int p0);
+void jt_seq_move(jt_context * c, int from, int to);
+// Makes a running evaluation on the CPU stop soon, or lets the next one run.
+void jt_abort(jt_context * c, int on);
+
+// Starts evaluating n tokens: what llama_decode returns, or JT_THREW.
+int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want);
+// Waits for it and finds the best token of each of the rows (indices into the
+// batch, in which want was set); where no_end is not 0, the best that does not
+// end the generation; -1 where there is none. Returns the time then.
+int64_t jt_wait(jt_context * c, int n_rows, const int32_t * rows, int no_end, int32_t * best);
+// The natural logarithm of the probability of each token after row.
+void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out);
+// The row itself, n_vocab numbers, good until the next jt_submit.
+const float * jt_logits(jt_context * c, int row);
+
+// As llama_tokenize, llama_token_to_piece and llama_chat_apply_template.
+int jt_tokenize(const struct llama_vocab * v, const char * text, int len, int32_t * out, int cap, int special, int parse);
+int jt_piece(const struct llama_vocab * v, int32_t token, char * buf, int cap);
+int jt_chat(const char * tmpl, const char * user, char * buf, int cap);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

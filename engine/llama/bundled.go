@@ -1,0 +1,12 @@
+//go:build cgo && !system
+
+package llama
+
+// #cgo CPPFLAGS: -I${SRCDIR}/upstream/llama/llama.cpp/include
+// #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/include
+// #cgo CXXFLAGS: -std=c++17
+// #cgo linux LDFLAGS: -ldl
+import "C"
+
+// Compiles and links llama.cpp and ggml.
+import _ "github.com/ollama/ollama/llama/llama.cpp/src"

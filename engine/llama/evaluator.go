@@ -1,0 +1,105 @@
+//go:build cgo
+
+package llama
+
+// #include "bridge.h"
+import "C"
+
+import "unsafe"
+
+// shape is what a context was made for.
+type shape struct {
+	sequences int // at once
+	tokens    int // a sequence may have
+	ubatch    int // tokens evaluated at once inside llama.cpp
+}
+
+// covers tells whether a context of shape s can do what o asks.
+func (s shape) covers(o shape) bool {
+	return s.sequences >= o.sequences && s.tokens >= o.tokens && s.ubatch >= o.ubatch
+}
+
+// evaluator owns a jt_context and the arrays of the batch under way.
+type evaluator struct {
+	c     *C.jt_context
+	shape shape
+
+	tokens, pos, seq []int32
+	want             []int8
+	rows             []int32 // indices of the wanted
+	best             []int32
+}
+
+// newEvaluator returns nil where llama.cpp cannot make one; its log says why.
+func newEvaluator(m *model, s shape, threads int) *evaluator {
+	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads))
+	if c == nil {
+		return nil
+	}
+	s.tokens = int(C.jt_context_size(c))
+	return &evaluator{c: c, shape: s}
+}
+
+func (x *evaluator) free() { C.jt_context_free(x.c) }
+
+// clear forgets all sequences; the memory stays.
+func (x *evaluator) clear() { C.jt_clear(x.c) }
+
+// forget drops what sequence seq has from position p0 on.
+func (x *evaluator) forget(seq, p0 int) { C.jt_seq_rm(x.c, C.int(seq), C.int(p0)) }
+
+// move makes sequence to what from was.
+func (x *evaluator) move(from, to int) { C.jt_seq_move(x.c, C.int(from), C.int(to)) }
+
+// abort makes the evaluation under way (on a CPU) stop soon.
+func (x *evaluator) abort(on bool) { C.jt_abort(x.c, cbool(on)) }
+
+// reset begins a new batch.
+func (x *evaluator) reset() {
+	x.tokens, x.pos, x.seq, x.want, x.rows = x.tokens[:0], x.pos[:0], x.seq[:0], x.want[:0], x.rows[:0]
+}
+
+// add puts a token in the batch; want asks for the logits after it.
+func (x *evaluator) add(token int32, pos, seq int, want bool) {
+	if want {
+		x.rows = append(x.rows, int32(len(x.tokens)))
+	}
+	x.tokens = append(x.tokens, token)
+	x.pos = append(x.pos, int32(pos))
+	x.seq = append(x.seq, int32(seq))
+	x.want = append(x.want, int8(cbool(want)))
+}
+
+// submit starts evaluating the batch. On a GPU it returns before that is done.
+// The result is llama_decode's.
+func (x *evaluator) submit() int {
+	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
+		(*C.int8_t)(unsafe.SliceData(x.want))))
+}
+
+// wait waits for the batch and returns the best token after each that was
+// wanted, and the time. noEnd leaves out tokens that end a generation.
+func (x *evaluator) wait(noEnd bool) ([]int32, int64) {
+	x.best = append(x.best[:0], x.rows...)
+	t := C.jt_wait(x.c, C.int(len(x.rows)), i32(x.rows), cbool(noEnd), i32(x.best))
+	return x.best, int64(t)
+}
+
+// sync is wait where no best token is asked for.
+func (x *evaluator) sync() int64 { return int64(C.jt_wait(x.c, 0, nil, 0, nil)) }
+
+// logprobs returns the log-probability of each token after the wanted row.
+func (x *evaluator) logprobs(row int, tokens ...int32) []float64 {
+	out := make([]float64, len(tokens))
+	C.jt_logprobs(x.c, C.int(x.rows[row]), C.int(len(tokens)), i32(tokens), (*C.double)(unsafe.SliceData(out)))
+	return out
+}
+
+// logits returns a copy of the wanted row.
+func (x *evaluator) logits(row, nVocab int) []float32 {
+	p := C.jt_logits(x.c, C.int(x.rows[row]))
+	return append([]float32(nil), unsafe.Slice((*float32)(p), nVocab)...)
+}
+
+func i32(s []int32) *C.int32_t { return (*C.int32_t)(unsafe.SliceData(s)) }

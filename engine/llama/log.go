@@ -1,0 +1,103 @@
+package llama
+
+import (
+	"io"
+	"strings"
+	"sync"
+)
+
+// levelError is GGML_LOG_LEVEL_ERROR; levelCont continues the line before.
+const (
+	levelError = 4
+	levelCont  = 5
+)
+
+// lastLines is how many lines of the native log are kept for messages.
+const lastLines = 50
+
+// nativeLog is where llama.cpp's log goes; it has one for the whole process.
+var nativeLog logSink
+
+type logSink struct {
+	mu     sync.Mutex
+	w      io.Writer
+	level  int
+	line   strings.Builder // not ended yet
+	lines  []string        // the last ones
+	errors []string        // of level error, since mark
+}
+
+// setWriter sends what comes from now on to w.
+func (s *logSink) setWriter(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w = w
+}
+
+// add takes a piece of the log: a line, a part of one, or several.
+func (s *logSink) add(level int, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if level != levelCont {
+		s.flush()
+		s.level = level
+	}
+	for {
+		line, rest, ended := strings.Cut(text, "\n")
+		s.line.WriteString(line)
+		if !ended {
+			return
+		}
+		s.flush()
+		text = rest
+	}
+}
+
+func (s *logSink) flush() {
+	if s.line.Len() == 0 {
+		return
+	}
+	line := s.line.String()
+	s.line.Reset()
+	if s.w != nil {
+		_, _ = io.WriteString(s.w, line+"\n") // a log that fails must not stop a job
+	}
+	if s.lines = append(s.lines, line); len(s.lines) > lastLines {
+		s.lines = s.lines[1:]
+	}
+	if s.level == levelError && len(s.errors) < lastLines {
+		s.errors = append(s.errors, line)
+	}
+}
+
+// mark forgets the errors so far.
+func (s *logSink) mark() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.errors = nil
+}
+
+// firstError returns the first error since mark, without the name of the C++
+// function that llama.cpp puts before it; otherwise if there was none.
+func (s *logSink) firstError(otherwise string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flush()
+	if len(s.errors) == 0 {
+		return otherwise
+	}
+	line := s.errors[0]
+	if name, rest, ok := strings.Cut(line, ": "); ok && !strings.Contains(name, " ") {
+		line = rest
+	}
+	return line
+}
+
+// LastLog returns the last lines of the native log, oldest first, for a message
+// about a failure.
+func LastLog() []string {
+	nativeLog.mu.Lock()
+	defer nativeLog.mu.Unlock()
+	nativeLog.flush()
+	return append([]string(nil), nativeLog.lines...)
+}

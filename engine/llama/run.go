@@ -1,0 +1,323 @@
+//go:build cgo
+
+package llama
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+)
+
+// sequence is one request on its way through a batch.
+type sequence struct {
+	index     int // of the request in the batch
+	prompt    []int32
+	maxTokens int       // to generate
+	options   [][]int32 // to score
+	generated []int32
+	text      pieces
+	res       engine.Result
+}
+
+// Run implements engine.Backend. The first token of a request never ends its
+// generation, so that every one yields text. A token that ends a generation
+// counts as an output token: it was computed. Decode's tokens are those of the
+// decode steps; the first of each request comes out of its prefill.
+func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observer) ([]engine.Result, error) {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if b.model == nil {
+		return nil, errNoModel
+	}
+	scored := batch.Scored()
+	seqs := make([]*sequence, len(batch.Requests))
+	for i, r := range batch.Requests {
+		if r.Query.Classification() != scored {
+			return nil, fmt.Errorf("batch %s mixes requests to generate and to score", batch.ID)
+		}
+		seqs[i] = b.prepare(i, r)
+	}
+	if err := b.evaluate(ctx, seqs, scored, obs); err != nil {
+		return nil, fmt.Errorf("batch %s: %w", batch.ID, err)
+	}
+	results := make([]engine.Result, len(seqs))
+	for i, s := range seqs {
+		if results[i] = s.res; s.res.Err == nil && scored {
+			results[i].Output.Choice = choice(s.res.Output.LogLikelihoods, batch.Requests[i])
+		}
+	}
+	return results, nil
+}
+
+// choice returns the option of the highest log-likelihood, normalised by its
+// length in bytes where the query asks for that.
+func choice(ll []float64, r engine.Request) int {
+	best, at := math.Inf(-1), 0
+	for i, l := range ll {
+		if r.Query.LengthNormalised {
+			l /= float64(max(1, len(r.Query.Options[i])))
+		}
+		if l > best {
+			best, at = l, i
+		}
+	}
+	return at
+}
+
+// prepare tokenizes a request; what is wrong with it alone ends in res.Err.
+func (b *Backend) prepare(index int, r engine.Request) *sequence {
+	s := &sequence{index: index, maxTokens: max(1, r.MaxTokens)}
+	s.res.Quality = math.NaN()
+	s.res.Output.Choice = -1
+	prompt, parse := r.Query.Prompt, false
+	if r.Chat && b.model.template != "" {
+		if prompt, s.res.Err = b.model.chat(prompt); s.res.Err != nil {
+			return s
+		}
+		parse = true
+	}
+	if s.prompt, s.res.Err = b.model.tokenize(prompt, true, parse); s.res.Err != nil {
+		return s
+	}
+	if r.Query.Classification() {
+		s.maxTokens = 0
+		if s.res.Err = b.continuations(s, prompt, parse, r.Query.Options); s.res.Err != nil {
+			return s
+		}
+	}
+	if len(s.prompt) == 0 {
+		s.res.Err = errors.New("empty prompt")
+	}
+	return s
+}
+
+// continuations tokenizes the options as they follow the prompt. A tokenizer
+// may join the end of a prompt and the beginning of an option to one token:
+// what all options leave of the prompt becomes the prompt, and the rest is
+// scored with every option alike.
+func (b *Backend) continuations(s *sequence, prompt string, parse bool, options []string) error {
+	whole := make([][]int32, len(options))
+	shared := len(s.prompt)
+	for i, o := range options {
+		var err error
+		if whole[i], err = b.model.tokenize(prompt+o, true, parse); err != nil {
+			return err
+		}
+		n := 0
+		for n < min(shared, len(whole[i])) && whole[i][n] == s.prompt[n] {
+			n++
+		}
+		shared = n
+	}
+	s.prompt = s.prompt[:shared]
+	for i, w := range whole {
+		if len(w) == shared {
+			return fmt.Errorf("option %d, %q, is no token", i+1, options[i])
+		}
+		s.options = append(s.options, w[shared:])
+	}
+	return nil
+}
+
+// tokens returns the most tokens that s needs in the cache.
+func (s *sequence) tokens() int {
+	n := s.maxTokens
+	for _, o := range s.options {
+		n = max(n, len(o))
+	}
+	return len(s.prompt) + n
+}
+
+// evaluate runs the sequences that are well so far: prefill, then decode or
+// score.
+func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, obs engine.Observer) error {
+	var run []*sequence
+	longest, total := 0, 0
+	for _, s := range seqs {
+		if n := s.tokens(); s.res.Err == nil && n > b.info.ContextMax {
+			s.res.Err = fmt.Errorf("%w: %d tokens of prompt and up to %d more, and the model's context is %d",
+				engine.ErrTooLong, len(s.prompt), n-len(s.prompt), b.info.ContextMax)
+		}
+		if s.res.Err != nil {
+			continue
+		}
+		run = append(run, s)
+		longest, total = max(longest, s.tokens()), total+len(s.prompt)
+	}
+	if len(run) == 0 {
+		return nil
+	}
+	if err := b.fit(len(run), longest, total); err != nil {
+		return err
+	}
+	x := b.eval
+	x.abort(false)
+	aborted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		x.abort(true)
+		close(aborted)
+	})
+	defer func() {
+		if !stop() {
+			<-aborted
+		}
+	}()
+	// llama.cpp evaluates streams of consecutive numbers together, so the
+	// longest prompts come first: what is left of ragged ones stays together.
+	slices.SortStableFunc(run, func(a, b *sequence) int { return cmp.Compare(len(b.prompt), len(a.prompt)) })
+	x.clear()
+	best, t, err := b.prefill(ctx, run, total, obs)
+	if err != nil {
+		return err
+	}
+	if scored {
+		return b.score(ctx, run, t, obs)
+	}
+	return b.decode(ctx, run, best, t, obs)
+}
+
+// prefill evaluates all prompts in one pass, and returns the best token after
+// each and the time.
+func (b *Backend) prefill(ctx context.Context, run []*sequence, total int, obs engine.Observer) ([]int32, int64, error) {
+	x := b.eval
+	x.reset()
+	for slot, s := range run {
+		for i, token := range s.prompt {
+			x.add(token, i, slot, i == len(s.prompt)-1)
+		}
+	}
+	x.sync()
+	t0 := now()
+	obs.PhaseStart(event.Prefill, t0, total)
+	if err := b.submit(ctx); err != nil {
+		return nil, 0, err
+	}
+	best, t := x.wait(true)
+	obs.PhaseEnd(event.Prefill, t, total)
+	for _, s := range run {
+		s.res.StartNS, s.res.PrefillEndNS = t0, t
+		s.res.InputTokens = len(s.prompt)
+	}
+	return best, t, nil
+}
+
+// submit starts the evaluation of the batch under way.
+func (b *Backend) submit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch r := b.eval.submit(); {
+	case r == 0:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r == 1:
+		return fmt.Errorf("%w: no free cells in the key-value cache", engine.ErrTooLong)
+	default:
+		return fmt.Errorf("llama.cpp cannot evaluate the batch (%d): %s", r, nativeLog.firstError("no reason given"))
+	}
+}
+
+// decode generates, beginning with the prefill's best tokens.
+func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t int64, obs engine.Observer) error {
+	x := b.eval
+	most, steps := 0, 0
+	for _, s := range run {
+		s.res.FirstTokenNS = t
+		most += s.maxTokens - 1
+	}
+	// On a GPU the text of a step is handed on while the next one runs. On the
+	// CPU a step runs within submit, and its text must not wait for it.
+	var pending []*sequence
+	begun := false
+	for {
+		pending = append(pending[:0], run...)
+		active, err := b.accept(run, best, t)
+		if err != nil {
+			return err
+		}
+		if !b.gpu || len(active) == 0 {
+			emit(pending, obs, t)
+			pending = pending[:0]
+		}
+		if run = active; len(run) == 0 {
+			break
+		}
+		if !begun {
+			obs.PhaseStart(event.Decode, t, most)
+			begun = true
+		}
+		x.reset()
+		for slot, s := range run {
+			n := len(s.generated)
+			x.add(s.generated[n-1], len(s.prompt)+n-1, slot, true)
+		}
+		if err := b.submit(ctx); err != nil {
+			return err
+		}
+		emit(pending, obs, t)
+		best, t = x.wait(false)
+		steps += len(run)
+	}
+	if begun {
+		obs.PhaseEnd(event.Decode, t, steps)
+	}
+	return nil
+}
+
+// accept gives each sequence its new token and returns those that go on, moved
+// together to the first streams.
+func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, error) {
+	active := slices.Clone(run)
+	for slot, s := range run {
+		token := best[slot]
+		if token < 0 {
+			return nil, fmt.Errorf("llama.cpp gave no logits: %s", nativeLog.firstError("no reason given"))
+		}
+		s.generated = append(s.generated, token)
+		ends := b.model.ends(token)
+		if !ends {
+			s.text.add(b.model, token)
+		}
+		if ends || len(s.generated) >= s.maxTokens {
+			s.text.finish()
+			s.res.EndNS = t
+			s.res.OutputTokens = len(s.generated)
+			s.res.Output.Text = s.text.all.String()
+			active[slot] = nil
+		}
+	}
+	for slot := 0; slot < len(active); slot++ {
+		if active[slot] != nil {
+			continue
+		}
+		last := len(active) - 1
+		for last > slot && active[last] == nil {
+			last--
+		}
+		if last > slot {
+			b.eval.move(last, slot)
+			active[slot] = active[last]
+			active = active[:last]
+		} else {
+			active = active[:slot]
+		}
+	}
+	return active, nil
+}
+
+// emit hands the new text of a step on.
+func emit(run []*sequence, obs engine.Observer, t int64) {
+	for _, s := range run {
+		obs.Token(s.index, t, s.text.take())
+	}
+}

@@ -1,0 +1,90 @@
+//go:build cgo
+
+package llama
+
+import (
+	"context"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+)
+
+// maxLogitBytes bounds the logits that one pass of scoring keeps.
+const maxLogitBytes = 64 << 20
+
+// scored is a token whose probability is asked for: the one after the token
+// fed.
+type scored struct {
+	s            *sequence
+	slot, option int
+	pos          int
+	feed, next   int32
+}
+
+// score finds the log-likelihood of every option after its prompt. The first
+// token of each is read off the prefill's logits. The others are evaluated on
+// the prompt's own stream, the same option of all requests in one pass, and
+// forgotten again before the next.
+func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engine.Observer) error {
+	x := b.eval
+	total, most := 0, 0
+	for _, s := range run {
+		most = max(most, len(s.options))
+		for _, o := range s.options {
+			total += len(o)
+		}
+	}
+	obs.PhaseStart(event.Score, t, total)
+	for row, s := range run {
+		first := make([]int32, len(s.options))
+		for i, o := range s.options {
+			first[i] = o[0]
+		}
+		s.res.Output.LogLikelihoods = x.logprobs(row, first...)
+	}
+	chunk := max(16, maxLogitBytes/(4*b.model.nVocab))
+	for option := range most {
+		var list []scored
+		for slot, s := range run {
+			if option >= len(s.options) {
+				continue
+			}
+			o := s.options[option]
+			for i := range len(o) - 1 {
+				list = append(list, scored{s, slot, option, len(s.prompt) + i, o[i], o[i+1]})
+			}
+		}
+		for len(list) > 0 {
+			n := min(len(list), chunk)
+			if err := b.scorePass(ctx, list[:n]); err != nil {
+				return err
+			}
+			list = list[n:]
+		}
+		for slot, s := range run {
+			x.forget(slot, len(s.prompt))
+		}
+	}
+	t = x.sync()
+	obs.PhaseEnd(event.Score, t, total)
+	for _, s := range run {
+		s.res.EndNS = t
+	}
+	return nil
+}
+
+func (b *Backend) scorePass(ctx context.Context, list []scored) error {
+	x := b.eval
+	x.reset()
+	for _, e := range list {
+		x.add(e.feed, e.pos, e.slot, true)
+	}
+	if err := b.submit(ctx); err != nil {
+		return err
+	}
+	x.sync()
+	for row, e := range list {
+		e.s.res.Output.LogLikelihoods[e.option] += x.logprobs(row, e.next)[0]
+	}
+	return nil
+}
