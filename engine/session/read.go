@@ -144,3 +144,47 @@ func writeAll[T any](dir string, t table[T], rows []T) error {
 	}
 	return ReplaceFile(filepath.Join(dir, t.file), b)
 }
+
+// Files lists the names of a session's files, the manifest first.
+func Files() []string { return append([]string{ManifestFile}, order...) }
+
+// Export copies the session in dir to path, a folder that must be empty or not
+// be there: each file's complete lines as they are at this moment. The session
+// may still be recording.
+func Export(dir, path string) error {
+	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
+		return fmt.Errorf("export to %s: %w", path, ErrExists)
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	for _, name := range Files() {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join(path, name)); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		if name == ManifestFile {
+			continue
+		}
+		if err := mend(filepath.Join(path, name)); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

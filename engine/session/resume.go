@@ -144,3 +144,19 @@ func PointOf(id string) string {
 	before, _, _ := strings.Cut(id, "/")
 	return before
 }
+
+// LastTime returns the latest time in ns that dir's files speak of, 0 for a
+// session that got nowhere.
+func LastTime(dir string) (int64, error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return 0, err
+	}
+	s := &Session{dir, m}
+	last := int64(0)
+	err = errors.Join(
+		s.Samples(func(r *event.Sample) error { last = max(last, r.TimeNS); return nil }),
+		s.Events(func(e event.Event) error { last = max(last, e.When()); return nil }),
+	)
+	return last, err
+}

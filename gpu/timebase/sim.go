@@ -35,8 +35,12 @@ type waiter struct {
 
 // NewSim returns a simulated clock at 0 ns. speed is simulated seconds per real
 // second; 0 means as fast as the machine goes.
-func NewSim(speed float64) *Sim {
-	return &Sim{speed: speed, pace: pace{wall: time.Now()}}
+func NewSim(speed float64) *Sim { return NewSimAt(0, speed) }
+
+// NewSimAt is NewSim that starts at a time of its own (ns), to go on with a
+// session recorded before.
+func NewSimAt(start int64, speed float64) *Sim {
+	return &Sim{now: start, speed: speed, pace: pace{time.Now(), start}}
 }
 
 // Now returns simulated ns.

@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"math"
+	"sync"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/gpu/energy"
+)
+
+// account joins what arrives apart: power readings, samples, phases, requests.
+// Once the sensors have covered a batch it says what each phase and each request
+// cost; once a point is complete, what the point came to.
+type account struct {
+	meter       *energy.Meter
+	gpu         string
+	requestedIn func(t0, t1 int64) (mhz int, mixed bool)
+
+	mu      sync.Mutex
+	batches map[string]*batchAccount
+	queue   []*batchAccount // ended, waiting for the sensors, in order
+	points  map[string]*pointAccount
+	clocks  clockHistory
+	resting []event.PhaseSpan // idle times waiting for the sensors
+	idleW   float64           // idle power as measured last, W; NaN before
+	idleErr float64
+}
+
+type batchAccount struct {
+	id, point string
+	size      int
+	start     int64
+	end       int64
+	phases    []event.PhaseSpan
+	requests  []event.Request
+}
+
+func newAccount(m *energy.Meter, gpuID string, requestedIn func(int64, int64) (int, bool)) *account {
+	return &account{meter: m, gpu: gpuID, requestedIn: requestedIn, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
+}
+
+// observe is the stream's: it takes the facts in and gives the results out.
+func (a *account) observe(ev event.Event) []event.Event {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch ev := ev.(type) {
+	case event.Power:
+		a.meter.Add(ev.PowerReading)
+		if len(a.queue)+len(a.resting) > 0 {
+			return a.resolve(a.meter.Covered())
+		}
+	case event.Sample:
+		a.clocks.add(ev)
+		if p := a.points[openPoint]; p != nil {
+			p.sample(ev)
+		}
+	case event.PointStart:
+		p := newPointAccount(ev)
+		a.points[ev.PointID], a.points[openPoint] = p, p
+	case event.BatchStart:
+		a.batches[ev.BatchID] = &batchAccount{id: ev.BatchID, point: ev.PointID, size: len(ev.Queries), start: math.MaxInt64}
+	case event.PhaseEnd:
+		a.addPhase(ev.PhaseSpan)
+	case event.RequestDone:
+		a.addRequest(ev.Request)
+	}
+	return nil
+}
+
+// openPoint is the key of the point that samples belong to.
+const openPoint = ""
+
+func (a *account) addPhase(s event.PhaseSpan) {
+	a.meter.AddPhase(meterPhase(s))
+	if s.Phase == event.Idle {
+		a.resting = append(a.resting, s)
+	}
+	if b := a.batches[s.BatchID]; b != nil {
+		b.phases = append(b.phases, s)
+		b.start, b.end = min(b.start, s.StartNS), max(b.end, s.EndNS)
+	}
+}
+
+func meterPhase(s event.PhaseSpan) energy.Phase {
+	return energy.Phase{Kind: string(s.Phase), Batch: s.BatchSize, SMMHz: s.RequestedSMMHz, Start: s.StartNS, End: s.EndNS, Tokens: s.Tokens}
+}
+
+func (a *account) addRequest(r event.Request) {
+	b := a.batches[r.BatchID]
+	if b == nil {
+		return
+	}
+	b.requests = append(b.requests, r)
+	b.start, b.end = min(b.start, r.StartNS), max(b.end, r.EndNS)
+	if len(b.requests) == b.size {
+		a.queue = append(a.queue, b)
+		delete(a.batches, b.id)
+	}
+}
+
+// resolve gives the results of every batch that ended by t.
+func (a *account) resolve(t int64) []event.Event {
+	var out []event.Event
+	for len(a.resting) > 0 && a.resting[0].EndNS <= t {
+		out = append(out, a.rest(a.resting[0]))
+		a.resting = a.resting[1:]
+	}
+	for len(a.queue) > 0 && a.queue[0].end <= t {
+		b := a.queue[0]
+		a.queue = a.queue[1:]
+		out = append(out, a.settle(b)...)
+		a.clocks.forget(b.start)
+	}
+	return out
+}
+
+// rest books idle power.
+func (a *account) rest(s event.PhaseSpan) event.Event {
+	e := a.meter.Window(s.StartNS, s.EndNS)
+	if seconds := float64(s.EndNS-s.StartNS) / 1e9; e.Resolved && seconds > 0 {
+		a.idleW, a.idleErr = e.Joules/seconds, e.ErrJ/seconds
+	}
+	return event.PhaseEnergy{At: event.At{TimeNS: s.EndNS}, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), Energy: eventEnergy(e)}
+}
+
+// flush resolves what the sensors will no longer cover.
+func (a *account) flush() []event.Event {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.resolve(math.MaxInt64)
+}
+
+// waiting tells whether batches of the point have no result yet.
+func (a *account) waiting(pointID string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range a.queue {
+		if b.point == pointID {
+			return true
+		}
+	}
+	return false
+}
+
+// finish closes a point's account and returns its row.
+func (a *account) finish(pointID string, end int64, err error) event.PointDone {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.points[pointID]
+	delete(a.points, pointID)
+	delete(a.points, openPoint)
+	return p.result(end, err)
+}
+
+// settle says what a batch's phases and requests cost.
+func (a *account) settle(b *batchAccount) []event.Event {
+	var out []event.Event
+	at := event.At{TimeNS: b.end}
+	whole := a.meter.Window(b.start, b.end)
+	net := whole.Net(a.idleW, a.idleErr, float64(b.end-b.start)/1e9)
+	shares := newShares(b)
+	for _, s := range b.phases {
+		e := a.meter.PhaseEnergy(meterPhase(s))
+		shares.phase(s, e)
+		mhz, mixed := a.requestedIn(s.StartNS, s.EndNS)
+		s.RequestedSMMHz = mhz
+		row := event.PhaseEnergy{At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e)}
+		out = append(out, row)
+	}
+	for i, r := range b.requests {
+		share := shares.of(i)
+		_, mixed := a.requestedIn(r.StartNS, r.EndNS)
+		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
+		row.EnergyJ *= share
+		row.EnergyErrJ *= share
+		row.NetEnergyJ = share * net.Joules
+		out = append(out, row)
+	}
+	if p := a.points[b.point]; p != nil {
+		p.add(b, whole, net, out)
+	}
+	return out
+}
+
+func eventEnergy(e energy.Estimate) event.Energy {
+	out := event.Energy{EnergyJ: e.Joules, EnergyErrJ: e.ErrJ, Method: e.Method}
+	if !e.Resolved {
+		out.EnergyJ = math.NaN()
+	}
+	return out
+}
+
+// shares divides a batch's energy among its requests: prefill by prompt tokens,
+// every step after it equally among the sequences still active.
+type shares struct {
+	b                *batchAccount
+	prefill, after   float64 // J, or s where a phase's energy is unresolved
+	byTimeP, byTimeA float64
+	resolved         bool
+}
+
+func newShares(b *batchAccount) *shares { return &shares{b: b, resolved: true} }
+
+func (s *shares) phase(span event.PhaseSpan, e energy.Estimate) {
+	t := float64(span.EndNS-span.StartNS) / 1e9
+	if !e.Resolved {
+		s.resolved = false
+	}
+	if span.Phase == event.Prefill {
+		s.prefill += e.Joules
+		s.byTimeP += t
+	} else {
+		s.after += e.Joules
+		s.byTimeA += t
+	}
+}
+
+// of returns request i's share of the batch, 0 to 1; they add up to 1.
+func (s *shares) of(i int) float64 {
+	prefill, after := s.prefill, s.after
+	if !s.resolved || !(prefill+after > 0) {
+		prefill, after = s.byTimeP, s.byTimeA
+	}
+	if !(prefill+after > 0) {
+		return 1 / float64(len(s.b.requests))
+	}
+	p := prefill / (prefill + after)
+	return p*tokenShare(s.b.requests, i) + (1-p)*stepShare(s.b.requests, i)
+}
+
+// tokenShare is request i's part of the prompt tokens.
+func tokenShare(rs []event.Request, i int) float64 {
+	sum := 0
+	for _, r := range rs {
+		sum += r.InputTokens
+	}
+	if sum <= 0 {
+		return 1 / float64(len(rs))
+	}
+	return float64(rs[i].InputTokens) / float64(sum)
+}
+
+// stepShare is request i's part of the steps after prefill, each split equally
+// among the sequences that are still active in it.
+func stepShare(rs []event.Request, i int) float64 {
+	last := 0
+	for _, r := range rs {
+		last = max(last, r.OutputTokens)
+	}
+	if last == 0 {
+		return 1 / float64(len(rs)) // scored: all the way together
+	}
+	share := 0.0
+	for step := 1; step <= rs[i].OutputTokens; step++ {
+		active := 0
+		for _, r := range rs {
+			if r.OutputTokens >= step {
+				active++
+			}
+		}
+		share += 1 / float64(active)
+	}
+	return share / float64(last)
+}
+
+// clockHistory keeps the recent samples of the SM clock, for phase means.
+type clockHistory struct {
+	t   []int64
+	mhz []float64
+}
+
+func (h *clockHistory) add(s event.Sample) {
+	if s.SMMHz < 0 {
+		return
+	}
+	const most = 1 << 16 // eleven minutes at 10 ms, should a batch last so long
+	if len(h.t) >= most {
+		h.drop(most / 2)
+	}
+	h.t, h.mhz = append(h.t, s.TimeNS), append(h.mhz, float64(s.SMMHz))
+}
+
+func (h *clockHistory) drop(n int) {
+	h.t = append(h.t[:0], h.t[n:]...)
+	h.mhz = append(h.mhz[:0], h.mhz[n:]...)
+}
+
+// forget drops the samples before t, but for the last.
+func (h *clockHistory) forget(t int64) {
+	n := 0
+	for n+1 < len(h.t) && h.t[n+1] < t {
+		n++
+	}
+	if n > 1024 { // not for every batch
+		h.drop(n)
+	}
+}
+
+// mean returns the mean SM clock from t0 to t1 in MHz: of the samples within,
+// else the last one before; NaN where there is none.
+func (h *clockHistory) mean(t0, t1 int64) float64 {
+	sum, n, before := 0.0, 0, math.NaN()
+	for i := len(h.t) - 1; i >= 0; i-- {
+		if h.t[i] > t1 {
+			continue
+		}
+		if h.t[i] < t0 {
+			before = h.mhz[i]
+			break
+		}
+		sum += h.mhz[i]
+		n++
+	}
+	if n == 0 {
+		return before
+	}
+	return sum / float64(n)
+}
+
+// limited tells whether a power or thermal limit held the clock down.
+func limited(s gpu.Sample) bool { return s.Throttle.Limits() }

@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/gpu/timebase"
+)
+
+const (
+	// settleLimit is how long the achieved clock is watched after a change: other
+	// GPUs are reported to take hundreds of ms.
+	settleLimit = time.Second
+	settlePoll  = 5 * time.Millisecond
+	// settleMHz is how near the achieved clock must come: supported clocks lie 7.5
+	// or 15 MHz apart and drivers round.
+	settleMHz = 15
+)
+
+// clockDriver sets clocks from a goroutine of its own, so that a slow driver
+// call never holds up inference. Of several wishes waiting only the last counts.
+type clockDriver struct {
+	clk      timebase.Clock
+	gpu      string
+	control  ClockControl
+	publish  func(event.Event)
+	wake     timebase.Signal
+	achieved atomic.Pointer[achieved] // last sampled
+
+	mu       sync.Mutex
+	wish     *wish
+	current  int // requested SM clock in force, MHz; 0: the driver's
+	log      []requestedAt
+	applying bool
+	stopping bool
+	ended    timebase.Signal
+	err      error
+}
+
+// achieved is the SM clock as sampled at t.
+type achieved struct {
+	t   int64
+	mhz int
+}
+
+type wish struct {
+	mhz   int
+	cause string
+	phase int64 // the backend's stamp of the boundary that caused it, ns; 0 none
+}
+
+type requestedAt struct {
+	t   int64
+	mhz int
+}
+
+func newClockDriver(clk timebase.Clock, id string, control ClockControl, publish func(event.Event)) *clockDriver {
+	d := &clockDriver{clk: clk, gpu: id, control: control, publish: publish, wake: clk.NewSignal(), ended: clk.NewSignal()}
+	d.achieved.Store(&achieved{mhz: -1})
+	return d
+}
+
+func (d *clockDriver) start() { d.clk.Go(d.loop) }
+
+// want asks for a clock; 0 gives it back to the driver.
+func (d *clockDriver) want(mhz int, cause string, phase int64) {
+	d.mu.Lock()
+	if d.stopping || d.wish == nil && mhz == d.current {
+		d.mu.Unlock()
+		return
+	}
+	d.wish = &wish{mhz, cause, phase}
+	d.mu.Unlock()
+	d.wake.Notify()
+}
+
+// await waits until the clock asked for last is set and has settled, or cannot
+// be.
+func (d *clockDriver) await() {
+	deadline := d.clk.Now() + int64(settleLimit) + int64(time.Second)
+	for d.clk.Now() < deadline {
+		d.mu.Lock()
+		idle := d.wish == nil && !d.applying
+		d.mu.Unlock()
+		if idle {
+			return
+		}
+		_ = d.clk.Sleep(context.Background(), settlePoll)
+	}
+}
+
+// stop gives the clock back and ends the loop.
+func (d *clockDriver) stop(cause string) error {
+	d.mu.Lock()
+	d.wish = nil
+	if d.current != 0 {
+		d.wish = &wish{0, cause, 0}
+	}
+	d.stopping = true
+	d.mu.Unlock()
+	d.wake.Notify()
+	// Not a Block: its return would depend on the scheduler, not on the clock.
+	_ = d.ended.Wait(context.Background())
+	return d.err
+}
+
+func (d *clockDriver) requested() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current
+}
+
+// requestedIn returns the clock requested at t0, and whether another was
+// requested before t1.
+func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range d.log {
+		if r.t <= t0 {
+			mhz = r.mhz
+		} else if r.t < t1 && r.mhz != mhz {
+			mixed = true
+		}
+	}
+	return mhz, mixed
+}
+
+// forget drops what requestedIn no longer needs: all before t.
+func (d *clockDriver) forget(t int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.log) > 1 && d.log[1].t <= t {
+		d.log = d.log[1:]
+	}
+}
+
+func (d *clockDriver) loop() {
+	defer d.ended.Notify()
+	for {
+		d.mu.Lock()
+		w, stopping := d.wish, d.stopping
+		d.wish = nil
+		skip := w != nil && w.mhz == d.current
+		d.applying = w != nil && !skip
+		d.mu.Unlock()
+		switch {
+		case w != nil && !skip:
+			d.apply(*w)
+		case w == nil && stopping:
+			return
+		case w == nil:
+			_ = d.wake.Wait(context.Background())
+		}
+	}
+}
+
+// apply makes the driver call and reports it once the clock has settled.
+func (d *clockDriver) apply(w wish) {
+	start := d.clk.Now()
+	change := event.ClockChange{
+		At: event.At{TimeNS: start}, GPU: d.gpu, RequestedSMMHz: w.mhz, AchievedSMMHz: -1,
+		SettleMS: math.NaN(), DelayMS: math.NaN(), Cause: w.cause,
+	}
+	if w.phase != 0 {
+		change.DelayMS = float64(start-w.phase) / 1e6
+	}
+	err := d.set(w.mhz)
+	called := d.clk.Now()
+	change.CallMS = float64(called-start) / 1e6
+	if err != nil {
+		change.Err = err.Error()
+		d.mu.Lock()
+		if d.stopping {
+			d.err = err
+		}
+		d.mu.Unlock()
+		d.publish(change)
+		return
+	}
+	d.mu.Lock()
+	d.current = w.mhz
+	d.log = append(d.log, requestedAt{called, w.mhz})
+	d.mu.Unlock()
+	d.settle(&change, called)
+	d.publish(change)
+}
+
+func (d *clockDriver) set(mhz int) error {
+	switch {
+	case d.control == nil:
+		return gpu.ErrReadOnly
+	case mhz == 0:
+		return d.control.Reset()
+	}
+	return d.control.Set(mhz)
+}
+
+// settle watches the achieved clock until it is there, the next wish comes, or
+// patience ends. Without a request there is nothing to settle at.
+func (d *clockDriver) settle(change *event.ClockChange, called int64) {
+	for change.RequestedSMMHz != 0 && d.clk.Now()-called < int64(settleLimit) {
+		// Only a sample taken after the call says anything of it.
+		if a := d.achieved.Load(); a.t > called && a.mhz >= change.RequestedSMMHz-settleMHz && a.mhz <= change.RequestedSMMHz+settleMHz {
+			change.SettleMS = float64(a.t-called) / 1e6
+			break
+		}
+		d.mu.Lock()
+		interrupted := d.wish != nil || d.stopping
+		d.mu.Unlock()
+		if interrupted {
+			break
+		}
+		_ = d.clk.Sleep(context.Background(), settlePoll)
+	}
+	if a := d.achieved.Load(); a.t > called {
+		change.AchievedSMMHz = a.mhz
+	}
+}

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/gpu/energy"
+	"jouletop/gpu/timebase"
+)
+
+// ErrStopped: the operator stopped the run; what ran is saved.
+var ErrStopped = errors.New("stopped")
+
+// Config is what an engine is made of.
+type Config struct {
+	Clock   timebase.Clock
+	Device  gpu.Device
+	Sources []gpu.PowerSource // the device's power sources as discovered
+	Backend Backend           // nil: watch only
+	// Control sets clocks; nil never (read-only).
+	Control ClockControl
+	Stream  *Stream
+	// Simulated marks the run: device or backend is simulated.
+	Simulated bool
+	// Policy is in force until SetPolicy; nil is none.
+	Policy Policy
+	// Load, if not nil, is told what the device is doing: event.Idle or a phase.
+	// A simulated GPU under real inference needs it.
+	Load func(event.Phase)
+}
+
+// Engine samples one GPU and runs plans on it, publishing everything on its
+// stream. Start it, Run plans one after another, Stop it.
+type Engine struct {
+	cfg     Config
+	clk     timebase.Clock
+	stream  *Stream
+	gpuID   string
+	sampler *gpu.Sampler
+	clocks  *clockDriver
+	account *account
+
+	mu       sync.Mutex
+	policy   Policy
+	held     bool // the operator's policy stands against the points' own
+	phase    event.PhaseStart
+	inPhase  bool
+	paused   bool
+	stop     bool
+	skip     bool
+	state    timebase.Signal // wakes a paused run
+	loaded   ModelSpec
+	model    ModelInfo
+	lastTemp float64
+}
+
+// New returns an engine; nothing runs before Start.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Clock == nil || cfg.Device == nil || cfg.Stream == nil {
+		return nil, errors.New("engine: clock, device and stream are needed")
+	}
+	e := &Engine{
+		cfg: cfg, clk: cfg.Clock, stream: cfg.Stream, gpuID: cfg.Device.Info().ID(),
+		policy: cfg.Policy, state: cfg.Clock.NewSignal(),
+	}
+	if e.policy == nil {
+		e.policy = NoPolicy{}
+	}
+	e.clocks = newClockDriver(e.clk, e.gpuID, cfg.Control, e.publish)
+	e.account = newAccount(energy.New(cfg.Sources, energy.Options{}), e.gpuID, e.clocks.requestedIn)
+	e.stream.Observe(e.account.observe)
+	e.stream.Observe(e.observe)
+	return e, nil
+}
+
+// Start begins sampling and makes clock control ready. On a simulated clock it
+// is called from one of the clock's goroutines, and so are Run and Close.
+func (e *Engine) Start() {
+	e.clocks.start()
+	e.sampler = gpu.StartSampler(e.cfg.Device, gpu.SamplerOptions{
+		Clock:   e.clk,
+		Sources: e.cfg.Sources,
+		Sample:  e.sample,
+		Power:   func(r gpu.PowerReading) { e.publish(event.Power{GPU: e.gpuID, PowerReading: r}) },
+		Problem: func(err error) { e.Warn(fmt.Sprintf("GPU readings: %v", err)) },
+	})
+}
+
+// Close ends sampling, gives the clock back and resolves what energies it can.
+// The stream stays open.
+func (e *Engine) Close() error {
+	err := e.clocks.stop("exit")
+	e.sampler.Stop()
+	for _, ev := range e.account.flush() {
+		e.publish(ev)
+	}
+	return err
+}
+
+func (e *Engine) publish(ev event.Event) { e.stream.Publish(ev) }
+
+func (e *Engine) now() event.At { return event.At{TimeNS: e.clk.Now()} }
+
+// Warn publishes a warning.
+func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: text}) }
+
+// Mark publishes an operator's note.
+func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
+
+func (e *Engine) sample(t int64, s gpu.Sample) {
+	e.clocks.achieved.Store(&achieved{t, s.SMMHz})
+	e.mu.Lock()
+	e.lastTemp = s.TempC
+	e.mu.Unlock()
+	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: e.gpuID, RequestedSMMHz: e.clocks.requested(), Sample: s})
+}
+
+// observe lets the policy learn, and applies what it wants changed between
+// phases.
+func (e *Engine) observe(ev event.Event) []event.Event {
+	if event.Telemetry(ev) {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	notes := e.policy.Observe(ev)
+	if len(notes) == 0 {
+		return nil
+	}
+	out := make([]event.Event, len(notes))
+	for i, n := range notes {
+		out[i] = n
+	}
+	return out
+}
+
+// SetPolicy puts p in force at once, in the middle of a run too. With hold it
+// also stands against the policies of the points that follow.
+func (e *Engine) SetPolicy(p Policy, cause string, hold bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.policy, e.held = p, hold
+	mhz, phase := p.Start(), ""
+	if e.inPhase {
+		if m, set := p.Phase(e.phase); set {
+			mhz, phase = m, ":"+string(e.phase.Phase)
+		}
+	}
+	e.clocks.want(mhz, cause+phase, 0)
+}
+
+// Policy returns the policy in force.
+func (e *Engine) Policy() Policy {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.policy
+}
+
+// Pause holds the run after the batch in hand; Resume lets it go on.
+func (e *Engine) Pause() { e.setPaused(true) }
+
+// Resume lets a paused run go on.
+func (e *Engine) Resume() { e.setPaused(false) }
+
+func (e *Engine) setPaused(v bool) {
+	e.mu.Lock()
+	changed := e.paused != v
+	e.paused = v
+	e.mu.Unlock()
+	if !changed {
+		return
+	}
+	e.state.Notify()
+	state := "running"
+	if v {
+		state = "paused"
+	}
+	e.publish(event.State{At: e.now(), State: state})
+}
+
+// Skip gives up the point in hand after its batch.
+func (e *Engine) Skip() {
+	e.mu.Lock()
+	e.skip = true
+	e.mu.Unlock()
+	e.state.Notify()
+}
+
+// StopRun ends the run after the batch in hand, everything saved.
+func (e *Engine) StopRun() {
+	e.mu.Lock()
+	e.stop = true
+	e.mu.Unlock()
+	e.state.Notify()
+	e.publish(event.State{At: e.now(), State: "stopping"})
+}
+
+// gate waits while paused and tells whether to stop or to skip the point.
+func (e *Engine) gate(ctx context.Context) (stop, skip bool) {
+	for {
+		e.mu.Lock()
+		stop, skip, paused := e.stop || ctx.Err() != nil, e.skip, e.paused
+		e.mu.Unlock()
+		if stop || skip || !paused {
+			return stop, skip
+		}
+		_ = e.state.Wait(ctx)
+	}
+}
+
+// NoPolicy leaves the clock to the driver.
+type NoPolicy struct{}
+
+// Name returns "none".
+func (NoPolicy) Name() string { return "none" }
+
+// Start returns 0: the driver's default.
+func (NoPolicy) Start() int { return 0 }
+
+// Phase asks for nothing.
+func (NoPolicy) Phase(event.PhaseStart) (int, bool) { return 0, false }
+
+// Observe learns nothing.
+func (NoPolicy) Observe(event.Event) []event.PolicyNote { return nil }
+
+// Paused tells whether the run is held.
+func (e *Engine) Paused() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.paused
+}
+
+// Release lets the points' own policies count again after an operator's.
+func (e *Engine) Release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held = false
+}

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/workloads"
+)
+
+// Plan is what a run does, point by point.
+type Plan struct {
+	Name   string // run, sweep, dashboard
+	Points []PointPlan
+	// Idle is how long idle power is measured before the first and after the last
+	// point; 0 not at all.
+	Idle time.Duration
+	// MinPoint repeats a point's queries until it has lasted so long.
+	MinPoint time.Duration
+	// Cooldown waits before each point until the GPU is no warmer than before the
+	// first, within CoolMargin °C, or for so long.
+	Cooldown   time.Duration
+	CoolMargin float64
+	// Blocks is how long each phase is repeated back to back after a point's
+	// queries, for a precise figure of its power; 0 not at all.
+	Blocks time.Duration
+}
+
+// Requests returns how many requests the plan holds, before MinPoint.
+func (p Plan) Requests() int {
+	n := 0
+	for _, pt := range p.Points {
+		n += len(pt.Queries)
+	}
+	return n
+}
+
+// PointPlan is one point to run.
+type PointPlan struct {
+	event.Point
+	Spec      ModelSpec
+	Queries   []workloads.Query
+	MaxTokens int
+	Chat      bool
+	// Policy sets the clock; nil keeps the operator's.
+	Policy Policy
+	// Class, if not nil, tells a query's difficulty class.
+	Class func(q workloads.Query) string
+}

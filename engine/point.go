@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"jouletop/engine/event"
+	"jouletop/gpu/energy"
+)
+
+// pointAccount adds up a point.
+type pointAccount struct {
+	start                event.PointStart
+	tempStart, tempEnd   float64
+	samples, throttled   int
+	smSum                float64
+	smN                  int
+	requests, failed     int
+	input, output        int
+	prefillS, decodeS    float64
+	latencyS             float64
+	busyS                float64 // of the batches, each once
+	energyJ, varJ2, netJ float64
+	prefillJ, decodeJ    float64
+	methods              map[string]bool
+	unresolved           bool
+	qualitySum           float64
+	qualityN             int
+	errs                 string
+}
+
+func newPointAccount(s event.PointStart) *pointAccount {
+	return &pointAccount{start: s, tempStart: math.NaN(), tempEnd: math.NaN(), methods: map[string]bool{}}
+}
+
+func (p *pointAccount) sample(s event.Sample) {
+	p.samples++
+	if s.SMMHz >= 0 {
+		p.smSum += float64(s.SMMHz)
+		p.smN++
+	}
+	if limited(s.Sample) {
+		p.throttled++
+	}
+	if math.IsNaN(p.tempStart) {
+		p.tempStart = s.TempC
+	}
+	p.tempEnd = s.TempC
+}
+
+// add takes in a settled batch: its window's energy, gross and net of idle, and its rows.
+func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []event.Event) {
+	seconds := float64(b.end-b.start) / 1e9
+	p.busyS += seconds
+	p.methods[whole.Method] = true
+	if !whole.Resolved {
+		p.unresolved = true
+	}
+	p.energyJ += whole.Joules
+	p.varJ2 += whole.ErrJ * whole.ErrJ
+	p.netJ += net.Joules
+	for _, ev := range rows {
+		switch r := ev.(type) {
+		case event.PhaseEnergy:
+			if r.Phase == event.Prefill {
+				p.prefillJ += r.EnergyJ // NaN where unresolved, and so is the sum
+			} else {
+				p.decodeJ += r.EnergyJ
+			}
+		case event.RequestEnergy:
+			p.requests++
+			if r.Err != "" {
+				p.failed++
+				p.errs = r.Err
+				continue
+			}
+			p.input += r.InputTokens
+			p.output += r.OutputTokens
+			p.prefillS += r.PrefillS
+			p.decodeS += r.DecodeS
+			p.latencyS += r.LatencyS()
+			if !math.IsNaN(r.Quality) {
+				p.qualitySum += r.Quality
+				p.qualityN++
+			}
+		}
+	}
+}
+
+// clockTolerance is how far the mean achieved clock may lie from the requested
+// one before a point is flagged: one step of 15 MHz.
+const clockTolerance = 15
+
+// result is the point's row; means are per query.
+func (p *pointAccount) result(end int64, err error) event.PointDone {
+	n := float64(p.requests - p.failed)
+	if n == 0 {
+		n = math.NaN()
+	}
+	nan := math.NaN()
+	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
+	d.Queries = p.requests
+	d.AchievedSMMHz = p.smSum / float64(p.smN)
+	d.InputTokens, d.OutputTokens = float64(p.input)/n, float64(p.output)/n
+	d.PrefillS, d.DecodeS, d.LatencyS = p.prefillS/n, p.decodeS/n, p.latencyS/n
+	tokens := float64(p.output)
+	if tokens == 0 {
+		tokens = float64(p.input)
+	}
+	d.TokensPerS = tokens / p.busyS
+	d.EnergyJ, d.EnergyErrJ = p.energyJ/n, math.Sqrt(p.varJ2)/n
+	d.Method = joinKeys(p.methods)
+	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = p.netJ/n, p.prefillJ/n, p.decodeJ/n
+	if p.unresolved {
+		d.EnergyJ, d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = nan, nan, nan, nan
+	}
+	d.JoulesPerToken = d.EnergyJ * n / tokens
+	d.EDPJS = d.EnergyJ * d.LatencyS
+	d.MeanPowerW = d.EnergyJ * n / p.busyS
+	d.Quality = p.qualitySum / float64(p.qualityN)
+	d.ThrottledPct = 100 * float64(p.throttled) / float64(p.samples)
+	d.TempStartC, d.TempEndC = p.tempStart, p.tempEnd
+	d.Flags = p.flags(d)
+	switch {
+	case err != nil:
+		d.PointResult.Err = err.Error()
+	case p.failed > 0:
+		d.PointResult.Err = p.errs
+	}
+	return d
+}
+
+// flags names what makes the point other than it was asked for.
+func (p *pointAccount) flags(d event.PointDone) string {
+	var flags []string
+	if d.ThrottledPct > 1 {
+		flags = append(flags, "throttled")
+	}
+	if d.RequestedSMMHz > 0 && math.Abs(d.AchievedSMMHz-float64(d.RequestedSMMHz)) > clockTolerance {
+		flags = append(flags, "clock-off")
+	}
+	if p.unresolved {
+		flags = append(flags, "energy-unresolved")
+	}
+	if p.failed > 0 {
+		flags = append(flags, "failed-requests")
+	}
+	return strings.Join(flags, "+")
+}
+
+func joinKeys(m map[string]bool) string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return strings.Join(out, "+")
+}

@@ -1,0 +1,401 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/workloads"
+)
+
+// Run runs the plan, point by point, and returns when it is done, stopped
+// (ErrStopped) or interrupted (ctx's error). A point that fails is recorded with
+// its error and the run goes on; if all fail, the first error is returned.
+func (e *Engine) Run(ctx context.Context, plan Plan) error {
+	if e.cfg.Backend == nil {
+		return errors.New("run: no backend")
+	}
+	// A wish to stop that came just before the start counts.
+	defer func() {
+		e.mu.Lock()
+		e.stop, e.skip = false, false
+		e.mu.Unlock()
+	}()
+	policy := e.Policy().Name()
+	e.publish(event.RunStart{
+		At: e.now(), Name: plan.Name, GPU: e.gpuID, Simulated: e.cfg.Simulated, Policy: policy,
+		Points: len(plan.Points), Requests: plan.Requests(),
+	})
+	err := e.runPoints(ctx, plan)
+	end := event.RunEnd{At: e.now(), How: "done"}
+	switch {
+	case errors.Is(err, ErrStopped):
+		end.How = "stopped"
+	case ctx.Err() != nil:
+		end.How = "interrupted"
+	case err != nil:
+		end.How, end.Err = "failed", err.Error()
+	}
+	e.publish(end)
+	return err
+}
+
+func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
+	var first error
+	failed, idle := 0, false
+	cool := math.NaN()
+	for _, pt := range plan.Points {
+		if stop, _ := e.gate(ctx); stop {
+			return e.stopped(ctx)
+		}
+		err := e.ready(ctx, pt)
+		if err == nil && !idle {
+			idle = true
+			err = e.measureIdle(ctx, plan.Idle)
+			cool = e.temperature()
+		}
+		if err == nil {
+			e.coolDown(ctx, plan, cool)
+			err = e.runPoint(ctx, plan, pt)
+		} else if !errors.Is(err, context.Canceled) {
+			e.failPoint(pt, err)
+		}
+		switch {
+		case errors.Is(err, ErrStopped), ctx.Err() != nil:
+			return e.stopped(ctx)
+		case err != nil:
+			failed++
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	if err := e.measureIdle(ctx, plan.Idle); err != nil {
+		return e.stopped(ctx)
+	}
+	if failed == len(plan.Points) {
+		return first
+	}
+	return nil
+}
+
+func (e *Engine) stopped(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return ErrStopped
+}
+
+// ready loads the point's model, unless it is there already, and warms it up.
+func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
+	if len(pt.Queries) == 0 {
+		return fmt.Errorf("point %s: no queries", pt.PointID)
+	}
+	if e.loaded.Name != "" && e.loaded.Name == pt.Spec.Name && e.loaded.Path == pt.Spec.Path {
+		return nil
+	}
+	shown := -1
+	info, err := e.cfg.Backend.Load(ctx, pt.Spec, func(p float64) {
+		if pct := int(100 * p); pct > shown {
+			shown = pct
+			e.publish(event.ModelLoading{At: e.now(), Model: pt.Spec.Name, Progress: p})
+		}
+	})
+	if err != nil {
+		e.loaded = ModelSpec{}
+		return fmt.Errorf("model %s: %w", pt.Spec.Name, err)
+	}
+	e.mu.Lock()
+	e.loaded, e.model = pt.Spec, info
+	e.mu.Unlock()
+	// The first pass allocates and compiles; it is no measurement.
+	n := min(max(pt.BatchSize, 1), len(pt.Queries))
+	_, err = e.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], 2), silent{})
+	if err != nil {
+		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)
+	}
+	return nil
+}
+
+// Model describes the model loaded last.
+func (e *Engine) Model() ModelInfo {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.model
+}
+
+// measureIdle leaves the GPU alone for d and books the time as idle.
+func (e *Engine) measureIdle(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	start := e.clk.Now()
+	e.publish(event.PhaseStart{At: event.At{TimeNS: start}, GPU: e.gpuID, Phase: event.Idle})
+	if err := e.clk.Sleep(ctx, d); err != nil {
+		return err
+	}
+	span := event.PhaseSpan{GPU: e.gpuID, Phase: event.Idle, StartNS: start, EndNS: e.clk.Now(), RequestedSMMHz: e.clocks.requested()}
+	e.publish(event.PhaseEnd{At: event.At{TimeNS: span.EndNS}, PhaseSpan: span})
+	return nil
+}
+
+func (e *Engine) temperature() float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lastTemp
+}
+
+// coolDown waits until the GPU is about as cool as before the first point.
+func (e *Engine) coolDown(ctx context.Context, plan Plan, start float64) {
+	deadline := e.clk.Now() + int64(plan.Cooldown)
+	for e.clk.Now() < deadline && e.temperature() > start+plan.CoolMargin {
+		if e.clk.Sleep(ctx, 100*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+// failPoint records a point that could not run.
+func (e *Engine) failPoint(pt PointPlan, err error) {
+	e.publish(event.Error{At: e.now(), Text: err.Error()})
+	start := event.PointStart{At: e.now(), Point: pt.Point}
+	e.publish(start)
+	e.publish(newPointAccount(start).result(e.clk.Now(), err))
+}
+
+// runPoint runs one point's queries and publishes its result.
+func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
+	e.applyPolicy(pt)
+	start := event.PointStart{At: e.now(), Point: pt.Point}
+	e.publish(start)
+	err := e.runBatches(ctx, plan, pt)
+	if err == nil && plan.Blocks > 0 {
+		err = e.runBlocks(ctx, pt, plan.Blocks)
+	}
+	e.awaitEnergies(ctx, pt.PointID)
+	done := e.account.finish(pt.PointID, e.clk.Now(), err)
+	if errors.Is(err, ErrStopped) || ctx.Err() != nil {
+		return err // an unfinished point has no row, and runs again on resume
+	}
+	if errors.Is(err, errSkipped) {
+		return nil
+	}
+	if err != nil {
+		e.publish(event.Error{At: e.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
+		if errors.Is(err, ErrBackendDied) {
+			e.loaded = ModelSpec{} // the next point starts a fresh one
+		}
+	}
+	e.publish(done)
+	return err
+}
+
+// applyPolicy puts the point's policy in force and waits for its clock.
+func (e *Engine) applyPolicy(pt PointPlan) {
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	if pt.Policy == nil || held {
+		return
+	}
+	e.SetPolicy(pt.Policy, "policy", false)
+	e.clocks.await()
+}
+
+var errSkipped = errors.New("skipped")
+
+func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error {
+	began := e.clk.Now()
+	size := max(pt.BatchSize, 1)
+	for n := 0; ; {
+		for at := 0; at < len(pt.Queries); at += size {
+			stop, skip := e.gate(ctx)
+			if stop {
+				return e.stopped(ctx)
+			}
+			if skip {
+				e.mu.Lock()
+				e.skip = false
+				e.mu.Unlock()
+				return errSkipped
+			}
+			n++
+			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, pt.Queries[at:min(at+size, len(pt.Queries))], pt.MaxTokens)
+			if err := e.runBatch(ctx, pt, batch); err != nil {
+				return err
+			}
+		}
+		if e.clk.Now()-began >= int64(plan.MinPoint) {
+			return nil
+		}
+	}
+}
+
+// requests words a batch of queries.
+func requests(id string, pt PointPlan, queries []workloads.Query, maxTokens int) Batch {
+	b := Batch{ID: id}
+	for i, q := range queries {
+		b.Requests = append(b.Requests, Request{ID: fmt.Sprintf("%s.%d", id, i), Query: q, MaxTokens: maxTokens, Chat: pt.Chat})
+	}
+	return b
+}
+
+// promptShown is how much of a prompt the stream carries, in bytes.
+const promptShown = 400
+
+// runBatch runs one batch and publishes its phases and requests.
+func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch) error {
+	start := event.BatchStart{At: e.now(), BatchID: b.ID, PointID: pt.PointID}
+	for _, r := range b.Requests {
+		start.Queries = append(start.Queries, r.Query.ID)
+	}
+	first := b.Requests[0].Query
+	start.Prompt = first.Prompt[:min(len(first.Prompt), promptShown)]
+	start.Class = pt.class(first)
+	e.publish(start)
+
+	results, err := e.cfg.Backend.Run(ctx, b, &batchObserver{engine: e, batch: b})
+	if err != nil && len(results) != len(b.Requests) {
+		results = make([]Result, len(b.Requests))
+		for i := range results {
+			results[i] = Result{Err: err, Quality: math.NaN(), StartNS: start.TimeNS, PrefillEndNS: start.TimeNS, EndNS: e.clk.Now(), Output: event.Output{Choice: -1}}
+		}
+	}
+	for i, r := range results {
+		e.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: e.request(pt, b, i, r)})
+	}
+	return err
+}
+
+func (pt PointPlan) class(q workloads.Query) string {
+	if pt.Class == nil {
+		return ""
+	}
+	return pt.Class(q)
+}
+
+func (e *Engine) request(pt PointPlan, b Batch, i int, r Result) event.Request {
+	q := b.Requests[i].Query
+	mhz, _ := e.clocks.requestedIn(r.StartNS, r.EndNS)
+	out := event.Request{
+		RequestID: b.Requests[i].ID, BatchID: b.ID, PointID: pt.PointID, Repeat: pt.Repeat, GPU: e.gpuID,
+		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: pt.class(q), BatchSize: len(b.Requests),
+		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
+		PrefillS: float64(r.PrefillEndNS-r.StartNS) / 1e9, DecodeS: float64(r.EndNS-r.PrefillEndNS) / 1e9,
+		TTFTS: math.NaN(), Quality: math.NaN(), Output: r.Output,
+	}
+	if r.FirstTokenNS > 0 {
+		out.TTFTS = float64(r.FirstTokenNS-r.StartNS) / 1e9
+	}
+	if r.Err != nil {
+		out.Err = r.Err.Error()
+		return out
+	}
+	out.Quality, out.QualityMetric = workloads.Score(q, r.Output.Text, r.Output.Choice)
+	if !math.IsNaN(r.Quality) {
+		out.Quality = r.Quality
+	}
+	return out
+}
+
+// awaitEnergies waits until the sensors have covered the point's batches.
+func (e *Engine) awaitEnergies(ctx context.Context, pointID string) {
+	const patience = 2 * time.Second // a source that has stopped is not waited for
+	deadline := e.clk.Now() + int64(patience)
+	for e.account.waiting(pointID) && e.clk.Now() < deadline && ctx.Err() == nil {
+		if e.clk.Sleep(ctx, 10*time.Millisecond) != nil {
+			break
+		}
+	}
+	if e.account.waiting(pointID) {
+		for _, ev := range e.account.flush() {
+			e.publish(ev)
+		}
+	}
+}
+
+// runBlocks repeats each phase back to back for d, so that its power can be read
+// off the counter: first prefill alone, then one long decode after another.
+func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) error {
+	n := min(max(pt.BatchSize, 1), len(pt.Queries))
+	queries := pt.Queries[:n]
+	kinds := []int{1, max(pt.MaxTokens, 1)} // the first token comes out of prefill
+	if queries[0].Classification() {
+		kinds = kinds[:1]
+	}
+	for k, tokens := range kinds {
+		began := e.clk.Now()
+		for i := 0; e.clk.Now()-began < int64(d); i++ {
+			if stop, _ := e.gate(ctx); stop {
+				return e.stopped(ctx)
+			}
+			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
+			if _, err := e.cfg.Backend.Run(ctx, b, &batchObserver{engine: e, batch: b}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// batchObserver publishes what a backend reports of a batch.
+type batchObserver struct {
+	engine *Engine
+	batch  Batch
+	start  event.PhaseStart
+}
+
+func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
+	e := o.engine
+	o.start = event.PhaseStart{
+		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: len(o.batch.Requests), Tokens: tokens,
+	}
+	e.phaseBegins(o.start)
+	e.publish(o.start)
+}
+
+func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
+	e := o.engine
+	e.mu.Lock()
+	e.inPhase = false
+	e.mu.Unlock()
+	if l := e.cfg.Load; l != nil {
+		l(event.Idle)
+	}
+	mhz, _ := e.clocks.requestedIn(o.start.TimeNS, t)
+	e.publish(event.PhaseEnd{At: event.At{TimeNS: t}, PhaseSpan: event.PhaseSpan{
+		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: o.start.TimeNS, EndNS: t,
+		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
+	}})
+}
+
+func (o *batchObserver) Token(index int, t int64, text string) {
+	o.engine.publish(event.Token{At: event.At{TimeNS: t}, BatchID: o.batch.ID, Index: index, Text: text})
+}
+
+// phaseBegins asks the policy for a clock, before anything else is done about
+// the phase: every µs here is one at the wrong clock.
+func (e *Engine) phaseBegins(p event.PhaseStart) {
+	e.mu.Lock()
+	e.phase, e.inPhase = p, true
+	mhz, set := e.policy.Phase(p)
+	name := e.policy.Name()
+	e.mu.Unlock()
+	if set {
+		e.clocks.want(mhz, name+":"+string(p.Phase), p.TimeNS)
+	}
+	if l := e.cfg.Load; l != nil {
+		l(p.Phase)
+	}
+}
+
+// silent hears nothing.
+type silent struct{}
+
+func (silent) PhaseStart(event.Phase, int64, int) {}
+func (silent) PhaseEnd(event.Phase, int64, int)   {}
+func (silent) Token(int, int64, string)           {}
