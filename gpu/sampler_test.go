@@ -1,0 +1,345 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"jouletop/gpu/timebase"
+)
+
+// record is what a sampler told.
+type record struct {
+	samples  []int64
+	power    map[string][]PowerReading
+	problems []error
+	stats    SamplerStats
+}
+
+// sampled runs a sampler on dev for d of simulated time.
+func sampled(t *testing.T, clk *timebase.Sim, dev Device, d time.Duration, during func()) record {
+	t.Helper()
+	r := record{power: map[string][]PowerReading{}}
+	done := make(chan struct{})
+	clk.Go(func() {
+		defer close(done)
+		s := StartSampler(dev, SamplerOptions{
+			Clock:   clk,
+			Sample:  func(at int64, _ Sample) { r.samples = append(r.samples, at) },
+			Power:   func(p PowerReading) { r.power[p.Source] = append(r.power[p.Source], p) },
+			Problem: func(err error) { r.problems = append(r.problems, err) },
+		})
+		if during != nil {
+			clk.Go(during)
+		}
+		_ = clk.Sleep(background, d)
+		s.Stop()
+		r.stats = s.Stats()
+		n := len(r.samples)
+		_ = clk.Sleep(background, time.Second)
+		if len(r.samples) != n {
+			t.Errorf("%d samples after Stop", len(r.samples)-n)
+		}
+	})
+	<-done
+	return r
+}
+
+func fresh(list []PowerReading) []PowerReading {
+	return slices.DeleteFunc(slices.Clone(list), func(r PowerReading) bool { return !r.Fresh })
+}
+
+func TestSamplerKeepsItsDeadlines(t *testing.T) {
+	clk := timebase.NewSim(0)
+	r := sampled(t, clk, wave(clk, 500, 100, 700*ms), 20*time.Second, nil)
+	if len(r.samples) != 2001 && len(r.samples) != 2000 {
+		t.Fatalf("%d samples in 20 s", len(r.samples))
+	}
+	for i, at := range r.samples {
+		if at != int64(i)*10*ms { // the counter's slow calls notwithstanding
+			t.Fatalf("sample %d at %v", i, time.Duration(at))
+		}
+	}
+	if r.stats.Missed != 0 || r.stats.MaxGap != SamplePeriod || r.stats.Polls != int64(len(r.samples)) || len(r.problems) != 0 {
+		t.Errorf("%+v, problems %v", r.stats, r.problems)
+	}
+}
+
+func TestSamplerLate(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := steady(clk, 100)
+	dev.pollCost = func(n int) time.Duration {
+		switch n {
+		case 50:
+			return 15 * time.Millisecond // late by half a period: nothing is lost
+		case 100:
+			return 47 * time.Millisecond // three deadlines pass by whole periods
+		}
+		return 0
+	}
+	r := sampled(t, clk, dev, 3*time.Second, nil)
+	if r.stats.Missed != 3 || r.stats.MaxGap != 47*time.Millisecond {
+		t.Errorf("%+v", r.stats)
+	}
+	late := 0
+	for _, at := range r.samples {
+		if at%(10*ms) != 0 {
+			late++
+		}
+	}
+	if late != 2 { // one after each; then the deadlines hold again
+		t.Errorf("%d polls off the grid", late)
+	}
+}
+
+func TestSamplerIsDeterministic(t *testing.T) {
+	run := func() string {
+		clk := timebase.NewSim(0)
+		return fmt.Sprint(sampled(t, clk, wave(clk, 500, 100, 730*ms), 10*time.Second, nil))
+	}
+	first := run()
+	for range 5 {
+		if run() != first {
+			t.Fatal("two runs differ")
+		}
+	}
+}
+
+func TestSamplerFresh(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		high, low float64
+	}{{"changing power", 500, 100}, {"constant power", 200, 200}} {
+		t.Run(tc.name, func(t *testing.T) {
+			clk := timebase.NewSim(0)
+			r := sampled(t, clk, wave(clk, tc.high, tc.low, 730*ms), 20*time.Second, nil)
+			for _, source := range []string{SourceAverage, SourceInstant} {
+				all := r.power[source]
+				if len(all) < 4*200 {
+					t.Errorf("%s: %d readings of 200 values", source, len(all))
+				}
+				if n := len(fresh(all)); n < 190 || n > 200 {
+					t.Errorf("%s: %d fresh readings of 200 values", source, n)
+				}
+				if all[0].Fresh {
+					t.Errorf("%s: the first reading cannot be known to be fresh", source)
+				}
+			}
+		})
+	}
+}
+
+func TestSamplerBufferWhole(t *testing.T) {
+	clk := timebase.NewSim(0)
+	r := sampled(t, clk, wave(clk, 500, 100, 700*ms), 10*time.Second, nil)
+	got := r.power[SourceBuffer]
+	for i, p := range got {
+		if p.TimeNS != int64(i+1)*20*ms {
+			t.Fatalf("sample %d of the buffer is of %v", i, time.Duration(p.TimeNS))
+		}
+	}
+	if last := got[len(got)-1].TimeNS; last < 10_000*ms {
+		t.Errorf("the last sample of the buffer is of %v: Stop left some", time.Duration(last))
+	}
+}
+
+func TestSamplerFindsTheCountersTick(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := wave(clk, 500, 100, 730*ms)
+	dev.tickPhase.Store(37 * ms)
+	slipAt := 40_000 * ms
+	r := sampled(t, clk, dev, 80*time.Second, func() {
+		_ = clk.SleepUntil(background, slipAt)
+		dev.tickPhase.Store(85 * ms)
+	})
+	readings := r.power[SourceCounter]
+	// At most two calls in any second.
+	for i := 3; i < len(readings); i++ {
+		if readings[i].TimeNS-readings[i-3].TimeNS < 990*ms {
+			t.Fatalf("four reads within %v", time.Duration(readings[i].TimeNS-readings[i-3].TimeNS))
+		}
+	}
+	// A close pair with different values brackets the tick.
+	pairs := 0
+	for i := 1; i < len(readings); i++ {
+		a, b := readings[i-1], readings[i]
+		if b.TimeNS-a.TimeNS >= 30*ms || b.CounterJ == a.CounterJ {
+			continue
+		}
+		pairs++
+		phase := 37 * ms
+		if b.TimeNS > slipAt+100*ms {
+			phase = 85 * ms
+		}
+		tick := b.TimeNS/(100*ms)*100*ms + phase
+		if tick > b.TimeNS+3*ms {
+			tick -= 100 * ms
+		}
+		if tick < a.TimeNS-3*ms || tick > b.TimeNS+3*ms { // a call takes 3.8 ms
+			t.Errorf("pair from %d to %d ms, tick at %d ms", a.TimeNS/ms, b.TimeNS/ms, tick/ms)
+		}
+		if want := dev.energy(tick); math.Abs(b.CounterJ-want) > 1e-6 {
+			t.Errorf("second reading %v J, at the tick %v J", b.CounterJ, want)
+		}
+	}
+	if pairs < 65 {
+		t.Errorf("%d close pairs in 80 s", pairs)
+	}
+}
+
+func TestSamplerGoesOnThroughFailures(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := wave(clk, 500, 100, 700*ms)
+	broken := errors.New("broken")
+	dev.pollErr = func(n int) error {
+		if n%7 == 0 {
+			return broken
+		}
+		return nil
+	}
+	reads := 0
+	dev.powerErr = func(source string) error {
+		if reads++; source == SourceCounter && reads%3 == 0 {
+			return broken
+		}
+		if source == SourceInstant {
+			return fmt.Errorf("%w: it is", ErrNotSupported)
+		}
+		return nil
+	}
+	r := sampled(t, clk, dev, 60*time.Second, nil)
+	if n := len(r.samples); n < 5000 || n > 5200 {
+		t.Errorf("%d samples of 6000 with every seventh poll failing", n)
+	}
+	if len(r.power[SourceAverage]) < 2000 || len(r.power[SourceBuffer]) < 2990 || len(r.power[SourceCounter]) < 20 {
+		t.Error("the other readings suffered")
+	}
+	if dev.counts[SourceInstant] != 1 {
+		t.Errorf("an unsupported source was tried %d times", dev.counts[SourceInstant])
+	}
+	if n := len(r.problems); n < 8 || n > 14 { // poll and counter: the first, then one in ten seconds
+		t.Errorf("%d problems told", n)
+	}
+	all := fmt.Sprint(r.problems)
+	for _, want := range []string{"broken (", "times since last told)", "instant is no longer read"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("nothing of %q in %s", want, all)
+		}
+	}
+}
+
+func TestSamplerLostGPU(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := steady(clk, 100)
+	lost := func() bool { return clk.Now() > 2000*ms && clk.Now() < 12_500*ms }
+	dev.pollErr = func(int) error {
+		if lost() {
+			return fmt.Errorf("%w: Xid 79", ErrLost)
+		}
+		return nil
+	}
+	dev.powerErr = func(string) error { return dev.pollErr(0) }
+	r := sampled(t, clk, dev, 20*time.Second, nil)
+	if len(r.problems) != 1 || !errors.Is(r.problems[0], ErrLost) {
+		t.Errorf("problems %v", r.problems)
+	}
+	before, after := 0, 0
+	for _, at := range r.samples {
+		if at <= 2000*ms {
+			before++
+		} else if at > 12_500*ms {
+			after++
+		}
+	}
+	if before != 201 || after < 600 {
+		t.Errorf("%d samples before, %d after it came back", before, after)
+	}
+	if dev.polls > before+after+15 {
+		t.Errorf("%d polls in all: too many of a lost GPU", dev.polls)
+	}
+	if n := len(r.power[SourceCounter]); n < 10 {
+		t.Errorf("%d readings of the counter", n)
+	}
+}
+
+func TestSamplerAllocatesNothingPerPoll(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := steady(clk, 100)
+	dev.sources = dev.sources[:2] // the buffer is a slice by contract
+	done := make(chan float64)
+	clk.Go(func() {
+		polls := 0
+		s := StartSampler(dev, SamplerOptions{Clock: clk, Sample: func(int64, Sample) { polls++ }, Power: func(PowerReading) {}})
+		_ = clk.Sleep(background, time.Second)
+		var a, b runtime.MemStats
+		runtime.ReadMemStats(&a)
+		n := polls
+		_ = clk.Sleep(background, 1000*time.Second)
+		runtime.ReadMemStats(&b)
+		n = polls - n
+		s.Stop()
+		done <- float64(b.Mallocs-a.Mallocs) / float64(n)
+	})
+	if perPoll := <-done; perPoll > 0.01 {
+		t.Errorf("%.3f allocations a poll", perPoll)
+	}
+}
+
+func TestSamplerOnARealClock(t *testing.T) {
+	clk := timebase.Monotonic()
+	polls := 0
+	s := StartSampler(steady(clk, 100), SamplerOptions{Clock: clk, Period: time.Millisecond, Sample: func(int64, Sample) { polls++ }})
+	time.Sleep(20 * time.Millisecond)
+	s.Stop()
+	n := polls
+	if n == 0 {
+		t.Error("no poll")
+	}
+	if st := s.Stats(); st.Polls != int64(n) {
+		t.Errorf("%d samples, %+v", n, st)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	dev := steady(timebase.NewSim(0), 100)
+	ro := ReadOnly(dev)
+	if err := ro.SetSMClock(1980); !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
+	if err := ro.ResetSMClock(); !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
+	if dev.counts["set"]+dev.counts["reset"] != 0 {
+		t.Error("it reached the device")
+	}
+	if s, err := ro.Poll(); err != nil || s.SMMHz != 1980 {
+		t.Error(s, err)
+	}
+	if _, ok := ro.(Loadable); ok {
+		t.Error("loadable, which the device is not")
+	}
+	l := &loadable{fakeDevice: dev}
+	ReadOnly(l).(Loadable).SetLoad(0.5, 0.25)
+	if l.tensor != 0.5 {
+		t.Error("the load did not reach the device")
+	}
+}
+
+type loadable struct {
+	*fakeDevice
+	tensor float64
+}
+
+func (l *loadable) SetLoad(tensor, _ float64) { l.tensor = tensor }
+
+func TestOtherProcesses(t *testing.T) {
+	list, err := OtherProcesses(steady(timebase.NewSim(0), 100), []int{7})
+	if err != nil || len(list) != 1 || list[0].Name != "other" {
+		t.Errorf("%v, %v", list, err)
+	}
+}
