@@ -29,10 +29,11 @@ type csvRows struct {
 // newCSV reads the header. offset is where in the file r begins.
 func newCSV(file string, r io.Reader, offset int64, c io.Closer) (*csvRows, error) {
 	rows := &csvRows{file: file, lines: newLineReader(r), offset: offset, closer: c}
-	_, record, err := rows.record()
-	if err == nil {
-		rows.columns, err = parseRecord(record)
+	_, columns, err := rows.record()
+	if errors.Is(err, io.EOF) {
+		err = ErrEmpty
 	}
+	rows.columns = columns
 	if err != nil {
 		return nil, fmt.Errorf("%s:1: CSV header: %w", file, err)
 	}
@@ -51,16 +52,12 @@ func newCSV(file string, r io.Reader, offset int64, c io.Closer) (*csvRows, erro
 func (c *csvRows) close() error { return c.closer.Close() }
 
 func (c *csvRows) next() (row, error) {
-	line, record, err := c.record()
-	if err != nil && !errors.Is(err, errLongLine) && !errors.Is(err, errOpenQuote) {
+	line, values, err := c.record()
+	if err != nil && !errors.Is(err, errRecord) {
 		return row{}, err
 	}
 	c.number++
 	r := row{untyped: true, number: c.number, line: line}
-	var values []string
-	if err == nil {
-		values, err = parseRecord(record)
-	}
 	if err == nil && len(values) != len(c.columns) {
 		err = fmt.Errorf("%d fields where the header has %d", len(values), len(c.columns))
 	}
@@ -74,25 +71,20 @@ func (c *csvRows) next() (row, error) {
 	return r, nil
 }
 
-var errOpenQuote = errors.New("a quoted field is never closed")
+// errRecord: this record cannot be read, but the next may.
+var errRecord = errors.New("not CSV")
 
-// record returns the next record that is not a blank line, and the line where
-// it starts. After errOpenQuote reading goes on with the line after that.
-func (c *csvRows) record() (line int, record []byte, err error) {
+// record returns the fields of the next record that is not a blank line, and
+// the line where it starts. Where the fault lies in the first line of several,
+// or a quote is never closed, reading goes on with the line after the first.
+func (c *csvRows) record() (line int, fields []string, err error) {
 	var parts [][]byte // the record's lines
-	size, quotes := 0, 0
-	long := false
+	size, quotes, long := 0, 0, false
 	for {
 		part, err := c.nextLine()
 		if errors.Is(err, io.EOF) && (len(parts) > 0 || long) {
-			if long {
-				return line, nil, errLongLine
-			}
-			c.pending, c.line = append(parts[1:], c.pending...), line
-			for _, p := range parts[1:] {
-				c.offset -= int64(len(p))
-			}
-			return line, nil, errOpenQuote
+			c.push(parts)
+			return line, nil, fmt.Errorf("%w: a quoted field is never closed", errRecord)
 		}
 		if err != nil && !errors.Is(err, errLongLine) {
 			return 0, nil, err
@@ -104,7 +96,7 @@ func (c *csvRows) record() (line int, record []byte, err error) {
 			line, c.start = c.line, c.offset-int64(len(part))
 		}
 		if errors.Is(err, errLongLine) {
-			return line, nil, err
+			return line, nil, fmt.Errorf("%w: %w", errRecord, err)
 		}
 		quotes += bytes.Count(part, []byte{'"'})
 		if size += len(part); size > maxRecord {
@@ -113,12 +105,29 @@ func (c *csvRows) record() (line int, record []byte, err error) {
 		if !long {
 			parts = append(parts, bytes.Clone(part))
 		}
-		if quotes%2 == 0 {
-			if long {
-				return line, nil, errLongLine
-			}
-			return line, bytes.Join(parts, nil), nil
+		if quotes%2 != 0 {
+			continue
 		}
+		if long {
+			return line, nil, fmt.Errorf("%w: %w", errRecord, errLongLine)
+		}
+		fields, inFirst, err := parseRecord(bytes.Join(parts, nil))
+		if err != nil && inFirst {
+			c.push(parts)
+		}
+		return line, fields, err
+	}
+}
+
+// push gives back all but the first of a record's lines.
+func (c *csvRows) push(parts [][]byte) {
+	if len(parts) < 2 {
+		return
+	}
+	c.pending = append(parts[1:], c.pending...)
+	c.line -= len(parts) - 1
+	for _, p := range parts[1:] {
+		c.offset -= int64(len(p))
 	}
 }
 
@@ -128,8 +137,13 @@ func (c *csvRows) nextLine() ([]byte, error) {
 		part, c.pending = c.pending[0], c.pending[1:]
 	} else {
 		var err error
-		if part, err = c.lines.next(); err != nil {
+		part, err = c.lines.next()
+		if errors.Is(err, errLongLine) {
 			c.line++
+			c.offset += c.lines.length
+			return nil, err
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -138,20 +152,21 @@ func (c *csvRows) nextLine() ([]byte, error) {
 	return part, nil
 }
 
-// parseRecord reads the fields of one record.
-func parseRecord(record []byte) ([]string, error) {
+// parseRecord reads the fields of one record, and tells whether a fault lies in
+// its first line.
+func parseRecord(record []byte) (fields []string, inFirst bool, err error) {
 	if !utf8.Valid(record) {
-		return nil, fmt.Errorf("not valid UTF-8 (byte %d of the record)", invalidAt(record)+1)
+		return nil, false, fmt.Errorf("%w: not valid UTF-8 (byte %d of the record)", errRecord, invalidAt(record)+1)
 	}
 	r := csv.NewReader(bytes.NewReader(record))
 	r.FieldsPerRecord = -1
-	fields, err := r.Read()
-	if err != nil {
-		var parse *csv.ParseError
-		if errors.As(err, &parse) {
-			return nil, fmt.Errorf("not CSV: %w", parse.Err)
-		}
-		return nil, fmt.Errorf("not CSV: %w", err)
+	fields, err = r.Read()
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return nil, parse.Line == 1, fmt.Errorf("%w: %w", errRecord, parse.Err)
 	}
-	return fields, nil
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return fields, false, nil
 }

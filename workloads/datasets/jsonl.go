@@ -134,7 +134,8 @@ var errLongLine = fmt.Errorf("the record is longer than %d bytes", maxRecord)
 type lineReader struct {
 	r      *bufio.Reader
 	buf    []byte
-	number int // of the line read last
+	number int   // of the line read last
+	length int64 // of it, in bytes
 }
 
 func newLineReader(r io.Reader) *lineReader {
@@ -145,9 +146,11 @@ func newLineReader(r io.Reader) *lineReader {
 // longer than maxRecord is passed over without being kept: errLongLine.
 func (l *lineReader) next() ([]byte, error) {
 	l.buf = l.buf[:0]
+	l.length = 0
 	long := false
 	for {
 		part, err := l.r.ReadSlice('\n')
+		l.length += int64(len(part))
 		if len(l.buf)+len(part) > maxRecord {
 			long = true
 			l.buf = l.buf[:0]

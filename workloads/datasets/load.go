@@ -54,11 +54,47 @@ func Load(spec Spec, n int, lenient bool) ([]workloads.Query, Report, error) {
 	if n > have {
 		report.Note = fmt.Sprintf("%s has %d queries; they are repeated to make %d", report.Path, have, n)
 	}
-	for i := have; i < n; i++ {
-		q := queries[i%have]
-		q.ID = fmt.Sprintf("%s#%d", q.ID, i/have+1)
-		queries = append(queries, q)
+	if n > have {
+		queries = repeat(queries, n)
 	}
 	report.SHA256, err = s.SHA256()
 	return queries, report, err
+}
+
+// repeat makes n queries of fewer, each copy with an id of its own.
+func repeat(queries []workloads.Query, n int) []workloads.Query {
+	have := len(queries)
+	taken := make(map[string]bool, n)
+	for _, q := range queries {
+		taken[q.ID] = true
+	}
+	for i := have; i < n; i++ {
+		q := queries[i%have]
+		q.ID = fmt.Sprintf("%s#%d", q.ID, i/have+1)
+		for taken[q.ID] {
+			q.ID += "#"
+		}
+		taken[q.ID] = true
+		queries = append(queries, q)
+	}
+	return queries
+}
+
+// LoadAll loads several datasets one after the other, each as Load does. Two of
+// the same name are an error, because a query is known by its dataset and id.
+func LoadAll(specs []Spec, n int, lenient bool) (queries []workloads.Query, reports []Report, err error) {
+	from := map[string]string{}
+	for _, spec := range specs {
+		qs, report, err := Load(spec, n, lenient)
+		if err != nil {
+			return nil, append(reports, report), err
+		}
+		if other, ok := from[report.Dataset]; ok {
+			return nil, reports, fmt.Errorf("datasets %s and %s are both called %s: give one another name, as NAME=FILE",
+				other, report.Path, report.Dataset)
+		}
+		from[report.Dataset] = report.Path
+		queries, reports = append(queries, qs...), append(reports, report)
+	}
+	return queries, reports, nil
 }

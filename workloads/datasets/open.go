@@ -1,7 +1,6 @@
 package datasets
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -12,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"jouletop/workloads"
@@ -56,10 +57,14 @@ const maxProblems = 20
 type Source struct {
 	spec  Spec
 	info  Info
+	open  opener
+	paths []string // of the files read
 	rows  rowReader
 	adapt adapter
 	seed  maphash.Seed
 	ids   map[uint64]uint64 // hash of an id: hash of the query that has it
+	// unnamed: there was a row without an id of its own.
+	unnamed bool
 }
 
 // maxIDs is how many ids are remembered to find repetitions, so that memory
@@ -70,21 +75,25 @@ const maxIDs = 1 << 20
 // Open opens what spec names and tells its format and dataset from the content.
 // Errors wrap ErrFormat, ErrEmpty, a *RowError, or the file system's.
 func Open(spec Spec) (*Source, error) {
-	s := &Source{
-		spec: spec,
-		seed: maphash.MakeSeed(),
-		ids:  map[uint64]uint64{},
+	if !spec.Builtin() {
+		return openWith(spec, spec.Path, spec.Path, openOS)
 	}
-	open := openOS
-	s.info.Path = spec.Path
-	path := spec.Path
-	if spec.Builtin() {
-		name, ok := builtinFiles[workloads.Style(spec.Name)]
-		if !ok {
-			return nil, fmt.Errorf("dataset %q: no built-in queries of that name (there are %s)", spec.Name, styleNames())
-		}
-		open, path = openBuiltin, name
-		s.info.Path = "builtin:" + spec.Name
+	path, ok := builtinFiles[workloads.Style(spec.Name)]
+	if !ok {
+		return nil, fmt.Errorf("dataset %q: no built-in queries of that name (there are %s)", spec.Name, styleNames())
+	}
+	return openWith(spec, path, "builtin:"+spec.Name, openBuiltin)
+}
+
+// openWith opens the file at path, which errors and Info call shown.
+func openWith(spec Spec, path, shown string, open opener) (*Source, error) {
+	s := &Source{
+		spec:  spec,
+		info:  Info{Path: shown},
+		open:  open,
+		paths: []string{path},
+		seed:  maphash.MakeSeed(),
+		ids:   map[uint64]uint64{},
 	}
 	f, err := open(path)
 	if err != nil {
@@ -192,15 +201,24 @@ func (s *Source) query(r row) (workloads.Query, error) {
 	return q, nil
 }
 
-// uniqueID returns the row's own id, or its number where it has none. An id met
-// before is an error where it is meant to be unique or the whole query is the
-// same; HellaSwag's are not unique over all its parts, so there another query
-// of the same id has its row number added.
+// uniqueID returns the row's own id, or r and its number where it has none. An
+// id met before is an error where ids are meant to be unique or the whole query
+// is the same; HellaSwag's are not unique over all its parts, so there another
+// query of the same id has its row number added.
 func (s *Source) uniqueID(id string, number int, q workloads.Query) (string, error) {
 	if id == "" {
-		return fmt.Sprintf("r%d", number), nil
+		s.unnamed = true
+		id = fmt.Sprintf("r%d", number)
+		if _, met := s.ids[maphash.String(s.seed, id)]; met {
+			id += "." + id
+		}
+		return id, nil
 	}
-	key, content := maphash.String(s.seed, id), maphash.Comparable(s.seed, q.Prompt+"\x00"+strings.Join(q.Options, "\x00"))
+	if s.unnamed && rowName.MatchString(id) {
+		return "", fmt.Errorf("id %q has the form of the names given to rows without an id, which this file has too", id)
+	}
+	key := maphash.String(s.seed, id)
+	content := maphash.String(s.seed, q.Prompt+"\x00"+strings.Join(q.Options, "\x00"))
 	before, met := s.ids[key]
 	switch {
 	case !met && len(s.ids) < maxIDs:
@@ -213,8 +231,14 @@ func (s *Source) uniqueID(id string, number int, q workloads.Query) (string, err
 	return id, nil
 }
 
+var rowName = regexp.MustCompile(`^r[0-9]+$`)
+
 // Info says what the source is and how far it has been read.
-func (s *Source) Info() Info { return s.info }
+func (s *Source) Info() Info {
+	info := s.info
+	info.Problems = slices.Clone(info.Problems)
+	return info
+}
 
 // Close closes the file.
 func (s *Source) Close() error { return s.rows.close() }
@@ -222,16 +246,9 @@ func (s *Source) Close() error { return s.rows.close() }
 // SHA256 returns the hash of the source's file in hex, reading it anew; of a
 // pair of files, that of both one after the other, questions first.
 func (s *Source) SHA256() (string, error) {
-	open, paths := openOS, []string{s.spec.Path}
-	if s.spec.Builtin() {
-		open, paths = openBuiltin, []string{builtinFiles[s.info.Style]}
-	}
-	if p, ok := s.rows.(*pairRows); ok {
-		paths = []string{p.questionsPath, p.summariesPath}
-	}
 	h := sha256.New()
-	for _, path := range paths {
-		f, err := open(path)
+	for _, path := range s.paths {
+		f, err := s.open(path)
 		if err != nil {
 			return "", err
 		}
@@ -242,133 +259,4 @@ func (s *Source) SHA256() (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// sniffLen is how much of a file's beginning tells its format.
-const sniffLen = 1 << 20
-
-var bom = []byte("\xef\xbb\xbf")
-
-// detect sets the source's rows and adapter.
-func (s *Source) detect(f file, path string, open opener) error {
-	st, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("dataset %s: %w", path, err)
-	}
-	head := make([]byte, min(sniffLen, st.Size()))
-	if n, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("dataset %s: %w", path, err)
-	} else {
-		head = head[:n]
-	}
-	if bytes.HasPrefix(head, []byte("PAR1")) {
-		s.info.Format = FormatParquet
-		return s.detectParquet(f, st.Size())
-	}
-	skip := int64(0)
-	if bytes.HasPrefix(head, bom) {
-		skip = int64(len(bom))
-		head = head[skip:]
-	}
-	if err := refuse(head); err != nil {
-		return fmt.Errorf("dataset %s: %w", s.info.Path, err)
-	}
-	if _, err := f.Seek(skip, io.SeekStart); err != nil {
-		return fmt.Errorf("dataset %s: %w", path, err)
-	}
-	if bytes.TrimSpace(head)[0] == '{' {
-		return s.detectJSONL(f, head)
-	}
-	csvErr := s.detectCSV(f, skip, path, open)
-	if csvErr == nil || !errors.Is(csvErr, ErrFormat) || !bytes.Contains(head, []byte("\n{")) {
-		return csvErr
-	}
-	// A spoilt first line before lines of JSON.
-	if _, err := f.Seek(skip, io.SeekStart); err != nil {
-		return fmt.Errorf("dataset %s: %w", path, err)
-	}
-	return s.detectJSONL(f, head)
-}
-
-// refuse names the formats that are known but not read.
-func refuse(head []byte) error {
-	text := bytes.TrimSpace(head)
-	const want = "; JSONL, CSV and Parquet are read"
-	switch {
-	case len(text) == 0:
-		return ErrEmpty
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}), bytes.HasPrefix(head, []byte("PK\x03\x04")),
-		bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")), bytes.HasPrefix(head, []byte("BZh")):
-		return fmt.Errorf("%w: compressed; unpack it first", ErrFormat)
-	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
-		return fmt.Errorf("%w: UTF-16 text; convert it to UTF-8", ErrFormat)
-	case text[0] == '[':
-		return fmt.Errorf("%w: a JSON array; write one object a line (jq -c '.[]')", ErrFormat)
-	case bytes.IndexByte(head, 0) >= 0:
-		return fmt.Errorf("%w: binary data"+want, ErrFormat)
-	}
-	return nil
-}
-
-// detectJSONL tells the dataset by the first line that can be read and has the
-// fields of one. Lines before it are bad rows, met again when reading.
-func (s *Source) detectJSONL(f file, head []byte) error {
-	s.info.Format = FormatJSONL
-	s.rows = newJSONL(s.info.Path, f, f)
-	var firstErr error
-	for number, line := range bytes.Split(head, []byte("\n")) {
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		fields, err := parseObject(line)
-		if err == nil {
-			if s.adapt, err = adapterFor(row{fields: fields}); err == nil {
-				return nil
-			}
-			err = fmt.Errorf("%s:%d: %w", s.info.Path, number+1, err)
-		} else {
-			err = &RowError{File: s.info.Path, Line: number + 1, Why: err.Error()}
-		}
-		if firstErr == nil {
-			firstErr = err
-		}
-	}
-	return firstErr
-}
-
-// detectCSV tells the dataset by the header, and BoolQ from NarrativeQA by the
-// first row.
-func (s *Source) detectCSV(f file, skip int64, path string, open opener) error {
-	s.info.Format = FormatCSV
-	rows, err := newCSV(s.info.Path, f, skip, f)
-	if err != nil {
-		return fmt.Errorf("%w: no JSONL, and %w", ErrFormat, err)
-	}
-	header := row{fields: map[string]any{}, untyped: true}
-	for _, c := range rows.columns {
-		header.fields[c] = ""
-	}
-	if header.has("document_id") && (header.has("answer1") && !header.has(storyFields...) ||
-		header.has("summary") && !header.has("question")) {
-		s.info.Format = FormatPair
-		s.adapt = adapters[narrativeIndex]
-		s.rows, err = openPair(path, header.has("summary"), open)
-		if err == nil {
-			f.Close()
-		}
-		return err
-	}
-	if s.adapt, err = adapterFor(header); err != nil {
-		return fmt.Errorf("%s:1: %w", s.info.Path, err)
-	}
-	s.rows = rows
-	if s.adapt.style == workloads.BoolQ {
-		peek, err := newCSV(s.info.Path, io.NewSectionReader(f, skip, sniffLen), skip, f)
-		if err == nil {
-			if r, err := peek.next(); err == nil && isNarrativeQA(r) {
-				s.adapt = adapters[narrativeIndex]
-			}
-		}
-	}
-	return nil
 }

@@ -15,6 +15,9 @@ const (
 	summariesFile = "summaries.csv"
 )
 
+// maxBadSummaries bounds how many bad summaries are kept to be named.
+const maxBadSummaries = 10_000
+
 // pairRows joins NarrativeQA's two published files: each row of the questions
 // gets the summary of its document. Of the summaries only where each starts is
 // kept in memory (16 bytes a document); questions of one document follow each
@@ -124,7 +127,7 @@ func (p *pairRows) index() error {
 		default:
 			bad = p.add(r, rows.start)
 		}
-		if bad != nil && len(p.badRows) < maxProblems {
+		if bad != nil && len(p.badRows) < maxBadSummaries {
 			p.badRows = append(p.badRows, bad)
 		}
 	}

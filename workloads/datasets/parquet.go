@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-
-	"jouletop/workloads"
 )
 
 // parquetRows reads the wanted columns of a Parquet file row by row. A column
@@ -44,14 +42,20 @@ func (s *Source) detectParquet(f file, size int64) (err error) {
 	eachLeaf(pf.Root(), func(c *parquet.Column) {
 		name := columnName(c.Path())
 		leaves[name] = c
-		header.fields[name] = ""
-		if c.Type().Kind() == parquet.Boolean {
+		switch {
+		case isList(c):
+			header.fields[name] = []any{}
+		case c.Type().Kind() == parquet.Boolean:
 			header.fields[name] = false
+		default:
+			header.fields[name] = ""
 		}
 	})
-	if s.adapt, err = adapterFor(header); err != nil {
+	a, err := adapterFor(header)
+	if err != nil {
 		return fmt.Errorf("dataset %s: %w", s.info.Path, err)
 	}
+	s.adapt = adapters[a]
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(s.adapt.columns))) {
 		if leaf, ok := leaves[name]; ok {
 			p.leaves = append(p.leaves, leaf)
@@ -252,5 +256,3 @@ func goValue(v parquet.Value) (any, error) {
 	}
 	return fmt.Sprint(v), nil
 }
-
-var narrativeIndex = slices.IndexFunc(adapters, func(a adapter) bool { return a.style == workloads.NarrativeQA })

@@ -53,11 +53,12 @@ var adapters = []adapter{
 		[]string{"question", "passage", "answer", "label", "id", "idx"}},
 }
 
-// adapterFor returns the adapter of the dataset that a row's fields belong to.
-func adapterFor(r row) (adapter, error) {
-	for _, a := range adapters {
+// adapterFor returns the index in adapters of the dataset that a row's fields
+// belong to.
+func adapterFor(r row) (index int, err error) {
+	for i, a := range adapters {
 		if a.matches(r) {
-			return a, nil
+			return i, nil
 		}
 	}
 	names := slices.Sorted(maps.Keys(r.fields))
@@ -65,7 +66,7 @@ func adapterFor(r row) (adapter, error) {
 	if len(names) > most {
 		names = append(names[:most], "…")
 	}
-	return adapter{}, fmt.Errorf("%w: the fields %s are those of no known dataset "+
+	return 0, fmt.Errorf("%w: the fields %s are those of no known dataset "+
 		"(BoolQ: question, passage, answer; HellaSwag: ctx, endings, label; "+
 		"TruthfulQA: question, best_answer, correct_answers; NarrativeQA: question, passage, answer list; "+
 		"your own: prompt, answers)", ErrFormat, clip(strings.Join(names, ", ")))
@@ -145,9 +146,13 @@ func isNarrativeQA(r row) bool {
 	case []any:
 		return true
 	case string:
-		return !r.untyped || !isBoolean(v)
+		return !isBoolean(v)
 	}
 	return false
+}
+
+func narrativeAdapter() adapter {
+	return adapters[slices.IndexFunc(adapters, func(a adapter) bool { return a.style == workloads.NarrativeQA })]
 }
 
 func isBoolean(s string) bool {
