@@ -7,25 +7,28 @@ import (
 	"jouletop/workloads"
 )
 
-// How good an answer is, is drawn per query from a Gaussian copula:
+// How good an answer is, is drawn per query:
 //
 //   - each query has an ease, a standard normal value that falls with its
 //     entity density and causal score;
-//   - each model sees it with some noise of its own, most of which the small
-//     models (1B, 3B) and the large ones share among themselves;
-//   - the ease's quantile is turned into a quality whose mean, by style and
-//     size, is the study's Table VII: right or wrong for classification, a
-//     ROUGE-L for generation.
+//   - the easiest, as many as the smallest model of the study answers well, are
+//     as easy for every model; among the others the small models (1B, 3B) and
+//     the large ones each have an order of their own, which keeps to the ease in
+//     part: what a small model fails at, a larger one may do;
+//   - a model's place in that order (with a little noise) is turned into a
+//     quality whose mean, by style and size, is the study's Table VII: right or
+//     wrong for classification, a ROUGE-L for generation.
 //
 // Everything is keyed by seed, dataset and query id, so neither order nor
 // company matter. The weights below were chosen so that over queries like the
 // study's the correlations come near Table VIII and the scaling patterns near
-// Table IX.
+// Table IX. Its 7.4 % of inconsistent queries can't be: by Table VII alone the
+// 3B model does well on at least 9 % more than the 1B model.
 const (
 	entityWeight  = 0.16 // correlation of ease with entity density in a dataset
 	causalWeight  = 0.10 // and with the causal score
-	groupNoise    = 0.25 // variance of the noise shared by models of like size
-	modelNoise    = 0.04 // variance of a model's own noise
+	groupNoise    = 0.50 // variance of the noise in a group's order of the not easy
+	modelNoise    = 0.01 // variance of a model's own noise
 	generationTop = 0.85 // best ROUGE-L in TruthfulQA style, whose answers are long
 )
 
@@ -58,7 +61,13 @@ type queryKey struct{ dataset, id string }
 type quality struct {
 	seed     uint64
 	features Features
-	cache    map[queryKey]traits
+	known    map[queryKey]*drawn // so that features are asked for once
+}
+
+// drawn is what has been drawn for a query.
+type drawn struct {
+	traits
+	place [sizes + 1]float64 // by size; NaN until it was wanted
 }
 
 // key is what everything drawn for a query starts from.
@@ -78,32 +87,36 @@ func style(q workloads.Query) workloads.Style {
 	return workloads.NarrativeQA
 }
 
-// traits returns a query's features, or such as its style's could be.
-func (m *quality) traits(q workloads.Query) traits {
+// draw returns what is drawn for a query: its features, or such as its style's
+// could be.
+func (m *quality) draw(q workloads.Query) *drawn {
 	k := queryKey{q.Dataset, q.ID}
-	if t, ok := m.cache[k]; ok {
-		return t
+	if d := m.known[k]; d != nil {
+		return d
 	}
-	t, ok := traits{}, false
+	d, ok := &drawn{}, false
+	for i := range d.place {
+		d.place[i] = math.NaN()
+	}
 	if m.features != nil {
-		t.entityDensity, t.causal, ok = m.features(q)
+		d.entityDensity, d.causal, ok = m.features(q)
 	}
 	if !ok {
 		h := m.key(q)
-		t = typical[style(q)]
-		t.entityDensity = max(0, t.entityDensity+entitySpread*draw.Normal(draw.Mix(h, 11)))
-		if draw.Uniform(draw.Mix(h, 12)) < t.causal {
-			t.causal = 1
+		d.traits = typical[style(q)]
+		d.entityDensity = max(0, d.entityDensity+entitySpread*draw.Normal(draw.Mix(h, 11)))
+		if draw.Uniform(draw.Mix(h, 12)) < d.causal {
+			d.causal = 1
 		} else {
-			t.causal = 0
+			d.causal = 0
 		}
 	}
-	m.cache[k] = t
-	return t
+	m.known[k] = d
+	return d
 }
 
-// known tells whether a query has an answer to be judged by.
-func known(q workloads.Query) bool {
+// judged tells whether a query has an answer to be judged by.
+func judged(q workloads.Query) bool {
 	if q.Classification() {
 		return q.Answer >= 0 && q.Answer < len(q.Options)
 	}
@@ -113,44 +126,92 @@ func known(q workloads.Query) bool {
 // of returns how good the model's answer is, 0 to 1; NaN where the query has no
 // known answer.
 func (m *quality) of(q workloads.Query, s *Shape) float64 {
-	if !known(q) {
+	if !judged(q) {
 		return math.NaN()
 	}
-	st := style(q)
-	mean := meanQuality[st][s.size]
-	u := m.quantile(q, s)
+	if len(q.Options) == 1 {
+		return 1
+	}
+	place := m.place(q, s)
+	mean := meanQuality[style(q)][s.size]
 	if q.Classification() {
-		if u >= 1-mean {
+		if place >= 1-mean {
 			return 1
 		}
 		return 0
 	}
-	top := 1.0
-	if st == workloads.TruthfulQA {
-		top = generationTop
-	}
-	// top·u^k has the mean top/(k+1).
-	return top * math.Pow(u, top/mean-1)
+	top := bestQuality(q)
+	return top * math.Pow(place, top/mean-1) // the mean of top·u^k is top/(k+1)
 }
 
-// quantile is how easy the query is for the model among those of its dataset,
+func bestQuality(q workloads.Query) float64 {
+	if style(q) == workloads.TruthfulQA {
+		return generationTop
+	}
+	return 1
+}
+
+// easyShare is the share of a style's queries that the smallest model of the
+// study answers well: rightly, or with at least half the best ROUGE-L.
+func easyShare(q workloads.Query) float64 {
+	mean := meanQuality[style(q)][size1B]
+	if q.Classification() {
+		return mean
+	}
+	return 1 - math.Pow(0.5, 1/(bestQuality(q)/mean-1))
+}
+
+// place is how easy the query is for the model among those of its dataset,
 // 0 to 1, uniform over them.
-func (m *quality) quantile(q workloads.Query, s *Shape) float64 {
-	h := m.key(q)
-	t, usual := m.traits(q), typical[style(q)]
+func (m *quality) place(q workloads.Query, s *Shape) float64 {
+	d := m.draw(q)
+	if p := d.place[s.size]; !math.IsNaN(p) {
+		return p
+	}
+	h, t, usual := m.key(q), d.traits, typical[style(q)]
 	x := clamp((t.entityDensity-usual.entityDensity)/entitySpread, 2.5)
 	y := clamp((t.causal-usual.causal)/causalSpread, 2.5)
 	rest := math.Sqrt(1 - entityWeight*entityWeight - causalWeight*causalWeight)
 	ease := -entityWeight*x - causalWeight*y + rest*draw.Normal(draw.Mix(h, 21))
 
-	group := uint64(0)
-	if s.size == size8B || s.size == size14B || s.size == size32B {
-		group = 1
+	z := ease
+	if edge := quantile(1 - easyShare(q)); ease < edge {
+		group := uint64(0)
+		if s.size == size8B || s.size == size14B || s.size == size32B {
+			group = 1
+		}
+		own := math.Sqrt(1-groupNoise)*ease + math.Sqrt(groupNoise)*draw.Normal(draw.Mix(h, 31+group))
+		// Its rank among the not easy, spread over their places.
+		z = quantile(bothBelow(own, edge, math.Sqrt(1-groupNoise)))
 	}
-	z := math.Sqrt(1-groupNoise-modelNoise)*ease +
-		math.Sqrt(groupNoise)*draw.Normal(draw.Mix(h, 31+group)) +
-		math.Sqrt(modelNoise)*draw.Normal(draw.Mix(h, 41+uint64(s.size)))
-	return 0.5 * math.Erfc(-z/math.Sqrt2)
+	z = math.Sqrt(1-modelNoise)*z + math.Sqrt(modelNoise)*draw.Normal(draw.Mix(h, 41+uint64(s.size)))
+	d.place[s.size] = below(z)
+	return d.place[s.size]
+}
+
+// below is the standard normal distribution function, quantile its inverse.
+func below(z float64) float64    { return 0.5 * math.Erfc(-z/math.Sqrt2) }
+func quantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*clamp(p-0.5, 0.5-1e-12)) }
+
+// bothBelow is the probability that of two standard normal values with
+// correlation r the first lies below a and the second below b (Simpson's rule
+// over the second).
+func bothBelow(a, b, r float64) float64 {
+	const low, steps = -6.0, 24
+	if b <= low {
+		return 0
+	}
+	step := (b - low) / steps
+	sum := 0.0
+	for i := 0; i <= steps; i++ {
+		x := low + float64(i)*step
+		weight := float64(2 + 2*(i%2))
+		if i == 0 || i == steps {
+			weight = 1
+		}
+		sum += weight * math.Exp(-x*x/2) * below((a-r*x)/math.Sqrt(1-r*r))
+	}
+	return sum * step / 3 / math.Sqrt(2*math.Pi)
 }
 
 func clamp(x, limit float64) float64 { return max(-limit, min(limit, x)) }

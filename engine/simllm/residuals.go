@@ -142,19 +142,29 @@ func (r *rig) repeat(w simgpu.Work, seconds float64) (n int, err error) {
 	return n, nil
 }
 
-// studyPrompts are the mean prompt lengths of the study's datasets (its Table
-// I) in tokens, with the options' where there are any.
-var studyPrompts = []struct {
-	dataset         string
+// dataset is one of the study's: mean prompt length (its Table I) in tokens,
+// with the options' where there are any.
+type dataset struct {
+	name            string
 	prompt, options int
-}{{"TruthfulQA", 13, 0}, {"NarrativeQA", 336, 0}, {"BoolQ", 100, 2}, {"HellaSwag", 166, 72}}
+}
 
-// totals are the sums over a workload.
+// studyPrompts has the two that generate first.
+var studyPrompts = []dataset{{"TruthfulQA", 13, 0}, {"NarrativeQA", 336, 0}, {"BoolQ", 100, 2}, {"HellaSwag", 166, 72}}
+
+// totals are the sums over a workload: s, s and J.
 type totals struct{ prefill, rest, joules float64 }
 
-// studyTotals evaluates a batch of each dataset (those that generate only, if
-// so told) at a clock.
-func studyTotals(model string, batch, mhz int, generationOnly bool) (totals, error) {
+func sum(list []totals) totals {
+	var t totals
+	for _, x := range list {
+		t = totals{t.prefill + x.prefill, t.rest + x.rest, t.joules + x.joules}
+	}
+	return t
+}
+
+// studyTotals evaluates a batch of a dataset at a clock, warmed up.
+func studyTotals(model string, batch, mhz int, d dataset) (totals, error) {
 	rig, err := newRig("rtx-pro-6000", model)
 	if err != nil {
 		return totals{}, err
@@ -162,37 +172,29 @@ func studyTotals(model string, batch, mhz int, generationOnly bool) (totals, err
 	if err := rig.gpu.SetSMClock(mhz); err != nil {
 		return totals{}, err
 	}
-	ctx := context.Background()
-	if err := rig.clk.Sleep(ctx, seconds(0.1)); err != nil {
+	prompts, options := make([]int, batch), make([]int, batch)
+	for i := range batch {
+		prompts[i], options[i] = d.prompt, d.options
+	}
+	c := rig.backend.cost
+	rest := c.decode(refOutput, batch, batch*d.prompt)
+	if d.options > 0 {
+		rest = c.score(prompts, options)
+	}
+	const warm = 60 // s
+	if _, err := rig.repeat(rest, warm); err != nil {
 		return totals{}, err
 	}
-	var sum totals
-	for _, d := range studyPrompts {
-		if generationOnly && d.options > 0 {
-			continue
-		}
-		prompts, options := make([]int, batch), make([]int, batch)
-		for i := range batch {
-			prompts[i], options[i] = d.prompt, d.options
-		}
-		c := rig.backend.cost
-		rest := c.decode(refOutput, batch, batch*d.prompt)
-		if d.options > 0 {
-			rest = c.score(prompts, options)
-		}
-		t0, t1, err := rig.gpu.Execute(ctx, c.prefill(prompts, d.options > 0))
-		if err != nil {
-			return totals{}, err
-		}
-		_, t2, err := rig.gpu.Execute(ctx, rest)
-		if err != nil {
-			return totals{}, err
-		}
-		sum.prefill += float64(t1-t0) / 1e9
-		sum.rest += float64(t2-t1) / 1e9
-		sum.joules += rig.gpu.TrueEnergyJ(t0, t2)
+	ctx := context.Background()
+	t0, t1, err := rig.gpu.Execute(ctx, c.prefill(prompts, d.options > 0))
+	if err != nil {
+		return totals{}, err
 	}
-	return sum, nil
+	_, t2, err := rig.gpu.Execute(ctx, rest)
+	if err != nil {
+		return totals{}, err
+	}
+	return totals{float64(t1-t0) / 1e9, float64(t2-t1) / 1e9, rig.gpu.TrueEnergyJ(t0, t2)}, nil
 }
 
 // compare returns the row of Table XI that two totals make.
@@ -223,15 +225,19 @@ func studyResiduals() ([]Residual, error) {
 	for bi, batch := range studyBatches {
 		want, got := make([]float64, len(studyQuantities)), make([]float64, len(studyQuantities))
 		for _, s := range shapes[:sizes] {
-			low, err := studyTotals(s.Name, batch, simgpu.PaperClocks[0], false)
-			if err != nil {
-				return nil, err
+			var low, high []totals
+			for _, d := range studyPrompts {
+				l, err := studyTotals(s.Name, batch, simgpu.PaperClocks[0], d)
+				if err != nil {
+					return nil, err
+				}
+				h, err := studyTotals(s.Name, batch, top, d)
+				if err != nil {
+					return nil, err
+				}
+				low, high = append(low, l), append(high, h)
 			}
-			high, err := studyTotals(s.Name, batch, top, false)
-			if err != nil {
-				return nil, err
-			}
-			w, g := tableXI[s.size][bi].quantities(), compare(low, high).quantities()
+			w, g := tableXI[s.size][bi].quantities(), compare(sum(low), sum(high)).quantities()
 			for i, q := range studyQuantities {
 				list = append(list, Residual{s.Name, batch, q, w[i], g[i], g[i] - w[i], rowLimit, "points"})
 				want[i] += w[i] / sizes

@@ -31,7 +31,7 @@ const (
 	size14B
 	size32B
 	sizes
-	sizeSmall // not in the study
+	sizeSmall = sizes // not in the study
 )
 
 // shapes are from the models' published configurations (config.json of

@@ -82,7 +82,7 @@ func New(g *simgpu.GPU, clk timebase.Clock, seed int64, opts ...Option) *Backend
 		gpu: g, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
 		jitter: 0.005, tokenEvery: 200 * time.Millisecond,
 	}
-	b.quality = quality{seed: draw.Mix(b.seed, 1), cache: map[queryKey]traits{}}
+	b.quality = quality{seed: draw.Mix(b.seed, 1), known: map[queryKey]*drawn{}}
 	b.done, b.closed = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(b)

@@ -76,9 +76,9 @@ var rtxPro6000 = Profile{
 	Clocks: rtxClocks(),
 	MemMHz: 14001, MemoryMiB: 97887, LimitW: 600, CapW: 570,
 	PeakFLOPs: 500e12, PeakBytes: 1.79e12,
-	KneeMHz: 1000, VMin: 0.72, VMax: 1.0,
-	IdleW: 25, LeakW: 30, LeakPerC: 0.004, ContextW: 20, BusyW: 60,
-	TensorW: 400, CoreW: 140, MemoryW: 130,
+	KneeMHz: 1000, VMin: 0.65, VMax: 1.0,
+	IdleW: 25, LeakW: 30, LeakPerC: 0.004, ContextW: 12, BusyW: 38,
+	TensorW: 400, CoreW: 160, MemoryW: 118,
 	AmbientC: 30, CPerW: 0.080, TauS: 25, HotC: 90,
 }
 
