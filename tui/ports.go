@@ -9,7 +9,7 @@ import (
 
 // Source is where the dashboard reads the stream of events. It never waits for
 // the dashboard: telemetry ([event.Telemetry]) may be coalesced while the screen
-// is slow, everything else is delivered, in order. [Queue] is one.
+// is slow, everything else is delivered, in order. engine.Subscriber is one.
 type Source interface {
 	// Ready is signalled when events are queued or the stream is closed. It may
 	// be signalled once for many events.
@@ -47,7 +47,7 @@ type Controller interface {
 	StartJob(Job) error
 	// RunPrompt queues one prompt of the operator's own, to run next.
 	RunPrompt(text string) error
-	// StartSweep runs a plan.
+	// StartSweep runs a plan. An error names the part that is wrong.
 	StartSweep(SweepPlan) error
 	// Pause and Resume hold jobs back between batches.
 	Pause() error
@@ -78,10 +78,10 @@ type Controller interface {
 	// SetReplaySpeed sets how many times real time a replay runs at, 1 to 50; 0
 	// holds it.
 	SetReplaySpeed(times float64) error
-	// Seek moves a replay to the time t (ns of the session's time base). The
+	// SeekTo moves a replay to the time t (ns of the session's time base). The
 	// stream then begins again at the session's start, with event.RunStart, and
 	// catches up to t at once.
-	Seek(t int64) error
+	SeekTo(t int64) error
 }
 
 // Status is what the stream does not say.
@@ -154,8 +154,8 @@ type Job struct {
 type SweepPlan struct {
 	Models    []string
 	Datasets  []string
-	Clocks    []int // SM clocks, MHz
-	Policies  []string
+	Clocks    string   // as --clocks takes them: 180,960,2842 | MIN:MAX:COUNT | all | paper
+	Policies  []string // specs
 	Batches   []int
 	Repeats   int
 	Queries   int // a point and repeat

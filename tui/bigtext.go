@@ -1,0 +1,72 @@
+package tui
+
+import "jouletop/tui/canvas"
+
+// bigFont is 3 × 5 pixels a character, a row a number of three bits.
+var bigFont = map[rune][5]uint8{
+	'0': {7, 5, 5, 5, 7}, '1': {2, 6, 2, 2, 7}, '2': {7, 1, 7, 4, 7}, '3': {7, 1, 7, 1, 7}, '4': {5, 5, 7, 1, 1},
+	'5': {7, 4, 7, 1, 7}, '6': {7, 4, 7, 5, 7}, '7': {7, 1, 1, 2, 2}, '8': {7, 5, 7, 5, 7}, '9': {7, 5, 7, 1, 7},
+	'.': {0, 0, 0, 0, 2}, '+': {0, 2, 7, 2, 0}, '-': {0, 0, 7, 0, 0}, '–': {0, 0, 7, 0, 0}, 'M': {5, 7, 7, 5, 5},
+}
+
+// bigScale returns the size in which text fits w columns: 2 (a pixel is two
+// columns and one row), or 1 (one column and half a row).
+func bigScale(w int, text string) int {
+	if n := len([]rune(text)); n*8 <= w {
+		return 2
+	}
+	return 1
+}
+
+// bigRows is how many rows big text stands on.
+func bigRows(scale int) int {
+	if scale == 2 {
+		return 5
+	}
+	return 3
+}
+
+// bigText writes text large with its top left cell at x, y and returns the
+// column after it.
+func bigText(c *canvas.Canvas, x, y int, s canvas.Style, text string, scale int) int {
+	for _, r := range text {
+		glyph, ok := bigFont[r]
+		if !ok {
+			x += scale
+			continue
+		}
+		width := 3
+		if r == '.' {
+			width = 1
+			for i := range glyph {
+				glyph[i] <<= 1
+			}
+		}
+		for col := range width {
+			bit := uint8(4 >> col)
+			if scale == 2 {
+				for row, bits := range glyph {
+					if bits&bit != 0 {
+						c.Set(x+2*col, y+row, s, '█')
+						c.Set(x+2*col+1, y+row, s, '█')
+					}
+				}
+				continue
+			}
+			for row := 0; row < 5; row += 2 {
+				up := glyph[row]&bit != 0
+				down := row+1 < 5 && glyph[row+1]&bit != 0
+				switch {
+				case up && down:
+					c.Set(x+col, y+row/2, s, '█')
+				case up:
+					c.Set(x+col, y+row/2, s, '▀')
+				case down:
+					c.Set(x+col, y+row/2, s, '▄')
+				}
+			}
+		}
+		x += width*scale + scale
+	}
+	return x
+}

@@ -1,0 +1,192 @@
+package chart
+
+import (
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"jouletop/tui/canvas"
+)
+
+// sgr reads an escape sequence "\x1b[…m" at the start of s: its length, and its
+// number in the 256-colour palette, -1 for another sequence.
+func sgr(s string) (n, colour int) {
+	end := strings.IndexByte(s, 'm')
+	if end < 0 {
+		return len(s), -1
+	}
+	if num, ok := strings.CutPrefix(s[:end], "\x1b[38;5;"); ok {
+		if v, err := strconv.Atoi(num); err == nil {
+			return end + 1, v
+		}
+	}
+	return end + 1, -1
+}
+
+func decode(s string) (rune, int) { return utf8.DecodeRuneInString(s) }
+
+// Curve is y over x, in any order of x.
+type Curve struct {
+	Name   string
+	X, Y   []float64
+	Look   Look
+	Marker rune
+}
+
+// Mark is a place on the x axis worth pointing out.
+type Mark struct {
+	X     float64
+	Label string
+	Style canvas.Style
+	Line  rune // what the vertical is drawn with
+}
+
+// XY is a picture of curves with x placed by its value.
+type XY struct {
+	Curves []Curve
+	Marks  []Mark
+	X, Y   Range
+	XUnit  string
+	YUnit  string
+	Empty  string
+	Styles Styles
+	Gutter int
+}
+
+// PlotRect returns the cells of r that the curves are drawn in: below it stand
+// the x axis and its labels, above it a row for the marks' labels.
+func (p *XY) PlotRect(r canvas.Rect) canvas.Rect {
+	g := p.Gutter
+	if g == 0 {
+		g = GutterFor(p.Y, p.YUnit)
+	}
+	g++
+	top := 0
+	if len(p.Marks) > 0 {
+		top = 1
+	}
+	return canvas.Rect{X: r.X + g, Y: r.Y + top, W: r.W - g, H: r.H - 2 - top}
+}
+
+// Column returns the column of plot that x falls into, clamped.
+func (p *XY) Column(x float64, plot canvas.Rect) int {
+	return plot.X + p.X.Row(x, plot.W)
+}
+
+// Draw draws the picture into r of c.
+func (p *XY) Draw(c *canvas.Canvas, r canvas.Rect) {
+	plot := p.PlotRect(r)
+	if plot.W < minCols || plot.H < minRows {
+		return
+	}
+	drawYAxis(c, plot, plot.X-r.X-1, p.Y, p.YUnit, p.Styles)
+	p.drawXAxis(c, plot)
+	p.drawMarks(c, plot)
+	lines := make([]Line, len(p.Curves))
+	for i, k := range p.Curves {
+		look := k.Look
+		lines[i] = Line{Values: p.columns(k, plot.W), Look: func(int) Look { return look }}
+	}
+	drawLines(c, plot, lines, p.Y)
+	any := false
+	for _, k := range p.Curves {
+		any = p.drawMarkers(c, plot, k) || any
+	}
+	if !any && p.Empty != "" {
+		drawEmpty(c, plot, p.Empty, p.Styles.Label)
+	}
+}
+
+// columns interpolates a curve between its points, one value a column; NaN left
+// of the first and right of the last.
+func (p *XY) columns(k Curve, cols int) []float64 {
+	type pt struct{ x, y float64 }
+	pts := make([]pt, 0, len(k.X))
+	for i := range k.X {
+		if i < len(k.Y) && known(k.X[i]) && known(k.Y[i]) {
+			pts = append(pts, pt{p.X.scale(k.X[i], cols), k.Y[i]})
+		}
+	}
+	sort.Slice(pts, func(i, j int) bool { return pts[i].x < pts[j].x })
+	out := make([]float64, cols)
+	for x := range out {
+		out[x] = math.NaN()
+		i := sort.Search(len(pts), func(i int) bool { return math.Round(pts[i].x) >= float64(x) })
+		switch {
+		case i == len(pts):
+		case math.Round(pts[i].x) == float64(x):
+			out[x] = pts[i].y
+		case i > 0:
+			a, b := pts[i-1], pts[i]
+			out[x] = a.y + (b.y-a.y)*(float64(x)-a.x)/(b.x-a.x)
+		}
+	}
+	return out
+}
+
+func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func (p *XY) drawMarkers(c *canvas.Canvas, plot canvas.Rect, k Curve) bool {
+	any := false
+	for i := range k.X {
+		if i >= len(k.Y) || !known(k.X[i]) || !known(k.Y[i]) {
+			continue
+		}
+		any = true
+		c.Set(p.Column(k.X[i], plot), plot.Y+plot.H-1-p.Y.Row(k.Y[i], plot.H), k.Look.Style, k.Marker)
+	}
+	return any
+}
+
+func (p *XY) drawXAxis(c *canvas.Canvas, plot canvas.Rect) {
+	y := plot.Y + plot.H
+	c.Set(plot.X-1, y, p.Styles.Axis, '└')
+	for x := range plot.W {
+		c.Set(plot.X+x, y, p.Styles.Axis, '─')
+	}
+	unitAt := plot.X + plot.W - canvas.Width(p.XUnit)
+	end := plot.X - 1
+	for _, t := range p.X.Ticks() {
+		x := p.Column(t, plot)
+		c.Set(x, y, p.Styles.Axis, '┬')
+		l := p.X.Label(t)
+		at := x - len(l)/2
+		at = max(at, plot.X)
+		if at <= end || at+len(l) >= unitAt {
+			continue
+		}
+		end = c.Text(at, y+1, p.Styles.Label, l)
+	}
+	c.Text(unitAt, y+1, p.Styles.Label, p.XUnit)
+}
+
+// drawMarks draws the verticals, and their labels in the row above where they
+// find room.
+func (p *XY) drawMarks(c *canvas.Canvas, plot canvas.Rect) {
+	type span struct{ from, to int }
+	var taken []span
+	for _, m := range p.Marks {
+		if !known(m.X) || m.X < p.X.Min || m.X > p.X.Max {
+			continue
+		}
+		x := p.Column(m.X, plot)
+		for y := range plot.H {
+			c.Set(x, plot.Y+y, m.Style, m.Line)
+		}
+		w := canvas.Width(m.Label)
+		for _, at := range []int{x - w/2, x, x - w + 1, x + 1, x - w} {
+			at = min(max(at, plot.X), plot.X+plot.W-w)
+			free := at >= plot.X-1
+			for _, t := range taken {
+				free = free && (at > t.to || at+w < t.from)
+			}
+			if free {
+				c.Text(at, plot.Y-1, m.Style, m.Label)
+				taken = append(taken, span{at, at + w})
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"jouletop/engine/event"
+	"jouletop/tui/canvas"
+	"jouletop/tui/theme"
+)
+
+// screen numbers the tabs.
+type screen int
+
+const (
+	screenLive screen = iota
+	screenCurves
+	screenSweep
+	screenCompare
+	screenWorkload
+	screenSession
+	screens
+)
+
+// Model is the dashboard's tea.Model.
+type Model struct {
+	opt  Options
+	keys keyMap
+	st   *state
+	th   *theme.Theme
+	pal  palette
+
+	lay    layout
+	screen screen
+	pic    picture
+
+	status   Status
+	choices  Choices
+	workload workloadView
+	sessions sessionsView
+	curves   curvesView
+	compare  compareView
+	points   int // first row of the sweep table shown, from the newest
+
+	panel   *clockPanel // open over the screen
+	form    *form
+	line    *lineInput // a note, a path or a prompt being typed
+	helping bool
+	asking  bool // whether to quit
+	leaving bool // waiting for the stream to close
+	forced  bool // left without waiting
+
+	message  message
+	frame    *canvas.Canvas
+	previous *canvas.Canvas
+	lines    []string
+	content  string
+	dirty    bool
+	panels   map[string]*panel
+	closed   bool // the stream
+	hits     []hit
+	replayAt int64
+	draws    int // panels drawn; for tests and benchmarks
+}
+
+// palette is what the terminal says of its colours.
+type palette struct {
+	dark    bool
+	profile colorprofile.Profile
+	fixed   theme.Name // chosen by the operator or the options
+}
+
+func (p palette) theme() theme.Name {
+	switch {
+	case p.fixed != "":
+		return p.fixed
+	case p.profile <= colorprofile.ASCII && p.profile != colorprofile.Unknown:
+		return theme.Plain
+	case p.profile == colorprofile.ANSI && p.dark:
+		return theme.Dark16
+	case p.profile == colorprofile.ANSI:
+		return theme.Light16
+	case p.dark:
+		return theme.Dark
+	}
+	return theme.Light
+}
+
+// message is a line shown in place of the hints for a while.
+type message struct {
+	text string
+	bad  bool
+	n    int // counts messages, so that an old timer does not end a new one
+}
+
+// Messages of the model's own.
+type (
+	readyMsg  struct{}          // the source has something
+	frameMsg  struct{}          // time to take it
+	statusMsg struct{ Status }  // the controller's answer
+	statusDue struct{}          // time to ask again
+	expireMsg struct{ n int }   // a message has stood long enough
+	choiceMsg struct{ Choices } // what can be run
+	doneMsg   struct {          // a command's result
+		text string
+		err  error
+	}
+	// signalMsg: the process was told to end, or its terminal is gone.
+	signalMsg struct{}
+)
+
+const (
+	statusEvery   = time.Second
+	messageStands = 6 * time.Second
+)
+
+// New returns a dashboard.
+func New(o Options) *Model {
+	o.fill()
+	m := &Model{
+		opt: o, keys: newKeyMap(), st: newState(), panels: map[string]*panel{},
+		frame: canvas.New(0, 0), previous: canvas.New(0, 0), dirty: true,
+		pal: palette{dark: true, profile: colorprofile.TrueColor, fixed: o.Theme},
+	}
+	m.pic.reset()
+	m.setTheme()
+	if o.Controller != nil {
+		m.status = Status{Policy: "none"}
+	}
+	return m
+}
+
+func (m *Model) setTheme() {
+	m.th = theme.New(m.pal.theme())
+	m.lines = nil // every row is written anew
+	m.dirty = true
+}
+
+// Init asks the terminal for its ground and begins to read the stream.
+func (m *Model) Init() tea.Cmd {
+	cmds := []tea.Cmd{m.askStatus(), m.askChoices()}
+	if m.opt.Theme == "" {
+		cmds = append(cmds, tea.RequestBackgroundColor)
+	}
+	if m.opt.Source != nil {
+		cmds = append(cmds, m.wait())
+	}
+	return tea.Batch(cmds...)
+}
+
+// wait turns the source's signal into a message.
+func (m *Model) wait() tea.Cmd {
+	ready := m.opt.Source.Ready()
+	return func() tea.Msg {
+		<-ready
+		return readyMsg{}
+	}
+}
+
+func (m *Model) askStatus() tea.Cmd {
+	if c := m.opt.Controller; c != nil {
+		return func() tea.Msg { return statusMsg{c.Status()} }
+	}
+	return nil
+}
+
+func (m *Model) askChoices() tea.Cmd {
+	c := m.opt.Controller
+	if c == nil {
+		return nil
+	}
+	return func() tea.Msg {
+		choices, err := c.Choices()
+		if err != nil {
+			return doneMsg{err: err}
+		}
+		return choiceMsg{choices}
+	}
+}
+
+// Update takes one message.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	return m, m.update(msg)
+}
+
+func (m *Model) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.resize(msg.Width, msg.Height)
+	case tea.BackgroundColorMsg:
+		m.pal.dark = msg.IsDark()
+		m.setTheme()
+	case tea.ColorProfileMsg:
+		m.pal.profile = msg.Profile
+		m.setTheme()
+	case readyMsg:
+		// What comes within a frame is taken together.
+		return tea.Tick(time.Second/time.Duration(m.opt.FPS), func(time.Time) tea.Msg { return frameMsg{} })
+	case frameMsg:
+		return m.drain()
+	case statusMsg:
+		m.status = msg.Status
+		m.dirty = true
+		return tea.Tick(statusEvery, func(time.Time) tea.Msg { return statusDue{} })
+	case statusOnce:
+		m.status = msg.Status
+		m.dirty = true
+	case statusDue:
+		return m.askStatus()
+	case choiceMsg:
+		m.choices = msg.Choices
+		m.dirty = true
+	case doneMsg:
+		return m.commandDone(msg)
+	case workloadMsg:
+		m.workload.take(msg)
+		m.dirty = true
+	case sessionsMsg, detailMsg:
+		m.dirty = true
+		return m.sessions.take(m, msg)
+	case expireMsg:
+		if msg.n == m.message.n && m.message.text != "" {
+			m.message.text = ""
+			m.dirty = true
+		}
+	case signalMsg:
+		return m.leave()
+	case tea.KeyPressMsg:
+		m.dirty = true
+		return m.key(msg)
+	case tea.PasteMsg:
+		m.dirty = true
+		return m.paste(msg.Content)
+	case tea.MouseClickMsg:
+		m.dirty = true
+		return m.click(msg.Mouse())
+	case tea.MouseWheelMsg:
+		m.dirty = true
+		return m.wheel(msg.Mouse())
+	}
+	return nil
+}
+
+// drain takes what the source has.
+func (m *Model) drain() tea.Cmd {
+	events, closed := m.opt.Source.Drain()
+	for _, e := range events {
+		m.st.apply(e)
+	}
+	m.dirty = true
+	m.pic.follow(m.st)
+	if !closed {
+		return m.wait()
+	}
+	m.closed = true
+	if m.leaving {
+		return tea.Quit
+	}
+	return nil
+}
+
+// Apply folds events in without a source; for tests, benchmarks and pictures.
+func (m *Model) Apply(events ...event.Event) {
+	for _, e := range events {
+		m.st.apply(e)
+	}
+	m.pic.follow(m.st)
+	m.dirty = true
+}
+
+func (m *Model) resize(w, h int) {
+	m.lay = computeLayout(w, h)
+	clear(m.panels)
+	m.lines = nil
+	m.dirty = true
+}
+
+// say shows a message for a while.
+func (m *Model) say(text string, bad bool) tea.Cmd {
+	m.message = message{text: text, bad: bad, n: m.message.n + 1}
+	m.dirty = true
+	n := m.message.n
+	return tea.Tick(messageStands, func(time.Time) tea.Msg { return expireMsg{n} })
+}
+
+// do hands a command to the controller from a goroutine of its own; its answer
+// comes back as a message, and the status is asked again.
+func (m *Model) do(f func(c Controller) (string, error)) tea.Cmd {
+	c := m.opt.Controller
+	if c == nil {
+		return m.say("there is nothing to command here", true)
+	}
+	return func() tea.Msg {
+		text, err := f(c)
+		return doneMsg{text, err}
+	}
+}
+
+func (m *Model) commandDone(d doneMsg) tea.Cmd {
+	c := m.opt.Controller
+	fresh := func() tea.Msg { return statusOnce{c.Status()} }
+	if c == nil {
+		fresh = nil
+	}
+	switch {
+	case d.err != nil:
+		return tea.Batch(m.say(d.err.Error(), true), fresh)
+	case d.text != "":
+		return tea.Batch(m.say(d.text, false), fresh)
+	}
+	return fresh
+}
+
+// gpuID is the GPU whose readings are shown.
+func (m *Model) gpuID() string {
+	if len(m.st.gpus) == 0 {
+		if len(m.opt.GPUs) > 0 {
+			return m.opt.GPUs[0].ID()
+		}
+		return ""
+	}
+	return m.st.gpus[m.pic.gpu%len(m.st.gpus)]
+}
+
+// simulated tells whether the screens are marked.
+func (m *Model) simulated() bool {
+	return m.opt.Simulated || m.st.run.Simulated || strings.HasPrefix(m.gpuID(), "sim:")
+}
+
+// View returns the screen.
+func (m *Model) View() tea.View {
+	if m.dirty {
+		m.render()
+		m.dirty = false
+	}
+	v := tea.NewView(m.content)
+	v.AltScreen = true
+	v.MouseMode = tea.MouseModeCellMotion
+	v.WindowTitle = m.title()
+	return v
+}
+
+// Canvas draws the screen and returns it, to read until the next View.
+func (m *Model) Canvas() *canvas.Canvas {
+	if m.dirty {
+		m.render()
+		m.dirty = false
+	}
+	return m.frame
+}
+
+// Theme returns the theme in force.
+func (m *Model) Theme() *theme.Theme { return m.th }
+
+func (m *Model) title() string {
+	t := "jouletop"
+	if m.simulated() {
+		t += " SIMULATED"
+	}
+	if id := m.gpuID(); id != "" {
+		t += " " + id
+	}
+	if m.st.work.inPoint && m.st.work.model != "" {
+		t += " · " + m.st.work.model
+	}
+	return t
+}

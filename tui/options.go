@@ -1,0 +1,77 @@
+// Package tui is the dashboard: it draws the engine's state and hands on the
+// operator's commands. [New] makes its model, [Run] shows it on a terminal.
+//
+// One tea.Model; what it shows derives from a state that folds the event stream,
+// in bounded memory. Each part of the screen is drawn on a canvas of its own and
+// drawn again only when what it shows has changed, so a frame costs the same
+// after eight hours as after one minute. The model does no IO: commands of the
+// operator go to the [Controller] from tea.Cmds.
+package tui
+
+import (
+	"io"
+	"time"
+
+	"jouletop/gpu"
+	"jouletop/tui/theme"
+)
+
+// Mode is what the dashboard is opened for.
+type Mode int
+
+// The modes.
+const (
+	Dashboard Mode = iota
+	Monitor        // watch a GPU that others use: no jobs, no phases
+	Playback       // a recorded session
+)
+
+// Options is what a dashboard is made of.
+type Options struct {
+	Source     Source
+	Controller Controller
+	Mode       Mode
+	Version    string
+	GPUs       []gpu.Info
+	// Simulated marks every screen: GPU or model is simulated.
+	Simulated bool
+	// Caveat, where not empty, is a sentence shown beside the mark: what the
+	// figures do not mean.
+	Caveat string
+	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
+	// costs out.
+	PricePerKWh float64
+	// Analyse finds the clocks to mark on a curve; nil marks none.
+	Analyse func([]CurvePoint) CurveMarks
+	// SaveDir is where `s` saves screens; "" is the working directory.
+	SaveDir string
+	// Theme overrides what the terminal says of itself; "" asks it.
+	Theme theme.Name
+	// FPS is the most frames a second; 0 is 10.
+	FPS int
+	// Wall tells the wall-clock time for file names; nil is time.Now.
+	Wall func() time.Time
+	// Input, Output and Environ replace the process's own, for tests.
+	Input   io.Reader
+	Output  io.Writer
+	Environ []string
+}
+
+func (o *Options) fill() {
+	if o.FPS <= 0 {
+		o.FPS = 10
+	}
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+}
+
+// info returns the static description of a GPU by its id.
+func (o *Options) info(id string) gpu.Info {
+	for _, g := range o.GPUs {
+		if g.ID() == id {
+			return g
+		}
+	}
+	return gpu.Info{Index: -1, PowerLimitW: 0, MemoryMiB: 0}
+}

@@ -1,0 +1,116 @@
+// Package shot writes a drawn screen as a picture or as text.
+package shot
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"jouletop/tui/canvas"
+	"jouletop/tui/theme"
+)
+
+// Size of a cell in the SVG, px: a monospaced font's usual proportions.
+const (
+	cellW  = 8.4
+	cellH  = 17.0
+	fontPx = 14
+	margin = 14.0
+)
+
+// Text writes the screen as plain text.
+func Text(w io.Writer, c *canvas.Canvas) error {
+	_, err := io.WriteString(w, c.Plain())
+	if err != nil {
+		return fmt.Errorf("write screen: %w", err)
+	}
+	return nil
+}
+
+// ANSI writes the screen as text with the theme's escape sequences.
+func ANSI(w io.Writer, c *canvas.Canvas, t *theme.Theme) error {
+	for y := range c.H {
+		if _, err := io.WriteString(w, c.Line(y, t.SGR)+"\n"); err != nil {
+			return fmt.Errorf("write screen: %w", err)
+		}
+	}
+	return nil
+}
+
+// SVG writes the screen as a picture. Every cell is placed by itself where the
+// font could shift it, so that boxes and lines join in any monospaced font.
+func SVG(w io.Writer, c *canvas.Canvas, t *theme.Theme, title string) error {
+	fg, bg := t.Ground()
+	width, height := float64(c.W)*cellW+2*margin, float64(c.H)*cellH+2*margin
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.1f %.1f" width="%.0f" height="%.0f" role="img">`+"\n",
+		width, height, width, height)
+	fmt.Fprintf(&b, "<title>%s</title>\n", escape(title))
+	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", bg)
+	fmt.Fprintf(&b, `<g font-family="'DejaVu Sans Mono','Menlo','Consolas','Liberation Mono',monospace" font-size="%d" fill="%s" xml:space="preserve">`+"\n", fontPx, fg)
+	for y := range c.H {
+		backgrounds(&b, c, t, y)
+	}
+	for y := range c.H {
+		texts(&b, c, t, y)
+	}
+	b.WriteString("</g>\n</svg>\n")
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write picture: %w", err)
+	}
+	return nil
+}
+
+func backgrounds(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
+	row := c.Row(y)
+	for x := 0; x < len(row); {
+		_, bg, _ := t.Ink(row[x].S)
+		end := x + 1
+		for end < len(row) && row[end].S == row[x].S {
+			end++
+		}
+		if bg != "" {
+			fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n",
+				margin+float64(x)*cellW, margin+float64(y)*cellH, float64(end-x)*cellW+0.3, cellH+0.3, bg)
+		}
+		x = end
+	}
+}
+
+func texts(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
+	row := c.Row(y)
+	base := margin + float64(y)*cellH + cellH*0.75
+	for x := 0; x < len(row); {
+		if row[x].R == ' ' || row[x].Width == 0 {
+			x++
+			continue
+		}
+		s := row[x].S
+		end := x
+		var text, at strings.Builder
+		for end < len(row) && row[end].S == s && (row[end].Width == 0 || row[end].R != ' ' || end+1 < len(row) && row[end+1].R != ' ' && row[end+1].S == s) {
+			if cell := row[end]; cell.Width > 0 {
+				if text.Len() > 0 {
+					at.WriteByte(' ')
+				}
+				fmt.Fprintf(&at, "%.1f", margin+float64(end)*cellW)
+				text.WriteString(c.Glyph(cell))
+			}
+			end++
+		}
+		fg, _, bold := t.Ink(s)
+		attr := ""
+		if fg != "" {
+			attr = ` fill="` + fg + `"`
+		}
+		if bold {
+			attr += ` font-weight="bold"`
+		}
+		fmt.Fprintf(b, `<text x="%s" y="%.1f"%s>%s</text>`+"\n", at.String(), base, attr, escape(text.String()))
+		x = max(end, x+1)
+	}
+}
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+
+func escape(s string) string { return escapes.Replace(s) }

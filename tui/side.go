@@ -1,0 +1,416 @@
+package tui
+
+import (
+	"math"
+
+	"jouletop/tui/canvas"
+	"jouletop/tui/theme"
+)
+
+// figure is a row of the side panel. Rows of the highest rank go first where
+// there is no room for all; rank 0 always stays.
+type figure struct {
+	rank               int
+	label, value, unit string
+	style              canvas.Style
+	heading            bool
+	bar                float64 // > 0: a gauge between label and value
+	text               string  // in place of value and unit
+}
+
+// drawSide draws energy, speed and the GPU's readings.
+func (m *Model) drawSide(c *canvas.Canvas) {
+	rows := m.energyFigures()
+	rows = append(rows, m.speedFigures()...)
+	rows = append(rows, m.gpuFigures()...)
+	rows = append(rows, m.processFigures()...)
+	for drop := 9; len(rows) > c.H && drop > 0; drop-- {
+		for i := len(rows) - 1; i >= 0 && len(rows) > c.H; i-- {
+			if rows[i].rank == drop {
+				rows = append(rows[:i], rows[i+1:]...)
+			}
+		}
+	}
+	y := 0
+	for _, f := range rows {
+		if y >= c.H {
+			return
+		}
+		switch {
+		case f.heading:
+			heading(c, y, f.label, f.text)
+		case f.text != "":
+			x := c.Text(0, y, theme.Muted, f.label) + 1
+			w := canvas.Width(f.text)
+			c.TextMax(max(x, c.W-w), y, c.W-x, f.style, f.text)
+		default:
+			metric(c, y, f.label, f.value, f.unit, f.style)
+			if f.bar > 0 {
+				from, to := 9, c.W-18
+				if to-from >= 6 {
+					gauge(c, from, y, to-from, f.bar, f.style)
+				}
+			}
+		}
+		y++
+	}
+}
+
+const (
+	perMillionWh = 1e6 / 3600 // J/token to Wh per million tokens
+	joulesPerWh  = 3600
+	joulesPerKWh = 3.6e6
+)
+
+func (m *Model) energyFigures() []figure {
+	r := &m.st.reqs
+	jpt := r.sums.jpt()
+	rows := []figure{{heading: true, label: "Energy"}}
+	if m.opt.Mode == Monitor {
+		t := m.st.gpu(m.gpuID())
+		return append(rows,
+			figure{label: "power", value: fmtFloat(t.powerW, 1), unit: "W", style: theme.Strong},
+			figure{rank: 4, label: "peak", value: fmtFloat(t.peakW, 1), unit: "W"})
+	}
+	rows = append(rows,
+		figure{label: "run", value: fmtSig(jpt), unit: "J/token", style: theme.Strong},
+		figure{label: "last request", value: fmtSig(r.priced.jpt(r.isPrice)), unit: "J/token", style: theme.Strong},
+		figure{rank: 6, label: "P prefill", value: fmtSig(r.prefill.jpt()), unit: "J/token", style: theme.PhasePrefill},
+		figure{rank: 6, label: "D decode", value: fmtSig(r.decode.jpt()), unit: "J/token", style: theme.PhaseDecode},
+		figure{rank: 2, label: "per 1M tokens", value: fmtSig(jpt * perMillionWh), unit: "Wh"},
+	)
+	if m.opt.PricePerKWh > 0 {
+		rows = append(rows, figure{rank: 3, label: "at " + fmtFloat(m.opt.PricePerKWh, 2) + "/kWh",
+			value: fmtFloat(jpt*1e6/joulesPerKWh*m.opt.PricePerKWh, 4), unit: "per 1M"})
+	}
+	rows = append(rows, figure{rank: 4, label: "run's energy", value: fmtSig(r.sums.joules / joulesPerWh), unit: "Wh"})
+	if n := r.sums.unresolved; n > 0 {
+		rows = append(rows, figure{rank: 5, label: "unresolved", value: fmtInt(n), unit: "request", style: theme.Warn})
+	}
+	return rows
+}
+
+func (r *requestRow) jpt(known bool) float64 {
+	if !known {
+		return math.NaN()
+	}
+	return r.JoulesPerToken
+}
+
+func (m *Model) speedFigures() []figure {
+	if m.opt.Mode == Monitor {
+		return nil
+	}
+	r, w := &m.st.reqs, &m.st.work
+	ttft := r.spreadOf(func(q *requestRow) float64 { return q.TTFTS })
+	step := r.spreadOf(func(q *requestRow) float64 { return tpot(q.Request) })
+	latency := r.spreadOf(func(q *requestRow) float64 { return q.LatencyS() })
+	rows := []figure{
+		{heading: true, label: "Speed", text: "median"},
+		{label: "D decode", value: fmtSig(w.decodeRate), unit: "token/s", style: theme.PhaseDecode},
+		{rank: 1, label: "P prefill", value: fmtSig(w.prefillRate), unit: "token/s", style: theme.PhasePrefill},
+	}
+	seconds := func(rank int, label string, s spread) {
+		v, u := splitUnit(fmtSeconds(s.p50))
+		rows = append(rows, figure{rank: rank, label: label, value: v, unit: u, style: theme.Default})
+		v, u = splitUnit(fmtSeconds(s.p95))
+		rows = append(rows, figure{rank: 8, label: "  95th percentile", value: v, unit: u, style: theme.Muted})
+	}
+	seconds(0, "TTFT", ttft)
+	seconds(0, "TPOT", step)
+	seconds(4, "latency", latency)
+	return append(rows, figure{rank: 7, label: "requests", value: fmtInt(r.total), unit: failedUnit(r.failed)})
+}
+
+func failedUnit(n int) string {
+	if n == 0 {
+		return "done"
+	}
+	return fmtInt(n) + " bad"
+}
+
+// splitUnit cuts "12.3 ms" at its blank.
+func splitUnit(s string) (value, unit string) {
+	for i := range s {
+		if s[i] == ' ' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+func (m *Model) gpuFigures() []figure {
+	id := m.gpuID()
+	t := m.st.gpu(id)
+	info := m.opt.info(id)
+	s := &t.sample
+	name := info.Name
+	if len(m.st.gpus) > 1 {
+		name = id + " (g)"
+	}
+	temp := theme.Default
+	if s.TempC >= 85 {
+		temp = theme.Warn
+	}
+	rows := []figure{{heading: true, label: "GPU", text: name}}
+	limit := figure{label: "power limit", value: unknown, unit: "W"}
+	if info.PowerLimitW > 0 {
+		limit.value = fmtFloat(info.PowerLimitW, 0)
+		limit.bar = t.powerW / info.PowerLimitW
+		limit.style = theme.Default
+	}
+	throttle := figure{rank: 0, label: "throttle", text: "none", style: theme.Good}
+	if s.Throttle != 0 {
+		throttle.text, throttle.style = s.Throttle.String(), theme.Default
+		if s.Throttle.Limits() {
+			throttle.style = theme.Warn
+		}
+	}
+	if s.SMMHz < 0 && s.Throttle == 0 {
+		throttle.text, throttle.style = unknown, theme.Muted
+	}
+	memory := figure{rank: 2, label: "memory", value: unknown, unit: "GiB"}
+	if !math.IsNaN(s.MemUsedMiB) {
+		memory.value = fmtFloat(s.MemUsedMiB/1024, 1)
+		if info.MemoryMiB > 0 {
+			memory.value += "/" + fmtFloat(float64(info.MemoryMiB)/1024, 0)
+			memory.bar = s.MemUsedMiB / float64(info.MemoryMiB)
+		}
+	}
+	percent := func(rank int, label string, v float64) figure {
+		return figure{rank: rank, label: label, value: fmtFloat(v, 0), unit: "%", bar: v / 100}
+	}
+	return append(rows,
+		figure{rank: 1, label: "temperature", value: fmtFloat(s.TempC, 0), unit: "°C", style: temp},
+		limit, throttle,
+		percent(3, "tensor", s.TensorUtil), percent(1, "DRAM", s.DRAMUtil), percent(5, "GPU busy", s.GPUUtil),
+		memory,
+		figure{rank: 6, label: "memory clock", value: fmtMHz(s.MemMHz), unit: "MHz"},
+	)
+}
+
+// processFigures lists others on the GPU, and what is hidden from us.
+func (m *Model) processFigures() []figure {
+	var rows []figure
+	procs := m.status.Processes[m.gpuID()]
+	if len(procs) > 0 {
+		rows = append(rows, figure{rank: 2, heading: true, label: "Others on the GPU", text: "energy counts as ours"})
+		for i, p := range procs {
+			mem := unknown
+			if p.MemoryMiB >= 0 {
+				mem = fmtBytes(int64(p.MemoryMiB) << 20)
+			}
+			rows = append(rows, figure{rank: min(2+i, 9), label: fmtInt(p.PID) + " " + p.Name, text: mem, style: theme.Warn})
+		}
+	}
+	if hidden := m.hidden(); len(hidden) > 0 {
+		rows = append(rows, figure{rank: 7, heading: true, label: "Not shown"})
+		for _, h := range hidden {
+			for _, l := range canvas.Wrap(h, max(m.lay.side.W, 1), 0) {
+				rows = append(rows, figure{rank: 7, label: l, text: " "})
+			}
+		}
+	}
+	return rows
+}
+
+func (m *Model) hidden() []string {
+	out := append([]string(nil), m.status.Hidden...)
+	return append(out, m.opt.info(m.gpuID()).Hidden...)
+}
+
+// recent requests' columns, dropped from the right where there is no room.
+var recentColumns = []struct {
+	title string
+	width int // negative: aligned left
+	value func(q *requestRow) string
+}{
+	{"dataset", -11, func(q *requestRow) string { return q.Dataset }},
+	{"in", 5, func(q *requestRow) string { return fmtInt(q.InputTokens) }},
+	{"out", 4, func(q *requestRow) string { return fmtInt(q.OutputTokens) }},
+	{"latency", 8, func(q *requestRow) string { return fmtSeconds(q.LatencyS()) }},
+	{"J", 7, func(q *requestRow) string { return fmtSig(q.EnergyJ) }},
+	{"J/token", 8, func(q *requestRow) string { return fmtSig(q.JoulesPerToken) }},
+	{"MHz", 5, func(q *requestRow) string { return requestClock(q) }},
+	{"TTFT", 8, func(q *requestRow) string { return fmtSeconds(q.TTFTS) }},
+	{"class", -5, func(q *requestRow) string { return q.Class }},
+	{"query", -14, func(q *requestRow) string { return q.QueryID }},
+}
+
+func requestClock(q *requestRow) string {
+	if q.MixedClock {
+		return "mixed"
+	}
+	return fmtMHz(q.RequestedSMMHz)
+}
+
+func (m *Model) drawRecent(c *canvas.Canvas) {
+	r := &m.st.reqs
+	right := ""
+	if r.failed > 0 {
+		right = fmtInt(r.failed) + " failed"
+	}
+	y := heading(c, 0, "Recent requests", right)
+	if r.total == 0 {
+		c.TextMax(1, y, c.W-2, theme.Muted, "none yet")
+		return
+	}
+	x := 1
+	for _, col := range recentColumns {
+		w := max(col.width, -col.width)
+		if x+w > c.W {
+			break
+		}
+		c.TextMax(x, y, w, theme.Muted, pad(col.title, col.width))
+		for i := 0; i < r.recent.len() && y+1+i < c.H; i++ {
+			q := r.recent.at(i)
+			s := theme.Default
+			if q.Err != "" {
+				s = theme.Bad
+			}
+			text := col.value(q)
+			if col.width > 0 {
+				c.Right(x+w, y+1+i, s, text)
+			} else {
+				c.TextMax(x, y+1+i, w, s, text)
+			}
+		}
+		x += w + 1
+	}
+}
+
+// drawStatus draws the status line, the same on every screen.
+func (m *Model) drawStatus() {
+	type key struct {
+		slow   int64
+		v      versions
+		armed  string
+		policy string
+		gpu    string
+	}
+	m.place("status", m.lay.status, key{m.slow(), m.st.ver, m.armText(), m.policy(), m.gpuID()}, func(c *canvas.Canvas) {
+		m.statusLine(c, m.lay.class == compact)
+	})
+}
+
+func (m *Model) statusLine(c *canvas.Canvas, short bool) {
+	c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Bar, ' ')
+	id := m.gpuID()
+	t := m.st.gpu(id)
+	w := &m.st.work
+	x := 0
+	if m.simulated() {
+		x = c.Text(x, 0, theme.Sim, " SIMULATED ")
+	}
+	put := func(label, text string, width int) {
+		if label != "" && !short {
+			x = c.Text(x+1, 0, theme.BarDim, label)
+		}
+		x = c.Text(x+1, 0, theme.Bar, pad(text, width))
+	}
+	name := id
+	if short && m.simulated() && len(id) > 4 && id[:4] == "sim:" {
+		name = id[4:]
+	}
+	if name == "" {
+		name = "no GPU"
+	}
+	put("", name, 0)
+	policy := m.policy()
+	if limit := pick(m.lay.class, 15, 24, 40); canvas.Width(policy) > limit {
+		policy = string([]rune(policy)[:limit-1]) + "…"
+	}
+	put("policy", policy, 0)
+	mhz := pad(fmtMHz(t.requested), 4) + "→" + pad(fmtMHz(t.sample.SMMHz), 4)
+	jpt := pad(fmtSig(m.st.reqs.sums.jpt()), 6)
+	if short {
+		put("", mhz+"MHz", 11)
+		put("", fmtFloat(t.powerW, 0)+"W", 5)
+		put("", jpt+"J/t", 9)
+	} else {
+		put("clock", mhz+" MHz", 13)
+		put("power", fmtFloat(t.powerW, 1)+" W", 8)
+		put("energy", jpt+" J/token", 14)
+	}
+	l := w.letter()
+	phase := string(l)
+	if !short {
+		phase += " " + pad(phaseNames[max(phaseIndex(w.phase.Phase), 0)], -7)
+		if l == '-' {
+			phase = "- idle   "
+		}
+	}
+	style := theme.Bar
+	if l != '-' {
+		style = theme.StripStyle(l)
+	}
+	if !short {
+		x = c.Text(x+1, 0, theme.BarDim, "phase")
+	}
+	x = c.Text(x+1, 0, style, " "+phase+" ")
+	put("", fmtClock(m.st.elapsed()), 7)
+	arm := " " + m.armText() + " "
+	style = theme.BarDim
+	if m.status.Armed {
+		style = theme.Armed
+	}
+	c.Right(c.W, 0, style, arm)
+}
+
+// policy is the policy in force.
+func (m *Model) policy() string {
+	switch {
+	case m.status.Policy != "":
+		return m.status.Policy
+	case m.st.work.point.Policy != "":
+		return m.st.work.point.Policy
+	case m.st.run.Policy != "":
+		return m.st.run.Policy
+	}
+	return "none"
+}
+
+func (m *Model) armText() string {
+	switch {
+	case m.opt.Mode == Monitor || m.opt.Mode == Playback || m.status.ReadOnly:
+		return "read-only"
+	case m.status.Armed:
+		return "ARMED"
+	}
+	return "not armed"
+}
+
+// drawKeys draws the last line: a question, a message, or the keys of the
+// screen.
+func (m *Model) drawKeys() {
+	r := m.lay.keys
+	c := m.frame
+	switch {
+	case m.line != nil:
+		m.line.draw(c, r)
+		return
+	case m.asking:
+		c.TextMax(0, r.Y, r.W, theme.Warn, "A run is going. End it after the running batch, everything saved, and quit?  q yes   Esc no")
+		return
+	case m.leaving:
+		c.TextMax(0, r.Y, r.W, theme.Warn, "Ending after the running batch; everything is saved.  Ctrl+C leaves at once")
+		return
+	case m.message.text != "":
+		s := theme.Good
+		if m.message.bad {
+			s = theme.Bad
+		}
+		c.TextMax(0, r.Y, r.W, s, m.message.text)
+		return
+	}
+	x := 1
+	for _, b := range m.hints() {
+		h := b.Help()
+		word := hintWord(h.Desc)
+		if x+canvas.Width(h.Key)+canvas.Width(word)+3 > r.W {
+			break
+		}
+		x = c.Text(x, r.Y, theme.Accent, h.Key)
+		x = c.Text(x+1, r.Y, theme.Muted, word) + 2
+	}
+}
