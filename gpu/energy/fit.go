@@ -14,6 +14,7 @@ type keyStat struct {
 	theta float64 // W, mean power
 	dof   float64 // independent requests behind it, less one
 	rows  float64 // bins' worth of evidence
+	rms   float64 // W, of the residuals of bins with this kind in them
 	noise float64 // W², variance from one bin to the next within a phase
 	tau2  float64 // W², variance between phases
 	v     float64 // W², variance of a part of a phase within a bin; includes tau2
@@ -55,6 +56,7 @@ const (
 
 // rowsOf lays the bins of tr that lie within known phases onto tl, for a lag.
 func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, cache []row) []row {
+	p := predictor{tr: tr, tl: tl, m: &tr.model, lag: lag, vague: tr.vague()}
 	rows := cache[:0]
 	if len(tl.phases) == 0 {
 		return rows
@@ -73,6 +75,11 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 		rows = slices.Grow(rows, 1)[:len(rows)+1]
 		r := &rows[len(rows)-1]
 		*r = row{a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), shares: r.shares[:0]}
+		if p.vague {
+			// A bin is worth less the more its energy depends on when it began.
+			v := p.timing(b) / sq(b.seconds())
+			r.w /= 1 + v/sq(0.05*p.m.mean+1)
+		}
 		known, total := true, float64(b.b-b.a)
 		pi = tl.walk(pi, b.a, b.b, func(s segment) {
 			if s.key.Kind == kindOther {
@@ -181,20 +188,41 @@ func residual(r *row, theta []float64) float64 {
 
 // fitModel fits rows; prev gives what is known of kinds that rows lack.
 func fitModel(rows []row, keys map[Key]int, prev *model) (model, bool) {
-	theta, inv, rss, mean, ok := solve(rows, len(keys))
+	theta, inv, _, mean, ok := solve(rows, len(keys))
 	if !ok || len(rows) < 3 {
 		return model{}, false
 	}
 	nk := len(keys)
 	m := model{keys: keys, stats: make([]keyStat, nk), mean: mean, rows: len(rows)}
-	m.rms = math.Sqrt(rss / float64(len(rows)))
 	for k, i := range keys {
 		m.stats[i] = keyStat{Key: k, theta: theta[i]}
 	}
+	m.residuals(rows, theta)
 	m.sandwich(rows, theta, inv)
 	m.variances(rows, theta)
 	m.keep(prev)
 	return m, true
+}
+
+// residuals sets each kind's rms. With hardly any bins the residuals say little:
+// two are supposed, of a tenth of the power.
+func (m *model) residuals(rows []row, theta []float64) {
+	const supposed = 2
+	sum, n := make([]float64, len(theta)), make([]float64, len(theta))
+	var all float64
+	for i := range rows {
+		e := residual(&rows[i], theta)
+		all += e * e
+		for _, p := range rows[i].shares {
+			sum[p.key] += p.s * e * e
+			n[p.key] += p.s
+		}
+	}
+	for k := range theta {
+		v := (sum[k] + supposed*sq(0.1*theta[k])) / (max(n[k]-1, 0) + supposed)
+		m.stats[k].rms = math.Sqrt(v)
+	}
+	m.rms = math.Sqrt(all / float64(len(rows)))
 }
 
 // sandwich sets the thetas' covariance from the residuals of whole requests.
@@ -237,8 +265,7 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 	var half, full mat.Dense
 	half.Mul(inv, meat)
 	full.Mul(&half, inv)
-	// Each kind's variance is scaled for its own number of requests; with one
-	// alone nothing is known of how requests differ, so a tenth is assumed.
+	// Each kind's variance is scaled for its own number of requests.
 	scale := make([]float64, nk)
 	for k := range nk {
 		g := 1.0
@@ -254,27 +281,36 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		for j := i; j < nk; j++ {
 			m.cov.SetSym(i, j, full.At(i, j)*scale[i]*scale[j])
 		}
-		if m.stats[i].dof < 1 {
-			guess := 0.1 * m.stats[i].theta
-			m.cov.SetSym(i, i, m.cov.At(i, i)+guess*guess)
+	}
+	// Never narrower than the textbook's interval, which few requests may be.
+	for i := range nk {
+		v, least := m.cov.At(i, i), sq(m.stats[i].rms)*inv.At(i, i)
+		if v >= least {
+			continue
 		}
-		m.cov.SetSym(i, i, m.cov.At(i, i)+1e-6)
+		grow := math.Sqrt(least / max(v, 1e-9))
+		for j := range nk {
+			if j != i {
+				m.cov.SetSym(i, j, m.cov.At(i, j)*min(grow, 1))
+			}
+		}
+		m.cov.SetSym(i, i, least)
 	}
 }
 
 // variances sets the variance components of each kind.
 func (m *model) variances(rows []row, theta []float64) {
 	nk := len(m.stats)
-	type acc struct{ d2, dn, m2, mn, v, vn float64 }
+	type acc struct{ d2, dn, mn, v, vn float64 }
 	a := make([]acc, nk)
-	// Steps between neighbouring bins of one phase, and means of phases.
-	var sum, cnt float64
-	var sumSq []struct{ k, n, mean float64 }
+	// Steps between neighbouring bins of one phase, and sums over phases.
+	runs := make([][]runSum, nk)
+	var open runSum
 	closeRun := func(k int) {
-		if cnt >= 2 {
-			sumSq = append(sumSq, struct{ k, n, mean float64 }{float64(k), cnt, sum / cnt})
+		if open.n >= 2 {
+			runs[k] = append(runs[k], open)
 		}
-		sum, cnt = 0, 0
+		open = runSum{}
 	}
 	pure := func(r *row) bool { return len(r.shares) == 1 && r.shares[0].n == 1 }
 	for i := range rows {
@@ -293,31 +329,28 @@ func (m *model) variances(rows []row, theta []float64) {
 			}
 		}
 		if pure(r) {
-			sum += residual(r, theta)
-			cnt++
+			e := residual(r, theta)
+			open.n++
+			open.sum += e
+			open.sq += e * e
 		}
 	}
 	if n := len(rows); n > 0 && pure(&rows[n-1]) {
 		closeRun(rows[n-1].shares[0].key)
 	}
 	for k := range a {
-		guess := 0.03 * theta[k]
+		guess := min(0.03*theta[k], 0.25*m.stats[k].rms)
 		m.stats[k].noise = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
 	}
-	for _, s := range sumSq {
-		k := int(s.k)
-		a[k].m2 += s.mean*s.mean - m.stats[k].noise/s.n
-		a[k].mn++
-	}
 	for k := range a {
-		guess := 0.05 * theta[k]
-		m.stats[k].tau2 = max((a[k].m2+guess*guess)/(a[k].mn+1), 0)
-		m.stats[k].v = m.stats[k].tau2 + guess*guess
+		guess := min(0.05*theta[k], m.stats[k].rms)
+		m.stats[k].tau2, a[k].mn = between(runs[k], guess*guess)
+		m.stats[k].v = m.stats[k].tau2 + guess*guess + 1e-9
 	}
 	// Expectation maximisation for the variance of a kind's part of a bin.
 	for range 12 {
 		for k := range a {
-			guess := 0.10 * theta[k]
+			guess := min(0.10*theta[k], 2*m.stats[k].rms)
 			a[k].v, a[k].vn = guess*guess, 1
 		}
 		for i := range rows {
@@ -348,6 +381,34 @@ func (m *model) variances(rows []row, theta []float64) {
 		}
 		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
 	}
+}
+
+// runSum sums the residuals of one phase's own bins.
+type runSum struct{ n, sum, sq float64 }
+
+// between returns the variance between phases by one-way analysis of variance
+// with random effects, and from how many phases; guess counts as one more.
+func between(runs []runSum, guess float64) (tau2, n float64) {
+	var within, inner, total, sum, n2 float64
+	for _, r := range runs {
+		within += r.sq - r.sum*r.sum/r.n
+		inner += r.n - 1
+		total += r.n
+		sum += r.sum
+		n2 += r.n * r.n
+	}
+	k := float64(len(runs))
+	if k < 2 || inner < 1 {
+		return guess, k
+	}
+	mean, msw := sum/total, within/inner
+	var msb float64
+	for _, r := range runs {
+		msb += r.n * sq(r.sum/r.n-mean)
+	}
+	msb /= k - 1
+	n0 := (total - n2/total) / (k - 1)
+	return (max((msb-msw)/n0, 0)*(k-1) + guess) / k, k
 }
 
 // keep carries over from prev the kinds that m lacks.

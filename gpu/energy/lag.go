@@ -2,11 +2,18 @@ package energy
 
 import "math"
 
+// stampSD is how well, in s, a phase's boundary is known: the host stamps it when
+// it launches or has synchronised, the GPU begins and ends a little later.
+const stampSD = 0.0001
+
 // findLag finds the lag of tr by which the bins fit the phases best, starting
 // from what is known of such a source. It changes nothing where the bins say
 // nothing (no change of power to see).
 func findLag(tr *track, tl *timeline, from int) {
 	k := known[tr.name]
+	if n := len(tr.reads); n > 0 { // polls may be in step with the renewals
+		k.lagSD = math.Hypot(k.lagSD, tr.reads[n-1].jit)
+	}
 	step := tr.period / 10
 	if tr.cum {
 		step = 0.005
@@ -49,5 +56,5 @@ func findLag(tr *track, tl *timeline, from int) {
 	v := 4 * s2 / (c * float64(rows))
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
-	tr.lagSD = math.Sqrt(1 / (1/v + 1/prior))
+	tr.lagSD = math.Sqrt(1/(1/v+1/prior) + sq(stampSD))
 }

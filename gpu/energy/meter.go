@@ -104,11 +104,7 @@ func (m *Meter) lastReading() int64 {
 // refit brings tr's model up to date if enough is new.
 func (m *Meter) refit(tr *track) {
 	fresh := tr.added - tr.fitAt
-	if tr.model.stats != nil && fresh < 25 || tr.name == gpu.SourceAverage {
-		return
-	}
-	have := tr.model.rows
-	if tr.model.stats != nil && fresh < min(have/10, 100) {
+	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), 100) {
 		return
 	}
 	tr.fitAt = tr.added
@@ -192,7 +188,7 @@ func settle(e Estimate) Estimate {
 
 // by estimates from one source, and tells which share of the window it saw.
 func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
-	p := predictor{tr, &m.tl, &tr.model, tr.lag}
+	p := predictor{tr: tr, tl: &m.tl, m: &tr.model, lag: tr.lag}
 	x := p.window(start, end)
 	if !x.ok || math.IsNaN(x.j) {
 		return unresolved(math.Inf(1)), 0

@@ -13,7 +13,7 @@ const maxSolve = 36
 // realShare is how much of the scatter from bin to bin is taken for real power,
 // the rest for noise of the sensor. They cannot be told apart from the readings;
 // one half is off by at most √2 either way.
-const realShare = 0.5
+const realShare = 0.0
 
 // part is an energy with its variance, and the share of the standard deviation
 // that comes from the thetas.
@@ -25,7 +25,7 @@ type part struct {
 
 func (p *part) add(q part) {
 	p.j += q.j
-	p.v += q.v
+	p.v += q.v + 2*p.common*q.common // what they share adds up
 	p.common += q.common
 	p.seen += q.seen
 	p.ok = p.ok && q.ok
@@ -48,6 +48,29 @@ type predictor struct {
 	tl  *timeline
 	m   *model
 	lag float64
+
+	vague bool // the source's times are vague: see timing
+}
+
+// timing returns the variance in J² of a bin's energy that comes from not
+// knowing just when it began and ended.
+func (p *predictor) timing(x bin) float64 {
+	edge := func(t int64, jit float64) float64 {
+		if jit == 0 {
+			return 0
+		}
+		reach := int64(1.7 * jit * 1e9)
+		lo, hi := math.Inf(1), math.Inf(-1)
+		p.tl.walk(p.tl.from(t-reach), t-reach, t+reach, func(s segment) {
+			st, _ := p.stat(s.key)
+			lo, hi = min(lo, st.theta), max(hi, st.theta)
+		})
+		if p.tr.cum {
+			return sq(hi * jit)
+		}
+		return sq((hi - lo) * jit)
+	}
+	return edge(x.a, x.ja) + edge(x.b, x.jb)
 }
 
 // stat returns what is known of a kind; kinds never seen take after others of
@@ -181,13 +204,13 @@ func (l *layout) gather() {
 		}
 		at = max(at, x.b)
 		l.inBin = append(l.inBin, make([]float64, len(l.keys), len(l.keys)+4))
-		mean, noise, first, last := l.span(x.a, x.b, len(l.obs))
+		mean, noise := l.span(x.a, x.b, len(l.obs))
 		T := x.seconds()
+		noise = (1 - realShare) * noise * T
 		if tr.cum {
-			noise = sq(first*x.ja) + sq(last*x.jb)
-		} else {
-			noise = (1-realShare)*noise*T + sq((last-first)*x.jb)
+			noise = 0
 		}
+		noise += l.p.timing(x)
 		l.obs, l.mean, l.noise = append(l.obs, x), append(l.mean, mean), append(l.noise, noise+1e-9)
 		if x.b >= l.end+pad {
 			break
@@ -211,9 +234,8 @@ func (l *layout) key(k int) int {
 }
 
 // span lays a to b, bin o (-1: none), on the phases, cut at the window's edges. It
-// returns the mean energy and noise (W² s) and the mean power at a and b.
-func (l *layout) span(a, b int64, o int) (mean, noise, first, last float64) {
-	first = math.NaN()
+// returns the mean energy and noise (W² s).
+func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 	l.pi = l.p.tl.walk(l.pi, a, b, func(s segment) {
 		st, k := l.p.stat(s.key)
 		if k >= 0 {
@@ -231,8 +253,8 @@ func (l *layout) span(a, b int64, o int) (mean, noise, first, last float64) {
 				continue
 			}
 			own := max(st.v-st.tau2, 0) + realShare*st.noise
-			if o < 0 {
-				own *= min(1, l.p.tr.period/d)
+			if o < 0 { // unseen: it may differ from its neighbours as they do
+				own = (own + st.noise) * min(1, l.p.tr.period/d)
 			}
 			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1, tau2: st.tau2, own: own}
 			l.chunks = append(l.chunks, ch)
@@ -251,12 +273,8 @@ func (l *layout) span(a, b int64, o int) (mean, noise, first, last float64) {
 				}
 			}
 		}
-		if math.IsNaN(first) {
-			first = st.theta
-		}
-		last = st.theta
 	})
-	return
+	return mean, noise
 }
 
 // predict solves for the window's energy.

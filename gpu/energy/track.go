@@ -163,6 +163,12 @@ func counterDiff(from, to, seconds float64) float64 {
 	return math.NaN()
 }
 
+// vague tells whether the times of the latest readings are uncertain.
+func (tr *track) vague() bool {
+	n := len(tr.reads)
+	return tr.jitter > 0.002 || n > 0 && tr.reads[n-1].jit > 0.002
+}
+
 // first returns the index of the first reading whose time is after t ns.
 func (tr *track) first(t int64) int {
 	return sort.Search(len(tr.reads), func(i int) bool { return tr.reads[i].t > t })
