@@ -11,23 +11,22 @@ import (
 
 // pointAccount adds up a point.
 type pointAccount struct {
-	start                event.PointStart
-	tempStart, tempEnd   float64
-	samples, throttled   int
-	smSum                float64
-	smN                  int
-	requests, failed     int
-	input, output        int
-	prefillS, decodeS    float64
-	latencyS             float64
-	busyS                float64 // of the batches, each once
-	energyJ, varJ2, netJ float64
-	prefillJ, decodeJ    float64
-	methods              map[string]bool
-	unresolved           bool
-	qualitySum           float64
-	qualityN             int
-	errs                 string
+	start              event.PointStart
+	tempStart, tempEnd float64
+	samples, throttled int
+	smSum              float64
+	smN                int
+	requests, failed   int
+	input, output      int
+	prefillS, decodeS  float64
+	latencyS           float64
+	busyS              float64           // of the batches, each once
+	whole, net         []energy.Estimate // a batch
+	prefillJ, decodeJ  float64
+	methods            map[string]bool
+	qualitySum         float64
+	qualityN           int
+	errs               string
 }
 
 func newPointAccount(s event.PointStart) *pointAccount {
@@ -54,12 +53,7 @@ func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []e
 	seconds := float64(b.end-b.start) / 1e9
 	p.busyS += seconds
 	p.methods[whole.Method] = true
-	if !whole.Resolved {
-		p.unresolved = true
-	}
-	p.energyJ += whole.Joules
-	p.varJ2 += whole.ErrJ * whole.ErrJ
-	p.netJ += net.Joules
+	p.whole, p.net = append(p.whole, whole), append(p.net, net)
 	for _, ev := range rows {
 		switch r := ev.(type) {
 		case event.PhaseEnergy:
@@ -98,7 +92,6 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	if n == 0 {
 		n = math.NaN()
 	}
-	nan := math.NaN()
 	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
 	d.Queries = p.requests
 	d.AchievedSMMHz = p.smSum / float64(p.smN)
@@ -109,11 +102,12 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 		tokens = float64(p.input)
 	}
 	d.TokensPerS = tokens / p.busyS
-	d.EnergyJ, d.EnergyErrJ = p.energyJ/n, math.Sqrt(p.varJ2)/n
+	whole, net := energy.Sum(p.whole...), energy.Sum(p.net...)
+	d.EnergyJ, d.EnergyErrJ = whole.Joules/n, whole.ErrJ/n
 	d.Method = joinKeys(p.methods)
-	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = p.netJ/n, p.prefillJ/n, p.decodeJ/n
-	if p.unresolved {
-		d.EnergyJ, d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = nan, nan, nan, nan
+	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = net.Joules/n, p.prefillJ/n, p.decodeJ/n
+	if !whole.Resolved {
+		d.EnergyJ, d.NetEnergyJ = math.NaN(), math.NaN()
 	}
 	d.JoulesPerToken = d.EnergyJ * n / tokens
 	d.EDPJS = d.EnergyJ * d.LatencyS
@@ -140,7 +134,7 @@ func (p *pointAccount) flags(d event.PointDone) string {
 	if d.RequestedSMMHz > 0 && math.Abs(d.AchievedSMMHz-float64(d.RequestedSMMHz)) > clockTolerance {
 		flags = append(flags, "clock-off")
 	}
-	if p.unresolved {
+	if math.IsNaN(d.EnergyJ) {
 		flags = append(flags, "energy-unresolved")
 	}
 	if p.failed > 0 {

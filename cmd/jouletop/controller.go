@@ -1,0 +1,275 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/policy"
+	"jouletop/engine/session"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+	"jouletop/tui"
+)
+
+// controller does what the dashboard's operator asks for. It implements
+// tui.Controller over a running session.
+type controller struct {
+	*recording
+	lib    *library
+	o      *options
+	jobs   *jobQueue
+	events *engine.Subscriber
+
+	mu     sync.Mutex
+	clocks policy.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
+}
+
+var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
+
+// Status tells what the stream does not.
+func (c *controller) Status() tui.Status {
+	c.mu.Lock()
+	clocks := c.clocks
+	c.mu.Unlock()
+	info := c.dev.Info()
+	s := tui.Status{
+		Armed: c.control != nil && c.control.Armed(), ReadOnly: c.o.readOnly,
+		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
+		Paused: c.engine.Paused(), Hidden: info.Hidden, Dropped: c.events.Dropped(),
+		PowerSources: map[string][]gpu.PowerSource{info.ID(): c.sources},
+		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
+		Files:        sessionFiles(c.rec.Dir()),
+	}
+	if others, err := gpu.OtherProcesses(c.dev, ownPIDs()); err == nil && len(others) > 0 {
+		s.Processes = map[string][]gpu.Process{info.ID(): others}
+	}
+	return s
+}
+
+// sessionFiles lists a session's files with their sizes.
+func sessionFiles(dir string) []tui.File {
+	var out []tui.File
+	for _, name := range session.Files() {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			out = append(out, tui.File{Name: name, Bytes: st.Size(), Rows: -1})
+		}
+	}
+	return out
+}
+
+// Choices lists what can be run and set.
+func (c *controller) Choices() (tui.Choices, error) { return c.lib.choices(), nil }
+
+// Arm allows setting clocks on a real GPU.
+func (c *controller) Arm(on bool) (string, error) {
+	if c.control == nil {
+		return "", errNoControl
+	}
+	if !on {
+		err := c.control.Arm(false)
+		return "clock control is off; the clock is the driver's", err
+	}
+	if c.simulated() {
+		return "the simulated GPU needs no arming", c.control.Arm(true)
+	}
+	return clockguard.ArmWarning(c.dev.Info(), clockguard.Bounds{}), c.control.Arm(true)
+}
+
+// SetClock locks the SM clock for a phase, or for all.
+func (c *controller) SetClock(phase event.Phase, mhz int) error {
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if err := c.dev.Info().CheckSMClock(mhz); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch phase {
+	case event.Prefill:
+		c.clocks.Prefill = mhz
+	case event.Decode:
+		c.clocks.Decode = mhz
+	case event.Score:
+		c.clocks.Score = mhz
+	default:
+		c.clocks = policy.PhaseClocks{Prefill: mhz, Decode: mhz, Score: mhz}
+	}
+	k := c.clocks
+	if k.Prefill == k.Decode && k.Decode == k.Score {
+		c.engine.SetPolicy(policy.Fixed{MHz: mhz}, "operator", true)
+		return nil
+	}
+	c.engine.SetPolicy(policy.NewPhaseAware(k, nil), "operator", true)
+	return nil
+}
+
+func (c *controller) mayset() error {
+	switch {
+	case c.control == nil:
+		return errNoControl
+	case !c.control.Armed():
+		return fmt.Errorf("%w: press a to arm it", clockguard.ErrNotArmed)
+	}
+	return nil
+}
+
+// GiveBack leaves the clock to the driver.
+func (c *controller) GiveBack() error {
+	if c.control == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clocks = policy.PhaseClocks{}
+	c.engine.SetPolicy(policy.None{}, "operator", true)
+	return nil
+}
+
+// SetPolicy takes a policy as --policy does.
+func (c *controller) SetPolicy(spec string) error {
+	if spec == "none" {
+		return c.GiveBack()
+	}
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if c.note != "" && policy.Optimizes(spec) {
+		return errors.New(c.note)
+	}
+	slow, err := c.o.slowdown()
+	if err != nil {
+		return err
+	}
+	p, err := policy.Parse(spec, c.dev.Info(), policy.Options{MaxSlowdown: slow})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clocks = policy.PhaseClocks{}
+	switch p := p.(type) {
+	case policy.Fixed:
+		c.clocks = policy.PhaseClocks{Prefill: p.MHz, Decode: p.MHz, Score: p.MHz}
+	case *policy.PhaseAware:
+		c.clocks = p.Clocks()
+	}
+	c.engine.SetPolicy(p, "operator", true)
+	return nil
+}
+
+// StartJob queues a job.
+func (c *controller) StartJob(j tui.Job) error {
+	plan, err := c.lib.jobPlan(j)
+	if err != nil {
+		return err
+	}
+	return c.jobs.add(plan, false)
+}
+
+// RunPrompt queues one prompt, to run next.
+func (c *controller) RunPrompt(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("the prompt is empty")
+	}
+	plan, err := c.lib.promptPlan(text, c.engine.Model().Name)
+	if err != nil {
+		return err
+	}
+	return c.jobs.add(plan, true)
+}
+
+// StartSweep runs a sweep plan.
+func (c *controller) StartSweep(s tui.SweepPlan) error {
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if c.note != "" {
+		return errors.New(c.note)
+	}
+	var settings []setting
+	for _, spec := range s.Policies {
+		settings = append(settings, setting{0, spec})
+	}
+	if len(settings) == 0 {
+		clocks, err := parseClocks(s.Clocks, c.dev.Info())
+		if err != nil {
+			return err
+		}
+		for _, mhz := range clocks {
+			settings = append(settings, fixed(mhz))
+		}
+	}
+	if len(settings) == 0 || len(s.Models) == 0 || len(s.Datasets) == 0 || len(s.Batches) == 0 {
+		return errors.New("the plan is empty: choose models, datasets, clocks and batch sizes")
+	}
+	pts, err := c.lib.points(s.Models, s.Datasets, s.Batches, settings, max(s.Repeats, 1), s.Queries, s.MaxTokens)
+	if err != nil {
+		return err
+	}
+	c.engine.Release() // the points' own clocks count now
+	return c.jobs.add(sweepPlan(pts, c.o.seed), false)
+}
+
+// Pause holds the run after the batch in hand.
+func (c *controller) Pause() error { c.engine.Pause(); return nil }
+
+// Resume lets it go on.
+func (c *controller) Resume() error { c.engine.Resume(); return nil }
+
+// SkipPoint gives up the point in hand.
+func (c *controller) SkipPoint() error { c.engine.Skip(); return nil }
+
+// Stop ends after the running batch.
+func (c *controller) Stop() error { c.jobs.stop(); return nil }
+
+// End ends the session.
+func (c *controller) End() error { c.jobs.end(); return nil }
+
+// Mark puts a note into the session.
+func (c *controller) Mark(note string) error { c.engine.Mark(note); return nil }
+
+// Export copies the session's CSV files.
+func (c *controller) Export(path string) (string, error) {
+	return exportSession(c.rec.Dir(), path)
+}
+
+// SetReplaySpeed is for replays.
+func (c *controller) SetReplaySpeed(float64) error { return errNoReplay }
+
+// SeekTo is for replays.
+func (c *controller) SeekTo(int64) error { return errNoReplay }
+
+var errNoReplay = errors.New("this is a live session, not a replay")
+
+// exportSession copies a session's files as they stand, complete lines all, to
+// path or to a new folder in the working directory.
+func exportSession(dir, path string) (string, error) {
+	if path == "" {
+		path = filepath.Base(dir) + "-export-" + time.Now().Format("150405")
+	}
+	if err := session.Export(dir, path); err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// Workload describes the queries of the datasets in use.
+func (c *controller) Workload() (tui.Workload, error) { return c.lib.workload() }
+
+// Sessions lists earlier sessions.
+func (c *controller) Sessions() ([]tui.SessionInfo, error) {
+	all, err := listSessions(filepath.Dir(c.rec.Dir()))
+	return slices.DeleteFunc(all, func(s tui.SessionInfo) bool { return s.Path == c.rec.Dir() }), err
+}
+
+// OpenSession reads an earlier session.
+func (c *controller) OpenSession(path string) (tui.SessionDetail, error) { return openSession(path) }

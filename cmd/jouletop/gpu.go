@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jouletop/engine/llama"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+)
+
+// discoverTime is how long the sensors are watched to learn their periods.
+const discoverTime = 3 * time.Second
+
+func newGPU() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use:   "gpu",
+		Short: "What this GPU can tell and do: clocks, sensors and their periods, permission, other processes",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return showGPU(cmd.Context(), &o) },
+	}
+	f := c.PersistentFlags()
+	o.addGPU(f)
+	f.StringVar(&o.backendDir, "backend-dir", "", "`folder` of llama.cpp's GPU backends (libggml-cuda.so)")
+	f.BoolVar(&o.json, "json", false, "as JSON")
+	f.Uint64Var(&o.seed, "seed", 1, "seed of a simulated GPU")
+	c.AddCommand(newGPUReset(&o), newGPUSwitching(&o))
+	return c
+}
+
+// gpuReport is what `jouletop gpu` tells.
+type gpuReport struct {
+	ID        string            `json:"id"`
+	Simulated bool              `json:"simulated"`
+	Info      gpu.Info          `json:"info"`
+	Sensors   []gpu.PowerSource `json:"sensors"`
+	Control   string            `json:"clock_control"`
+	Processes []gpu.Process     `json:"other_processes"`
+	Engine    engineReport      `json:"engine"`
+}
+
+type engineReport struct {
+	Devices    []llama.Device `json:"devices"`
+	BuildFlags []string       `json:"build_flags"`
+	Warning    string         `json:"warning,omitempty"`
+}
+
+func showGPU(ctx context.Context, o *options) error {
+	r, err := openRig(o, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	rep := gpuReport{ID: r.dev.Info().ID(), Simulated: r.simulated(), Info: r.dev.Info(), Control: controlText(r, o)}
+	err = r.do(func() (err error) {
+		rep.Sensors, err = gpu.Discover(r.dev, r.clk, discoverTime)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sensors: %w", err)
+	}
+	if rep.Processes, err = gpu.OtherProcesses(r.dev, ownPIDs()); err != nil && !errors.Is(err, gpu.ErrNotSupported) {
+		return err
+	}
+	rep.Engine = describeEngine(o)
+	if o.json {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(rep)
+	}
+	return rep.write(os.Stdout)
+}
+
+func describeEngine(o *options) engineReport {
+	b, err := llama.New(llama.Options{BackendDir: o.backendDir})
+	if err != nil {
+		return engineReport{Warning: err.Error()}
+	}
+	defer b.Close()
+	return engineReport{Devices: llama.Devices(), BuildFlags: llama.BuildFlags(), Warning: llama.BuildWarning()}
+}
+
+// controlText says whether clocks can be set here, and how to get there.
+func controlText(r *rig, o *options) string {
+	switch {
+	case o.readOnly:
+		return "off (--read-only)"
+	case r.simulated():
+		return "simulated: SM clocks can be set freely"
+	case os.Geteuid() == 0:
+		return "this user may set SM clocks; the dashboard does so only once armed (key a)"
+	case clockguard.ArmWarning(r.dev.Info(), clockguard.Bounds{}) == "":
+		return "through the clock guard's service"
+	}
+	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve` (or its systemd unit, see the README) beside this program"
+}
+
+func (g gpuReport) write(w io.Writer) error {
+	mark := ""
+	if g.Simulated {
+		mark = "SIMULATED "
+	}
+	i := g.Info
+	fmt.Fprintf(w, "%sGPU %s: %s\n", mark, g.ID, i.Name)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	if !g.Simulated {
+		row("driver", "%s, VBIOS %s", i.Driver, i.VBIOS)
+	}
+	row("SM clock", "%d to %d MHz, %d steps", i.MinSM(), i.MaxSM(), len(i.SMClocks))
+	row("memory", "%d MiB at %d MHz", i.MemoryMiB, i.MemMHz)
+	row("power limit", "%.0f W", i.PowerLimitW)
+	row("clock control", "%s", g.Control)
+	for _, h := range i.Hidden {
+		row("hidden", "%s", h)
+	}
+	for _, p := range g.Processes {
+		row("other process", "%s (pid %d, %s): its energy would be counted as ours", p.Name, p.PID, mib(p.MemoryMiB))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nPower sources, as measured just now")
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "source\trenewed every ms\taverages over ms\ta read takes ms\t")
+	for _, s := range g.Sensors {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s\n", s.Name, msText(s.PeriodMS), msText(s.WindowMS), msText(s.CallMS), s.Note)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nInference engine")
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range g.Engine.Devices {
+		fmt.Fprintf(t, "  device\t%s\n", d)
+	}
+	fmt.Fprintf(t, "  built for\t%v\n", g.Engine.BuildFlags)
+	if g.Engine.Warning != "" {
+		fmt.Fprintf(t, "  warning\t%s\n", g.Engine.Warning)
+	}
+	return t.Flush()
+}
+
+func msText(ms float64) string {
+	if !(ms > 0) {
+		return "–"
+	}
+	return sig(&ms, 3)
+}
+
+func mib(n int) string {
+	if n < 0 {
+		return "memory unknown"
+	}
+	return fmt.Sprintf("%d MiB", n)
+}
+
+func newGPUReset(o *options) *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:   "reset",
+		Short: "Give locked clocks back to the driver",
+		Long: `Give a clock that jouletop locked and could not give back (after a power loss of
+every process at once, say) back to the driver. --force resets any lock, another
+tool's too.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return resetClocks(cmd.Context(), o, force) },
+	}
+	c.Flags().BoolVar(&force, "force", false, "reset whoever locked the clock")
+	return c
+}
+
+func newGPUSwitching(o *options) *cobra.Command {
+	var (
+		clocks  string
+		repeats int
+		csv     bool
+	)
+	c := &cobra.Command{
+		Use:   "switching",
+		Short: "Measure call and settle time between clocks",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return measureSwitching(cmd.Context(), o, clocks, repeats, csv)
+		},
+	}
+	c.Flags().StringVar(&clocks, "clocks", "", "SM `clocks` to switch between, as for sweep (default: three over the range)")
+	c.Flags().IntVar(&repeats, "repeats", 5, "switches of each pair")
+	c.Flags().BoolVar(&csv, "csv", false, "as CSV")
+	return c
+}

@@ -1,0 +1,114 @@
+// Command jouletop is a terminal dashboard for the energy of LLM inference on
+// NVIDIA GPUs. One file a subcommand; everything it does is in the packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// usageError is bad usage: exit status 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errInterrupted ends the program with 130, everything saved.
+var errInterrupted = errors.New("interrupted")
+
+func main() { os.Exit(mainStatus(os.Args[1:])) }
+
+func mainStatus(args []string) int {
+	// The first SIGINT, SIGTERM or SIGHUP ends the run after the batch in hand; a
+	// second one is left to the system.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	defer stop()
+
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
+		return exitInterrupted
+	}
+	fmt.Fprintln(os.Stderr, "jouletop:", oneLine(err.Error()))
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// oneLine keeps an error on one line whatever it wraps.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+func newRoot() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:   "jouletop",
+		Short: "Clock, power and energy per token of LLM inference, live",
+		Long: `jouletop runs LLM inference jobs, measures what they cost in time and energy
+phase by phase, and lets you change the GPU's SM clock while they run.
+
+Without a subcommand it opens the dashboard. On a machine without an NVIDIA GPU
+everything runs on a simulated GPU and model, marked SIMULATED.`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return runDashboard(cmd.Context(), &o) },
+	}
+	o.addGPU(root.Flags())
+	o.addModel(root.Flags())
+	o.addWork(root.Flags())
+	o.addSession(root.Flags())
+	root.Flags().BoolVar(&o.monitor, "monitor", false, "watch a GPU that others use, run nothing")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newGuard(), newVersion(),
+	)
+	for _, c := range root.Commands() {
+		usageArgs(c)
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// usageArgs makes a wrong number of arguments bad usage, like a wrong flag.
+func usageArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageArgs(sub)
+	}
+}

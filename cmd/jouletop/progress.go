@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+)
+
+// progress shows how a run goes on stderr: one line that renews itself on a
+// terminal, else a line a point.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	width    int
+	started  time.Time
+
+	simulated bool
+	points    int
+	pointsNow int
+	total     int // requests
+	done      int
+	point     string
+	loading   string
+	watts     float64
+	mhz       int
+	jPerToken float64
+	state     string
+}
+
+// showProgress reads the stream until it closes.
+func showProgress(sub *engine.Subscriber) {
+	p := &progress{out: os.Stderr, started: time.Now(), watts: math.NaN(), jPerToken: math.NaN()}
+	fd := int(os.Stderr.Fd())
+	p.terminal = term.IsTerminal(fd)
+	if w, _, err := term.GetSize(fd); err == nil {
+		p.width = w
+	}
+	frame := time.NewTicker(200 * time.Millisecond)
+	defer frame.Stop()
+	for {
+		<-sub.Ready()
+		events, closed := sub.Drain()
+		for _, e := range events {
+			p.apply(e)
+		}
+		p.draw()
+		if closed {
+			p.clear()
+			return
+		}
+		<-frame.C
+	}
+}
+
+func (p *progress) apply(e event.Event) {
+	switch e := e.(type) {
+	case event.RunStart:
+		p.simulated, p.points, p.total = e.Simulated, e.Points, e.Requests
+	case event.ModelLoading:
+		p.loading = fmt.Sprintf("loading %s %3.0f %%", e.Model, 100*e.Progress)
+	case event.PointStart:
+		p.loading, p.point = "", e.PointID
+	case event.PointDone:
+		p.pointsNow++
+		if e.PointResult.Err != "" {
+			p.line("point %s failed: %s", e.PointID, oneLine(e.PointResult.Err))
+		} else if !p.terminal {
+			p.line("point %d/%d %s: %s", p.pointsNow, p.points, e.PointID, pointText(e))
+		}
+	case event.RequestDone:
+		p.done++
+	case event.RequestEnergy:
+		p.jPerToken = e.JoulesPerToken()
+	case event.Sample:
+		p.mhz = e.SMMHz
+	case event.Power:
+		if !math.IsNaN(e.PowerW) {
+			p.watts = e.PowerW
+		}
+	case event.Warning:
+		p.line("warning: %s", oneLine(e.Text))
+	case event.Error:
+		if !p.terminal {
+			p.line("error: %s", oneLine(e.Text))
+		}
+	case event.State:
+		p.state = e.State
+	}
+}
+
+// pointText is what a point came to, in a few words.
+func pointText(e event.PointDone) string {
+	text := fmt.Sprintf("%.3g s, %.4g J, %.3g J/token", e.LatencyS, e.EnergyJ, e.JoulesPerToken)
+	if e.Flags != "" {
+		text += " [" + e.Flags + "]"
+	}
+	return text
+}
+
+// line prints a whole line above the renewing one.
+func (p *progress) line(format string, args ...any) {
+	p.clear()
+	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+func (p *progress) clear() {
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+func (p *progress) draw() {
+	if !p.terminal || p.total == 0 {
+		return
+	}
+	const cells = 20
+	share := min(float64(p.done)/float64(p.total), 1)
+	full := int(share * cells)
+	text := strings.Repeat("█", full) + strings.Repeat("░", cells-full)
+	if p.simulated {
+		text = "SIMULATED " + text
+	}
+	text += fmt.Sprintf(" %d/%d requests", p.done, p.total)
+	if p.points > 1 {
+		text += fmt.Sprintf(", point %d/%d", min(p.pointsNow+1, p.points), p.points)
+	}
+	if share > 0 && share < 1 {
+		left := time.Duration(float64(time.Since(p.started)) * (1 - share) / share)
+		text += ", " + left.Round(time.Second).String() + " left"
+	}
+	switch {
+	case p.state == "stopping":
+		text += ", ending after this batch"
+	case p.loading != "":
+		text += ", " + p.loading
+	case !math.IsNaN(p.watts):
+		text += fmt.Sprintf(", %d MHz %.0f W", p.mhz, p.watts)
+		if !math.IsNaN(p.jPerToken) {
+			text += fmt.Sprintf(" %.3g J/token", p.jPerToken)
+		}
+	}
+	if p.width > 1 && len([]rune(text)) > p.width-1 {
+		text = string([]rune(text)[:p.width-1])
+	}
+	fmt.Fprint(p.out, "\r"+text+"\x1b[K")
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu"
+)
+
+// recording is a session being recorded: folder, stream and engine.
+type recording struct {
+	*rig
+	rec    *session.Recorder
+	stream *engine.Stream
+	engine *engine.Engine
+}
+
+// newManifest describes the rig.
+func newManifest(r *rig, o *options, what string) session.Manifest {
+	m := session.Manifest{
+		Program: "jouletop " + version(), Name: what, Simulated: r.simulated(), Note: r.note,
+		Start: time.Now().UTC(), Host: session.ThisHost(), TimeBase: session.TimeBaseOf(r.clk), Seed: o.seed,
+		Plan: session.Plan{Queries: o.queries, Batches: o.batches, Repeats: max(o.repeats, 1), Policy: o.policy, MaxTokens: o.maxTokens, Blocks: o.blocks},
+	}
+	if r.simulated() && m.Note == "" {
+		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"
+	}
+	info := r.dev.Info()
+	m.GPUs = []session.GPU{{ID: info.ID(), Info: info, Sensors: r.sources}}
+	if r.backend != nil {
+		m.Backend = r.backend.Name()
+	}
+	return m
+}
+
+// startRecording creates the session (or takes one up again) and an engine that
+// publishes into it.
+func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording, error) {
+	c := &recording{rig: r, rec: rec, stream: engine.NewStream(rec)}
+	var err error
+	c.engine, err = engine.New(engine.Config{
+		Clock: r.clk, Device: r.dev, Sources: r.sources, Backend: r.backend, Control: r.clockControl(),
+		Stream: c.stream, Simulated: r.simulated(), Policy: p, Load: r.load(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.engine.Start()
+	return c, nil
+}
+
+// watchOthers names the other processes on the GPU in the manifest and warns of
+// them: their energy is counted as ours.
+func (c *recording) watchOthers() error {
+	others, err := gpu.OtherProcesses(c.dev, ownPIDs())
+	if errors.Is(err, gpu.ErrNotSupported) || len(others) == 0 {
+		return nil
+	}
+	if err != nil {
+		c.engine.Warn(fmt.Sprintf("other processes on the GPU: %v", err))
+		return nil
+	}
+	for _, p := range others {
+		c.engine.Warn(fmt.Sprintf("another process is on the GPU: %s (pid %d); its energy is counted as ours", p.Name, p.PID))
+	}
+	return c.rec.Update(func(m *session.Manifest) { m.GPUs[0].Processes = others })
+}
+
+// ownPIDs are this process's own.
+func ownPIDs() []int { return []int{os.Getpid()} }
+
+// finish ends the engine and the recording; how is the manifest's last word. It
+// is called within the rig's clock.
+func (c *recording) finish(runErr error) error {
+	errs := []error{c.engine.Close()}
+	c.stream.Close()
+	c.clk.Block(func() { errs = append(errs, c.rec.Close()) })
+	model := c.engine.Model()
+	errs = append(errs, c.rec.Update(func(m *session.Manifest) {
+		m.End, m.Ended = time.Now().UTC(), ending(runErr)
+		if m.Ended == "failed" {
+			m.Error = oneLine(runErr.Error())
+		}
+		if m.BuildFlags == nil {
+			m.BuildFlags = model.BuildFlags
+		}
+	}))
+	return errors.Join(errs...)
+}
+
+func ending(err error) string {
+	switch {
+	case err == nil:
+		return "done"
+	case errors.Is(err, engine.ErrStopped):
+		return "stopped"
+	case errors.Is(err, errInterrupted):
+		return "interrupted"
+	}
+	return "failed"
+}
+
+// noteModels keeps the loaded models and the warnings in the manifest.
+func (c *recording) noteModels() {
+	models := map[string]bool{}
+	c.stream.Observe(func(ev event.Event) []event.Event {
+		switch ev := ev.(type) {
+		case event.PointStart:
+			info := c.engine.Model()
+			if !models[info.Name] {
+				models[info.Name] = true
+				c.update(func(m *session.Manifest) { m.Models = append(m.Models, info) })
+			}
+		case event.Warning:
+			c.update(func(m *session.Manifest) { m.Warnings = append(m.Warnings, ev.Text) })
+		}
+		return nil
+	})
+}
+
+func (c *recording) update(change func(*session.Manifest)) {
+	if err := c.rec.Update(change); err != nil {
+		fmt.Fprintln(os.Stderr, "jouletop:", err)
+	}
+}

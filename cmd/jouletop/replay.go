@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu"
+	"jouletop/tui"
+)
+
+func newReplay() *cobra.Command {
+	var (
+		speed float64
+		price float64
+	)
+	c := &cobra.Command{
+		Use:   "replay DIR",
+		Short: "A recorded session in the dashboard",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !(speed >= 0 && speed <= maxReplaySpeed) {
+				return usagef("--speed %g: want 0 (held) to %d", speed, maxReplaySpeed)
+			}
+			return replay(cmd.Context(), args[0], speed, price)
+		},
+	}
+	c.Flags().Float64Var(&speed, "speed", 1, "times real time, up to 50")
+	c.Flags().Float64Var(&price, "price", 0.30, "price of a kWh")
+	return c
+}
+
+const maxReplaySpeed = 50
+
+func replay(ctx context.Context, dir string, speed, price float64) error {
+	s, err := session.Open(dir)
+	if err != nil {
+		return err
+	}
+	stream := engine.NewStream(nil)
+	sub := stream.Subscribe(1 << 16)
+	player, err := session.NewPlayer(s, speed, stream.Publish)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	played := make(chan error, 1)
+	go func() {
+		defer stream.Close()
+		played <- player.Run(ctx)
+	}()
+	var infos []gpu.Info
+	for _, g := range s.Manifest.GPUs {
+		infos = append(infos, g.Info)
+	}
+	err = tui.Run(ctx, tui.Options{
+		Source: sub, Controller: &replayController{session: s, player: player, stop: cancel}, Mode: tui.Playback, Version: version(),
+		GPUs: infos, Simulated: s.Manifest.Simulated, Caveat: s.Manifest.Note, PricePerKWh: price, Analyse: analyse,
+	})
+	cancel()
+	return errors.Join(err, <-played)
+}
+
+// replayController answers the dashboard over a recorded session.
+type replayController struct {
+	session *session.Session
+	player  *session.Player
+	stop    context.CancelFunc
+}
+
+var errReplay = errors.New("this is a replay: nothing runs")
+
+func (c *replayController) Status() tui.Status {
+	start, end := c.player.Span()
+	at, speed := c.player.At()
+	st := tui.Status{
+		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
+		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
+		Replay: &tui.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed},
+	}
+	for _, g := range c.session.Manifest.GPUs {
+		st.PowerSources[g.ID], st.Processes[g.ID] = g.Sensors, g.Processes
+		st.Hidden = append(st.Hidden, g.Hidden...)
+	}
+	return st
+}
+
+func (c *replayController) Choices() (tui.Choices, error)   { return tui.Choices{}, nil }
+func (c *replayController) Arm(bool) (string, error)        { return "", errReplay }
+func (c *replayController) SetClock(event.Phase, int) error { return errReplay }
+func (c *replayController) GiveBack() error                 { return errReplay }
+func (c *replayController) SetPolicy(string) error          { return errReplay }
+func (c *replayController) StartJob(tui.Job) error          { return errReplay }
+func (c *replayController) RunPrompt(string) error          { return errReplay }
+func (c *replayController) StartSweep(tui.SweepPlan) error  { return errReplay }
+func (c *replayController) Pause() error                    { c.player.SetSpeed(0); return nil }
+func (c *replayController) Resume() error                   { c.player.SetSpeed(1); return nil }
+func (c *replayController) SkipPoint() error                { return errReplay }
+func (c *replayController) Stop() error                     { return errReplay }
+func (c *replayController) End() error                      { c.stop(); return nil }
+func (c *replayController) Mark(string) error               { return errReplay }
+func (c *replayController) Workload() (tui.Workload, error) { return tui.Workload{}, nil }
+func (c *replayController) SeekTo(t int64) error            { c.player.SeekTo(t); return nil }
+func (c *replayController) Sessions() ([]tui.SessionInfo, error) {
+	return listSessions(filepath.Dir(c.session.Dir))
+}
+func (c *replayController) OpenSession(path string) (tui.SessionDetail, error) {
+	return openSession(path)
+}
+func (c *replayController) Export(path string) (string, error) {
+	return exportSession(c.session.Dir, path)
+}
+
+func (c *replayController) SetReplaySpeed(times float64) error {
+	if !(times >= 0 && times <= maxReplaySpeed) {
+		return usagef("replay speed %g: want 0 (held) to %d", times, maxReplaySpeed)
+	}
+	c.player.SetSpeed(times)
+	return nil
+}

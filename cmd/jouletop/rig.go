@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/simllm"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+	"jouletop/gpu/nvml"
+	"jouletop/gpu/simgpu"
+	"jouletop/gpu/timebase"
+)
+
+// rig is what a command works with: a clock, a GPU, whoever may set its clock,
+// and a backend.
+type rig struct {
+	clk     timebase.Clock
+	sim     *timebase.Sim // clk, where time is simulated
+	dev     gpu.Device
+	simGPU  *simgpu.GPU // dev, where it is simulated
+	sources []gpu.PowerSource
+	control *clockguard.Client // nil: read-only
+	backend engine.Backend     // nil until openBackend
+	note    string             // what the numbers do not mean
+}
+
+// wantsSim reads --gpu as far as it names a simulated GPU.
+func wantsSim(name string) (profile string, sim bool, err error) {
+	switch kind, profile, _ := strings.Cut(name, ":"); {
+	case kind == "sim" && profile == "":
+		return "h100", true, nil
+	case kind == "sim":
+		return profile, true, nil
+	case name == "auto" || name == "nvml":
+		return "", false, nil
+	}
+	return "", false, usagef("--gpu %q: want auto, nvml, sim, sim:h100 or sim:rtx-pro-6000", name)
+}
+
+// openRig opens the GPU and the backend. Simulated time goes at defaultSpeed
+// (0: as fast as it goes) unless --sim-speed says otherwise.
+func openRig(o *options, defaultSpeed float64, startNS int64) (*rig, error) {
+	profile, sim, err := wantsSim(o.gpu)
+	if err != nil {
+		return nil, err
+	}
+	speed, err := o.speed(defaultSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.devices) == 0 {
+		return nil, usagef("--device: no GPU named")
+	}
+	if !sim {
+		dev, err := nvml.Open(o.devices[0])
+		switch {
+		case err == nil:
+			return realRig(o, dev)
+		case o.gpu == "nvml" || !errors.Is(err, gpu.ErrNoGPU):
+			return nil, err
+		}
+		profile = "h100"
+	}
+	return simRig(o, profile, speed, startNS)
+}
+
+func realRig(o *options, dev gpu.Device) (*rig, error) {
+	if o.simSpeed != "" {
+		_ = dev.Close()
+		return nil, usagef("--sim-speed goes with a simulated GPU; this is a %s", dev.Info().Name)
+	}
+	r := &rig{clk: timebase.Monotonic(), dev: dev}
+	if o.readOnly {
+		r.dev = gpu.ReadOnly(dev)
+	}
+	r.sources = dev.PowerSources()
+	return r, nil
+}
+
+// simRig makes a simulated GPU. Under real inference its time is real.
+func simRig(o *options, profile string, speed float64, startNS int64) (*rig, error) {
+	r := &rig{}
+	if o.realInference() {
+		if o.simSpeed != "" {
+			return nil, usagef("--sim-speed %s: real inference takes the time it takes; leave the flag out or use --backend sim", o.simSpeed)
+		}
+		r.clk = timebase.Monotonic()
+		r.note = "real inference on a CPU beside a simulated GPU: the times are the CPU's and the joules mean nothing"
+	} else {
+		r.sim = timebase.NewSimAt(startNS, speed)
+		r.clk = r.sim
+	}
+	g, err := simgpu.New(profile, r.clk, int64(o.seed))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	r.simGPU, r.dev, r.sources = g, g, g.PowerSources()
+	if o.readOnly {
+		r.dev = gpu.ReadOnly(g)
+		return r, nil
+	}
+	r.control, err = clockguard.InProcess(g, r.clk, clockguard.Options{})
+	return r, err
+}
+
+// simulated tells whether anything of the rig is.
+func (r *rig) simulated() bool { return r.simGPU != nil }
+
+// clockControl is the control as the engine takes it: nil, not a nil pointer.
+func (r *rig) clockControl() engine.ClockControl {
+	if r.control == nil {
+		return nil
+	}
+	return r.control
+}
+
+// load tells a simulated GPU what a real backend would be doing to it: the
+// shares seen on an H100 with an 8B model at batch 1.
+func (r *rig) load() func(event.Phase) {
+	if r.simGPU == nil || r.sim != nil {
+		return nil
+	}
+	return func(p event.Phase) {
+		switch p {
+		case event.Prefill, event.Score:
+			r.simGPU.SetLoad(0.24, 0.37)
+		case event.Decode, event.Mixed:
+			r.simGPU.SetLoad(0.014, 0.73)
+		default:
+			r.simGPU.SetLoad(0, 0)
+		}
+	}
+}
+
+// do runs f by the rig's clock and waits for it.
+func (r *rig) do(f func() error) error {
+	done := make(chan error, 1)
+	r.clk.Go(func() { done <- f() })
+	return <-done
+}
+
+// Close gives clocks back and ends backend and device.
+func (r *rig) Close() error {
+	var errs []error
+	if r.backend != nil {
+		errs = append(errs, r.backend.Close())
+	}
+	if r.control != nil {
+		errs = append(errs, r.control.Close())
+	}
+	errs = append(errs, r.dev.Close())
+	return errors.Join(errs...)
+}
+
+// realInference tells whether the flags ask for a backend that takes real time.
+func (o *options) realInference() bool {
+	switch o.backend {
+	case "llama", "remote":
+		return true
+	case "sim":
+		return false
+	}
+	return o.url != "" || len(o.models) > 0 && !simKnows(o.models[0])
+}
+
+// backendName settles --backend auto.
+func (o *options) backendName(simulatedGPU bool) (string, error) {
+	switch {
+	case o.backend != "auto":
+	case o.url != "":
+		return "remote", nil
+	case o.realInference():
+		return "llama", nil
+	case simulatedGPU:
+		return "sim", nil
+	default:
+		return "", usagef("no model: give --model with a GGUF file or an Ollama name (`jouletop models` lists what is here), or --gpu sim for a simulation")
+	}
+	if o.backend == "sim" && !simulatedGPU {
+		return "", usagef("--backend sim needs a simulated GPU: add --gpu sim")
+	}
+	return o.backend, nil
+}
+
+// modelNames are the models asked for, or the default of a simulation.
+func (o *options) modelNames(backend string) ([]string, error) {
+	if len(o.models) > 0 {
+		return o.models, nil
+	}
+	if backend == "sim" {
+		return []string{"llama-3.1-8b"}, nil
+	}
+	return nil, usagef("--backend %s: no model; give --model", backend)
+}
+
+// openBackend makes the backend and names the models to run.
+func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, error) {
+	name, err := o.backendName(r.simulated())
+	if err != nil {
+		return nil, err
+	}
+	names, err := o.modelNames(name)
+	if err != nil {
+		return nil, err
+	}
+	var specs []engine.ModelSpec
+	for _, m := range names {
+		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: o.devices, Threads: o.threads}
+		switch name {
+		case "sim":
+			if !simKnows(m) {
+				return nil, usagef("--model %s: the simulated model knows %s", m, strings.Join(simNames(), ", "))
+			}
+		case "llama":
+			if spec.Path, err = resolveModel(m); err != nil {
+				return nil, err
+			}
+			if spec.Path == m {
+				spec.Name = strings.TrimSuffix(filepath.Base(m), ".gguf")
+			}
+		}
+		specs = append(specs, spec)
+	}
+	switch name {
+	case "sim":
+		r.backend = simllm.New(r.simGPU, r.clk, int64(o.seed), simOptions()...)
+	case "llama":
+		r.backend, err = newLlama(o)
+	case "remote":
+		r.backend, err = newRemote(o, r.clk)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return specs, nil
+}
+
+// resolveModel finds a model's file.
+func resolveModel(name string) (string, error) {
+	if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
+		return name, nil
+	}
+	return "", fmt.Errorf("model %s: no such file", name)
+}

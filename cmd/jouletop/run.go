@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jouletop/engine"
+	"jouletop/engine/policy"
+	"jouletop/engine/session"
+)
+
+// idleTime is how long idle power is measured before and after the jobs.
+const idleTime = time.Second
+
+// blockTime is how long --phase-blocks repeats each phase.
+const blockTime = 4 * time.Second
+
+func newRun() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run jobs without the dashboard: progress on stderr, summary on stdout, session folder on disk",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runJobs(cmd.Context(), &o) },
+	}
+	f := c.Flags()
+	o.addGPU(f)
+	o.addModel(f)
+	o.addWork(f)
+	o.addSession(f)
+	f.IntVar(&o.repeats, "repeats", 1, "how often each combination is run")
+	f.BoolVar(&o.blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
+	f.BoolVar(&o.json, "json", false, "summary as JSON")
+	return c
+}
+
+func runJobs(ctx context.Context, o *options) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.repeats < 1 {
+		return usagef("--repeats %d: want 1 or more", o.repeats)
+	}
+	data, err := loadDatasets(o)
+	if err != nil {
+		return err
+	}
+	r, err := openRig(o, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	specs, err := r.openBackend(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := o.refuseMeaningless(r); err != nil {
+		return err
+	}
+	plan := engine.Plan{Name: "run", Idle: idleTime}
+	plan.Points, err = points(o, r.dev.Info(), specs, data, []setting{{0, o.policy}}, o.repeats)
+	if err != nil {
+		return err
+	}
+	if o.blocks {
+		plan.Blocks = blockTime
+	}
+	m := newManifest(r, o, "run")
+	describePlan(&m, specs, data, plan)
+	keep, err := session.ParseKeep(o.samples)
+	if err != nil {
+		return usageError{err}
+	}
+	rec, err := session.Create(o.sessionDir("run"), m, keep)
+	if err != nil {
+		return err
+	}
+	done, err := recordRun(ctx, r, rec, plan, data)
+	s := newSummary(r, rec.Dir(), o.price, done.points)
+	write := s.writeText
+	if o.json {
+		write = s.writeJSON
+	}
+	return errors.Join(err, write(os.Stdout))
+}
+
+// refuseMeaningless refuses what would look at joules that mean nothing.
+func (o *options) refuseMeaningless(r *rig) error {
+	if r.note != "" && policy.Optimizes(o.policy) {
+		return usagef("--policy %s: %s", o.policy, r.note)
+	}
+	return nil
+}
+
+func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset, plan engine.Plan) {
+	for _, s := range specs {
+		m.Plan.Models = append(m.Plan.Models, s.Name)
+	}
+	for _, d := range data {
+		m.Plan.Datasets = append(m.Plan.Datasets, d.name)
+		m.Datasets = append(m.Datasets, d.manifest())
+	}
+	for _, p := range plan.Points {
+		m.Plan.Points = append(m.Plan.Points, p.PointID)
+	}
+}
+
+// recordRun runs the plan into rec, with progress on stderr. A done ctx ends it
+// after the batch in hand.
+func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset) (*collector, error) {
+	got := &collector{}
+	var shown chan struct{}
+	err := r.do(func() error {
+		c, err := startRecording(r, rec, nil)
+		if err != nil {
+			return errors.Join(err, rec.Close())
+		}
+		c.stream.Observe(got.observe)
+		c.noteModels()
+		sub := c.stream.Subscribe(1000)
+		shown = make(chan struct{})
+		go func() {
+			defer close(shown)
+			showProgress(sub)
+		}()
+		stopped := context.AfterFunc(ctx, c.engine.StopRun)
+		defer stopped()
+		for _, d := range data {
+			for _, n := range d.notes() {
+				c.engine.Warn(n)
+			}
+		}
+		err = c.watchOthers()
+		if err == nil {
+			err = c.engine.Run(context.WithoutCancel(ctx), plan)
+		}
+		if errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
+			err = errInterrupted
+		}
+		return errors.Join(err, c.finish(err))
+	})
+	if shown != nil {
+		<-shown
+	}
+	return got, err
+}
