@@ -83,6 +83,10 @@ func (c *csvRows) record() (line int, fields []string, err error) {
 	for {
 		part, err := c.nextLine()
 		if errors.Is(err, io.EOF) && (len(parts) > 0 || long) {
+			if _, inFirst, bad := parseRecord(bytes.Join(parts, nil)); inFirst {
+				c.push(parts)
+				return line, nil, bad
+			}
 			c.push(parts)
 			return line, nil, fmt.Errorf("%w: a quoted field is never closed", errRecord)
 		}

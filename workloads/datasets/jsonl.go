@@ -57,8 +57,9 @@ func parseObject(line []byte) (map[string]any, error) {
 	if !utf8.Valid(line) {
 		return nil, fmt.Errorf("not valid UTF-8 (byte %d of the line)", invalidAt(line)+1)
 	}
-	if first := bytes.TrimSpace(line)[0]; first != '{' {
-		return nil, fmt.Errorf("not a JSON object (it starts with %q)", first)
+	line = bytes.TrimSpace(line)
+	if line[0] != '{' {
+		return nil, fmt.Errorf("not a JSON object (it starts with %q)", line[0])
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()
