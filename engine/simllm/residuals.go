@@ -14,8 +14,8 @@ import (
 // Residual compares one quantity that the simulation was fitted to with what
 // the simulation does.
 type Residual struct {
-	Model    string
-	Batch    int    // 0: the mean over batch sizes and models below
+	Model    string // "mean": over all models
+	Batch    int
 	Quantity string // with its unit
 	Want     float64
 	Got      float64
@@ -30,8 +30,9 @@ func (r Residual) OK() bool { return math.Abs(r.Diff) <= r.Limit }
 // Residuals runs the simulation of a profile without jitter and compares it
 // with what it was fitted to: for h100 the steady blocks of h100Blocks (power
 // and tokens/s within 10 % each); for rtx-pro-6000 the study's Table XI on a
-// workload of its four datasets' lengths (each row within 6 points, the means
-// over models and, for each batch size, within 3).
+// workload of its four datasets' mean lengths, a batch of each (each row within
+// 6 points, the mean over the models within 3). The error names a profile that
+// is unknown.
 func Residuals(profile string) ([]Residual, error) {
 	switch profile {
 	case "h100":

@@ -36,8 +36,8 @@ const (
 )
 
 // Features returns the entity density and the causal score (0 to 1 each) of a
-// query, which bear on how well it is answered; ok is false where they are not
-// known.
+// query as workloads/features measures them, which bear on how well it is
+// answered; ok is false where they are not known. It is asked once a query.
 type Features func(q workloads.Query) (entityDensity, causal float64, ok bool)
 
 // Backend is the simulated model; see New.

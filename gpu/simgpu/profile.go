@@ -58,7 +58,7 @@ type Profile struct {
 var h100 = Profile{
 	Name: "h100", Product: "NVIDIA H100 80GB HBM3",
 	Clocks: steps(345, 1980, 15),
-	MemMHz: 2619, MemoryMiB: 81559, LimitW: 700, CapW: 657,
+	MemMHz: 2619, MemoryMiB: 81559, LimitW: 700, CapW: 652,
 	PeakFLOPs: 989e12, PeakBytes: 3.35e12,
 	KneeMHz: 1000, VMin: 0.70, VMax: 1.0,
 	IdleW: 78, LeakW: 26, LeakPerC: 0.006, ContextW: 20, BusyW: 53,
