@@ -72,6 +72,15 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 			p.Score = mhz[2]
 		}
 		return NewPhaseAware(p, o.Switches), nil
+	case (kind == "min-energy" || kind == "min-edp") && !has:
+		if len(info.SMClocks) < 2 {
+			return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
+		}
+		goal := MinEnergy
+		if kind == "min-edp" {
+			goal = MinEDP
+		}
+		return NewOnline(goal, info.SMClocks, o.MaxSlowdown), nil
 	}
 	return nil, fmt.Errorf("%w %q: want one of %s", ErrSpec, spec, Forms)
 }

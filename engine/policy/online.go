@@ -1,0 +1,315 @@
+package policy
+
+import (
+	"fmt"
+	"math"
+
+	"jouletop/engine/event"
+)
+
+// How long a trial lasts: at least minTrial of batches whose energy is known,
+// until the latency's mean is known to trialError, at most maxTrial. The
+// baseline, which every judgement rests on, gets twice the care.
+const (
+	minTrial    = 3.0 // s
+	maxTrial    = 8.0 // s
+	minBatches  = 3
+	trialError  = 0.0015 // standard error of the latency, as a share
+	watchWindow = 10.0   // s; how often a settled clock is judged again
+)
+
+// Online runs an Optimizer while jobs run: one for each model, dataset and
+// batch size. Clocks change between batches only, so that every batch has one.
+// A batch's work is the time it would have taken at the baseline, as fitted
+// from the baseline's phases; so trials with other prompts compare.
+type Online struct {
+	goal        Goal
+	clocks      []int
+	maxSlowdown float64
+
+	jobs    map[jobKey]*job
+	job     *job
+	current int // requested clock in force
+	batches map[string]*batch
+	order   []string // of batches, oldest first
+	failed  int
+	notes   []event.PolicyNote
+}
+
+type jobKey struct {
+	model, dataset string
+	batch          int
+}
+
+// job is the search for one kind of work.
+type job struct {
+	opt     *Optimizer
+	lengths *lengthModel // of phases at the baseline, in its first trial
+	since   int64        // when the trial began, ns
+	trial   []*batch
+}
+
+// batch is what is known of a batch so far.
+type batch struct {
+	job      *job
+	requests int // announced
+	energies int // requests whose energy has come
+	start    int64
+	mhz      int
+	mixed    bool
+	failed   bool
+	seconds  float64 // of its phases
+	spans    []event.PhaseSpan
+	energy   float64
+	tokens   int // generated, or processed where scored
+}
+
+// NewOnline returns the policy for a GPU's supported clocks (MHz, ascending).
+func NewOnline(goal Goal, clocks []int, maxSlowdown float64) *Online {
+	o := &Online{goal: goal, clocks: clocks, maxSlowdown: maxSlowdown, jobs: map[jobKey]*job{}, batches: map[string]*batch{}}
+	o.enter(jobKey{})
+	return o
+}
+
+// Name returns "min-energy" or "min-edp".
+func (o *Online) Name() string { return o.goal.String() }
+
+// Start returns the baseline: the highest clock.
+func (o *Online) Start() int { return o.clocks[len(o.clocks)-1] }
+
+// Optimizer returns the search for the job in hand.
+func (o *Online) Optimizer() *Optimizer { return o.job.opt }
+
+// Phase asks for the next trial's clock where a batch begins.
+func (o *Online) Phase(p event.PhaseStart) (int, bool) {
+	want := o.job.opt.Suggest()
+	if o.failed >= maxFailures || want == o.current || p.Phase != event.Prefill && p.Phase != event.Mixed {
+		return o.current, false
+	}
+	o.current = want
+	return want, true
+}
+
+// Observe collects trials from batches that have ended and whose energy has
+// come, some time later.
+func (o *Online) Observe(e event.Event) []event.PolicyNote {
+	switch e := e.(type) {
+	case event.PointStart:
+		o.enter(jobKey{e.Model, e.Dataset, e.BatchSize})
+	case event.BatchStart:
+		o.begin(e)
+	case event.PhaseEnd:
+		if b := o.batches[e.BatchID]; b != nil {
+			b.seconds += float64(e.EndNS-e.StartNS) / 1e9
+			b.spans = append(b.spans, e.PhaseSpan)
+		}
+	case event.RequestEnergy:
+		o.account(e)
+	case event.ClockChange:
+		o.changed(e)
+	}
+	notes := o.notes
+	o.notes = nil
+	return notes
+}
+
+func (o *Online) enter(k jobKey) {
+	if o.jobs[k] == nil {
+		o.jobs[k] = &job{opt: NewOptimizer(o.goal, o.clocks, o.maxSlowdown), lengths: newLengthModel()}
+	}
+	o.job = o.jobs[k]
+	o.job.trial = nil
+}
+
+// keptBatches is how many batches are remembered while their energy is awaited.
+const keptBatches = 1000
+
+func (o *Online) begin(e event.BatchStart) {
+	o.batches[e.BatchID] = &batch{job: o.job, requests: len(e.Queries)}
+	o.order = append(o.order, e.BatchID)
+	for len(o.order) > keptBatches {
+		delete(o.batches, o.order[0])
+		o.order = o.order[1:]
+	}
+}
+
+// account adds a request's energy to its batch, and the batch, once whole, to
+// the trial.
+func (o *Online) account(e event.RequestEnergy) {
+	b := o.batches[e.BatchID]
+	if b == nil {
+		return
+	}
+	if b.energies == 0 {
+		b.start, b.mhz = e.StartNS, e.RequestedSMMHz
+	}
+	b.energies++
+	b.start = min(b.start, e.StartNS)
+	b.mixed = b.mixed || e.MixedClock || e.RequestedSMMHz != b.mhz
+	b.failed = b.failed || e.Err != ""
+	b.energy += e.EnergyJ
+	if e.OutputTokens > 0 {
+		b.tokens += e.OutputTokens
+	} else {
+		b.tokens += e.InputTokens
+	}
+	if b.energies < b.requests {
+		return
+	}
+	delete(o.batches, e.BatchID)
+	j := b.job
+	if j != o.job || b.mixed || b.failed || b.mhz != j.opt.Suggest() || b.start < j.since || b.seconds <= 0 {
+		return
+	}
+	j.trial = append(j.trial, b)
+	o.judge(e.At)
+}
+
+// judge ends the trial once it has lasted long enough.
+func (o *Online) judge(at event.At) {
+	j := o.job
+	seconds, known := 0.0, 0.0
+	for _, b := range j.trial {
+		seconds += b.seconds
+		if !math.IsNaN(b.energy) {
+			known += b.seconds
+		}
+	}
+	baseline := j.opt.Suggest() == o.Start()
+	care := 1.0
+	if baseline {
+		care = 2
+	}
+	switch {
+	case j.opt.Done() && seconds < watchWindow:
+		return
+	case known < minTrial && seconds < 3*maxTrial*care:
+		return
+	}
+	if len(j.opt.Trials()) == 0 { // the unit of work
+		for _, b := range j.trial {
+			for _, s := range b.spans {
+				j.lengths.add(s, 0)
+			}
+		}
+	}
+	t := j.measure()
+	precise := len(j.trial) >= minBatches && t.LatencySD/math.Sqrt(float64(t.Batches)) <= trialError/math.Sqrt(care)
+	if !precise && seconds < maxTrial*care && !j.opt.Done() {
+		return
+	}
+	o.report(at, t)
+}
+
+// measure makes a trial of the batches collected.
+func (j *job) measure() Trial {
+	t := Trial{MHz: j.opt.Suggest()}
+	var energy, latency []float64
+	for _, b := range j.trial {
+		work := 0.0
+		for _, s := range b.spans {
+			work += j.lengths.seconds(kindKey{s.Phase, s.BatchSize}, s.Tokens, s.RequestedSMMHz)
+		}
+		if !(work > 0) {
+			continue // a kind of phase that the baseline didn't have
+		}
+		latency = append(latency, b.seconds/work)
+		if !math.IsNaN(b.energy) {
+			energy = append(energy, b.energy/work)
+		}
+	}
+	t.Batches = len(latency)
+	t.Latency, t.LatencySD = meanSD(latency)
+	t.Energy, t.EnergySD = meanSD(energy)
+	return t
+}
+
+// report hands a trial to the optimizer and notes what came of it.
+func (o *Online) report(at event.At, t Trial) {
+	j := o.job
+	perToken := j.joulesPerToken()
+	j.trial, j.since = nil, at.TimeNS
+	opt := j.opt
+	if opt.Done() && !(t.Latency > 0 && opt.slower(t) > o.maxSlowdown) {
+		return // settled, and still good
+	}
+	was := opt.Done()
+	n := len(opt.Trials())
+	opt.Report(t)
+	if len(opt.Trials()) == n {
+		return // not a measurement
+	}
+	text := fmt.Sprintf("%s trial %d: %d MHz", o.goal, n+1, t.MHz)
+	if n > 0 {
+		first := opt.Trials()[0]
+		text += fmt.Sprintf(", energy %+.1f %%, latency %+.1f %%", 100*(t.Energy/first.Energy-1), 100*opt.slower(t))
+	}
+	switch {
+	case opt.Done() && was:
+		text += fmt.Sprintf(": broke the bound of %+.3g %%, now %d MHz", 100*o.maxSlowdown, opt.Suggest())
+	case opt.Done():
+		text += "; " + o.settled()
+	default:
+		text += fmt.Sprintf("; next %d MHz (%s)", opt.Suggest(), opt.Why())
+	}
+	o.notes = append(o.notes, event.PolicyNote{At: at, Text: text, SMMHz: t.MHz, Cost: perToken})
+}
+
+func (o *Online) settled() string {
+	opt := o.job.opt
+	text := fmt.Sprintf("settled at %d MHz", opt.Suggest())
+	if e, ok := opt.Estimate(opt.Suggest()); ok && opt.Suggest() != o.Start() {
+		text += fmt.Sprintf(": %.1f ± %.1f %% less energy, %.1f ± %.1f %% slower",
+			100*e.Saving, 196*e.SavingSD, 100*e.Slowdown, 196*e.SlowdownSD)
+	}
+	return text
+}
+
+// joulesPerToken is a trial's energy per token: of tokens generated, or
+// processed where options are scored. 0 where no energy is known.
+func (j *job) joulesPerToken() float64 {
+	energy, tokens := 0.0, 0
+	for _, b := range j.trial {
+		if !math.IsNaN(b.energy) {
+			energy += b.energy
+			tokens += b.tokens
+		}
+	}
+	if tokens == 0 {
+		return 0
+	}
+	return energy / float64(tokens)
+}
+
+func (o *Online) changed(e event.ClockChange) {
+	if e.Err == "" {
+		o.failed = 0
+		return
+	}
+	if e.RequestedSMMHz == o.current {
+		o.current = 0 // unknown: the next batch asks again
+	}
+	if o.failed++; o.failed == maxFailures {
+		o.notes = append(o.notes, event.PolicyNote{At: e.At, Text: fmt.Sprintf(
+			"%s given up after %d refused clock changes: %s", o.goal, maxFailures, e.Err)})
+	}
+}
+
+// meanSD returns the mean and the standard deviation as a share of it; NaN for
+// the latter where there are fewer than two values.
+func meanSD(x []float64) (mean, sd float64) {
+	if len(x) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	for _, v := range x {
+		mean += v
+	}
+	mean /= float64(len(x))
+	if len(x) < 2 {
+		return mean, math.NaN()
+	}
+	for _, v := range x {
+		sd += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt(sd/float64(len(x)-1)) / mean
+}
