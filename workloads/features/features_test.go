@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"jouletop/workloads"
 )
@@ -126,6 +129,31 @@ func FuzzExtract(f *testing.F) {
 		if top := math.Log2(max(1, float64(got.Tokens))); !(got.TokenEntropyBits >= 0 && got.TokenEntropyBits <= top+1e-9) {
 			t.Fatalf("%q: entropy %v bits of %d tokens", text, got.TokenEntropyBits, got.Tokens)
 		}
+		last := 0
+		for _, e := range x.Entities(text) {
+			if e.Start < last || e.End <= e.Start || e.End > len(text) {
+				t.Fatalf("%q: entity %+v after %d", text, e, last)
+			}
+			last = e.End
+		}
+	})
+}
+
+// TestWordSalad feeds random sequences of the words that the recognizer treats
+// specially, which a byte fuzzer hardly ever builds.
+func TestWordSalad(t *testing.T) {
+	x := newExtractor(t)
+	var vocabulary []string
+	for _, words := range x.entities.g.cues {
+		for w := range words {
+			vocabulary = append(vocabulary, w, strings.ToUpper(w[:1])+w[1:])
+		}
+	}
+	vocabulary = append(vocabulary, ",", ".", "?", "\"", "'s", "of", "of the", "and", "&", "for", "van", "(", ")", "\n",
+		"Paris", "Georgia", "Victoria", "New York", "Ann", "Apple", "Google", "Mars", "U.S.", "FBI", "Zork", "Blorb")
+	slices.Sort(vocabulary)
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(vocabulary), 0, 40).Draw(t, "words"), " ")
 		last := 0
 		for _, e := range x.Entities(text) {
 			if e.Start < last || e.End <= e.Start || e.End > len(text) {

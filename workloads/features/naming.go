@@ -302,7 +302,10 @@ func (r *recognizer) unlistedPlace(d *document, p, end int) bool {
 	if p+1 < end && d.tokens[p+1].Tag == "POS" {
 		return false
 	}
-	return p > 0 && !d.start[p] && r.is("placein", strings.ToLower(d.tokens[p-1].Text)) || r.placeContext(d, p, p+1) && d.tokens[p+1].Text == ","
+	if p > 0 && !d.start[p] && r.is("placein", strings.ToLower(d.tokens[p-1].Text)) {
+		return true
+	}
+	return p+1 < end && d.tokens[p+1].Text == "," && r.placeContext(d, p, p+1)
 }
 
 // namesSubject tells whether the sentence's first word is followed as a name
