@@ -204,10 +204,9 @@ func fitModel(rows []row, keys map[Key]int, prev *model) (model, bool) {
 	return m, true
 }
 
-// residuals sets each kind's rms. With hardly any bins the residuals say little:
-// two are supposed, of a tenth of the power.
+// residuals sets each kind's rms. With hardly any bins the residuals say little,
+// and a tenth of the power is supposed instead.
 func (m *model) residuals(rows []row, theta []float64) {
-	const supposed = 2
 	sum, n := make([]float64, len(theta)), make([]float64, len(theta))
 	var all float64
 	for i := range rows {
@@ -219,8 +218,9 @@ func (m *model) residuals(rows []row, theta []float64) {
 		}
 	}
 	for k := range theta {
-		v := (sum[k] + supposed*sq(0.1*theta[k])) / (max(n[k]-1, 0) + supposed)
-		m.stats[k].rms = math.Sqrt(v)
+		dof := max(n[k]-1, 0)
+		w := 1 / (1 + dof*dof/4)
+		m.stats[k].rms = math.Sqrt((1-w)*sum[k]/max(dof, 1) + w*sq(0.1*theta[k]))
 	}
 	m.rms = math.Sqrt(all / float64(len(rows)))
 }

@@ -110,7 +110,11 @@ func (m *Meter) refit(tr *track) {
 	tr.fitAt = tr.added
 	from := max(len(tr.reads)-maxRows, 0)
 	tr.measureJitter(from)
-	findLag(tr, &m.tl, from)
+	if tr.lagAt == 0 || tr.added > tr.lagAt+min(tr.lagAt/3, 3000) {
+		if findLag(tr, &m.tl, from) {
+			tr.lagAt = tr.added
+		}
+	}
 	keys := map[Key]int{}
 	rows := rowsOf(tr, &m.tl, from, tr.lag, keys, nil)
 	prev := tr.model

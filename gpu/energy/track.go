@@ -24,12 +24,12 @@ type track struct {
 	lastPoll int64 // last time the source was looked at, fresh or not
 	added    int   // readings ever added
 
-	lag     float64 // s by which values come late
-	lagSD   float64 // s
-	jitter  float64 // s, standard deviation of a time stamp
-	model   model
-	fitAt   int // value of added at the last fit
-	fitTime int64
+	lag    float64 // s by which values come late
+	lagSD  float64 // s
+	jitter float64 // s, standard deviation of a time stamp
+	model  model
+	fitAt  int // value of added at the last fit
+	lagAt  int // and when the lag was last found
 }
 
 // Assumptions about a source of which nothing else is known, as found on an H100
