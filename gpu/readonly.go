@@ -2,15 +2,22 @@ package gpu
 
 // ReadOnly returns dev without the power to change anything: SetSMClock and
 // ResetSMClock return ErrReadOnly and never reach it. The result implements
-// Loadable if dev does: what is simulated to run is no setting of a GPU.
+// Poller or Loadable if dev does: what is simulated to run is no setting.
 func ReadOnly(dev Device) Device {
-	if l, ok := dev.(Loadable); ok {
+	r := readOnly{dev}
+	switch d := dev.(type) {
+	case Poller:
+		return struct {
+			readOnly
+			Poller
+		}{r, d}
+	case Loadable:
 		return struct {
 			readOnly
 			Loadable
-		}{readOnly{dev}, l}
+		}{r, d}
 	}
-	return readOnly{dev}
+	return r
 }
 
 type readOnly struct{ Device }

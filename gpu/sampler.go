@@ -16,9 +16,9 @@ import (
 // SamplePeriod is the sampler's default period.
 const SamplePeriod = 10 * time.Millisecond
 
-// SamplerOptions says how to sample and whom to tell. The callbacks must not
-// block: they run in the sampling loops, Sample in one, Power in two (at the
-// same time, on a real clock), Problem in either. A nil one is not called.
+// SamplerOptions says how to sample and whom to tell. The callbacks run in two
+// loops, Sample in one, Power and Problem in both, at the same time on a real
+// clock. A nil one is not called.
 type SamplerOptions struct {
 	Clock  timebase.Clock
 	Period time.Duration // 0 for SamplePeriod
@@ -26,8 +26,9 @@ type SamplerOptions struct {
 	// all that the device names.
 	Sources []PowerSource
 
-	// Sample is called after each poll of the clock and the other cheap readings;
-	// t is the time at which it began, ns.
+	// Sample is called for each poll of the clock and the other cheap readings;
+	// t is the time at which it began, ns. On a real clock the call comes up to
+	// some 50 ms later.
 	Sample func(t int64, s Sample)
 	// Power is called for every power reading, repeated ones included: their
 	// Fresh is false.
@@ -41,8 +42,8 @@ type SamplerOptions struct {
 //
 //   - clock and other cheap readings every period, at absolute deadlines, so
 //     that the times do not drift. A poll comes late when the machine is busy; a
-//     deadline missed by a whole period is left out and counted as lost.
-//   - the sources of average and instant power in the same loop, at least four
+//     deadline missed by a whole period is left out and counted as missed.
+//   - the sources of average and instant power in the same rounds, at least four
 //     times per renewal. A reading is fresh if its value has changed, or if the
 //     source must have renewed it since (to the same value).
 //   - the driver's sample buffer and the energy counter, whose calls are slow,
@@ -51,16 +52,19 @@ type SamplerOptions struct {
 // Failing readings do not end it. While the GPU is lost it is tried once a
 // second.
 //
-// On a real clock the fast loop has an operating-system thread to itself, of
-// raised priority where permitted. On a simulated clock everything runs in the
+// On a real clock the rounds are made by a thread that does nothing else and is
+// scheduled ahead of others where that is permitted: the device's own (see
+// [Poller]), else a goroutine's. The callbacks are called by another, so that a
+// slow one delays no reading. On a simulated clock everything runs in the
 // clock's goroutines and is deterministic.
 type Sampler struct {
 	dev    Device
 	opts   SamplerOptions
 	clock  timebase.Clock
-	period int64
+	period time.Duration
 
 	polled []*polled
+	due    []DueSource
 	buffer bool
 	tick   tickFinder // of the counter; period 0 without one
 
@@ -71,6 +75,7 @@ type Sampler struct {
 	ended   timebase.Signal
 	running atomic.Int32
 
+	lastPoll              int64
 	polls, missed, maxGap atomic.Int64
 	problems              problems
 }
@@ -78,16 +83,16 @@ type Sampler struct {
 // SamplerStats counts what a sampler did.
 type SamplerStats struct {
 	Polls  int64         // polls made
-	Missed int64         // deadlines left out because the loop came a whole period late
-	MaxGap time.Duration // longest time between two polls
+	Missed int64         // deadlines left out because the poller came a whole period late
+	MaxGap time.Duration // longest time between two polls, those of a lost GPU aside
 }
 
 // StartSampler starts sampling dev. On a simulated clock it must be called from
 // one of the clock's goroutines, and so must Stop.
 func StartSampler(dev Device, opts SamplerOptions) *Sampler {
-	s := &Sampler{dev: dev, opts: opts, clock: opts.Clock, period: int64(opts.Period)}
+	s := &Sampler{dev: dev, opts: opts, clock: opts.Clock, period: opts.Period, lastPoll: never}
 	if s.period <= 0 {
-		s.period = int64(SamplePeriod)
+		s.period = SamplePeriod
 	}
 	if s.opts.Sample == nil {
 		s.opts.Sample = func(int64, Sample) {}
@@ -103,12 +108,17 @@ func StartSampler(dev Device, opts SamplerOptions) *Sampler {
 	for _, src := range sources {
 		switch src.Name {
 		case SourceAverage, SourceInstant:
-			s.polled = append(s.polled, newPolled(src, s.period))
+			p := newPolled(src, s.period)
+			s.polled = append(s.polled, p)
+			s.due = append(s.due, DueSource{p.name, p.every})
 		case SourceBuffer:
 			s.buffer = true
 		case SourceCounter:
-			s.tick = newTickFinder(src)
+			s.tick = newTickFinder(src, counterEvery)
 		}
+	}
+	if s.buffer {
+		s.tick.settled = 2 * counterEvery
 	}
 	s.slow, s.ended = s.clock.NewSignal(), s.clock.NewSignal()
 	s.wakeAt.Store(never)
@@ -117,7 +127,11 @@ func StartSampler(dev Device, opts SamplerOptions) *Sampler {
 		s.running.Store(2)
 		s.clock.Go(s.slowLoop)
 	}
-	s.clock.Go(s.fastLoop)
+	if s.clock.Simulated() {
+		s.clock.Go(s.simulatedLoop)
+	} else {
+		s.clock.Go(s.realLoop)
+	}
 	return s
 }
 
@@ -142,6 +156,9 @@ const (
 	never = int64(math.MaxInt64)
 	// lostRetry is how often a lost GPU is tried.
 	lostRetry = int64(time.Second)
+	// passOn is how often the readings of a poller are passed on. Each time costs
+	// several switches of threads: more than the readings themselves.
+	passOn = 50 * time.Millisecond
 )
 
 func (s *Sampler) end() {
@@ -149,65 +166,99 @@ func (s *Sampler) end() {
 	s.ended.Notify()
 }
 
-func (s *Sampler) fastLoop() {
+// simulatedLoop makes the rounds in simulated time.
+func (s *Sampler) simulatedLoop() {
 	defer s.end()
-	sleepUntil := s.clock.SleepUntil
-	if !s.clock.Simulated() {
-		sleepUntil = ownThread()
-	}
-	last, retry := never, int64(0)
-	deadline := s.clock.Now()
+	next := deadlines{period: int64(s.period), next: s.clock.Now()}
+	retry := int64(0)
 	for n := int64(0); !s.stop.Load(); n++ {
-		t := s.clock.Now()
-		if last != never {
-			s.maxGap.Store(max(s.maxGap.Load(), t-last))
-		}
-		last = t
-		s.polls.Add(1)
-		if !s.lost.Load() || t >= retry {
-			s.poll(t, n)
+		if t := s.clock.Now(); t >= retry {
+			p := readRound(s.dev, s.due, t, n)
+			s.take(&p)
 			if s.lost.Load() {
 				retry = t + lostRetry
 			}
 		}
-		if t >= s.wakeAt.Load() {
-			s.wakeAt.Store(never)
-			s.slow.Notify()
-		}
-		deadline += s.period
-		if late := s.clock.Now() - deadline; late >= s.period {
-			s.missed.Add(late / s.period)
-			deadline += late / s.period * s.period
-		}
-		_ = sleepUntil(background, deadline)
+		s.wakeSlow()
+		_ = s.clock.SleepUntil(background, next.advance(s.clock.Now()))
+		s.missed.Store(next.missed.Load())
 	}
 	s.slow.Notify()
 }
 
-// poll does one round of the fast loop.
-func (s *Sampler) poll(t, n int64) {
-	sample, err := s.dev.Poll()
-	if s.failed(t, "poll", err) && s.lost.Load() {
+// realLoop has the rounds made by a poller and passes on what it read.
+func (s *Sampler) realLoop() {
+	defer s.end()
+	var polling Polling
+	if p, ok := s.dev.(Poller); ok {
+		var err error
+		if polling, err = p.StartPolling(s.period, s.due); err != nil {
+			s.problems.say(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
+		}
+	}
+	if polling == nil {
+		polling = startGoPolling(s.dev, s.clock, s.period, s.due)
+	}
+	var polls []Poll
+	pass := func() {
+		polls = polling.Read(polls[:0])
+		for i := range polls {
+			s.take(&polls[i])
+		}
+		s.missed.Store(polling.Missed())
+	}
+	for !s.stop.Load() {
+		pass()
+		s.wakeSlow()
+		_ = s.clock.Sleep(background, passOn)
+	}
+	polling.Stop()
+	pass()
+	s.slow.Notify()
+}
+
+func (s *Sampler) wakeSlow() {
+	if s.clock.Now() >= s.wakeAt.Load() {
+		s.wakeAt.Store(never)
+		s.slow.Notify()
+	}
+}
+
+// take passes on one round.
+func (s *Sampler) take(p *Poll) {
+	s.polls.Add(1)
+	if s.lastPoll != never {
+		s.maxGap.Store(max(s.maxGap.Load(), p.TimeNS-s.lastPoll))
+	}
+	s.lastPoll = p.TimeNS
+	if s.failed(p.TimeNS, "poll", p.Err) && s.lost.Load() {
+		s.lastPoll = never
 		return
 	}
 	s.lost.Store(false)
-	if err == nil || sample.SMMHz > 0 { // a device may know the clock and not all the rest
-		s.opts.Sample(t, sample)
+	if p.Err == nil || p.Sample.SMMHz > 0 { // a device may know the clock and not all the rest
+		s.opts.Sample(p.TimeNS, p.Sample)
 	}
-	for _, p := range s.polled {
-		if n%p.every != 0 {
-			continue
-		}
-		r, err := s.dev.ReadPower(p.name)
-		if s.failed(t, p.name, err) {
-			if hopeless(err) {
-				s.polled = slices.DeleteFunc(slices.Clone(s.polled), func(q *polled) bool { return q == p })
+	for i := range p.Powers {
+		r := &p.Power[i]
+		at := slices.IndexFunc(s.polled, func(q *polled) bool { return q.name == r.Source })
+		switch {
+		case at < 0: // given up
+		case s.failed(p.TimeNS, r.Source, p.PowerErr[i]):
+			if hopeless(p.PowerErr[i]) {
+				s.drop(r.Source)
 			}
-			continue
+		default:
+			r.Fresh = s.polled[at].fresh(r)
+			s.opts.Power(*r)
 		}
-		r.Fresh = p.fresh(r)
-		s.opts.Power(r)
 	}
+}
+
+// drop gives a polled source up. A poller that goes on reading it is not heard.
+func (s *Sampler) drop(source string) {
+	s.polled = slices.DeleteFunc(s.polled, func(p *polled) bool { return p.name == source })
+	s.due = slices.DeleteFunc(slices.Clone(s.due), func(d DueSource) bool { return d.Name == source })
 }
 
 // failed reports err, if it is one, and notes a lost GPU.
@@ -240,15 +291,15 @@ type polled struct {
 	since  int64 // when value was renewed last
 }
 
-func newPolled(src PowerSource, poll int64) *polled {
+func newPolled(src PowerSource, poll time.Duration) *polled {
 	p := &polled{name: src.Name, period: int64(src.PeriodMS * 1e6)}
-	p.every = max(1, p.period/(4*poll))
+	p.every = max(1, p.period/(4*int64(poll)))
 	return p
 }
 
 // fresh tells whether the source has renewed its value since the reading
 // before; false for the first, of which that is not known.
-func (p *polled) fresh(r PowerReading) bool {
+func (p *polled) fresh(r *PowerReading) bool {
 	switch {
 	case !p.seen:
 		p.seen, p.value, p.since = true, r.PowerW, r.TimeNS

@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	"context"
 	"runtime"
 	"time"
 
@@ -12,11 +11,10 @@ import (
 
 // ownThread gives the calling goroutine a thread to itself and returns a sleep
 // until a time of the monotonic clock.
-func ownThread() func(context.Context, int64) error {
+func ownThread() (sleepUntil func(t int64)) {
 	runtime.LockOSThread()
 	clock := timebase.Monotonic()
-	return func(_ context.Context, t int64) error {
+	return func(t int64) {
 		time.Sleep(time.Duration(t - clock.Now()))
-		return nil
 	}
 }

@@ -7,15 +7,17 @@ const (
 	// often than it overflows (it holds 2.4 s on an H100), and not in step with
 	// its 20 ms period, so that the ages of its newest samples vary.
 	bufferEvery = int64(193 * time.Millisecond)
-	// counterEvery is how often the energy counter is read, twice: see tickFinder.
+	// counterEvery is how often the energy counter is read, twice (see tickFinder);
+	// half as often where the sample buffer tells the course of the power and the
+	// tick has been found.
 	counterEvery = int64(time.Second)
 	// slowFirst lets the first slow readings wait for the loop to be under way.
 	slowFirst = int64(20 * time.Millisecond)
 )
 
 // slowLoop reads the sample buffer and the energy counter, whose calls take up
-// to 4 ms, so that they never delay the fast loop. The fast loop wakes it, one
-// period early; thus it has no timer of its own to outlast Stop.
+// to 4 ms, so that they never delay the rounds. The other loop wakes it, a little
+// early; thus it has no long timer of its own to outlast Stop.
 func (s *Sampler) slowLoop() {
 	defer s.end()
 	now := s.clock.Now()
@@ -29,7 +31,7 @@ func (s *Sampler) slowLoop() {
 	newest := now // older samples are from before the start
 	for {
 		next := min(nextBuffer, nextCounter)
-		s.wakeAt.Store(next - s.period)
+		s.wakeAt.Store(next - int64(passOn))
 		_ = s.slow.Wait(background)
 		if s.stop.Load() {
 			break
@@ -106,9 +108,10 @@ func (s *Sampler) readCounter() (next int64) {
 // To a reader of power.csv: of two counter readings less than a tick apart with
 // different values, the second's value is that of a moment between the two.
 type tickFinder struct {
-	period int64 // of the ticks, ns; 0: no counter
-	centre int64 // a tick is expected here, and every period before and after
-	width  int64 // at most this far off
+	period  int64 // of the ticks, ns; 0: no counter
+	settled int64 // time between pairs once the tick is found
+	centre  int64 // a tick is expected here, and every period before and after
+	width   int64 // at most this far off
 
 	to      int64 // when to make the pair's second read
 	second  bool  // the next read is that one
@@ -126,12 +129,12 @@ const (
 	nominalTick = int64(100 * time.Millisecond)
 )
 
-func newTickFinder(src PowerSource) tickFinder {
+func newTickFinder(src PowerSource, settled int64) tickFinder {
 	period := int64(src.PeriodMS * 1e6)
 	if period <= 0 {
 		period = nominalTick
 	}
-	return tickFinder{period: period, width: period / 2}
+	return tickFinder{period: period, settled: settled, width: period / 2}
 }
 
 // forget drops a pair that could not be completed.
@@ -156,7 +159,11 @@ func (f *tickFinder) read(t int64, joules float64) (fresh bool, next int64) {
 			f.learn(t, fresh)
 		}
 	}
-	return fresh, f.plan(from + counterEvery)
+	wait := counterEvery
+	if f.width <= tickClose {
+		wait = f.settled
+	}
+	return fresh, f.plan(from + wait)
 }
 
 // plan lays a pair around the first tick expected from time t on and returns

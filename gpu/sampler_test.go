@@ -151,6 +151,7 @@ func TestSamplerBufferWhole(t *testing.T) {
 func TestSamplerFindsTheCountersTick(t *testing.T) {
 	clk := timebase.NewSim(0)
 	dev := wave(clk, 500, 100, 730*ms)
+	dev.sources = slices.DeleteFunc(dev.sources, func(s PowerSource) bool { return s.Name == SourceBuffer })
 	dev.tickPhase.Store(37 * ms)
 	slipAt := 40_000 * ms
 	r := sampled(t, clk, dev, 80*time.Second, func() {
@@ -189,6 +190,19 @@ func TestSamplerFindsTheCountersTick(t *testing.T) {
 	}
 	if pairs < 65 {
 		t.Errorf("%d close pairs in 80 s", pairs)
+	}
+}
+
+// Where the buffer tells the course of the power, the counter is read less.
+func TestSamplerSparesTheCounter(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := wave(clk, 500, 100, 730*ms)
+	r := sampled(t, clk, dev, 60*time.Second, nil)
+	if n := dev.counts[SourceCounter]; n < 55 || n > 70 {
+		t.Errorf("%d reads in a minute, want one a second", n)
+	}
+	if n := len(fresh(r.power[SourceCounter])); n < 50 {
+		t.Errorf("%d of them fresh", n)
 	}
 }
 
@@ -262,7 +276,7 @@ func TestSamplerLostGPU(t *testing.T) {
 	if dev.polls > before+after+15 {
 		t.Errorf("%d polls in all: too many of a lost GPU", dev.polls)
 	}
-	if n := len(r.power[SourceCounter]); n < 10 {
+	if n := len(r.power[SourceCounter]); n < 8 {
 		t.Errorf("%d readings of the counter", n)
 	}
 }

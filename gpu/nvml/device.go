@@ -3,6 +3,7 @@
 package nvml
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -26,18 +27,21 @@ type Device struct {
 	can     abilities
 	sources []gpu.PowerSource
 
-	mu   sync.Mutex // guards what follows
-	wall wallMap
-	gpm  *gpm // nil where not supported, and when closed
+	mu     sync.Mutex // guards what follows
+	wall   wallMap
+	reader *reader // nil when closed
 }
 
 // abilities says which readings the GPU was found to offer. The others are left
 // out for good, instead of failing at every poll.
 type abilities struct {
-	util, memV2, throttle, throttleV1 bool
+	util, memV2, eventReasons, throttleReasons, gpm bool
 }
 
-var _ gpu.Device = (*Device)(nil)
+var (
+	_ gpu.Device = (*Device)(nil)
+	_ gpu.Poller = (*Device)(nil)
+)
 
 // Open opens the GPU of that index. It tries each reading once. The error wraps
 // gpu.ErrNoGPU where there is no such GPU, gpu.ErrLost where it is lost.
@@ -61,7 +65,9 @@ func Open(index int) (*Device, error) {
 	if d.info, err = identify(lib, dev, index); err != nil {
 		return nil, fmt.Errorf("GPU %d: %w", index, err)
 	}
-	d.probe()
+	if err := d.probe(); err != nil {
+		return nil, fmt.Errorf("GPU %d: %w", index, err)
+	}
 	return d, nil
 }
 
@@ -95,39 +101,76 @@ func identify(lib nvml.Interface, dev nvml.Device, index int) (gpu.Info, error) 
 }
 
 // probe finds out which readings there are, and says what is hidden.
-func (d *Device) probe() {
+func (d *Device) probe() error {
 	hide := func(format string, args ...any) {
 		d.info.Hidden = append(d.info.Hidden, fmt.Sprintf(format, args...))
 	}
+	mig := false
 	if has(d.lib, "nvmlDeviceGetMigMode") {
-		if mode, _, ret := d.dev.GetMigMode(); ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE {
+		mode, _, ret := d.dev.GetMigMode()
+		if mig = ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE; mig {
 			hide("MIG mode is on: power, energy and clocks are those of the whole GPU, shared by all its instances, and utilisation is not available.")
 		}
 	}
-	d.can.memV2 = has(d.lib, "nvmlDeviceGetMemoryInfo_v2")
-	if d.can.memV2 {
+	if has(d.lib, "nvmlDeviceGetMemoryInfo_v2") {
 		_, ret := d.dev.GetMemoryInfo_v2()
 		d.can.memV2 = ret == nvml.SUCCESS
 	}
 	_, ret := d.dev.GetUtilizationRates()
 	d.can.util = offered(ret)
-	if !d.can.util {
+	if !d.can.util && !mig {
 		hide("GPU utilisation is not available.")
 	}
-	d.can.throttle = has(d.lib, "nvmlDeviceGetCurrentClocksEventReasons")
-	d.can.throttleV1 = !d.can.throttle && has(d.lib, "nvmlDeviceGetCurrentClocksThrottleReasons")
-	if _, ret := d.throttle(); !offered(ret) {
-		d.can.throttle, d.can.throttleV1 = false, false
+	if has(d.lib, "nvmlDeviceGetCurrentClocksEventReasons") {
+		_, ret := d.dev.GetCurrentClocksEventReasons()
+		d.can.eventReasons = offered(ret)
+	} else if has(d.lib, "nvmlDeviceGetCurrentClocksThrottleReasons") {
+		_, ret := d.dev.GetCurrentClocksThrottleReasons()
+		d.can.throttleReasons = offered(ret)
+	}
+	if !d.can.eventReasons && !d.can.throttleReasons {
 		hide("Throttle reasons are not available: a clock held down by a limit cannot be told.")
 	}
-	var err error
-	if d.gpm, err = openGPM(d.lib, d.dev); err != nil {
+	if err := d.probeGPM(); err != nil {
 		hide("Tensor and memory-bandwidth utilisation (GPM) are not available: %v.", err)
+	} else {
+		d.can.gpm = true
+	}
+	var err error
+	if d.reader, err = openReader(d.info.Index, d.can); err != nil {
+		return err
 	}
 	d.probePower()
 	if len(d.sources) == 0 {
 		hide("No power reading at all is available: energy cannot be measured.")
 	}
+	return nil
+}
+
+// probeGPM tries NVML's GPU performance monitoring, which Hopper and later have.
+func (d *Device) probeGPM() error {
+	for _, f := range []string{"nvmlGpmQueryDeviceSupport", "nvmlGpmSampleAlloc", "nvmlGpmSampleGet", "nvmlGpmMetricsGet", "nvmlGpmSampleFree"} {
+		if !has(d.lib, f) {
+			return fmt.Errorf("%w: the driver lacks %s", gpu.ErrNotSupported, f)
+		}
+	}
+	support, ret := d.lib.GpmQueryDeviceSupport(d.dev)
+	if err := fail("nvmlGpmQueryDeviceSupport", ret); err != nil {
+		return err
+	}
+	if support.IsSupportedDevice == 0 {
+		return fmt.Errorf("%w: it takes Hopper or later, without MIG", gpu.ErrNotSupported)
+	}
+	sample, ret := d.lib.GpmSampleAlloc()
+	if err := fail("nvmlGpmSampleAlloc", ret); err != nil {
+		return err
+	}
+	ret = sample.Get(d.dev)
+	_ = sample.Free() // freeing cannot fail on what was allocated
+	if offered(ret) {
+		return nil
+	}
+	return fail("nvmlGpmSampleGet", ret)
 }
 
 // offered tells whether a reading exists, even if it failed this time.
@@ -143,64 +186,19 @@ func offered(ret nvml.Return) bool {
 // Info implements gpu.Device.
 func (d *Device) Info() gpu.Info { return d.info }
 
-// Poll implements gpu.Device. With an error, which names what failed, the
-// sample holds what could be read.
+// errClosed is what a closed device's readings return.
+var errClosed = errors.New("the GPU has been closed")
+
+// Poll implements gpu.Device. With an error, which names the first reading that
+// failed, the sample holds what could be read. Temperature, memory clock, memory
+// in use and GPM's utilisations are renewed every 100 ms.
 func (d *Device) Poll() (gpu.Sample, error) {
-	s := gpu.UnknownSample()
-	var first error
-	note := func(call string, ret nvml.Return) bool {
-		if ret != nvml.SUCCESS && first == nil {
-			first = fail(call, ret)
-		}
-		return ret == nvml.SUCCESS
-	}
-	if mhz, ret := d.dev.GetClockInfo(nvml.CLOCK_SM); note("reading the SM clock", ret) {
-		s.SMMHz = int(mhz)
-	} else if ret == nvml.ERROR_GPU_IS_LOST || ret == nvml.ERROR_RESET_REQUIRED {
-		return s, first
-	}
-	if mhz, ret := d.dev.GetClockInfo(nvml.CLOCK_MEM); note("reading the memory clock", ret) {
-		s.MemMHz = int(mhz)
-	}
-	if c, ret := d.dev.GetTemperature(nvml.TEMPERATURE_GPU); note("reading the temperature", ret) {
-		s.TempC = float64(c)
-	}
-	if d.can.util {
-		if u, ret := d.dev.GetUtilizationRates(); note("reading the utilisation", ret) {
-			s.GPUUtil = float64(u.Gpu)
-		}
-	}
-	if used, ret := d.memoryUsed(); note("reading the memory in use", ret) {
-		s.MemUsedMiB = float64(used) / (1 << 20)
-	}
-	if bits, ret := d.throttle(); note("reading the throttle reasons", ret) {
-		s.Throttle = gpu.Throttle(bits)
-	}
 	d.mu.Lock()
-	if d.gpm != nil {
-		s.TensorUtil, s.DRAMUtil = d.gpm.read(d.clock.Now())
+	defer d.mu.Unlock()
+	if d.reader == nil {
+		return gpu.UnknownSample(), errClosed
 	}
-	d.mu.Unlock()
-	return s, first
-}
-
-func (d *Device) memoryUsed() (uint64, nvml.Return) {
-	if d.can.memV2 {
-		m, ret := d.dev.GetMemoryInfo_v2()
-		return m.Used, ret
-	}
-	m, ret := d.dev.GetMemoryInfo()
-	return m.Used, ret
-}
-
-func (d *Device) throttle() (uint64, nvml.Return) {
-	switch {
-	case d.can.throttle:
-		return d.dev.GetCurrentClocksEventReasons()
-	case d.can.throttleV1:
-		return d.dev.GetCurrentClocksThrottleReasons()
-	}
-	return 0, nvml.SUCCESS
+	return d.reader.poll()
 }
 
 // SetSMClock implements gpu.Device.
@@ -225,9 +223,9 @@ func (d *Device) ResetSMClock() error {
 func (d *Device) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.gpm != nil {
-		d.gpm.free()
-		d.gpm = nil
+	if d.reader != nil {
+		d.reader.close()
+		d.reader = nil
 	}
 	return nil
 }

@@ -16,17 +16,13 @@ import (
 	"jouletop/gpu"
 )
 
-// fieldPowerInstant is NVML_FI_DEV_POWER_INSTANT (nvml.h): mW, on all
-// architectures of drivers from 530 on.
-const fieldPowerInstant = 186
-
 // probePower tries each power source once.
 func (d *Device) probePower() {
 	d.observeWall()
-	if _, ret := d.average(); offered(ret) {
+	if _, ret := d.reader.power(gpu.SourceAverage); offered(ret) {
 		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceAverage, Note: "nvmlDeviceGetPowerUsage"})
 	}
-	if _, ret := d.instant(); offered(ret) {
+	if _, ret := d.reader.power(gpu.SourceInstant); offered(ret) {
 		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceInstant, Note: "NVML_FI_DEV_POWER_INSTANT"})
 	}
 	if _, _, ret := d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, 0); offered(ret) {
@@ -42,16 +38,6 @@ func (d *Device) PowerSources() []gpu.PowerSource {
 	return append([]gpu.PowerSource(nil), d.sources...)
 }
 
-func (d *Device) average() (mw uint32, ret nvml.Return) { return d.dev.GetPowerUsage() }
-
-func (d *Device) instant() (mw uint32, ret nvml.Return) {
-	values := [1]nvml.FieldValue{{FieldId: fieldPowerInstant}}
-	if ret := d.dev.GetFieldValues(values[:]); ret != nvml.SUCCESS {
-		return 0, ret
-	}
-	return binary.NativeEndian.Uint32(values[0].Value[:]), nvml.Return(values[0].NvmlReturn)
-}
-
 // ReadPower implements gpu.Device. The reading's time is the middle of the call;
 // the value was renewed by the driver up to one period before. Fresh is left to
 // the sampler, which sees the readings one after another: here it is true.
@@ -61,12 +47,14 @@ func (d *Device) ReadPower(source string) (gpu.PowerReading, error) {
 	start := d.clock.Now()
 	switch source {
 	case gpu.SourceAverage, gpu.SourceInstant:
-		read := d.average
-		if source == gpu.SourceInstant {
-			read = d.instant
+		d.mu.Lock()
+		if d.reader == nil {
+			d.mu.Unlock()
+			return r, errClosed
 		}
-		var mw uint32
-		if mw, ret = read(); ret == nvml.SUCCESS {
+		mw, got := d.reader.power(source)
+		d.mu.Unlock()
+		if ret = got; ret == nvml.SUCCESS {
 			r.PowerW = float64(mw) / 1000
 		}
 	case gpu.SourceCounter:

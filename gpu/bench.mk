@@ -1,0 +1,6 @@
+# Benches of the GPU packages.
+.PHONY: bench-sampler
+bench-sampler:
+	@mkdir -p build
+	$(GO_ENV) go build -o build/bench-sampler ./gpu/internal/benchsampler
+	build/bench-sampler

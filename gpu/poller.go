@@ -1,0 +1,156 @@
+package gpu
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jouletop/gpu/timebase"
+)
+
+// Poll is one round of readings: a [Sample] and, in some rounds, polled power.
+type Poll struct {
+	TimeNS int64 // when it began
+	Sample Sample
+	Err    error // what failed; the sample holds what could be read
+	// Power holds the readings of the sources that were due, the first Powers of
+	// them; PowerErr what failed of each.
+	Power    [2]PowerReading
+	PowerErr [2]error
+	Powers   int
+}
+
+// DueSource is a polled power source and in every how many rounds it is read.
+type DueSource struct {
+	Name  string
+	Every int64
+}
+
+// Poller is implemented by a Device that can poll itself at fixed deadlines,
+// independently of the Go scheduler, and keep what it read until asked.
+type Poller interface {
+	// StartPolling polls every period of CLOCK_MONOTONIC, and the given sources of
+	// power (at most two) as they are due. A lost GPU is tried once a second.
+	StartPolling(period time.Duration, due []DueSource) (Polling, error)
+}
+
+// Polling is a poller at work.
+type Polling interface {
+	// Read appends what was polled since the last call, oldest first.
+	Read(into []Poll) []Poll
+	// Missed returns how many deadlines were left out, because the poller came a
+	// whole period late or nobody read.
+	Missed() int64
+	// Stop ends it; Read still returns what is left.
+	Stop()
+}
+
+// readRound makes one round of readings: number n, begun at t.
+func readRound(dev Device, due []DueSource, t, n int64) Poll {
+	p := Poll{TimeNS: t}
+	p.Sample, p.Err = dev.Poll()
+	if errors.Is(p.Err, ErrLost) {
+		return p
+	}
+	for _, d := range due {
+		if n%d.Every == 0 && p.Powers < len(p.Power) {
+			p.Power[p.Powers], p.PowerErr[p.Powers] = dev.ReadPower(d.Name)
+			p.Power[p.Powers].Source = d.Name
+			p.Powers++
+		}
+	}
+	return p
+}
+
+// deadlines are the moments of the rounds.
+type deadlines struct {
+	period, next int64
+	missed       atomic.Int64
+}
+
+// advance returns the deadline after the present one: the first that is not yet
+// missed by a whole period.
+func (d *deadlines) advance(now int64) int64 {
+	d.next += d.period
+	if late := now - d.next; late >= d.period {
+		d.missed.Add(late / d.period)
+		d.next += late / d.period * d.period
+	}
+	return d.next
+}
+
+// kept is how many polls wait for their reader: 40 s of them.
+const kept = 4096
+
+// goPolling polls any Device from a goroutine with an operating-system thread
+// to itself. It does nothing but read: whoever takes the readings may be slow.
+type goPolling struct {
+	dev       Device
+	due       []DueSource
+	clock     timebase.Clock
+	deadlines deadlines
+
+	ring       [kept]Poll
+	head, tail atomic.Uint64 // written by the poller, by the reader
+
+	stop  atomic.Bool
+	ended chan struct{}
+}
+
+func startGoPolling(dev Device, clk timebase.Clock, period time.Duration, due []DueSource) *goPolling {
+	spareProcs()
+	g := &goPolling{dev: dev, due: due, clock: clk, ended: make(chan struct{})}
+	g.deadlines.period = int64(period)
+	go g.loop()
+	return g
+}
+
+func (g *goPolling) loop() {
+	defer close(g.ended)
+	sleepUntil := ownThread()
+	g.deadlines.next = g.clock.Now()
+	retry := int64(0)
+	for n := int64(0); !g.stop.Load(); n++ {
+		if t := g.clock.Now(); t >= retry {
+			p := readRound(g.dev, g.due, t, n)
+			if errors.Is(p.Err, ErrLost) {
+				retry = t + lostRetry
+			}
+			if head := g.head.Load(); head-g.tail.Load() < kept {
+				g.ring[head%kept] = p
+				g.head.Store(head + 1)
+			} else {
+				g.deadlines.missed.Add(1)
+			}
+		}
+		sleepUntil(g.deadlines.advance(g.clock.Now()))
+	}
+}
+
+func (g *goPolling) Read(into []Poll) []Poll {
+	tail, head := g.tail.Load(), g.head.Load()
+	for ; tail < head; tail++ {
+		into = append(into, g.ring[tail%kept])
+		g.ring[tail%kept] = Poll{} // lets errors go
+	}
+	g.tail.Store(tail)
+	return into
+}
+
+func (g *goPolling) Missed() int64 { return g.deadlines.missed.Load() }
+
+func (g *goPolling) Stop() {
+	g.stop.Store(true)
+	<-g.ended
+}
+
+var spareOnce sync.Once
+
+// spareProcs lets Go run four more threads at once than there are cores. A
+// thread back from a sleep must get one of these places before it may go on, and
+// on a busy machine threads that hold one wait for a core.
+func spareProcs() {
+	spareOnce.Do(func() { runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), runtime.NumCPU()) + 4) })
+}
