@@ -296,10 +296,10 @@ func near(achieved, mhz int, clocks []int, i int) bool {
 // phase, and the clock with the least.
 func (m *Model) measuredClocks() (map[int]float64, int) {
 	phase := panelTargets[m.panel.target].phase
-	out := m.st.perClock.measured(m.st.work.model, phase)
+	out := m.st.perClock.measured(phase)
 	if phase == "" {
 		for _, k := range curvesOf(m.st.sweep.done, 0, "") {
-			if k.model != m.st.work.model && m.st.work.model != "" {
+			if k.model != m.st.perClock.model || k.batch != m.st.perClock.batch {
 				continue
 			}
 			for _, pt := range k.points {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -14,8 +15,10 @@ import (
 // compareView is which two settings are compared.
 type compareView struct {
 	a, b   setting
-	picked bool // by the operator; else the first two there are
+	picked bool // by the operator; else the two that share most queries
 	wanted [2]string
+	auto   [2]setting
+	autoOf [2]uint64 // what auto was found for
 }
 
 // want says which policies a comparison that begins is about.
@@ -33,20 +36,26 @@ func (v *compareView) sides(s *state) (a, b setting, ok bool) {
 		}
 		return a, b, false
 	}
-	a, b = all[len(all)-2], all[len(all)-1]
-	for _, k := range all {
-		if k.policy == v.wanted[0] {
-			a = k
+	if v.wanted[0] != "" {
+		found := 0
+		for _, k := range all {
+			switch k.policy {
+			case v.wanted[0]:
+				a, found = k, found|1
+			case v.wanted[1]:
+				b, found = k, found|2
+			}
 		}
-		if k.policy == v.wanted[1] {
-			b = k
+		if found == 3 {
+			return a, b, true
 		}
 	}
-	// The higher clock is the baseline: it goes left.
-	if v.wanted[0] == "" && b.mhz > a.mhz && a.mhz > 0 {
-		a, b = b, a
+	// Look anew when a setting has come, and now and then.
+	if of := [2]uint64{uint64(len(all)), s.comp.version / 64}; of != v.autoOf {
+		v.autoOf = of
+		v.auto[0], v.auto[1] = s.comp.mostShared()
 	}
-	return a, b, a != b
+	return v.auto[0], v.auto[1], true
 }
 
 func (v *compareView) key(m *Model, msg tea.KeyPressMsg) {
@@ -125,10 +134,10 @@ func (m *Model) drawSideOf(c *canvas.Canvas, name, hint string, set setting, s s
 		s = side{joules: math.NaN(), latency: math.NaN(), ttft: math.NaN(), prefill: math.NaN(), decode: math.NaN(),
 			jpt: math.NaN(), edp: math.NaN(), quality: math.NaN()}
 	}
-	if c.H >= 17 {
-		bigText(c, 2, y+1, theme.Strong, fmtSig(s.jpt), bigScale(c.W-14, fmtSig(s.jpt)))
-		c.Right(c.W-1, y+5, theme.Muted, "J/token")
-		y += 8
+	if c.H >= 17 && !math.IsNaN(s.jpt) {
+		bigText(c, 2, y+1, theme.Strong, fmtSig(s.jpt), bigScale(c.W-4, 5, fmtSig(s.jpt)))
+		c.Text(3, y+7, theme.Muted, "J/token")
+		y += 9
 	}
 	lat, latU := splitUnit(fmtSeconds(s.latency))
 	ttft, ttftU := splitUnit(fmtSeconds(s.ttft))
@@ -149,6 +158,45 @@ func (m *Model) drawSideOf(c *canvas.Canvas, name, hint string, set setting, s s
 		}
 		metric(c, y, f.label, f.value, f.unit, f.style)
 		y++
+	}
+}
+
+// drawShares lists the comparison by model, dataset and batch size, where there
+// is room.
+func (m *Model) drawShares(c *canvas.Canvas, y int, x compared) {
+	if c.H-y < 4 {
+		return
+	}
+	cols := []string{"queries", "energy A", "energy B", "energy", "latency A", "latency B", "latency"}
+	w := min((c.W-2)/(len(cols)+2), 14)
+	name := c.W - len(cols)*w - 3
+	c.TextMax(1, y, name, theme.Muted, "model · dataset · batch")
+	for i, t := range cols {
+		c.Right(name+1+(i+1)*w, y, theme.Muted, t)
+	}
+	for _, k := range x.works {
+		if y++; y >= c.H-1 {
+			return
+		}
+		c.TextMax(1, y, name, theme.Default, fmt.Sprintf("%s · %s · %d", k.model, k.dataset, k.batch))
+		for i, t := range []string{
+			fmtInt(k.queries), fmtSig(k.a.joules) + " J", fmtSig(k.b.joules) + " J", fmtChange(k.a.joules, k.b.joules),
+			fmtSeconds(k.a.latency), fmtSeconds(k.b.latency), fmtChange(k.a.latency, k.b.latency),
+		} {
+			c.Right(name+1+(i+1)*w, y, theme.Default, t)
+		}
+	}
+}
+
+// drawBars draws A's and B's value beside each other as bars.
+func drawBars(c *canvas.Canvas, x, y, w int, a, b float64) {
+	top := max(a, b)
+	if y+2 > c.H-1 || !(top > 0) {
+		return
+	}
+	for i, v := range []float64{a, b} {
+		c.Text(x, y+i, theme.Muted, string(rune('A'+i)))
+		gauge(c, x+2, y+i, w-2, v/top, theme.Curves[i])
 	}
 }
 
@@ -174,7 +222,7 @@ func (m *Model) drawDelta(c *canvas.Canvas, x compared, ok bool) {
 		{"latency", x.a.latency, x.b.latency},
 		{"EDP", x.a.edp, x.b.edp},
 	}
-	w := c.W / len(parts)
+	w, bars := c.W/len(parts), y
 	for i, p := range parts {
 		text := fmtChange(p.from, p.to)
 		s := theme.Strong
@@ -186,15 +234,18 @@ func (m *Model) drawDelta(c *canvas.Canvas, x compared, ok bool) {
 		}
 		number, _ := splitUnit(text)
 		px := i*w + 2
-		scale := bigScale(w-6, number)
-		if c.H-y >= 3*scale+3 {
+		scale := bigScale(w-5, c.H-y-7, number)
+		if c.H-y >= bigRows(scale)+1 {
 			c.TextMax(px, y, w-3, theme.Muted, p.label)
 			end := bigText(c, px, y+1, s, number, scale)
-			c.Text(end+1, y+bigRows(scale), s, "%")
+			c.Text(end, y+bigRows(scale), s, "%")
 		} else {
 			c.TextMax(px, y, w-3, s, p.label+" "+text)
 		}
+		bars = max(bars, y+bigRows(scale)+2)
+		drawBars(c, px, y+bigRows(scale)+2, w-4, p.from, p.to)
 	}
+	m.drawShares(c, bars+3, x)
 	if m.simulated() && c.H > 8 {
 		c.TextMax(1, c.H-1, c.W-2, theme.Muted, "SIMULATED: these savings are a model's, not a measurement")
 	}

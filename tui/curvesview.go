@@ -18,6 +18,7 @@ type curvesView struct {
 	batch   int // 0: all batch sizes, a curve each
 	dataset string
 	axis    int // which picture is drawn where there is room for one
+	sel     int // whose marks are drawn
 }
 
 // axes are the pictures of the screen.
@@ -39,6 +40,10 @@ func (v *curvesView) key(m *Model, msg tea.KeyPressMsg) {
 		v.batch = nextOf(append([]int{0}, batchesOf(m.st.sweep.done)...), v.batch)
 	case key.Matches(msg, k.dataset):
 		v.dataset = nextOf(append([]string{""}, datasetsOf(m.st.sweep.done)...), v.dataset)
+	case key.Matches(msg, k.up):
+		v.sel = max(v.sel-1, 0)
+	case key.Matches(msg, k.down):
+		v.sel = min(v.sel+1, max(len(m.curveSet().curves)-1, 0))
 	case key.Matches(msg, k.back):
 		v.axis = (v.axis + len(axes) - 1) % len(axes)
 	case key.Matches(msg, k.forward):
@@ -176,11 +181,11 @@ func (m *Model) drawCurve(c *canvas.Canvas, axis int, set *curveSet) {
 	m.drawCurveLegend(c, &p, canvas.Rect{Y: y, W: c.W, H: c.H - y}, set)
 }
 
-// curveMarks are the current clock, and the first curve's cliff and optimum.
+// curveMarks are the current clock, and the chosen curve's cliff and optimum.
 func (m *Model) curveMarks(axis int, set *curveSet) []chart.Mark {
 	var marks []chart.Mark
 	if len(set.marks) > 0 {
-		k := set.marks[0]
+		k := set.marks[min(m.curves.sel, len(set.marks)-1)]
 		if k.CliffMHz > 0 && axis == 0 {
 			marks = append(marks, chart.Mark{X: k.CliffMHz, Label: "cliff " + fmtFloat(k.CliffMHz, 0), Style: theme.Cliff, Line: '┆'})
 		}
@@ -215,6 +220,9 @@ func (m *Model) drawCurveLegend(c *canvas.Canvas, p *chart.XY, r canvas.Rect, se
 		x := plot.X + plot.W - w - 1
 		s := theme.Curves[i%len(theme.Curves)]
 		c.Text(x, plot.Y+i, s, " "+string(markers[i%len(markers)])+" "+name)
+		if i == m.curves.sel && len(set.curves) > 1 {
+			c.Set(x-1, plot.Y+i, theme.Accent, '▸')
+		}
 	}
 }
 
@@ -228,53 +236,95 @@ func curveName(k curve, set *curveSet) string {
 	return k.model
 }
 
-// drawCurveTable lists what the curves say.
+// drawCurveTable lists what the curves say, and below, where there is room, the
+// chosen curve's points.
 func (m *Model) drawCurveTable(c *canvas.Canvas, set *curveSet) {
-	y := heading(c, 0, "What the curves say", "")
-	head := []string{"least J/token", "at MHz", "EDP opt. MHz", "cliff MHz", "saved against highest clock", "latency"}
-	if c.W < 90 {
-		head = []string{"J/token", "at MHz", "EDP MHz", "cliff", "saved", "latency"}
+	hint := ""
+	if len(set.curves) > 1 {
+		hint = "↑ ↓ choose"
 	}
-	name := min(26, c.W/3)
-	room := c.W - name - 2
-	x := name + 2
-	for _, h := range head {
-		w := max(room/len(head)-1, 7)
-		c.Right(x+w, y, theme.Muted, " "+fitWidth(h, w))
-		x += w + 1
+	y := heading(c, 0, "What the curves say", hint)
+	if len(set.curves) == 0 {
+		c.TextMax(1, y, c.W-2, theme.Muted, "nothing yet")
+		return
 	}
-	for i, k := range set.curves {
-		row := y + 1 + i
-		if row >= c.H {
-			break
+	widths := []int{8, 8, 8, 8, 9, 9}
+	head := []string{"J/token", "at MHz", "EDP MHz", "cliff", "energy", "latency"}
+	name := max(c.W-len(widths)*9-3, 10)
+	row := func(y int, s canvas.Style, values []string) {
+		x := name + 2
+		for i, v := range values {
+			c.Right(x+widths[i], y, s, v)
+			x += widths[i] + 1
 		}
-		s := theme.Curves[i%len(theme.Curves)]
+	}
+	c.TextMax(1, y, name, theme.Muted, "least energy per token")
+	row(y, theme.Muted, head)
+	y++
+	for i, k := range set.curves {
+		if y >= c.H {
+			return
+		}
 		n := curveName(k, set)
 		if i >= set.earlier {
 			n += " (beside)"
 		}
-		c.TextMax(1, row, name, s, string(markers[i%len(markers)])+" "+n)
-		best, top := k.points[0], k.points[len(k.points)-1]
-		for _, p := range k.points {
-			if p.jpt < best.jpt {
-				best = p
-			}
+		c.TextMax(1, y, name, theme.Curves[i%len(theme.Curves)], string(markers[i%len(markers)])+" "+n)
+		if i == m.curves.sel && len(set.curves) > 1 {
+			c.Set(0, y, theme.Accent, '▸')
 		}
+		best, top := k.least(), k.points[len(k.points)-1]
 		mk := set.marks[i]
 		values := []string{fmtSig(best.jpt), fmtFloat(best.achieved, 0), markText(mk.EDPMHz), markText(mk.CliffMHz), unknown, unknown}
 		if len(k.points) > 1 {
 			values[4], values[5] = fmtChange(top.jpt, best.jpt), fmtChange(top.latency, best.latency)
 		}
-		x := name + 2
-		for _, v := range values {
-			w := max(room/len(head)-1, 7)
-			c.Right(x+w, row, theme.Default, v)
-			x += w + 1
+		row(y, theme.Default, values)
+		y++
+	}
+	if y < c.H {
+		c.TextMax(1, y, c.W-2, theme.Muted, "changes are against each curve's highest clock")
+	}
+	m.drawCurvePoints(c, y+2, set)
+}
+
+// drawCurvePoints lists the chosen curve's points.
+func (m *Model) drawCurvePoints(c *canvas.Canvas, y int, set *curveSet) {
+	if c.H-y < 4 {
+		return
+	}
+	i := min(m.curves.sel, len(set.curves)-1)
+	k := set.curves[i]
+	y = heading(c, y, string(markers[i%len(markers)])+" "+curveName(k, set), "means over the repeats")
+	head := []string{"MHz", "J/token", "latency", "EDP J·s", "token/s", "W", "n"}
+	w := min((c.W-2)/len(head), 11)
+	for j, h := range head {
+		c.Right(1+(j+1)*w, y, theme.Muted, h)
+	}
+	least := k.least()
+	for _, p := range k.points {
+		if y++; y >= c.H {
+			return
+		}
+		s := theme.Default
+		if p.requested == least.requested {
+			s = theme.EDP
+		}
+		for j, v := range []string{fmtFloat(p.achieved, 0), fmtSig(p.jpt), fmtSeconds(p.latency), fmtSig(p.edp), fmtSig(p.rate), fmtFloat(p.power, 0), fmtInt(p.n)} {
+			c.Right(1+(j+1)*w, y, s, v)
 		}
 	}
-	if len(set.curves) == 0 {
-		c.TextMax(1, y+1, c.W-2, theme.Muted, "nothing yet")
+}
+
+// least returns the point of the least energy per token.
+func (k curve) least() clockMean {
+	best := k.points[0]
+	for _, p := range k.points {
+		if p.jpt < best.jpt {
+			best = p
+		}
 	}
+	return best
 }
 
 func markText(mhz float64) string {

@@ -98,6 +98,14 @@ func fmtChange(from, to float64) string {
 	return fmt.Sprintf("%+.1f %%", v)
 }
 
+// plural writes a count with its noun.
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmtInt(n) + " " + noun
+}
+
 // fmtMHz writes a clock; 0 is the driver's choice, negative unknown.
 func fmtMHz(mhz int) string {
 	switch {

@@ -1,50 +1,79 @@
 package tui
 
 import (
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
 	"jouletop/tui/theme"
 )
 
-// drawHelp lists every key, from the key map, in as many columns as fit.
+// helpRow is a key or a title of the help.
+type helpRow struct {
+	key, what string
+	heading   bool
+}
+
+// helpColumn is the least width of a column of the help.
+const helpColumn = 37
+
+// helpPages lays the help's rows out: columns, rows a column, and pages.
+func (m *Model) helpPages() (rows []helpRow, columns, high, pages int) {
+	in := m.lay.help.Inset(2, 1)
+	for _, g := range m.keys.groups() {
+		rows = append(rows, helpRow{what: g.title, heading: true})
+		for _, b := range g.keys {
+			rows = append(rows, helpRow{key: b.Help().Key, what: b.Help().Desc})
+		}
+	}
+	columns = max(in.W/helpColumn, 1)
+	high = max(in.H, 1)
+	pages = (len(rows) + columns*high - 1) / (columns * high)
+	if pages == 1 { // columns of equal height
+		high = (len(rows) + columns - 1) / columns
+	}
+	return rows, columns, high, pages
+}
+
+// helpKey turns the pages of the open help; any other key closes it.
+func (m *Model) helpKey(msg tea.KeyPressMsg) (taken bool) {
+	_, _, _, pages := m.helpPages()
+	switch s := msg.String(); {
+	case s == "down" || s == "pgdown" || s == "right":
+		m.helpPage = min(m.helpPage+1, pages-1)
+	case s == "up" || s == "pgup" || s == "left":
+		m.helpPage = max(m.helpPage-1, 0)
+	default:
+		m.helping, m.helpPage = false, 0
+		return key.Matches(msg, m.keys.help, m.keys.esc, m.keys.quit)
+	}
+	return true
+}
+
+// drawHelp lists every key, from the key map.
 func (m *Model) drawHelp() {
 	c, r := m.frame, m.lay.help
+	rows, columns, high, pages := m.helpPages()
+	m.helpPage = min(m.helpPage, pages-1)
 	title := "Keys"
 	if m.opt.Version != "" {
 		title += " · jouletop " + m.opt.Version
 	}
-	box(c, r, title, "Esc")
+	right := "Esc"
+	if pages > 1 {
+		right = "page " + fmtInt(m.helpPage+1) + " of " + fmtInt(pages) + ": ↓ ↑   Esc"
+	}
+	box(c, r, title, right)
 	in := r.Inset(2, 1)
-	columns := max(in.W/38, 1)
 	width := in.W / columns
-	type row struct {
-		key, what string
-		heading   bool
-	}
-	var rows []row
-	for _, g := range m.keys.groups() {
-		rows = append(rows, row{what: g.title, heading: true})
-		for _, b := range g.keys {
-			rows = append(rows, row{key: b.Help().Key, what: b.Help().Desc})
-		}
-	}
-	// Columns of equal height; where even so there is no room, blanks go first.
-	high := max((len(rows)+columns-1)/columns, 1)
-	for high > in.H && columns < 3 {
-		columns++
-		width = in.W / columns
-		high = (len(rows) + columns - 1) / columns
-	}
-	for i, w := range rows {
+	keyWidth := min(13, width/3)
+	for i, w := range rows[m.helpPage*columns*high:] {
 		x, y := in.X+i/high*width, in.Y+i%high
-		if y >= in.Y+in.H {
-			continue
+		if i/high >= columns {
+			return
 		}
 		if w.heading {
 			c.TextMax(x, y, width-1, theme.Title, w.what)
 			continue
-		}
-		keyWidth := min(13, width/3)
-		if m.lay.class == compact {
-			keyWidth = 7
 		}
 		c.TextMax(x, y, keyWidth, theme.Accent, w.key)
 		c.TextMax(x+keyWidth+1, y, width-keyWidth-2, theme.Default, w.what)

@@ -37,8 +37,7 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 	case m.form != nil:
 		return m.formKey(msg)
 	case m.helping:
-		m.helping = false
-		if key.Matches(msg, k.help, k.esc, k.quit) {
+		if m.helpKey(msg) {
 			return nil
 		}
 	case m.panel != nil:
@@ -308,13 +307,13 @@ func hintWord(desc string) string {
 		}
 	}
 	words := map[string]string{
-		"arm or disarm clock control": "arm", "new job": "new job", "type or paste a prompt to run next": "prompt",
-		"window 10 s": "window", "freeze the picture ": "freeze", "mark this moment with a note": "mark",
-		"stop after the running batch": "stop", "pause or resume the run": "pause", "skip the running point": "skip",
-		"export the session's CSV files": "export", "save this screen as text": "save", "this help": "help",
-		"give the clock back to the driver": "give back", "batch size of the curves": "batch", "dataset shown": "dataset",
-		"clock panel": "clock", "scroll back ": "side A", "row before ": "choose", "Session": "lay beside",
-		"all phases": "phase", "set it at once": "set", "jump to the clock typed": "type", "choose a clock": "move",
+		"arm or disarm clock control": "arm", "a prompt of one's own": "prompt", "freeze the picture": "freeze",
+		"mark this moment with a note": "mark", "stop after the running batch": "stop", "pause or resume the run": "pause",
+		"skip the running point": "skip", "export the session's CSV files": "export", "save this screen as text": "save",
+		"this help": "help", "give the clock to the driver": "give back", "batch size of the curves": "batch",
+		"dataset shown": "dataset", "clock panel": "clock", "scroll back ": "side A", "choose up ": "side B",
+		"lay a session beside": "beside", "all phases": "phase", "set it at once": "set", "jump to the clock typed": "type",
+		"choose a clock": "move", "next policy": "policy",
 	}
 	if w := words[desc]; w != "" {
 		return w

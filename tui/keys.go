@@ -30,10 +30,10 @@ func newKeyMap() keyMap {
 
 		clock:    bind("f", "clock panel", "f"),
 		arm:      bind("a", "arm or disarm clock control", "a"),
-		giveBack: bind("r", "give the clock back to the driver", "r"),
+		giveBack: bind("r", "give the clock to the driver", "r"),
 
 		job:    bind("n", "new job, sweep or comparison", "n"),
-		prompt: bind("p", "type or paste a prompt to run next", "p"),
+		prompt: bind("p", "a prompt of one's own, run next", "p"),
 		pause:  bind("z", "pause or resume the run", "z"),
 		skip:   bind("k", "skip the running point", "k"),
 		stop:   bind("x", "stop after the running batch", "x"),
@@ -42,20 +42,20 @@ func newKeyMap() keyMap {
 		export: bind("e", "export the session's CSV files", "e"),
 		save:   bind("s", "save this screen as text", "s"),
 
-		window:  bind("w", "window 10 s, 1 min, 10 min, session", "w"),
-		freeze:  bind("Space", "freeze the picture (replay: hold)", "space"),
+		window:  bind("w", "window: 10 s to the whole session", "w"),
+		freeze:  bind("Space", "freeze the picture, hold a replay", "space"),
 		back:    bind("←", "scroll back (Compare: side A)", "left"),
 		forward: bind("→", "scroll on (Compare: side A)", "right"),
 		newest:  bind("End", "back to the newest", "end"),
 		gpu:     bind("g", "next GPU", "g"),
-		stream:  bind("v", "text of the batch's next request", "v"),
+		stream:  bind("v", "text of the next request", "v"),
 		theme:   bind("t", "next colour theme", "t"),
 
 		batch:   bind("b", "batch size of the curves", "b"),
 		dataset: bind("d", "dataset shown", "d"),
-		up:      bind("↑", "row before (Compare: side B)", "up"),
-		down:    bind("↓", "next row (Compare: side B)", "down"),
-		enter:   bind("Enter", "Session: lay the chosen one beside", "enter"),
+		up:      bind("↑", "choose up (Compare: side B)", "up"),
+		down:    bind("↓", "choose down (Compare: side B)", "down"),
+		enter:   bind("Enter", "lay a session beside", "enter"),
 
 		slower:      bind("[", "replay slower", "["),
 		faster:      bind("]", "replay faster, up to 50x", "]"),
@@ -65,7 +65,7 @@ func newKeyMap() keyMap {
 		seekFarOn:   bind(">", "replay 1 min on", ">"),
 
 		help:      bind("?", "this help", "?"),
-		quit:      bind("q", "quit; in a run after its batch", "q"),
+		quit:      bind("q", "quit, in a run after its batch", "q"),
 		interrupt: bind("Ctrl+C", "quit; twice: at once", "ctrl+c"),
 
 		panelMove:   bind("↑ ↓ PgUp PgDn", "choose a clock", "up", "down", "pgup", "pgdown", "home", "end"),

@@ -144,7 +144,7 @@ func (l *layout) sweepScreen() {
 }
 
 func (l *layout) compareScreen() {
-	top, rest := cut(l.body, pick(l.class, l.body.H-10, l.body.H-13, l.body.H-16))
+	top, rest := cut(l.body, pick(l.class, l.body.H-10, l.body.H-17, l.body.H-36))
 	l.sides[0], l.sides[1] = split(top, (l.body.W-1)/2, 1)
 	l.delta = rest
 }

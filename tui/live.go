@@ -110,7 +110,9 @@ func (m *Model) drawClockChart(c *canvas.Canvas, head string) {
 		lo = 0
 	}
 	p.Y = chart.Nice(lo, hi, max((c.H-2)/2, 2))
-	p.Lines = append(p.Lines, m.requestedLine())
+	if !m.pic.coarse { // else it changes within every column
+		p.Lines = append(p.Lines, m.requestedLine())
+	}
 	p.Lines = append(p.Lines, m.signalLines(func(c *history.Column) *history.Stat { return &c.Clock })...)
 	p.Draw(c, canvas.Rect{Y: y, W: c.W, H: c.H - y})
 }
@@ -134,7 +136,12 @@ func (m *Model) drawPowerChart(c *canvas.Canvas, head string) {
 		}})
 	}
 	p.Lines = append(p.Lines, m.signalLines(func(c *history.Column) *history.Stat { return &c.Power })...)
-	p.Draw(c, canvas.Rect{Y: y, W: c.W, H: c.H - y})
+	r := canvas.Rect{Y: y, W: c.W, H: c.H - y}
+	p.Draw(c, r)
+	if limit := m.opt.info(m.gpuID()).PowerLimitW; limit > 0 && limit <= p.Y.Max && r.H > 5 {
+		plot := p.PlotRect(r)
+		c.Right(c.W, plot.Y+plot.H-1-p.Y.Row(limit, plot.H), theme.Muted, " limit "+fmtFloat(limit, 0))
+	}
 }
 
 func (m *Model) emptyText(what string) string {
@@ -173,7 +180,12 @@ func (m *Model) signalLines(of func(*history.Column) *history.Stat) []chart.Line
 		l := chart.Line{Values: make([]float64, len(cols)), Low: make([]float64, len(cols)), High: make([]float64, len(cols))}
 		for i := range cols {
 			s := of(&cols[i])
-			l.Values[i], l.Low[i], l.High[i] = s.Mean, s.Min, s.Max
+			// The mean of the phase that fills the column; another phase's moment in
+			// it shows in the extremes.
+			l.Values[i], l.Low[i], l.High[i] = s.ByPhase[cols[i].Phase], s.Min, s.Max
+			if math.IsNaN(l.Values[i]) {
+				l.Values[i] = s.Mean
+			}
 		}
 		hold(l.Values)
 		l.Look = func(i int) chart.Look { return phaseLooks[cols[i].Phase] }
@@ -316,7 +328,7 @@ func (m *Model) drawProgress(c *canvas.Canvas) {
 	room := c.W - canvas.Width(tail) - barMin - 4
 	x := c.TextMax(1, 0, max(min(room, c.W*4/10), 0), theme.Strong, head) + 1
 	if bar := c.W - x - canvas.Width(tail) - 2; bar > 2 {
-		gauge(c, x, 0, bar, p.share(), theme.PhaseDecode)
+		gauge(c, x, 0, bar, p.share(), theme.Accent)
 	}
 	c.Right(c.W, 0, theme.Default, tail)
 }

@@ -45,13 +45,14 @@ type Model struct {
 	compare  compareView
 	points   int // first row of the sweep table shown, from the newest
 
-	panel   *clockPanel // open over the screen
-	form    *form
-	line    *lineInput // a note, a path or a prompt being typed
-	helping bool
-	asking  bool // whether to quit
-	leaving bool // waiting for the stream to close
-	forced  bool // left without waiting
+	panel    *clockPanel // open over the screen
+	form     *form
+	line     *lineInput // a note, a path or a prompt being typed
+	helping  bool
+	helpPage int
+	asking   bool // whether to quit
+	leaving  bool // waiting for the stream to close
+	forced   bool // left without waiting
 
 	message  message
 	frame    *canvas.Canvas
@@ -125,7 +126,6 @@ func New(o Options) *Model {
 		frame: canvas.New(0, 0), previous: canvas.New(0, 0), dirty: true,
 		pal: palette{dark: true, profile: colorprofile.TrueColor, fixed: o.Theme},
 	}
-	m.pic.reset()
 	m.setTheme()
 	if o.Controller != nil {
 		m.status = Status{Policy: "none"}

@@ -4,10 +4,11 @@ import (
 	"jouletop/engine/event"
 )
 
-// perClock keeps what each requested clock cost by phase, for the model at hand:
-// the clock panel's figures.
+// perClock keeps what each requested clock cost by phase, for the model and batch
+// size at hand: the clock panel's figures.
 type perClock struct {
 	model string
+	batch int
 	sums  map[phaseClock]*energySums
 }
 
@@ -16,10 +17,10 @@ type phaseClock struct {
 	mhz   int
 }
 
-// setModel forgets another model's figures.
-func (p *perClock) setModel(model string) {
-	if p.model != model || p.sums == nil {
-		p.model, p.sums = model, map[phaseClock]*energySums{}
+// begin forgets another model's or batch size's figures.
+func (p *perClock) begin(model string, batch int) {
+	if p.model != model || p.batch != batch || p.sums == nil {
+		p.model, p.batch, p.sums = model, batch, map[phaseClock]*energySums{}
 	}
 }
 
@@ -37,11 +38,8 @@ func (p *perClock) add(phase event.Phase, mhz int, joules float64, tokens int) {
 }
 
 // measured returns J/token by clock for a phase ("" for whole requests).
-func (p *perClock) measured(model string, phase event.Phase) map[int]float64 {
+func (p *perClock) measured(phase event.Phase) map[int]float64 {
 	out := map[int]float64{}
-	if model != p.model && model != "" {
-		return out
-	}
 	for k, s := range p.sums {
 		if k.phase == phase {
 			out[k.mhz] = s.jpt()

@@ -30,8 +30,6 @@ type columnsKey struct {
 	version     uint64
 }
 
-func (p *picture) reset() { p.window = 1 }
-
 // follow moves the picture with the session, unless it is frozen.
 func (p *picture) follow(s *state) {
 	if !p.frozen {

@@ -265,26 +265,86 @@ type side struct {
 type compared struct {
 	a, b    side
 	queries int // answered by both
+	works   []comparedWork
+}
+
+// comparedWork is a part of a comparison.
+type comparedWork struct {
+	workKey
+	a, b    side
+	queries int
 }
 
 // compare returns the means of a and b over the queries that both have answered
 // with a known energy.
 func (c *comparisons) compare(a, b setting) compared {
 	var sa, sb sideSum
-	n := 0
+	var out compared
 	for k, qa := range c.by[a] {
 		qb := c.by[b][k]
+		var wa, wb sideSum
+		n := 0
 		for id, x := range qa {
 			y := qb[id]
 			if y == nil || x.priced == 0 || y.priced == 0 {
 				continue
 			}
 			n++
+			wa.add(x)
+			wb.add(y)
 			sa.add(x)
 			sb.add(y)
 		}
+		if n > 0 {
+			out.works = append(out.works, comparedWork{k, wa.side(a, n), wb.side(b, n), n})
+			out.queries += n
+		}
 	}
-	return compared{a: sa.side(a, n), b: sb.side(b, n), queries: n}
+	slices.SortFunc(out.works, func(x, y comparedWork) int {
+		return cmp.Or(cmp.Compare(x.model, y.model), cmp.Compare(x.dataset, y.dataset), cmp.Compare(x.batch, y.batch))
+	})
+	out.a, out.b = sa.side(a, out.queries), sb.side(b, out.queries)
+	return out
+}
+
+// lookBack is how many of the newest settings are looked at for a pair.
+const lookBack = 8
+
+// mostShared returns the two of the newest settings that have answered most
+// queries in common, the newest where equal; the higher clock, the baseline,
+// first.
+func (c *comparisons) mostShared() (a, b setting) {
+	from := max(len(c.settings)-lookBack, 0)
+	most := -1
+	for i := from; i < len(c.settings); i++ {
+		for j := i + 1; j < len(c.settings); j++ {
+			n := c.shared(c.settings[i], c.settings[j])
+			if n > 0 && (c.settings[i].mhz > 0) != (c.settings[j].mhz > 0) {
+				n += keepQueries // a clock for each phase against one for all: what is asked most
+			}
+			if n >= most {
+				a, b, most = c.settings[i], c.settings[j], n
+			}
+		}
+	}
+	if b.mhz > a.mhz {
+		a, b = b, a
+	}
+	return a, b
+}
+
+// shared counts the queries that two settings have in common.
+func (c *comparisons) shared(a, b setting) int {
+	n := 0
+	for k, qa := range c.by[a] {
+		qb := c.by[b][k]
+		for id := range qa {
+			if qb[id] != nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 type sideSum struct {

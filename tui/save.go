@@ -44,6 +44,11 @@ func (m *Model) saveScreen() tea.Cmd {
 // nextTheme goes on to the next theme that the terminal can show.
 func (m *Model) nextTheme() {
 	names := theme.Names
-	m.pal.fixed = nextOf(names, m.th.Name)
+	m.SetTheme(nextOf(names, m.th.Name))
+}
+
+// SetTheme takes a theme whatever the terminal says.
+func (m *Model) SetTheme(name theme.Name) {
+	m.pal.fixed = name
 	m.setTheme()
 }

@@ -180,13 +180,16 @@ func (m *Model) drawFiles(c *canvas.Canvas) {
 		line("started", s.Start.Format("2006-01-02 15:04:05"), theme.Default)
 	}
 	line("elapsed", fmtClock(m.st.elapsed()), theme.Default)
-	counts := fmt.Sprintf("%d requests, %d points, %d marks", m.st.reqs.total, m.st.sweep.count, m.st.marks)
+	counts := plural(m.st.reqs.total, "request") + ", " + plural(m.st.sweep.count, "point") + ", " + plural(m.st.marks, "mark")
 	line("holds", counts, theme.Default)
 	problems, st := "no warnings, no errors", theme.Good
 	if m.st.warnings+m.st.errors > 0 {
-		problems, st = fmt.Sprintf("%d warnings, %d errors", m.st.warnings, m.st.errors), theme.Warn
+		problems, st = plural(m.st.warnings, "warning")+", "+plural(m.st.errors, "error"), theme.Warn
 	}
 	line("trouble", problems, st)
+	if n := m.st.gpu(m.gpuID()).policyChanges; n > 0 {
+		line("policy", plural(n, "clock change")+" (clocks.csv has each)", theme.Default)
+	}
 	if n := m.status.Dropped; n > 0 {
 		line("screen", fmt.Sprintf("%d readings not drawn; the recorder has them", n), theme.Muted)
 	}
@@ -267,12 +270,15 @@ func (m *Model) drawEarlier(c *canvas.Canvas) {
 		if v.beside != nil && v.beside.Path == s.Path {
 			mark = "◆ "
 		}
-		tail := fmt.Sprintf("%s  %d req  %d pts", fmtBytes(s.Bytes), s.Requests, s.Points)
-		if c.W < 50 {
-			tail = fmt.Sprintf("%d req", s.Requests)
+		tail := pad(fmtInt(s.Requests), 5) + " req"
+		if c.W >= 50 {
+			tail += pad(fmtInt(s.Points), 5) + " pts"
+		}
+		if c.W >= 66 {
+			tail += pad(fmtBytes(s.Bytes), 10)
 		}
 		name := s.Name
-		if s.GPU != "" {
+		if s.GPU != "" && c.W >= 80 {
 			name += "  " + s.GPU
 		}
 		c.TextMax(0, y, c.W-canvas.Width(tail)-2, st, mark+name)

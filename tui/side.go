@@ -2,6 +2,7 @@ package tui
 
 import (
 	"math"
+	"strings"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
@@ -24,14 +25,17 @@ func (m *Model) drawSide(c *canvas.Canvas) {
 	rows = append(rows, m.speedFigures()...)
 	rows = append(rows, m.gpuFigures()...)
 	rows = append(rows, m.processFigures()...)
-	for drop := 9; len(rows) > c.H && drop > 0; drop-- {
-		for i := len(rows) - 1; i >= 0 && len(rows) > c.H; i-- {
+	y := 0
+	if m.lay.class == wide && c.H >= bigBlock+16 {
+		y = m.drawBig(c)
+	}
+	for drop := 9; len(rows) > c.H-y && drop > 0; drop-- {
+		for i := len(rows) - 1; i >= 0 && len(rows) > c.H-y; i-- {
 			if rows[i].rank == drop {
 				rows = append(rows[:i], rows[i+1:]...)
 			}
 		}
 	}
-	y := 0
 	for _, f := range rows {
 		if y >= c.H {
 			return
@@ -46,14 +50,48 @@ func (m *Model) drawSide(c *canvas.Canvas) {
 		default:
 			metric(c, y, f.label, f.value, f.unit, f.style)
 			if f.bar > 0 {
-				from, to := 9, c.W-18
-				if to-from >= 6 {
-					gauge(c, from, y, to-from, f.bar, f.style)
+				from, to := 13, c.W-19
+				if to-from >= 5 {
+					gauge(c, from, y, to-from, f.bar, theme.Meter)
 				}
 			}
 		}
 		y++
 	}
+}
+
+// bigBlock is the rows that the large figures take.
+const bigBlock = 10
+
+// drawBig draws the four figures to be read from across a desk.
+func (m *Model) drawBig(c *canvas.Canvas) int {
+	t := m.st.gpu(m.gpuID())
+	w := &m.st.work
+	phase := theme.PhaseStyle(w.letter())
+	figures := []struct {
+		label, value, unit string
+		style              canvas.Style
+	}{
+		{"power", fmtFloat(t.powerW, 0), "W", phase},
+		{"SM clock", fmtMHz(t.sample.SMMHz), "MHz", phase},
+		{"energy, last request", fmtSig(m.st.reqs.priced.jpt(m.st.reqs.isPrice)), "J/token", theme.Strong},
+		{"decode", fmtFloat(w.decodeRate, 0), "token/s", theme.PhaseDecode},
+	}
+	if m.opt.Mode == Monitor {
+		figures[2].label, figures[2].value, figures[2].unit = "temperature", fmtFloat(t.sample.TempC, 0), "°C"
+		figures[3].label, figures[3].value, figures[3].unit = "GPU busy", fmtFloat(t.sample.GPUUtil, 0), "%"
+	}
+	for i, f := range figures {
+		x, y := i%2*(c.W/2), i/2*5
+		c.Text(x, y, theme.Muted, f.label)
+		if f.value == unknown {
+			c.Text(x, y+2, theme.Muted, unknown)
+			continue
+		}
+		end := bigText(c, x, y+1, f.style, f.value, 1)
+		c.Text(end, y+3, theme.Muted, f.unit)
+	}
+	return bigBlock
 }
 
 const (
@@ -153,11 +191,11 @@ func (m *Model) gpuFigures() []figure {
 		temp = theme.Warn
 	}
 	rows := []figure{{heading: true, label: "GPU", text: name}}
-	limit := figure{label: "power limit", value: unknown, unit: "W"}
+	limit := figure{label: "power", value: fmtFloat(t.powerW, 0), unit: "W"}
 	if info.PowerLimitW > 0 {
-		limit.value = fmtFloat(info.PowerLimitW, 0)
+		limit.label = "power/limit"
+		limit.value += "/" + fmtFloat(info.PowerLimitW, 0)
 		limit.bar = t.powerW / info.PowerLimitW
-		limit.style = theme.Default
 	}
 	throttle := figure{rank: 0, label: "throttle", text: "none", style: theme.Good}
 	if s.Throttle != 0 {
@@ -231,17 +269,24 @@ var recentColumns = []struct {
 	{"latency", 8, func(q *requestRow) string { return fmtSeconds(q.LatencyS()) }},
 	{"J", 7, func(q *requestRow) string { return fmtSig(q.EnergyJ) }},
 	{"J/token", 8, func(q *requestRow) string { return fmtSig(q.JoulesPerToken) }},
-	{"MHz", 5, func(q *requestRow) string { return requestClock(q) }},
+	{"MHz", 9, func(q *requestRow) string { return requestClock(q) }},
 	{"TTFT", 8, func(q *requestRow) string { return fmtSeconds(q.TTFTS) }},
 	{"class", -5, func(q *requestRow) string { return q.Class }},
 	{"query", -14, func(q *requestRow) string { return q.QueryID }},
 }
 
-func requestClock(q *requestRow) string {
-	if q.MixedClock {
+func requestClock(q *requestRow) string { return clockOf(q.RequestedSMMHz, q.Policy, q.MixedClock) }
+
+// clockOf writes the clock of a request or point: prefill's and decode's where a
+// policy sets them apart.
+func clockOf(mhz int, policy string, mixed bool) string {
+	if phases, ok := strings.CutPrefix(policy, "phase:"); ok && mhz <= 0 {
+		return phases
+	}
+	if mixed {
 		return "mixed"
 	}
-	return fmtMHz(q.RequestedSMMHz)
+	return fmtMHz(mhz)
 }
 
 func (m *Model) drawRecent(c *canvas.Canvas) {
@@ -289,11 +334,12 @@ func (m *Model) drawStatus() {
 		gpu    string
 	}
 	m.place("status", m.lay.status, key{m.slow(), m.st.ver, m.armText(), m.policy(), m.gpuID()}, func(c *canvas.Canvas) {
-		m.statusLine(c, m.lay.class == compact)
+		m.statusLine(c)
 	})
 }
 
-func (m *Model) statusLine(c *canvas.Canvas, short bool) {
+func (m *Model) statusLine(c *canvas.Canvas) {
+	short, labels := m.lay.class == compact, m.lay.class == wide
 	c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Bar, ' ')
 	id := m.gpuID()
 	t := m.st.gpu(id)
@@ -303,19 +349,19 @@ func (m *Model) statusLine(c *canvas.Canvas, short bool) {
 		x = c.Text(x, 0, theme.Sim, " SIMULATED ")
 	}
 	put := func(label, text string, width int) {
-		if label != "" && !short {
+		if label != "" && labels {
 			x = c.Text(x+1, 0, theme.BarDim, label)
 		}
 		x = c.Text(x+1, 0, theme.Bar, pad(text, width))
 	}
-	name := id
-	if short && m.simulated() && len(id) > 4 && id[:4] == "sim:" {
-		name = id[4:]
+	gpuName := id
+	if short && m.simulated() {
+		gpuName = strings.TrimPrefix(id, "sim:")
 	}
-	if name == "" {
-		name = "no GPU"
+	if gpuName == "" {
+		gpuName = "no GPU"
 	}
-	put("", name, 0)
+	put("", gpuName, 0)
 	policy := m.policy()
 	if limit := pick(m.lay.class, 15, 24, 40); canvas.Width(policy) > limit {
 		policy = string([]rune(policy)[:limit-1]) + "…"
@@ -333,18 +379,15 @@ func (m *Model) statusLine(c *canvas.Canvas, short bool) {
 		put("energy", jpt+" J/token", 14)
 	}
 	l := w.letter()
-	phase := string(l)
-	if !short {
-		phase += " " + pad(phaseNames[max(phaseIndex(w.phase.Phase), 0)], -7)
-		if l == '-' {
-			phase = "- idle   "
-		}
-	}
+	phase, name := string(l), "idle"
 	style := theme.Bar
 	if l != '-' {
-		style = theme.StripStyle(l)
+		style, name = theme.StripStyle(l), phaseNames[phaseIndex(w.phase.Phase)]
 	}
 	if !short {
+		phase += " " + pad(name, -7)
+	}
+	if labels {
 		x = c.Text(x+1, 0, theme.BarDim, "phase")
 	}
 	x = c.Text(x+1, 0, style, " "+phase+" ")

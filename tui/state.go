@@ -62,6 +62,8 @@ type telemetry struct {
 	peakW     float64
 	change    event.ClockChange // the newest
 	changed   bool
+	// policyChanges counts the changes that a policy made.
+	policyChanges int
 }
 
 // work is what is running now.
@@ -192,7 +194,7 @@ func (s *state) apply(e event.Event) {
 		s.work.point, s.work.inPoint, s.work.pointAt, s.work.doneHere = e.Point, true, e.TimeNS, 0
 		s.work.model, s.work.loading = e.Model, math.NaN()
 		s.sweep.start(e)
-		s.perClock.setModel(e.Model)
+		s.perClock.begin(e.Model, e.BatchSize)
 		s.ver.work++
 		s.ver.points++
 	case event.PointDone:
@@ -375,8 +377,12 @@ func (s *state) clockChange(e event.ClockChange) {
 	if !math.IsNaN(e.SettleMS) {
 		what += ", settled " + fmtFloat(e.SettleMS, 0) + " ms"
 	}
-	s.note(e.TimeNS, 'c', what+" ("+e.Cause+")"+errSuffix(e.Err))
 	s.ver.clock++
+	if byPolicy := strings.HasPrefix(e.Cause, "policy"); byPolicy && e.Err == "" {
+		t.policyChanges++ // too many to log: a policy may set two a batch
+		return
+	}
+	s.note(e.TimeNS, 'c', what+" ("+e.Cause+")"+errSuffix(e.Err))
 }
 
 func (s *state) note(t int64, kind byte, text string) {

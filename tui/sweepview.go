@@ -16,7 +16,7 @@ var pointColumns = []struct {
 	value func(p *event.PointDone) string
 }{
 	{"model", "", -14, func(p *event.PointDone) string { return p.Model }},
-	{"clock", "MHz", 6, func(p *event.PointDone) string { return fmtMHz(p.RequestedSMMHz) }},
+	{"clock", "MHz", 9, func(p *event.PointDone) string { return clockOf(p.RequestedSMMHz, p.Policy, false) }},
 	{"got", "MHz", 6, func(p *event.PointDone) string { return fmtFloat(p.AchievedSMMHz, 0) }},
 	{"batch", "", 5, func(p *event.PointDone) string { return fmtInt(p.BatchSize) }},
 	{"rep", "", 3, func(p *event.PointDone) string { return fmtInt(p.Repeat) }},
@@ -84,7 +84,11 @@ func (m *Model) drawPlan(c *canvas.Canvas) {
 	case state == "":
 		state = "running"
 	}
-	y := heading(c, 0, "Sweep", state)
+	title := "Sweep"
+	if n := m.st.run.Name; n != "" && n != "sweep" {
+		title = "Running: " + n + " (n plans a sweep)"
+	}
+	y := heading(c, 0, title, state)
 	p := m.sweepProgress()
 	if p.total == 0 {
 		c.TextMax(1, y, c.W-2, theme.Default, "No sweep yet. n plans one: models, datasets, clocks, batch sizes and repeats.")
@@ -94,7 +98,7 @@ func (m *Model) drawPlan(c *canvas.Canvas) {
 	}
 	tail := fmtInt(p.done) + "/" + fmtInt(p.total) + " points  " + pad(fmtFloat(100*p.share(), 0), 3) + " %  left " + pad(fmtLeft(p.left), 7)
 	bar := c.W - canvas.Width(tail) - 4
-	gauge(c, 1, y, bar, p.share(), theme.PhaseDecode)
+	gauge(c, 1, y, bar, p.share(), theme.Accent)
 	c.Right(c.W-1, y, theme.Strong, tail)
 	y++
 	if s.running {
@@ -108,7 +112,7 @@ func (m *Model) drawPlan(c *canvas.Canvas) {
 		if q.Queries > 0 {
 			done := fmtInt(m.st.work.doneHere) + "/" + fmtInt(q.Queries) + " queries"
 			if w := c.W - x - len(done) - 4; w > 3 {
-				gauge(c, x+1, y, w, float64(m.st.work.doneHere)/float64(q.Queries), theme.PhaseScore)
+				gauge(c, x+1, y, w, float64(m.st.work.doneHere)/float64(q.Queries), theme.Meter)
 			}
 			c.Right(c.W-1, y, theme.Default, done)
 		}
@@ -120,16 +124,11 @@ func (m *Model) drawPlan(c *canvas.Canvas) {
 // drawFindings says what the sweep has found so far, a line a curve.
 func (m *Model) drawFindings(c *canvas.Canvas, y int) {
 	set := m.curveSet()
-	for i, k := range set.curves[:set.earlier] {
+	for i, k := range set.curves[:set.earlier] { // those of this session
 		if y >= c.H {
 			return
 		}
-		best, top := k.points[0], k.points[len(k.points)-1]
-		for _, p := range k.points {
-			if p.jpt < best.jpt {
-				best = p
-			}
-		}
+		best, top := k.least(), k.points[len(k.points)-1]
 		s := theme.Curves[i%len(theme.Curves)]
 		x := c.Text(1, y, s, string(markers[i%len(markers)])+" "+curveName(k, &set)+" ")
 		text := "least " + fmtSig(best.jpt) + " J/token at " + fmtFloat(best.achieved, 0) + " MHz"

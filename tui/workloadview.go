@@ -137,7 +137,7 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 		x += num + 1
 	}
 	features := x
-	width := 11
+	width := pick(m.lay.class, 11, 12, 18)
 	for i, f := range v.data.Features {
 		if x+width > c.W {
 			break
@@ -177,7 +177,7 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 			if k > 0 && easy+hard == 0 {
 				text = unknown
 			}
-			c.Right(x+num, row, s, text)
+			c.Right(x+num, row, theme.Default, text)
 			x += num + 1
 		}
 		x = features
@@ -185,7 +185,7 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 			if x+width > c.W {
 				break
 			}
-			c.Right(x+width, row, s, fmtSig(meanOf(v.values(j, d, ""))))
+			c.Right(x+width, row, theme.Default, fmtSig(meanOf(v.values(j, d, ""))))
 			x += width
 		}
 	}
@@ -271,13 +271,24 @@ func (m *Model) drawHistogram(c *canvas.Canvas) {
 func (m *Model) drawFeatures(c *canvas.Canvas) {
 	v := &m.workload
 	y := heading(c, 0, "Features", "↑ ↓ choose")
-	cols := []string{"mean", "median", "p95", "easy", "hard"}
-	name := max(c.W-len(cols)*9-1, 12)
+	type column struct {
+		title string
+		of    func(all, easy, hard []float64) float64
+	}
+	cols := []column{
+		{"mean", func(all, _, _ []float64) float64 { return meanOf(all) }},
+		{"easy", func(_, easy, _ []float64) float64 { return meanOf(easy) }},
+		{"hard", func(_, _, hard []float64) float64 { return meanOf(hard) }},
+		{"median", func(all, _, _ []float64) float64 { return spreadOf(all).p50 }},
+		{"p95", func(all, _, _ []float64) float64 { return spreadOf(all).p95 }},
+	}
+	for len(cols) > 1 && c.W-len(cols)*9-1 < 20 {
+		cols = cols[:len(cols)-1]
+	}
+	name := max(c.W-len(cols)*9-1, 8)
 	x := name + 1
 	for _, t := range cols {
-		if x+8 <= c.W {
-			c.Right(x+8, y, theme.Muted, t)
-		}
+		c.Right(x+8, y, theme.Muted, t.title)
 		x += 9
 	}
 	y++
@@ -295,13 +306,10 @@ func (m *Model) drawFeatures(c *canvas.Canvas) {
 		}
 		c.TextMax(1, y, name, s, label)
 		all := v.values(i, v.dataset, "")
-		mean := meanOf(all)
-		sp := spreadOf(all)
+		easy, hard := v.values(i, v.dataset, "easy"), v.values(i, v.dataset, "hard")
 		x := name + 1
-		for _, val := range []float64{mean, sp.p50, sp.p95, meanOf(v.values(i, v.dataset, "easy")), meanOf(v.values(i, v.dataset, "hard"))} {
-			if x+8 <= c.W {
-				c.Right(x+8, y, s, fmtSig(val))
-			}
+		for _, t := range cols {
+			c.Right(x+8, y, s, fmtSig(t.of(all, easy, hard)))
 			x += 9
 		}
 		y++

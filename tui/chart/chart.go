@@ -202,7 +202,9 @@ func drawLines(c *canvas.Canvas, plot canvas.Rect, lines []Line, y Range) bool {
 		options = append(options, asciigraph.SeriesColors(colours...))
 	}
 	text := asciigraph.PlotMany(data, options...)
-	copyGraph(c, plot, text, func(series, col int) Look { return lines[index[series]].Look(col) })
+	copyGraph(c, plot, text, func(series, col int) (Look, bool) {
+		return lines[index[series]].Look(col), !math.IsNaN(data[series][col])
+	})
 	return true
 }
 
@@ -241,24 +243,40 @@ func drawBand(c *canvas.Canvas, plot canvas.Rect, l Line, line []float64, y Rang
 		if x >= len(l.Low) || x >= len(l.High) || math.IsNaN(line[x]) {
 			continue
 		}
-		at := int(math.Round(line[x]))
-		lo, hi := at, at
+		// What the line itself passes on its way is no extreme.
+		lo, hi := rowsAround(line, x)
+		from, to := lo, hi
 		if v := l.Low[x]; !math.IsNaN(v) {
-			lo = y.Row(v, plot.H)
+			from = min(from, y.Row(v, plot.H))
 		}
 		if v := l.High[x]; !math.IsNaN(v) {
-			hi = y.Row(v, plot.H)
+			to = max(to, y.Row(v, plot.H))
 		}
-		for row := lo; row <= hi; row++ {
-			if row != at {
+		for row := from; row <= to; row++ {
+			if row < lo || row > hi {
 				c.Set(plot.X+x, plot.Y+plot.H-1-row, l.Band(x), '┊')
 			}
 		}
 	}
 }
 
-// copyGraph puts asciigraph's text onto the canvas without its axis.
-func copyGraph(c *canvas.Canvas, plot canvas.Rect, text string, look func(series, col int) Look) {
+// rowsAround returns the rows between which the line moves from the column
+// before x to the one after.
+func rowsAround(line []float64, x int) (lo, hi int) {
+	lo = int(math.Round(line[x]))
+	hi = lo
+	for _, i := range []int{x - 1, x + 1} {
+		if i >= 0 && i < len(line) && !math.IsNaN(line[i]) {
+			r := int(math.Round(line[i]))
+			lo, hi = min(lo, r), max(hi, r)
+		}
+	}
+	return lo, hi
+}
+
+// copyGraph puts asciigraph's text onto the canvas without its axis, and without
+// the caps that it sets in the column before a line begins.
+func copyGraph(c *canvas.Canvas, plot canvas.Rect, text string, look func(series, col int) (Look, bool)) {
 	y := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		if y >= plot.H {
@@ -276,8 +294,9 @@ func copyGraph(c *canvas.Canvas, plot canvas.Rect, text string, look func(series
 			}
 			r, n := decode(line[i:])
 			if col >= 0 && col < plot.W && r != ' ' {
-				k := look(series, col)
-				c.Set(plot.X+col, plot.Y+y, k.Style, k.Shape.glyph(r))
+				if k, there := look(series, col); there {
+					c.Set(plot.X+col, plot.Y+y, k.Style, k.Shape.glyph(r))
+				}
 			}
 			col++
 			i += n

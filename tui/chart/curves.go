@@ -162,6 +162,8 @@ func (p *XY) drawXAxis(c *canvas.Canvas, plot canvas.Rect) {
 	c.Text(unitAt, y+1, p.Styles.Label, p.XUnit)
 }
 
+func abs(v int) int { return max(v, -v) }
+
 // drawMarks draws the verticals, and their labels in the row above where they
 // find room.
 func (p *XY) drawMarks(c *canvas.Canvas, plot canvas.Rect) {
@@ -176,9 +178,13 @@ func (p *XY) drawMarks(c *canvas.Canvas, plot canvas.Rect) {
 			c.Set(x, plot.Y+y, m.Style, m.Line)
 		}
 		w := canvas.Width(m.Label)
-		for _, at := range []int{x - w/2, x, x - w + 1, x + 1, x - w} {
+		places := []int{x - w/2, x, x - w + 1}
+		for _, t := range taken {
+			places = append(places, t.to+2, t.from-w-2)
+		}
+		for _, at := range places {
 			at = min(max(at, plot.X), plot.X+plot.W-w)
-			free := at >= plot.X-1
+			free := at >= plot.X && abs(at+w/2-x) <= 2*w
 			for _, t := range taken {
 				free = free && (at > t.to || at+w < t.from)
 			}

@@ -50,14 +50,14 @@ func (t *Track) collect(accs []acc, from, width int64) {
 		// Coarse buckets for what is folded, fine ones for the newest seconds.
 		size := levelNS(level)
 		foldedTo := t.done * baseNS / size * size
-		for id := from / size; id*size < min(to, foldedTo); id++ {
+		for id := max(from, 0) / size; id*size < min(to, foldedTo); id++ {
 			if c := t.folded[level]; int(id%foldLen) < len(c) && c[id%foldLen].id == id {
 				c[id%foldLen].addTo(accs, from, width, size)
 			}
 		}
 		baseFrom = max(baseFrom, foldedTo)
 	}
-	for id := max(from, baseFrom) / baseNS; id <= min((to-1)/baseNS, t.head); id++ {
+	for id := max(from, baseFrom, 0) / baseNS; id <= min((to-1)/baseNS, t.head); id++ {
 		b := &t.base[id%baseLen]
 		if b.id != id {
 			b = &base{id: id}

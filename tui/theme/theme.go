@@ -32,6 +32,7 @@ const (
 	Select  // the selected row of a list
 	Input   // text being typed
 	Caret   // the cell the next letter goes to
+	Meter   // the filled part of a gauge
 	Request // requested clock
 	Cursor  // the current clock on a curve
 	Cliff   // the frequency cliff on a curve
@@ -162,15 +163,15 @@ func StripStyle(letter byte) canvas.Style {
 }
 
 type ink struct {
-	muted, faint, strong, accent, bar, barText, barDim, sel string
-	good, warn, bad, badge                                  string
-	prefill, decode, score, mixed, idle                     string
-	curves                                                  [6]string
+	muted, faint, strong, accent, bar, barText, barDim, sel, meter string
+	good, warn, bad, badge                                         string
+	prefill, decode, score, mixed, idle                            string
+	curves                                                         [6]string
 }
 
 var darkInk = ink{
 	muted: "#8b93a1", faint: "#4a5160", strong: "#ffffff", accent: "#f0c674",
-	bar: "#262b35", barText: "#e6e9ef", barDim: "#98a1b0", sel: "#37475f",
+	bar: "#262b35", barText: "#e6e9ef", barDim: "#98a1b0", sel: "#37475f", meter: "#7f8fb0",
 	good: "#5fd7a7", warn: "#ffb454", bad: "#ff6b6b", badge: "#14161b",
 	prefill: "#e69f00", decode: "#56b4e9", score: "#2fc79a", mixed: "#d98cb9", idle: "#6b7280",
 	curves: [6]string{"#56b4e9", "#e69f00", "#2fc79a", "#d98cb9", "#f0e442", "#a8b0ff"},
@@ -178,7 +179,7 @@ var darkInk = ink{
 
 var lightInk = ink{
 	muted: "#5b6472", faint: "#b4bac4", strong: "#000000", accent: "#8a5a00",
-	bar: "#e4e8ee", barText: "#1f2430", barDim: "#5b6472", sel: "#cfe0f5",
+	bar: "#e4e8ee", barText: "#1f2430", barDim: "#5b6472", sel: "#cfe0f5", meter: "#7d8bab",
 	good: "#00704f", warn: "#9a5200", bad: "#b3261e", badge: "#ffffff",
 	prefill: "#a85f00", decode: "#0067a5", score: "#00745a", mixed: "#9c3f78", idle: "#7a818c",
 	curves: [6]string{"#0067a5", "#a85f00", "#00745a", "#9c3f78", "#6b6500", "#4b4fb8"},
@@ -204,6 +205,7 @@ func rgb(k ink) [count]look {
 		Input:        {fg: k.strong, bg: k.sel},
 		Caret:        {fg: k.badge, bg: k.accent},
 		Request:      {fg: k.muted},
+		Meter:        {fg: k.meter},
 		Cursor:       {fg: k.accent, bold: true},
 		Cliff:        {fg: k.bad},
 		EDP:          {fg: k.good, bold: true},
@@ -227,7 +229,7 @@ func rgb(k ink) [count]look {
 // sixteen uses the terminal's own palette; ground is its colour behind text.
 func sixteen(ground string) [count]look {
 	k := ink{
-		muted: "", faint: "8", strong: "", accent: "3", sel: "", good: "2", warn: "3", bad: "1",
+		muted: "", faint: "8", strong: "", accent: "3", sel: "", meter: "4", good: "2", warn: "3", bad: "1",
 		prefill: "3", decode: "6", score: "2", mixed: "5", idle: "8",
 		curves: [6]string{"6", "3", "2", "5", "4", "1"}, badge: ground,
 	}

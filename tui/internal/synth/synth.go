@@ -143,7 +143,7 @@ func (g *Gen) work() {
 			g.begin(event.Score, g.batchSize()*12, 6)
 			return
 		}
-		g.steps = g.cur.MaxTokens/2 + g.rng.IntN(max(g.cur.MaxTokens/2, 1)) + 1
+		g.steps = g.cur.MaxTokens - g.done*7%max(g.cur.MaxTokens/2, 1)
 		g.step = 0
 		g.begin(event.Decode, g.batchSize()*g.cur.MaxTokens, 0)
 		g.stepTo = g.now + g.stepNS()
@@ -171,7 +171,18 @@ func (g *Gen) work() {
 // stepNS is a decode step: memory-bound, hardly slower at low clocks.
 func (g *Gen) stepNS() int64 {
 	f := g.achieved / 1980
-	return int64((5.6 + 0.5/f + 0.12*float64(g.batchSize()) + g.rng.Float64()*0.2) * ms)
+	return int64((4.9 + 0.5/f + 0.12*float64(g.batchSize()) + g.rng.Float64()*0.1) * g.weight() * ms)
+}
+
+// weight is how heavy the model is against the smallest.
+func (g *Gen) weight() float64 {
+	switch g.cur.Model {
+	case "llama-3.1-8b":
+		return 1.7
+	case "llama-3.2-3b":
+		return 1.3
+	}
+	return 1
 }
 
 func (g *Gen) batchSize() int  { return min(g.cur.BatchSize, g.cur.Queries-g.done) }
@@ -201,7 +212,7 @@ func (g *Gen) nextBatch() {
 	}
 	g.put(event.BatchStart{At: g.at(), BatchID: g.batchID(), PointID: g.cur.PointID, Queries: queries, Prompt: prompts[g.batch%len(prompts)], Class: []string{"easy", "hard"}[g.batch%2]})
 	f := g.achieved / 1980
-	g.begin(event.Prefill, g.batchSize()*340, int64(9+22*float64(g.batchSize())/f))
+	g.begin(event.Prefill, g.batchSize()*340, int64((9+14*float64(g.batchSize())/f)*g.weight()))
 }
 
 func (g *Gen) queryID(i int) string { return fmt.Sprintf("%s-%03d", g.cur.Dataset, g.done+i) }
