@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,8 @@ type fakeDevice struct {
 	powerErr  func(source string) error
 	pollCost  func(n int) time.Duration
 	polls     int
-	counts    map[string]int
+	mu        sync.Mutex
+	counts    map[string]int // guarded by mu
 }
 
 // steady is a device at a constant power.
@@ -46,6 +48,12 @@ func wave(clk timebase.Clock, high, low float64, period int64) *fakeDevice {
 		sources: []PowerSource{{Name: SourceAverage, PeriodMS: 100}, {Name: SourceInstant, PeriodMS: 100},
 			{Name: SourceBuffer, PeriodMS: 20}, {Name: SourceCounter, PeriodMS: 100}},
 	}
+}
+
+func (d *fakeDevice) count(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.counts[what]++
 }
 
 func (d *fakeDevice) mean(from, to int64) float64 {
@@ -75,7 +83,7 @@ func (d *fakeDevice) Poll() (Sample, error) {
 func (d *fakeDevice) PowerSources() []PowerSource { return d.sources }
 
 func (d *fakeDevice) ReadPower(source string) (PowerReading, error) {
-	d.counts[source]++
+	d.count(source)
 	r := PowerReading{TimeNS: d.clk.Now(), Source: source, PowerW: math.NaN(), CounterJ: math.NaN()}
 	if d.powerErr != nil {
 		if err := d.powerErr(source); err != nil {
@@ -101,7 +109,7 @@ func (d *fakeDevice) ReadPower(source string) (PowerReading, error) {
 }
 
 func (d *fakeDevice) ReadPowerBuffer(after int64) ([]PowerReading, error) {
-	d.counts[SourceBuffer]++
+	d.count(SourceBuffer)
 	if d.powerErr != nil {
 		if err := d.powerErr(SourceBuffer); err != nil {
 			return nil, err
@@ -118,6 +126,6 @@ func (d *fakeDevice) ReadPowerBuffer(after int64) ([]PowerReading, error) {
 func (d *fakeDevice) Processes() ([]Process, error) {
 	return []Process{{PID: 7, Name: "mine"}, {PID: 8, Name: "other"}}, nil
 }
-func (d *fakeDevice) SetSMClock(int) error { d.counts["set"]++; return nil }
-func (d *fakeDevice) ResetSMClock() error  { d.counts["reset"]++; return nil }
+func (d *fakeDevice) SetSMClock(int) error { d.count("set"); return nil }
+func (d *fakeDevice) ResetSMClock() error  { d.count("reset"); return nil }
 func (d *fakeDevice) Close() error         { return nil }
