@@ -22,7 +22,6 @@ type Backend struct {
 	finish context.CancelFunc
 
 	mu      sync.Mutex // held while the library works for this backend
-	closed  bool
 	model   *model
 	eval    *evaluator
 	info    engine.ModelInfo
@@ -57,7 +56,7 @@ var errClosed = errors.New("engine/llama: closed")
 // too.
 func (b *Backend) begin(ctx context.Context) (context.Context, func(), error) {
 	b.mu.Lock()
-	if b.closed {
+	if b.life.Err() != nil {
 		b.mu.Unlock()
 		return nil, nil, errClosed
 	}
@@ -274,6 +273,5 @@ func (b *Backend) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unload()
-	b.closed = true
 	return nil
 }

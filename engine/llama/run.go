@@ -199,6 +199,7 @@ func (b *Backend) prefill(ctx context.Context, run []*sequence, total int, obs e
 	t0 := now()
 	obs.PhaseStart(event.Prefill, t0, total)
 	if err := b.submit(ctx); err != nil {
+		obs.PhaseEnd(event.Prefill, x.sync(), 0)
 		return nil, 0, err
 	}
 	best, t := x.wait(true)
@@ -243,6 +244,9 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 		pending = append(pending[:0], run...)
 		active, err := b.accept(run, best, t)
 		if err != nil {
+			if begun {
+				obs.PhaseEnd(event.Decode, t, steps)
+			}
 			return err
 		}
 		if !b.gpu || len(active) == 0 {
@@ -262,6 +266,7 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 			x.add(s.generated[n-1], len(s.prompt)+n-1, slot, true)
 		}
 		if err := b.submit(ctx); err != nil {
+			obs.PhaseEnd(event.Decode, x.sync(), steps)
 			return err
 		}
 		emit(pending, obs, t)

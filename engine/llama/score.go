@@ -26,21 +26,34 @@ type scored struct {
 // the prompt's own stream, the same option of all requests in one pass, and
 // forgotten again before the next.
 func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engine.Observer) error {
-	x := b.eval
-	total, most := 0, 0
+	total := 0
 	for _, s := range run {
-		most = max(most, len(s.options))
 		for _, o := range s.options {
 			total += len(o)
 		}
 	}
 	obs.PhaseStart(event.Score, t, total)
+	done, err := b.scoreOptions(ctx, run)
+	t = b.eval.sync()
+	obs.PhaseEnd(event.Score, t, done)
+	for _, s := range run {
+		s.res.EndNS = t
+	}
+	return err
+}
+
+// scoreOptions returns how many tokens it has scored.
+func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, err error) {
+	x := b.eval
+	most := 0
 	for row, s := range run {
 		first := make([]int32, len(s.options))
 		for i, o := range s.options {
 			first[i] = o[0]
 		}
 		s.res.Output.LogLikelihoods = x.logprobs(row, first...)
+		most = max(most, len(s.options))
+		done += len(s.options)
 	}
 	chunk := max(16, maxLogitBytes/(4*b.model.nVocab))
 	for option := range most {
@@ -57,20 +70,16 @@ func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engin
 		for len(list) > 0 {
 			n := min(len(list), chunk)
 			if err := b.scorePass(ctx, list[:n]); err != nil {
-				return err
+				return done, err
 			}
+			done += n
 			list = list[n:]
 		}
 		for slot, s := range run {
 			x.forget(slot, len(s.prompt))
 		}
 	}
-	t = x.sync()
-	obs.PhaseEnd(event.Score, t, total)
-	for _, s := range run {
-		s.res.EndNS = t
-	}
-	return nil
+	return done, nil
 }
 
 func (b *Backend) scorePass(ctx context.Context, list []scored) error {
