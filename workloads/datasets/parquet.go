@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,9 @@ type parquetRows struct {
 // detectParquet tells the dataset by the column names.
 func (s *Source) detectParquet(f file, size int64) (err error) {
 	defer damaged(&err, s.info.Path)
+	if err := checkFooter(f, size); err != nil {
+		return fmt.Errorf("dataset %s: %w: damaged Parquet: %w", s.info.Path, ErrFormat, err)
+	}
 	pf, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return fmt.Errorf("dataset %s: %w: damaged Parquet: %w", s.info.Path, ErrFormat, err)
@@ -63,6 +67,26 @@ func (s *Source) detectParquet(f file, size int64) (err error) {
 		}
 	}
 	s.rows = p
+	return nil
+}
+
+// checkFooter looks whether the file ends as a Parquet file does, with the
+// length of the footer and the magic bytes, before memory is taken for it.
+func checkFooter(f file, size int64) error {
+	const tail = 8
+	if size < int64(len("PAR1"))+tail {
+		return io.ErrUnexpectedEOF
+	}
+	var end [tail]byte
+	if _, err := f.ReadAt(end[:], size-tail); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(end[4:]) != "PAR1" {
+		return errors.New("it does not end as a Parquet file does; is it cut off?")
+	}
+	if n := int64(binary.LittleEndian.Uint32(end[:4])); n > size-tail-4 {
+		return fmt.Errorf("its footer is said to have %d bytes, more than the file", n)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -232,9 +233,18 @@ func kind(v any) string {
 	return "an object"
 }
 
-// clip shortens a value for an error message.
+// clip makes a value fit into an error message: short, on one line.
 func clip(s string) string {
-	const most = 40
+	return clipTo(s, 40)
+}
+
+func clipTo(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '�'
+		}
+		return r
+	}, s)
 	if len(s) <= most {
 		return s
 	}

@@ -69,7 +69,7 @@ func adapterFor(r row) (index int, err error) {
 	return 0, fmt.Errorf("%w: the fields %s are those of no known dataset "+
 		"(BoolQ: question, passage, answer; HellaSwag: ctx, endings, label; "+
 		"TruthfulQA: question, best_answer, correct_answers; NarrativeQA: question, passage, answer list; "+
-		"your own: prompt, answers)", ErrFormat, clip(strings.Join(names, ", ")))
+		"your own: prompt, answers)", ErrFormat, clipTo(strings.Join(names, ", "), 120))
 }
 
 func boolQ(r row) (q workloads.Query, id string, err error) {
