@@ -1,0 +1,126 @@
+package difficulty
+
+import (
+	"math"
+
+	"jouletop/workloads"
+)
+
+// PaperSource names where the numbers of [Paper] come from.
+const PaperSource = "Maliakel, Ilager, Brandic: Characterizing LLM Inference Energy-Performance Tradeoffs " +
+	"across Workloads and GPU Scaling, Tables II to X, XV, XVII and XVIII (NVIDIA RTX PRO 6000)"
+
+// PaperRuleQueries are the queries on which the study validated its rule.
+const PaperRuleQueries = 800
+
+// Paper are the study's published numbers, in the structs of ours. What it
+// doesn't give is NaN or empty. They don't all agree with each other: the
+// per-model correlations of Table VIII with token entropy are as large as
+// those with entity density, yet the text excludes it for its tie to length;
+// and the joules of Table XVIII are too few for 100 tokens of a 32B model on
+// that card, so they can't be per generated answer.
+func Paper() *Tables {
+	unknown := math.NaN()
+	models := []Model{
+		{"Llama-3.2-1B", 1}, {"Llama-3.2-3B", 3}, {"Llama-3.1-8B", 8}, {"Qwen2.5-14B", 14}, {"Qwen2.5-32B", 32},
+	}
+	report := func(f Feature, withLength, withQuality float64, independent, selected bool, byModel ...float64) FeatureReport {
+		return FeatureReport{
+			Feature: f, WithLength: withLength, WithQuality: withQuality, Partial: unknown,
+			ByModel: byModel, Independent: independent, Selected: selected,
+		}
+	}
+	entity := []float64{-0.20, -0.29, -0.32, -0.31, -0.32}
+	causal := []float64{-0.16, -0.17, -0.18, -0.13, -0.18}
+	entropy := []float64{0.11, 0.22, 0.29, 0.33, 0.31}
+	return &Tables{
+		Models: models,
+		Lengths: []LengthRow{
+			{"truthfulqa", 817, 12.6, 5.7, 5, 52},
+			{"boolq", 1000, 102.9, 46.0, 24, 294},
+			{"hellaswag", 1000, 163.8, 56.0, 49, 265},
+			{"narrativeqa", 1000, 339.1, 34.3, 208, 396},
+		},
+		Means: []MeansRow{
+			{"boolq", 0.54, 0.06, 0.20, 5.82, 0.024, QueryTypes[workloads.BoolQ]},
+			{"hellaswag", 0.47, 0.11, 0.12, 6.31, 0.044, QueryTypes[workloads.HellaSwag]},
+			{"truthfulqa", 0.53, 0.07, 0.34, 3.50, 0.102, QueryTypes[workloads.TruthfulQA]},
+			{"narrativeqa", 0.56, 0.12, 0.18, 7.16, 0.336, QueryTypes[workloads.NarrativeQA]},
+		},
+		// The correlations with quality are those of the text (V-E.2, V-F).
+		Features: []FeatureReport{
+			report(EntityDensity, -0.44, -0.29, true, true, entity...),
+			report(CausalScore, 0.31, unknown, true, true, causal...),
+			report(ReasoningComplexity, 0.19, -0.03, true, false),
+			report(TokenEntropy, 0.88, unknown, false, false, entropy...),
+			report(ComplexityScore, 0.16, -0.05, true, false),
+		},
+		LengthToQ: 0.002,
+		Ablation: []AblationRow{
+			{"Length only (>150 tokens)", 0.511},
+			{"+ Entity density", 0.666},
+			{"+ Causal question score", 0.684},
+			{"Features only (no length)", 0.686},
+		},
+		Quality: []QualityRow{
+			{"boolq", "accuracy", []float64{0.685, 0.785, 0.855, 0.785, 0.815}, 0.785},
+			{"hellaswag", "accuracy", []float64{0.640, 0.755, 0.805, 0.830, 0.860}, 0.778},
+			{"truthfulqa", "rouge_l", []float64{0.208, 0.211, 0.207, 0.243, 0.252}, 0.224},
+			{"narrativeqa", "rouge_l", []float64{0.161, 0.306, 0.368, 0.474, 0.455}, 0.353},
+		},
+		Correlation: []FeatureQualityRow{
+			{EntityDensity.Name, entity}, {CausalScore.Name, causal}, {TokenEntropy.Name, entropy},
+		},
+		Scaling: []PatternRow{
+			{AlwaysEasy, -1, 0.445, 0.17, 0.05, 6.13},
+			{ScalingHelps, -1, 0.155, 0.18, 0.13, 6.32},
+			{AlwaysHard, -1, 0.326, 0.27, 0.22, 4.94},
+			{Inconsistent, -1, 0.074, unknown, unknown, unknown},
+		},
+		Rule: []GapRow{
+			{"Llama-3.2-1B", 0.516, 0.328, 0.188},
+			{"Llama-3.2-3B", 0.637, 0.388, 0.250},
+			{"Llama-3.1-8B", 0.695, 0.419, 0.276},
+			{"Qwen2.5-14B", 0.713, 0.450, 0.263},
+			{"Qwen2.5-32B", 0.745, 0.441, 0.304},
+			{"Average", 0.661, 0.405, 0.256},
+		},
+		RuleEasy: 406, RuleHard: 394,
+		Routing: []RouteRow{
+			{AlwaysEasy, 0.445, "1-3B", "Similar quality across sizes"},
+			{ScalingHelps, 0.155, "8B+", "Quality improves with scale"},
+			{AlwaysHard, 0.326, "1-3B", "Limited benefit from scaling"},
+			{Inconsistent, 0.074, "8B", "Architecture-dependent"},
+		},
+		Categories: []CategoryRow{
+			paperCategory(string(AlwaysEasy), 0.445, "3B", 0.88),
+			paperCategory(string(ScalingHelps), 0.155, "14B", 0.77),
+			paperCategory(string(AlwaysHard), 0.326, "3B", 0.88),
+			paperCategory(string(Inconsistent), 0.074, "8B", 0.83),
+			paperCategory("Weighted Average", 1, "", 0.87),
+		},
+		// Latency is not published for the strategies. "Routing" sends every
+		// query to the 3B model here.
+		Strategies: []StrategyRow{
+			paperStrategy(Baseline, "32B", "2842", 20.97, 0.838, 0, false),
+			paperStrategy(DVFSOnly, "32B", "180", 11.74, 0.838, 0.44, true),
+			paperStrategy(RoutingOnly, "3B", "2842", 4.19, 0.770, 0.80, false),
+			paperStrategy(Combined, "3B", "180", 2.52, 0.770, 0.88, true),
+		},
+	}
+}
+
+func paperCategory(name string, share float64, model string, saving float64) CategoryRow {
+	unknown := math.NaN()
+	return CategoryRow{
+		Category: name, Share: share, Model: model, Clock: "180", Saving: saving,
+		EnergyJ: unknown, BaselineJ: unknown, LatencyS: unknown, Quality: unknown, BaselineQuality: unknown,
+	}
+}
+
+func paperStrategy(s Strategy, model, clock string, energy, quality, saving float64, pareto bool) StrategyRow {
+	return StrategyRow{
+		Strategy: s, Model: model, Clock: clock, Queries: -1, EnergyJ: energy, Quality: quality, Saving: saving,
+		LatencyS: math.NaN(), EDPJs: math.NaN(), Pareto: pareto,
+	}
+}
