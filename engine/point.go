@@ -151,3 +151,22 @@ func joinKeys(m map[string]bool) string {
 	slices.Sort(out)
 	return strings.Join(out, "+")
 }
+
+// Reprice gives a point the energies of its requests, estimated again.
+func Reprice(p *event.PointDone, requests []event.RequestEnergy) {
+	joules, net, errJ, n := 0.0, 0.0, 0.0, 0.0
+	for _, r := range requests {
+		if r.Err == "" {
+			joules, net, errJ, n = joules+r.EnergyJ, net+r.NetEnergyJ, errJ+r.EnergyErrJ, n+1
+		}
+	}
+	old := p.EnergyJ
+	p.EnergyJ, p.NetEnergyJ = joules/n, net/n
+	// Requests of a point share most of their error: it does not average out.
+	p.EnergyErrJ = errJ / n
+	scale := p.EnergyJ / old
+	p.PrefillEnergyJ, p.DecodeEnergyJ = p.PrefillEnergyJ*scale, p.DecodeEnergyJ*scale
+	p.JoulesPerToken, p.MeanPowerW = p.JoulesPerToken*scale, p.MeanPowerW*scale
+	p.EDPJS = p.EnergyJ * p.LatencyS
+	p.Method = "recomputed"
+}

@@ -35,3 +35,6 @@ func (b *bar) done() {
 		fmt.Fprint(b.out, "\r\x1b[K")
 	}
 }
+
+// count shows done of total.
+func (b *bar) count(done, total int64) { b.set(float64(done) / float64(max(total, 1))) }

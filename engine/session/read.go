@@ -188,3 +188,8 @@ func copyFile(from, to string) error {
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
 }
+
+// WritePoints replaces points.csv in one step; see WritePhases.
+func (s *Session) WritePoints(rows []event.PointDone) error {
+	return writeAll(s.Dir, pointsTable, rows)
+}

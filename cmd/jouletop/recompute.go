@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu"
+)
+
+// recomputeSession estimates a session's energies again and replaces its
+// phases.csv, requests.csv and, where it has one, points.csv.
+func recomputeSession(dir string) error {
+	s, err := session.OpenForeign(dir)
+	if err != nil {
+		return err
+	}
+	if s.Manifest.SampleKeep == string(session.Thin) || s.Manifest.SampleKeep == string(session.None) {
+		return fmt.Errorf("%s: recorded with --samples %s: too few readings are left to estimate from", dir, s.Manifest.SampleKeep)
+	}
+	var phases []event.PhaseEnergy
+	if err := s.Phases(func(p *event.PhaseEnergy) error { phases = append(phases, *p); return nil }); err != nil {
+		return err
+	}
+	var requests []event.RequestEnergy
+	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, *r); return nil }); err != nil {
+		return err
+	}
+	sources := map[string][]gpu.PowerSource{}
+	for _, g := range s.Manifest.GPUs {
+		sources[g.ID] = g.Sensors
+	}
+	r := engine.NewRecomputer(phases, requests, sources)
+	readings := 0
+	if err := s.Power(func(p *event.Power) error { r.Power(*p); readings++; return nil }); err != nil {
+		return err
+	}
+	if readings == 0 {
+		return fmt.Errorf("%s: %s has no reading to estimate from", dir, session.PowerFile)
+	}
+	newPhases, newRequests := r.Rows()
+	if err := s.WritePhases(newPhases); err != nil {
+		return err
+	}
+	if err := s.WriteRequests(newRequests); err != nil {
+		return err
+	}
+	return recomputePoints(s, newRequests)
+}
+
+// recomputePoints puts the requests' new energies into points.csv.
+func recomputePoints(s *session.Session, requests []event.RequestEnergy) error {
+	var points []event.PointDone
+	if err := s.Points(func(p *event.PointDone) error { points = append(points, *p); return nil }); err != nil || len(points) == 0 {
+		return err
+	}
+	byPoint := map[string][]event.RequestEnergy{}
+	for _, r := range requests {
+		byPoint[r.PointID] = append(byPoint[r.PointID], r)
+	}
+	for i := range points {
+		if rs := byPoint[points[i].PointID]; len(rs) > 0 {
+			engine.Reprice(&points[i], rs)
+		}
+	}
+	return s.WritePoints(points)
+}

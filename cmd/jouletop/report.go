@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"jouletop/engine/analysis"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+)
+
+func newReport() *cobra.Command {
+	var (
+		o         options
+		format    string
+		paper     bool
+		plots     string
+		recompute bool
+	)
+	c := &cobra.Command{
+		Use:   "report DIR...",
+		Short: "Tables and plots of recorded sessions",
+		Long: `Tables of one or several sessions: the study's (I, XI to XIV, XVI) and what to
+run at. --paper lays the published numbers beside them. --recompute estimates
+all energies again from the recorded readings and writes them into the session.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, dirs []string) error {
+			write, ok := reportFormats[format]
+			if !ok {
+				return usagef("--format %q: want text, md, csv or json", format)
+			}
+			slow, err := o.slowdown()
+			if err != nil {
+				return err
+			}
+			if recompute {
+				for _, dir := range dirs {
+					if err := recomputeSession(dir); err != nil {
+						return err
+					}
+				}
+			}
+			r, err := loadReport(dirs)
+			if err != nil {
+				return err
+			}
+			if plots != "" {
+				if err := r.plot(plots); err != nil {
+					return err
+				}
+			}
+			return write(os.Stdout, r.tables(slow), r, paper)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&format, "format", "text", "`format`: text, md, csv or json")
+	f.BoolVar(&paper, "paper", false, "the study's published numbers beside ours")
+	f.StringVar(&plots, "plots", "", "`folder` for pictures (SVG and PNG)")
+	f.BoolVar(&recompute, "recompute", false, "estimate energies again from the recorded readings")
+	f.StringVar(&o.maxSlowdown, "max-slowdown", "3%", "latency bound for the clock to run at")
+	return c
+}
+
+// report is one or several sessions read.
+type report struct {
+	sessions  []*session.Session
+	points    []event.PointDone
+	simulated bool
+	notes     []string
+}
+
+func loadReport(dirs []string) (*report, error) {
+	r := &report{}
+	for _, dir := range dirs {
+		s, err := session.OpenForeign(dir)
+		if err != nil {
+			return nil, err
+		}
+		points, err := analysis.Points(s)
+		if err != nil {
+			return nil, err
+		}
+		if len(points) == 0 {
+			return nil, fmt.Errorf("%s: the session has no finished point or request", dir)
+		}
+		r.sessions = append(r.sessions, s)
+		r.points = append(r.points, points...)
+		r.simulated = r.simulated || s.Manifest.Simulated
+		if s.Manifest.Note != "" {
+			r.notes = append(r.notes, dir+": "+s.Manifest.Note)
+		}
+	}
+	return r, nil
+}
+
+// tables are the tables that have rows.
+func (r *report) tables(slowdown float64) []analysis.Table {
+	var out []analysis.Table
+	for _, t := range analysis.Study(r.points, slowdown) {
+		if len(t.Rows) > 0 {
+			out = append(out, t)
+		}
+	}
+	for i := range out {
+		out[i].Simulated = r.simulated
+	}
+	return out
+}
+
+var reportFormats = map[string]func(w io.Writer, tables []analysis.Table, r *report, paper bool) error{
+	"text": func(w io.Writer, tables []analysis.Table, r *report, paper bool) error {
+		for _, n := range r.notes {
+			fmt.Fprintln(w, n)
+		}
+		fmt.Fprintln(w)
+		for _, t := range tables {
+			if err := t.WriteText(w, paper); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"md": func(w io.Writer, tables []analysis.Table, r *report, paper bool) error {
+		for _, n := range r.notes {
+			fmt.Fprintf(w, "> %s\n\n", n)
+		}
+		for _, t := range tables {
+			if err := t.WriteMarkdown(w, paper); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"csv": func(w io.Writer, tables []analysis.Table, _ *report, _ bool) error {
+		return analysis.WriteCSV(w, tables)
+	},
+	"json": func(w io.Writer, tables []analysis.Table, _ *report, _ bool) error {
+		return analysis.WriteJSON(w, tables)
+	},
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/gpu/energy"
+)
+
+// Recomputer estimates the energies of a recorded session again, with more
+// hindsight than the live estimate had. Give it all phases and requests with
+// NewRecomputer, the power readings in the order of the file with Power, then
+// ask for Rows.
+type Recomputer struct {
+	gpus     map[string]*rework
+	phases   []event.PhaseEnergy
+	requests []event.RequestEnergy
+}
+
+// rework is one GPU's part.
+type rework struct {
+	account *account
+	batches []*oldBatch // by end
+	next    int         // phases fed so far
+	fed     []event.PhaseSpan
+	settled int
+}
+
+// oldBatch is a batch with the places of its rows.
+type oldBatch struct {
+	batchAccount
+	phaseRows, requestRows []int
+}
+
+// hindsight is how much of what came after a batch its estimate may use.
+const hindsight = int64(time.Minute)
+
+// NewRecomputer takes the rows to estimate again. sources, by the files' gpu
+// column, are the sensors as discovered; a GPU not among them is taken with what
+// is commonly known of its sources.
+func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, sources map[string][]gpu.PowerSource) *Recomputer {
+	r := &Recomputer{gpus: map[string]*rework{}, phases: phases, requests: requests}
+	batches := map[[2]string]*oldBatch{}
+	batch := func(gpuID, id string) *oldBatch {
+		g := r.gpus[gpuID]
+		if g == nil {
+			// The rows keep what they say of the clock.
+			unknown := func(int64, int64) (int, bool) { return 0, false }
+			g = &rework{account: newAccount(energy.New(sources[gpuID], energy.Options{}), gpuID, unknown)}
+			r.gpus[gpuID] = g
+		}
+		key := [2]string{gpuID, id}
+		b := batches[key]
+		if b == nil {
+			b = &oldBatch{batchAccount: batchAccount{id: id, start: math.MaxInt64}}
+			batches[key] = b
+			g.batches = append(g.batches, b)
+		}
+		return b
+	}
+	for i, p := range phases {
+		id := p.BatchID
+		if id == "" {
+			id = fmt.Sprintf("phase %d", i)
+		}
+		b := batch(p.GPU, id)
+		b.phases, b.phaseRows = append(b.phases, p.PhaseSpan), append(b.phaseRows, i)
+		b.start, b.end = min(b.start, p.StartNS), max(b.end, p.EndNS)
+		r.gpus[p.GPU].fed = append(r.gpus[p.GPU].fed, p.PhaseSpan)
+	}
+	for i, q := range requests {
+		id := q.BatchID
+		if id == "" {
+			id = "request " + q.RequestID
+		}
+		b := batch(q.GPU, id)
+		b.requests, b.requestRows = append(b.requests, q.Request), append(b.requestRows, i)
+		b.start, b.end = min(b.start, q.StartNS), max(b.end, q.EndNS)
+	}
+	for _, g := range r.gpus {
+		slices.SortStableFunc(g.batches, func(a, b *oldBatch) int { return cmp.Compare(a.end, b.end) })
+		slices.SortStableFunc(g.fed, func(a, b event.PhaseSpan) int { return cmp.Compare(a.EndNS, b.EndNS) })
+	}
+	return r
+}
+
+// Power takes the next reading.
+func (r *Recomputer) Power(p event.Power) {
+	g := r.gpus[p.GPU]
+	if g == nil {
+		return
+	}
+	g.feed(p.TimeNS)
+	g.account.meter.Add(p.PowerReading)
+	r.settle(g, g.account.meter.Covered()-hindsight)
+}
+
+// feed adds the phases that ended by t.
+func (g *rework) feed(t int64) {
+	for g.next < len(g.fed) && g.fed[g.next].EndNS <= t {
+		g.account.meter.AddPhase(meterPhase(g.fed[g.next]))
+		g.next++
+	}
+}
+
+// Rows returns the phases and requests with their new energies, in the order
+// given.
+func (r *Recomputer) Rows() ([]event.PhaseEnergy, []event.RequestEnergy) {
+	for _, g := range r.gpus {
+		g.feed(math.MaxInt64)
+		r.settle(g, math.MaxInt64)
+	}
+	return r.phases, r.requests
+}
+
+func (r *Recomputer) settle(g *rework, t int64) {
+	for g.settled < len(g.batches) && g.batches[g.settled].end <= t {
+		b := g.batches[g.settled]
+		g.settled++
+		if len(b.requests) == 0 && len(b.phases) == 1 && b.phases[0].Phase == event.Idle {
+			row := g.account.rest(b.phases[0]).(event.PhaseEnergy)
+			r.phases[b.phaseRows[0]].Energy = row.Energy
+			continue
+		}
+		p, q := 0, 0
+		for _, ev := range g.account.settle(&b.batchAccount) {
+			switch ev := ev.(type) {
+			case event.PhaseEnergy:
+				r.phases[b.phaseRows[p]].Energy = ev.Energy
+				p++
+			case event.RequestEnergy:
+				r.requests[b.requestRows[q]].Energy, r.requests[b.requestRows[q]].NetEnergyJ = ev.Energy, ev.NetEnergyJ
+				q++
+			}
+		}
+	}
+}
