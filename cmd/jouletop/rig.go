@@ -122,7 +122,7 @@ func (r *rig) clockControl() engine.ClockControl {
 }
 
 // load tells a simulated GPU what a real backend would be doing to it: the
-// shares seen on an H100 with an 8B model at batch 1.
+// shares seen on an H100 with a 3B model at batch 1.
 func (r *rig) load() func(event.Phase) {
 	if r.simGPU == nil || r.sim != nil {
 		return nil
@@ -130,9 +130,9 @@ func (r *rig) load() func(event.Phase) {
 	return func(p event.Phase) {
 		switch p {
 		case event.Prefill, event.Score:
-			r.simGPU.SetLoad(0.24, 0.37)
+			r.simGPU.SetLoad(0.16, 0.21)
 		case event.Decode, event.Mixed:
-			r.simGPU.SetLoad(0.014, 0.73)
+			r.simGPU.SetLoad(0.014, 0.56)
 		default:
 			r.simGPU.SetLoad(0, 0)
 		}
