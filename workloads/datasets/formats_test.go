@@ -235,8 +235,8 @@ func TestParseSpec(t *testing.T) {
 	}
 }
 
-// Memory does not grow with the file: the heap while reading 24 MB stays within
-// a few MB of what it is after the first rows.
+// Memory does not grow with the file: the heap while reading 7 MB stays within
+// 1 MB of what it is after the first rows.
 func TestMemoryIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "long.jsonl")
 	f, err := os.Create(path)
@@ -244,7 +244,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	passage := strings.Repeat("The mill was built in 1712. ", 80)
-	const rows = 10_000
+	const rows = 3_000
 	for i := range rows {
 		if _, err := fmt.Fprintf(f, `{"question": "is mill %d old", "answer": true, "passage": "%s"}`+"\n", i, passage); err != nil {
 			t.Fatal(err)
@@ -276,8 +276,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		switch {
 		case n == 10:
 			first = heap()
-		case n%2000 == 0:
-			if grown := heap() - first; grown > 2<<20 {
+		case n%1000 == 0:
+			if grown := heap() - first; grown > 1<<20 {
 				t.Fatalf("after %d rows the heap is %d bytes larger", n, grown)
 			}
 		}
