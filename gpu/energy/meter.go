@@ -85,7 +85,11 @@ func (m *Meter) Covered() int64 {
 	const silence = 2e9
 	for _, tr := range m.tracks {
 		if n := len(tr.reads); n > 0 && m.lastReading()-tr.reads[n-1].t < silence {
-			return tr.reads[n-1].t - int64((tr.lag+tr.period)*1e9)
+			after := tr.period
+			if tr.name == gpu.SourceBuffer {
+				after *= 3 // what comes after tells of the last bin
+			}
+			return tr.reads[n-1].t - int64((tr.lag+after)*1e9)
 		}
 	}
 	return math.MinInt64
@@ -175,11 +179,49 @@ func (m *Meter) Window(start, end int64) Estimate {
 		if e.ErrJ < best.ErrJ {
 			best = e
 		}
-		if tr.name == gpu.SourceBuffer && seen > 0.98 {
-			break // nothing knows better
+		if tr.name == gpu.SourceBuffer {
+			if seen > 0.98 {
+				break // nothing knows better
+			}
+			if e := m.bridge(tr, m.tracks[1], start, end); e.ErrJ < best.ErrJ {
+				best = e
+			}
 		}
 	}
 	return settle(best)
+}
+
+// bridge spans gaps in the sample buffer by the counter: from the first to the
+// last of its ticks inside, with the buffer for what is left at the edges.
+func (m *Meter) bridge(buf, counter *track, start, end int64) Estimate {
+	i, j := counter.first(start-1), counter.first(end)-1
+	if j <= i {
+		return unresolved(math.Inf(1))
+	}
+	a, b := counter.reads[i], counter.reads[j]
+	var inner float64
+	for k := i + 1; k <= j; k++ {
+		x := counter.bin(k, 0)
+		if !x.ok {
+			return unresolved(math.Inf(1))
+		}
+		inner += x.p * x.seconds()
+	}
+	counterLag := int64(counter.lag * 1e9)
+	left, seenL := m.by(buf, start, a.t-counterLag)
+	right, seenR := m.by(buf, b.t-counterLag, end)
+	if a.t-counterLag <= start {
+		left, seenL = Estimate{}, 1
+	}
+	if seenL < 0.9 || seenR < 0.9 {
+		return unresolved(math.Inf(1))
+	}
+	p := predictor{tr: counter, tl: &m.tl, m: &buf.model, lag: counter.lag}
+	x := bin{a: a.t - counterLag, b: b.t - counterLag, ja: math.Hypot(a.jit, counter.lagSD), jb: math.Hypot(b.jit, counter.lagSD)}
+	e := Estimate{Joules: left.Joules + inner + right.Joules, Method: MethodCounterBuf, Resolved: true}
+	e.ErrJ = math.Sqrt(sq(left.ErrJ) + sq(right.ErrJ) + sq(z95)*p.timing(x))
+	e.common = left.common + right.common
+	return e
 }
 
 // settle calls an estimate unresolved where it is too wide.
@@ -192,6 +234,11 @@ func settle(e Estimate) Estimate {
 
 // by estimates from one source, and tells which share of the window it saw.
 func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
+	length := float64(end-start) / 1e9
+	first, last := tr.reads[0].t-int64(tr.width*1e9), tr.reads[len(tr.reads)-1].t
+	if beyond := float64(max(first-start, 0)+max(end-last, 0)) / 1e9; beyond > max(0.1*length, 3*tr.period) {
+		return unresolved(math.Inf(1)), 0 // before or after all that was read
+	}
 	p := predictor{tr: tr, tl: &m.tl, m: &tr.model, lag: tr.lag}
 	x := p.window(start, end)
 	if !x.ok || math.IsNaN(x.j) {
@@ -205,7 +252,7 @@ func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
 	e := Estimate{Joules: x.j, Method: tr.name, Resolved: true}
 	e.ErrJ = z95 * math.Sqrt(x.v+dl*dl)
 	e.common = z95 * math.Sqrt(x.common*x.common+dl*dl)
-	seen := x.seen / (float64(end-start) / 1e9)
+	seen := x.seen / length
 	if seen < 0.02 {
 		e.Method = MethodRegression
 	}
@@ -256,6 +303,45 @@ func (m *Meter) PhaseEnergy(p Phase) Estimate {
 		return unresolved(e.Joules + e.ErrJ)
 	}
 	return e
+}
+
+// Block returns the mean energy of one phase of a steady block: phases of one
+// kind that ran back to back. A few seconds of them make it precise, however
+// short each is.
+func (m *Meter) Block(phases []Phase) Estimate {
+	if len(phases) == 0 {
+		return unresolved(math.Inf(1))
+	}
+	start, end := phases[0].Start, phases[0].End
+	var busy float64
+	for _, p := range phases {
+		start, end = min(start, p.Start), max(end, p.End)
+		busy += p.Seconds()
+	}
+	e := m.Window(start, end)
+	n := float64(len(phases))
+	if !e.Resolved {
+		return unresolved(e.ErrJ / n)
+	}
+	// The pauses between the phases are the block's too, but not the phases'.
+	pause := float64(end-start)/1e9 - busy
+	// They are taken to draw between nothing and what the phases do.
+	share := busy / (busy + pause/2)
+	e.ErrJ = math.Hypot(e.ErrJ*share, e.Joules*(1-share)) / n
+	e.Joules *= share / n
+	e.common /= n
+	e.Method = MethodBlock
+	return e
+}
+
+// MeanPower returns the mean power of start to end in W and the half-width of
+// its 95 % interval: idle power, for one. NaN where the window is unresolved.
+func (m *Meter) MeanPower(start, end int64) (watts, errW float64) {
+	e := m.Window(start, end)
+	if s := float64(end-start) / 1e9; e.Resolved && s > 0 {
+		return e.Joules / s, e.ErrJ / s
+	}
+	return math.NaN(), math.NaN()
 }
 
 // PhasePower is the mean power of a kind of phase.

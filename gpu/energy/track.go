@@ -74,6 +74,9 @@ func (tr *track) add(r gpu.PowerReading) {
 	}
 	tr.lastPoll = max(tr.lastPoll, r.TimeNS)
 	n := len(tr.reads)
+	if tr.cum && n > 0 && v < tr.reads[n-1].v {
+		since = tr.period // a change, but not by a tick
+	}
 	if n > 0 {
 		last := tr.reads[n-1]
 		repeated := last.v == v && (tr.cum || tr.name != gpu.SourceBuffer && float64(r.TimeNS-last.t) < 0.8e9*tr.period)
@@ -85,6 +88,12 @@ func (tr *track) add(r gpu.PowerReading) {
 	if tr.name != gpu.SourceBuffer { // the buffer stamps its own times
 		nr.jit = since / math.Sqrt(12)
 		nr.t -= int64(since / 2 * 1e9)
+	}
+	if n > 0 && tr.cum && nr.jit < tr.reads[n-1].jit/3 && float64(nr.t-tr.reads[n-1].t)/1e9 < 1.2*tr.period {
+		// A pair of reads around a tick: the first says little, and a counter
+		// loses nothing by leaving it out.
+		n--
+		tr.reads = tr.reads[:n]
 	}
 	i := n
 	for i > 0 && tr.reads[i-1].t >= nr.t {
