@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"jouletop/workloads"
 )
@@ -116,7 +117,8 @@ func hellaSwag(r row) (q workloads.Query, id string, err error) {
 	if ind, err := r.integer("ind"); err == nil {
 		id = strconv.Itoa(ind)
 		if source, _ := r.optional("source_id"); source != "" {
-			id = source[:1] + id
+			first, _ := utf8.DecodeRuneInString(source)
+			id = string(first) + id
 		}
 	}
 	return q, id, nil
