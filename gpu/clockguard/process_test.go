@@ -25,7 +25,10 @@ import (
 // The tests below run guard, watcher and parent as processes of their own, all
 // this test binary, on a fake NVML whose state outlives them.
 
-const parentMode = "clock-test-parent"
+const (
+	parentMode      = "clock-test-parent"
+	serviceUserMode = "clock-test-user"
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
@@ -34,6 +37,8 @@ func TestMain(m *testing.M) {
 			os.Exit(Main(os.Args[2:], openNVML))
 		case parentMode:
 			os.Exit(parentMain(os.Args[2:]))
+		case serviceUserMode:
+			os.Exit(serviceUserMain(os.Args[2], os.Args[3]))
 		}
 	}
 	os.Exit(m.Run())
@@ -93,12 +98,30 @@ func parentMain(args []string) int {
 	}
 }
 
+// serviceUserMain arms clock control through a service and says how it went.
+func serviceUserMain(socket, uuid string) int {
+	c, err := Open(context.Background(), gpu.Info{UUID: uuid}, Options{Socket: socket, Dir: "/nonexistent"})
+	if err == nil {
+		err = c.Arm(true)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 0
+	}
+	fmt.Println("armed")
+	if err := c.Close(); err != nil {
+		return 1
+	}
+	return 0
+}
+
 // rig is a fake GPU and the folder of its leases.
 type rig struct {
 	ctx   context.Context
 	dir   string
 	index int
 	gpu   fakenvml.GPU
+	state *fakenvml.State
 	info  gpu.Info
 }
 
@@ -130,7 +153,7 @@ func newRig(t *testing.T, n int, conf fakenvml.Config) []*rig {
 		if err != nil {
 			t.Skip(err)
 		}
-		out[i] = &rig{ctx: t.Context(), dir: filepath.Join(t.TempDir(), "run"), index: i, gpu: st.GPU(i), info: dev.Info()}
+		out[i] = &rig{ctx: t.Context(), dir: filepath.Join(t.TempDir(), "run"), index: i, gpu: st.GPU(i), state: st, info: dev.Info()}
 		if err := dev.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -154,6 +177,25 @@ func (b *rig) unlockedWithin(limit time.Duration) (time.Duration, bool) {
 		time.Sleep(time.Millisecond)
 	}
 	return time.Since(start), true
+}
+
+// lockedWithin waits until a clock is locked, for at most limit.
+func (b *rig) lockedWithin(limit time.Duration) (time.Duration, bool) {
+	start := time.Now()
+	for !b.locked() {
+		if time.Since(start) > limit {
+			return limit, false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return time.Since(start), true
+}
+
+func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
+
+// makeWritable makes a folder that everybody may write.
+func makeWritable(dir string) error {
+	return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o777))
 }
 
 func (b *rig) options() Options { return Options{Dir: b.dir} }

@@ -211,8 +211,12 @@ func (l *remote) call(r request, limit time.Duration) reply {
 // read hands out answers until the guard ends, then says why it did.
 func (l *remote) read() {
 	buf := make([]byte, maxMessage+1)
-	for {
+	for again := true; ; {
 		n, err := l.conn.Read(buf)
+		if errors.Is(err, unix.ECONNRESET) && again {
+			again = false // told before what the guard said last
+			continue
+		}
 		if err != nil || n == 0 {
 			break
 		}
