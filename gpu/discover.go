@@ -44,44 +44,27 @@ func Discover(dev Device, clk timebase.Clock, duration time.Duration) ([]PowerSo
 	seen := make(map[string]*observed, len(found))
 	var polled []*observed
 	for _, src := range found {
-		o := &observed{}
+		o := &observed{name: src.Name}
 		seen[src.Name] = o
 		if src.Name == SourceAverage || src.Name == SourceInstant {
-			o.name = src.Name
 			polled = append(polled, o)
 		}
 	}
-	var readings []PowerReading
 	start := clk.Now()
-	counterFrom := start + int64((1-counterShare)*float64(duration))
 	end := start + int64(duration)
-	nextBuffer := start
-	buffer := seen[SourceBuffer]
-	newest := int64(math.MinInt64 / 2)
-	for t := start; t < counterFrom; t += discoverPoll {
-		for _, o := range polled {
-			readings = o.read(dev, clk, readings)
+	watch := watchHere
+	if p, ok := dev.(Poller); ok && !clk.Simulated() {
+		watch = func(dev Device, clk timebase.Clock, until int64, polled []*observed, buffer *observed) ([]PowerReading, error) {
+			return watchByPoller(p, dev, clk, until, polled, buffer)
 		}
-		if buffer != nil && clk.Now() >= nextBuffer {
-			nextBuffer = clk.Now() + bufferEvery
-			before := clk.Now()
-			rs, err := dev.ReadPowerBuffer(newest)
-			buffer.called(clk.Now()-before, err)
-			for _, r := range rs {
-				newest = max(newest, r.TimeNS)
-				buffer.times = append(buffer.times, r.TimeNS)
-			}
-			readings = append(readings, rs...)
-		}
-		if err := clk.SleepUntil(background, t+discoverPoll); err != nil {
-			return nil, err
-		}
-		t = max(t, clk.Now()-discoverPoll) // a slow call leaves polls out
+	}
+	readings, err := watch(dev, clk, start+int64((1-counterShare)*float64(duration)), polled, seen[SourceBuffer])
+	if err != nil {
+		return nil, err
 	}
 	if o := seen[SourceCounter]; o != nil {
-		o.name = SourceCounter
 		for clk.Now() < end {
-			o.read(dev, clk, nil)
+			o.read(dev, clk)
 			// Back to back, but for a device whose call costs no time.
 			if err := clk.Sleep(background, time.Duration(discoverPoll)); err != nil {
 				return nil, err
@@ -102,6 +85,92 @@ func Discover(dev Device, clk timebase.Clock, duration time.Duration) ([]PowerSo
 	return InferWindows(sources, readings), errors.Join(failed...)
 }
 
+// watchHere polls the sources and the buffer (nil: none) until the given time.
+func watchHere(dev Device, clk timebase.Clock, until int64, polled []*observed, buffer *observed) (readings []PowerReading, err error) {
+	b := bufferWatch{newest: math.MinInt64 / 2}
+	for t := clk.Now(); t < until; t = max(t+discoverPoll, clk.Now()) {
+		for _, o := range polled {
+			if r, ok := o.read(dev, clk); ok {
+				readings = append(readings, r)
+			}
+		}
+		readings = b.read(dev, clk, buffer, readings)
+		if err := clk.SleepUntil(background, t+discoverPoll); err != nil {
+			return nil, err
+		}
+	}
+	return readings, nil
+}
+
+// watchByPoller does the same with the device's own poller, which sees changes
+// in time on a busy machine too. What a call costs is tried afterwards.
+func watchByPoller(p Poller, dev Device, clk timebase.Clock, until int64, polled []*observed, buffer *observed) (readings []PowerReading, err error) {
+	var due []DueSource
+	for _, o := range polled {
+		due = append(due, DueSource{o.name, 1})
+	}
+	polling, err := p.StartPolling(time.Duration(discoverPoll), due)
+	if err != nil {
+		return nil, fmt.Errorf("finding out about the power sources: %w", err)
+	}
+	b := bufferWatch{newest: math.MinInt64 / 2}
+	for clk.Now() < until && err == nil {
+		readings = b.read(dev, clk, buffer, readings)
+		err = clk.SleepUntil(background, min(until, b.next))
+	}
+	polling.Stop()
+	for _, poll := range polling.Read(nil) {
+		for i, r := range poll.Power[:poll.Powers] {
+			for _, o := range polled {
+				if o.name == r.Source {
+					if o.note(&r, poll.PowerErr[i]) {
+						readings = append(readings, r)
+					}
+				}
+			}
+		}
+	}
+	const tries = 32
+	for _, o := range polled {
+		for range tries {
+			before := clk.Now()
+			if _, err := dev.ReadPower(o.name); err == nil {
+				o.costs = append(o.costs, clk.Now()-before)
+			}
+		}
+	}
+	return readings, err
+}
+
+// bufferWatch reads the sample buffer every bufferEvery.
+type bufferWatch struct {
+	next   int64 // when
+	newest int64 // sample seen
+}
+
+func (b *bufferWatch) read(dev Device, clk timebase.Clock, o *observed, readings []PowerReading) []PowerReading {
+	before := clk.Now()
+	if before < b.next {
+		return readings
+	}
+	b.next = before + bufferEvery
+	if o == nil {
+		return readings
+	}
+	rs, err := dev.ReadPowerBuffer(b.newest)
+	if err != nil {
+		o.err = err
+		return readings
+	}
+	o.ok++
+	o.costs = append(o.costs, clk.Now()-before)
+	for _, r := range rs {
+		b.newest = max(b.newest, r.TimeNS)
+		o.times = append(o.times, r.TimeNS)
+	}
+	return append(readings, rs...)
+}
+
 // observed is what was seen of one source.
 type observed struct {
 	name  string
@@ -113,23 +182,24 @@ type observed struct {
 	value float64
 }
 
-func (o *observed) called(cost int64, err error) {
-	if err != nil {
-		o.err = err
-		return
-	}
-	o.ok++
-	o.costs = append(o.costs, cost)
-}
-
-// read reads a polled source, notes a change and appends the reading to list.
-func (o *observed) read(dev Device, clk timebase.Clock, list []PowerReading) []PowerReading {
+// read reads a polled source once.
+func (o *observed) read(dev Device, clk timebase.Clock) (r PowerReading, ok bool) {
 	before := clk.Now()
 	r, err := dev.ReadPower(o.name)
-	o.called(clk.Now()-before, err)
-	if err != nil {
-		return list
+	if o.note(&r, err) {
+		o.costs = append(o.costs, clk.Now()-before)
+		return r, true
 	}
+	return r, false
+}
+
+// note takes a reading of a polled source, and tells whether it is one.
+func (o *observed) note(r *PowerReading, err error) bool {
+	if err != nil {
+		o.err = err
+		return false
+	}
+	o.ok++
 	value := r.PowerW
 	if o.name == SourceCounter {
 		value = r.CounterJ
@@ -139,7 +209,7 @@ func (o *observed) read(dev Device, clk timebase.Clock, list []PowerReading) []P
 		o.times = append(o.times, r.TimeNS)
 	}
 	o.value = value
-	return append(list, r)
+	return true
 }
 
 // describe fills in what was found.
@@ -149,12 +219,12 @@ func (o *observed) describe(src PowerSource) PowerSource {
 		src.PeriodMS = round3(p / 1e6)
 	} else {
 		src.PeriodMS = nominal[src.Name].PeriodMS
-		src.Note = note(src.Note, "period nominal: too few changes seen")
+		src.Note = also(src.Note, "period nominal: too few changes seen")
 	}
 	return src
 }
 
-func note(old, more string) string {
+func also(old, more string) string {
 	if old == "" {
 		return more
 	}

@@ -46,11 +46,11 @@ func InferWindows(sources []PowerSource, readings []PowerReading) []PowerSource 
 		}
 		if w, ok := inferWindow(src.Name, ref, readings); ok {
 			src.WindowMS = w
-			src.Note = note(src.Note, fmt.Sprintf("window found by comparison with the %s source", ref))
+			src.Note = also(src.Note, fmt.Sprintf("window found by comparison with the %s source", ref))
 			continue
 		}
 		src.WindowMS = nominal[src.Name].WindowMS
-		src.Note = note(src.Note, "window nominal: the power was too steady to tell")
+		src.Note = also(src.Note, "window nominal: the power was too steady to tell")
 	}
 	return out
 }

@@ -109,7 +109,7 @@ func startGoPolling(dev Device, clk timebase.Clock, period time.Duration, due []
 
 func (g *goPolling) loop() {
 	defer close(g.ended)
-	sleepUntil := ownThread()
+	sleepUntil := ownThread(fastPriority)
 	g.deadlines.next = g.clock.Now()
 	retry := int64(0)
 	for n := int64(0); !g.stop.Load(); n++ {

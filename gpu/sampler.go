@@ -16,9 +16,8 @@ import (
 // SamplePeriod is the sampler's default period.
 const SamplePeriod = 10 * time.Millisecond
 
-// SamplerOptions says how to sample and whom to tell. The callbacks run in two
-// loops, Sample in one, Power and Problem in both, at the same time on a real
-// clock. A nil one is not called.
+// SamplerOptions says how to sample and whom to tell. No two callbacks run at the
+// same time. A nil one is not called.
 type SamplerOptions struct {
 	Clock  timebase.Clock
 	Period time.Duration // 0 for SamplePeriod
@@ -27,8 +26,7 @@ type SamplerOptions struct {
 	Sources []PowerSource
 
 	// Sample is called for each poll of the clock and the other cheap readings;
-	// t is the time at which it began, ns. On a real clock the call comes up to
-	// some 50 ms later.
+	// t is the time at which it began, ns.
 	Sample func(t int64, s Sample)
 	// Power is called for every power reading, repeated ones included: their
 	// Fresh is false.
@@ -54,8 +52,8 @@ type SamplerOptions struct {
 //
 // On a real clock the rounds are made by a thread that does nothing else and is
 // scheduled ahead of others where that is permitted: the device's own (see
-// [Poller]), else a goroutine's. The callbacks are called by another, so that a
-// slow one delays no reading. On a simulated clock everything runs in the
+// [Poller]), else a goroutine's. The callbacks are called by another, every 50 ms,
+// so that a slow one delays no reading. On a simulated clock everything runs in the
 // clock's goroutines and is deterministic.
 type Sampler struct {
 	dev    Device
@@ -68,12 +66,17 @@ type Sampler struct {
 	buffer bool
 	tick   tickFinder // of the counter; period 0 without one
 
-	stop    atomic.Bool
-	lost    atomic.Bool
-	wakeAt  atomic.Int64 // when the slow loop wants to be woken
-	slow    timebase.Signal
-	ended   timebase.Signal
-	running atomic.Int32
+	stop   atomic.Bool
+	lost   atomic.Bool
+	wakeAt atomic.Int64 // when the slow loop wants to be woken
+	slow   timebase.Signal
+	ended  timebase.Signal // to Stop
+	// slowEnded tells the real loop, which then passes on the last readings.
+	slowEnded timebase.Signal
+	running   atomic.Int32
+
+	mu    sync.Mutex
+	later []told // what the slow loop has for the callbacks, on a real clock; guarded by mu
 
 	lastPoll              int64
 	polls, missed, maxGap atomic.Int64
@@ -87,6 +90,12 @@ type SamplerStats struct {
 	MaxGap time.Duration // longest time between two polls, those of a lost GPU aside
 }
 
+// told is something for the callbacks: a reading, or a problem.
+type told struct {
+	power   PowerReading
+	problem error
+}
+
 // StartSampler starts sampling dev. On a simulated clock it must be called from
 // one of the clock's goroutines, and so must Stop.
 func StartSampler(dev Device, opts SamplerOptions) *Sampler {
@@ -97,10 +106,13 @@ func StartSampler(dev Device, opts SamplerOptions) *Sampler {
 	if s.opts.Sample == nil {
 		s.opts.Sample = func(int64, Sample) {}
 	}
+	if s.opts.Problem == nil {
+		s.opts.Problem = func(error) {}
+	}
 	if s.opts.Power == nil {
 		s.opts.Power = func(PowerReading) {}
 	}
-	s.problems = problems{tell: opts.Problem, last: map[string]*problem{}}
+	s.problems = problems{tell: s.tellProblem, last: map[string]*problem{}}
 	sources := opts.Sources
 	if sources == nil {
 		sources = dev.PowerSources()
@@ -120,7 +132,7 @@ func StartSampler(dev Device, opts SamplerOptions) *Sampler {
 	if s.buffer {
 		s.tick.settled = 2 * counterEvery
 	}
-	s.slow, s.ended = s.clock.NewSignal(), s.clock.NewSignal()
+	s.slow, s.slowEnded, s.ended = s.clock.NewSignal(), s.clock.NewSignal(), s.clock.NewSignal()
 	s.wakeAt.Store(never)
 	s.running.Store(1)
 	if s.buffer || s.tick.period > 0 {
@@ -163,6 +175,7 @@ const (
 
 func (s *Sampler) end() {
 	s.running.Add(-1)
+	s.slowEnded.Notify()
 	s.ended.Notify()
 }
 
@@ -193,19 +206,30 @@ func (s *Sampler) realLoop() {
 	if p, ok := s.dev.(Poller); ok {
 		var err error
 		if polling, err = p.StartPolling(s.period, s.due); err != nil {
-			s.problems.say(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
+			s.problems.tell(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
 		}
 	}
 	if polling == nil {
 		polling = startGoPolling(s.dev, s.clock, s.period, s.due)
 	}
 	var polls []Poll
+	var queue []told
 	pass := func() {
 		polls = polling.Read(polls[:0])
 		for i := range polls {
 			s.take(&polls[i])
 		}
 		s.missed.Store(polling.Missed())
+		s.mu.Lock()
+		queue, s.later = s.later, queue[:0]
+		s.mu.Unlock()
+		for _, t := range queue {
+			if t.problem != nil {
+				s.opts.Problem(t.problem)
+			} else {
+				s.opts.Power(t.power)
+			}
+		}
 	}
 	for !s.stop.Load() {
 		pass()
@@ -213,8 +237,33 @@ func (s *Sampler) realLoop() {
 		_ = s.clock.Sleep(background, passOn)
 	}
 	polling.Stop()
-	pass()
 	s.slow.Notify()
+	for s.running.Load() > 1 {
+		_ = s.slowEnded.Wait(background)
+	}
+	pass()
+}
+
+// tellPower passes a reading of the slow loop on.
+func (s *Sampler) tellPower(r PowerReading) {
+	if s.clock.Simulated() {
+		s.opts.Power(r)
+		return
+	}
+	s.mu.Lock()
+	s.later = append(s.later, told{power: r})
+	s.mu.Unlock()
+}
+
+// tellProblem passes a problem of either loop on.
+func (s *Sampler) tellProblem(err error) {
+	if s.clock.Simulated() {
+		s.opts.Problem(err)
+		return
+	}
+	s.mu.Lock()
+	s.later = append(s.later, told{problem: err})
+	s.mu.Unlock()
 }
 
 func (s *Sampler) wakeSlow() {
@@ -268,7 +317,7 @@ func (s *Sampler) failed(t int64, what string, err error) bool {
 	}
 	if errors.Is(err, ErrLost) {
 		if !s.lost.Swap(true) {
-			s.problems.say(fmt.Errorf("no readings until the GPU is back: %w", err))
+			s.problems.tell(fmt.Errorf("no readings until the GPU is back: %w", err))
 		}
 		return true
 	}
@@ -331,9 +380,6 @@ type problem struct {
 const problemEvery = int64(10 * time.Second)
 
 func (p *problems) report(t int64, what string, err error) {
-	if p.tell == nil {
-		return
-	}
 	p.mu.Lock()
 	q, known := p.last[what]
 	if !known {
@@ -348,17 +394,10 @@ func (p *problems) report(t int64, what string, err error) {
 	p.mu.Unlock()
 	switch {
 	case due && count > 1:
-		p.say(fmt.Errorf("%w (%d times since last told)", err, count))
+		p.tell(fmt.Errorf("%w (%d times since last told)", err, count))
 	case due && hopeless(err) && what != "poll":
-		p.say(fmt.Errorf("power source %s is no longer read: %w", what, err))
+		p.tell(fmt.Errorf("power source %s is no longer read: %w", what, err))
 	case due:
-		p.say(err)
-	}
-}
-
-// say reports without a limit.
-func (p *problems) say(err error) {
-	if p.tell != nil {
 		p.tell(err)
 	}
 }

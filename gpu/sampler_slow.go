@@ -18,8 +18,15 @@ const (
 // slowLoop reads the sample buffer and the energy counter, whose calls take up
 // to 4 ms, so that they never delay the rounds. The other loop wakes it, a little
 // early; thus it has no long timer of its own to outlast Stop.
+//
+// On a real clock it too has a thread that is scheduled ahead of others: NVML's
+// calls may share locks with those of the rounds, and must not be put off while
+// they hold one.
 func (s *Sampler) slowLoop() {
 	defer s.end()
+	if !s.clock.Simulated() {
+		ownThread(slowPriority)
+	}
 	now := s.clock.Now()
 	nextBuffer, nextCounter := never, never
 	if s.buffer {
@@ -72,7 +79,7 @@ func (s *Sampler) readBuffer(newest int64) (_ int64, ok bool) {
 		return newest, !hopeless(err)
 	}
 	for _, r := range readings {
-		s.opts.Power(r)
+		s.tellPower(r)
 		newest = max(newest, r.TimeNS)
 	}
 	return newest, true
@@ -92,7 +99,7 @@ func (s *Sampler) readCounter() (next int64) {
 	var fresh bool
 	fresh, next = s.tick.read(r.TimeNS, r.CounterJ)
 	r.Fresh = fresh
-	s.opts.Power(r)
+	s.tellPower(r)
 	return max(next, now)
 }
 

@@ -243,8 +243,9 @@ struct jt_poller {
 // It sleeps nearly always and takes nothing from others worth mention.
 static void hurry(void)
 {
-	// Real-time, at the lowest priority there is: takes root or RLIMIT_RTPRIO.
-	struct sched_param p = {.sched_priority = 1};
+	// Real-time, at the lowest priority but one (the sampler's slow loop has the
+	// lowest): takes root or RLIMIT_RTPRIO.
+	struct sched_param p = {.sched_priority = 2};
 	if (pthread_setschedparam(pthread_self(), SCHED_RR, &p) == 0)
 		return;
 	// Else a raised priority; where that is refused too, the usual one has to do.

@@ -163,21 +163,28 @@ func TestSampler(t *testing.T) {
 }
 
 func TestDiscover(t *testing.T) {
-	st := fake(t, fakenvml.H100().With(fakenvml.PowerHighMW, 500_000).With(fakenvml.PowerPeriodNS, 330e6))
-	_ = st
+	fake(t, fakenvml.H100().With(fakenvml.PowerHighMW, 500_000).With(fakenvml.PowerPeriodNS, 330e6))
 	d := open(t, 0)
-	sources, err := gpu.Discover(d, timebase.Monotonic(), 1200*time.Millisecond)
-	if err != nil || len(sources) != 4 {
-		t.Fatal(sources, err)
-	}
-	for _, s := range sources {
-		want := 100.0
-		if s.Name == gpu.SourceBuffer {
-			want = 20
+	// A machine may be too busy to see every change; it isn't forever.
+	var wrong []gpu.PowerSource
+	for range 8 {
+		sources, err := gpu.Discover(d, timebase.Monotonic(), 1200*time.Millisecond)
+		if err != nil || len(sources) != 4 {
+			t.Fatal(sources, err)
 		}
-		// On a busy machine a change may be seen late.
-		if s.PeriodMS < 0.7*want || s.PeriodMS > 1.5*want || s.WindowMS < 0 {
-			t.Errorf("%+v", s)
+		wrong = wrong[:0]
+		for _, s := range sources {
+			want := 100.0
+			if s.Name == gpu.SourceBuffer {
+				want = 20
+			}
+			if s.PeriodMS < 0.95*want || s.PeriodMS > 1.05*want {
+				wrong = append(wrong, s)
+			}
+		}
+		if len(wrong) == 0 {
+			return
 		}
 	}
+	t.Errorf("%+v", wrong)
 }
