@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
 	"jouletop/gpu/timebase"
 )
 
@@ -166,12 +167,15 @@ func (d *clockDriver) apply(w wish) {
 		At: event.At{TimeNS: start}, GPU: d.gpu, RequestedSMMHz: w.mhz, AchievedSMMHz: -1,
 		SettleMS: math.NaN(), DelayMS: math.NaN(), Cause: w.cause,
 	}
-	if w.phase != 0 {
-		change.DelayMS = float64(start-w.phase) / 1e6
-	}
-	err := d.set(w.mhz)
+	timing, err := d.set(w.mhz)
 	called := d.clk.Now()
-	change.CallMS = float64(called-start) / 1e6
+	if timing.CallNS == 0 { // no call was made
+		timing = clockguard.Timing{CallNS: start, ReturnNS: called}
+	}
+	change.CallMS = float64(timing.ReturnNS-timing.CallNS) / 1e6
+	if w.phase != 0 {
+		change.DelayMS = float64(timing.CallNS-w.phase) / 1e6
+	}
 	if err != nil {
 		change.Err = err.Error()
 		d.mu.Lock()
@@ -190,14 +194,14 @@ func (d *clockDriver) apply(w wish) {
 	d.publish(change)
 }
 
-func (d *clockDriver) set(mhz int) error {
+func (d *clockDriver) set(mhz int) (clockguard.Timing, error) {
 	switch {
 	case d.control == nil:
-		return gpu.ErrReadOnly
+		return clockguard.Timing{}, gpu.ErrReadOnly
 	case mhz == 0:
-		return d.control.Reset()
+		return d.control.ResetTimed()
 	}
-	return d.control.Set(mhz)
+	return d.control.SetTimed(mhz)
 }
 
 // settle watches the achieved clock until it is there, the next wish comes, or

@@ -2,10 +2,11 @@ package engine
 
 import (
 	"jouletop/engine/event"
+	"jouletop/gpu/clockguard"
 )
 
-// Policy says which SM clock a phase should run at. Its methods are called from
-// one goroutine, not the backend's.
+// Policy says which SM clock a phase should run at. Its methods are called one at
+// a time and return at once: the backend waits for Phase.
 type Policy interface {
 	// Name is the value of the policy columns: "none", "fixed:1005",
 	// "phase:1980/1005", "min-energy", …
@@ -21,16 +22,17 @@ type Policy interface {
 	Observe(e event.Event) []event.PolicyNote
 }
 
-// ClockControl sets and gives back the SM clock of one GPU. gpu/clockguard
-// implements it; every change goes through it.
+// ClockControl sets and gives back the SM clock of one GPU, and tells when the
+// driver was called. clockguard.Client implements it; every change goes through
+// it.
 type ClockControl interface {
-	// Set locks the SM clock to mhz and returns once the driver's call has.
-	Set(mhz int) error
-	// Reset gives the clock back to the driver. It is harmless when nothing is
-	// set.
-	Reset() error
-	// Armed tells whether Set may work: the operator has armed clock control and
-	// there is permission.
+	// SetTimed locks the SM clock to mhz and returns once the driver's call has.
+	SetTimed(mhz int) (clockguard.Timing, error)
+	// ResetTimed gives the clock back to the driver. It is harmless when nothing
+	// is set.
+	ResetTimed() (clockguard.Timing, error)
+	// Armed tells whether SetTimed may work: the operator has armed clock control
+	// and there is permission.
 	Armed() bool
 }
 

@@ -17,7 +17,7 @@ func runDashboard(ctx context.Context, o *options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	r, err := openRig(o, 1, 0)
+	r, err := openRig(ctx, o, 1, 0)
 	if err != nil {
 		return err
 	}

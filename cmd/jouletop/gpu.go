@@ -15,6 +15,7 @@ import (
 	"jouletop/engine/llama"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
+	"jouletop/gpu/nvml"
 )
 
 // discoverTime is how long the sensors are watched to learn their periods.
@@ -55,7 +56,7 @@ type engineReport struct {
 }
 
 func showGPU(ctx context.Context, o *options) error {
-	r, err := openRig(o, 0, 0)
+	r, err := openRig(ctx, o, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -98,10 +99,10 @@ func controlText(r *rig, o *options) string {
 		return "simulated: SM clocks can be set freely"
 	case os.Geteuid() == 0:
 		return "this user may set SM clocks; the dashboard does so only once armed (key a)"
-	case clockguard.ArmWarning(r.dev.Info(), clockguard.Bounds{}) == "":
-		return "through the clock guard's service"
+	case serviceThere():
+		return "through the clock guard's service at " + clockguard.DefaultSocket
 	}
-	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve` (or its systemd unit, see the README) beside this program"
+	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
 }
 
 func (g gpuReport) write(w io.Writer) error {
@@ -143,7 +144,7 @@ func (g gpuReport) write(w io.Writer) error {
 	fmt.Fprintln(w, "\nInference engine")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, d := range g.Engine.Devices {
-		fmt.Fprintf(t, "  device\t%s\n", d)
+		fmt.Fprintf(t, "  device\t%s: %s\n", d.Name, d.Description)
 	}
 	fmt.Fprintf(t, "  built for\t%v\n", g.Engine.BuildFlags)
 	if g.Engine.Warning != "" {
@@ -199,4 +200,39 @@ func newGPUSwitching(o *options) *cobra.Command {
 	c.Flags().IntVar(&repeats, "repeats", 5, "switches of each pair")
 	c.Flags().BoolVar(&csv, "csv", false, "as CSV")
 	return c
+}
+
+// serviceThere tells whether the clock guard's service listens.
+func serviceThere() bool {
+	st, err := os.Stat(clockguard.DefaultSocket)
+	return err == nil && st.Mode()&os.ModeSocket != 0
+}
+
+func resetClocks(ctx context.Context, o *options, force bool) error {
+	if o.readOnly {
+		return usagef("gpu reset sets clocks; leave --read-only out")
+	}
+	if _, sim, err := wantsSim(o.gpu); err != nil || sim {
+		if err == nil {
+			err = usagef("a simulated GPU has nothing to give back")
+		}
+		return err
+	}
+	for _, index := range o.devices {
+		dev, err := nvml.Open(index)
+		if err != nil {
+			return err
+		}
+		info := dev.Info()
+		_ = dev.Close()
+		text, err := clockguard.Reset(ctx, info, clockguard.Options{}, force)
+		if err != nil {
+			return err
+		}
+		if text == "" {
+			text = fmt.Sprintf("GPU %s: no clock of ours is locked; nothing to give back (--force resets any lock)", info.ID())
+		}
+		fmt.Println(text)
+	}
+	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"jouletop/gpu/clockguard"
 )
 
 // Exit statuses.
@@ -33,7 +35,13 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errInterrupted ends the program with 130, everything saved.
 var errInterrupted = errors.New("interrupted")
 
-func main() { os.Exit(mainStatus(os.Args[1:])) }
+func main() {
+	// The clock guard is a process that must start fast and hold nothing else.
+	if len(os.Args) > 1 && os.Args[1] == clockguard.Subcommand {
+		os.Exit(clockguard.Main(os.Args[2:], openNVML))
+	}
+	os.Exit(mainStatus(os.Args[1:]))
+}
 
 func mainStatus(args []string) int {
 	// The first SIGINT, SIGTERM or SIGHUP ends the run after the batch in hand; a
@@ -89,7 +97,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.Flags().BoolVar(&o.monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newGuard(), newVersion(),
+		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(),
 	)
 	for _, c := range root.Commands() {
 		usageArgs(c)

@@ -50,6 +50,13 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	if err != nil {
 		return nil, err
 	}
+	heard := c.engine.Warn
+	r.heard.Store(&heard)
+	if r.control != nil {
+		for _, n := range r.control.Notes() {
+			heard(n)
+		}
+	}
 	c.engine.Start()
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -29,6 +30,7 @@ type rig struct {
 	control *clockguard.Client // nil: read-only
 	backend engine.Backend     // nil until openBackend
 	note    string             // what the numbers do not mean
+	heard   atomic.Pointer[func(string)]
 }
 
 // wantsSim reads --gpu as far as it names a simulated GPU.
@@ -46,7 +48,7 @@ func wantsSim(name string) (profile string, sim bool, err error) {
 
 // openRig opens the GPU and the backend. Simulated time goes at defaultSpeed
 // (0: as fast as it goes) unless --sim-speed says otherwise.
-func openRig(o *options, defaultSpeed float64, startNS int64) (*rig, error) {
+func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int64) (*rig, error) {
 	profile, sim, err := wantsSim(o.gpu)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func openRig(o *options, defaultSpeed float64, startNS int64) (*rig, error) {
 		dev, err := nvml.Open(o.devices[0])
 		switch {
 		case err == nil:
-			return realRig(o, dev)
+			return realRig(ctx, o, dev)
 		case o.gpu == "nvml" || !errors.Is(err, gpu.ErrNoGPU):
 			return nil, err
 		}
@@ -71,17 +73,47 @@ func openRig(o *options, defaultSpeed float64, startNS int64) (*rig, error) {
 	return simRig(o, profile, speed, startNS)
 }
 
-func realRig(o *options, dev gpu.Device) (*rig, error) {
+func realRig(ctx context.Context, o *options, dev gpu.Device) (*rig, error) {
 	if o.simSpeed != "" {
 		_ = dev.Close()
 		return nil, usagef("--sim-speed goes with a simulated GPU; this is a %s", dev.Info().Name)
 	}
-	r := &rig{clk: timebase.Monotonic(), dev: dev}
+	r := &rig{clk: timebase.Monotonic(), dev: dev, sources: dev.PowerSources()}
 	if o.readOnly {
 		r.dev = gpu.ReadOnly(dev)
+		return r, nil
 	}
-	r.sources = dev.PowerSources()
-	return r, nil
+	var err error
+	r.control, err = clockguard.Open(ctx, dev.Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
+	return r, err
+}
+
+// notify hands on what the clock guard has to say.
+func (r *rig) notify(text string) {
+	if f := r.heard.Load(); f != nil {
+		(*f)(text)
+	}
+}
+
+// armForRun arms clock control for a command that was asked to set clocks.
+func (r *rig) armForRun() error {
+	if r.control == nil {
+		return gpu.ErrReadOnly
+	}
+	if r.simulated() {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, clockguard.ArmWarning(r.dev.Info(), clockguard.Bounds{}))
+	return r.control.Arm(true)
+}
+
+// openNVML opens a GPU for the clock guard.
+func openNVML(index int) (gpu.Device, error) {
+	dev, err := nvml.Open(index)
+	if err != nil {
+		return nil, err
+	}
+	return dev, nil
 }
 
 // simRig makes a simulated GPU. Under real inference its time is real.

@@ -49,7 +49,7 @@ func runJobs(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	r, err := openRig(o, 0, 0)
+	r, err := openRig(ctx, o, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,11 @@ func runJobs(ctx context.Context, o *options) error {
 	}
 	if err := o.refuseMeaningless(r); err != nil {
 		return err
+	}
+	if o.policy != "none" {
+		if err := r.armForRun(); err != nil {
+			return err
+		}
 	}
 	plan := engine.Plan{Name: "run", Idle: idleTime}
 	plan.Points, err = points(o, r.dev.Info(), specs, data, []setting{{0, o.policy}}, o.repeats)

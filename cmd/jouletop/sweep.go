@@ -72,12 +72,12 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 			return err
 		}
 	}
-	r, err := openRig(o, 0, startNS)
+	r, err := openRig(ctx, o, 0, startNS)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if r.control == nil && r.simulated() || o.readOnly {
+	if r.control == nil {
 		return usagef("a sweep sets clocks; leave --read-only out")
 	}
 	specs, err := r.openBackend(ctx, o)
@@ -87,7 +87,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	if r.note != "" {
 		return usagef("sweep: %s", r.note)
 	}
-	if err := r.armForRun(ctx); err != nil {
+	if err := r.armForRun(); err != nil {
 		return err
 	}
 	clocks, err := parseClocks(o.clocks, r.dev.Info())
