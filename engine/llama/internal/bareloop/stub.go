@@ -1,0 +1,4 @@
+//go:build !cgo
+
+// Package bareloop needs cgo.
+package bareloop

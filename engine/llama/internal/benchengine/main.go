@@ -1,0 +1,258 @@
+//go:build cgo
+
+// Command benchengine compares the binding with a bare loop over the same
+// library calls: tokens/s of prefill and decode, in turns, as the ratio of the
+// medians. It fails where the binding falls short.
+//
+// With -bareloop PROGRAM the yardstick is a program of its own, called as
+// PROGRAM MODEL BACKEND_DIR GPU_LAYERS THREADS BATCH PROMPT GENERATE SECONDS,
+// that prints a line "PHASE … tokens_per_s N" a phase.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/llama"
+	"jouletop/engine/llama/internal/bareloop"
+	"jouletop/engine/synth"
+	"jouletop/workloads"
+)
+
+// target is the least the binding may reach of the bare loop's tokens/s.
+const target = 0.98
+
+type options struct {
+	model, backendDir, program string
+	layers, threads            int
+	prompt, generate           int
+	rounds                     int
+	limit                      time.Duration
+}
+
+func main() {
+	var o options
+	batches := flag.String("batch", "1,4", "batch sizes")
+	flag.StringVar(&o.model, "model", "", "GGUF, or a published shape to synthesize")
+	flag.StringVar(&o.backendDir, "backend-dir", "", "folder of libggml-*.so")
+	flag.StringVar(&o.program, "bareloop", "", "a program to compare with instead")
+	flag.IntVar(&o.layers, "gpu-layers", 0, "layers on the GPU; -1: all")
+	flag.IntVar(&o.threads, "threads", llama.Cores(), "threads")
+	flag.IntVar(&o.prompt, "prompt", 340, "tokens of a prompt, about")
+	flag.IntVar(&o.generate, "generate", 33, "tokens to generate")
+	flag.IntVar(&o.rounds, "rounds", 25, "the most rounds a batch size")
+	flag.DurationVar(&o.limit, "limit", 80*time.Second, "the most time a batch size")
+	flag.Parse()
+	short, err := run(o, *batches)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-engine:", err)
+		os.Exit(1)
+	}
+	if short {
+		fmt.Fprintln(os.Stderr, "bench-engine: below the target")
+		os.Exit(1)
+	}
+}
+
+func run(o options, batches string) (short bool, err error) {
+	if o.model == "" {
+		o.model = "llama-135m"
+	}
+	if shape, err := synth.Lookup(o.model); err == nil {
+		dir, err := os.MkdirTemp("", "jouletop-bench")
+		if err != nil {
+			return false, err
+		}
+		defer os.RemoveAll(dir)
+		o.model = shape.DefaultPath(dir, synth.F16)
+		if err := synth.Write(context.Background(), shape, synth.F16, 1, o.model, nil); err != nil {
+			return false, err
+		}
+	}
+	b, err := llama.New(llama.Options{BackendDir: o.backendDir})
+	if err != nil {
+		return false, err
+	}
+	defer b.Close()
+	spec := engine.ModelSpec{Path: o.model, GPULayers: o.layers, Threads: o.threads}
+	info, err := b.Load(context.Background(), spec, nil)
+	if err != nil {
+		return false, err
+	}
+	fmt.Printf("%s on %v, %d threads, prompts of %d tokens, %d generated, built for %v\n",
+		filepath.Base(o.model), info.Devices, o.threads, o.prompt, o.generate, info.BuildFlags)
+	fmt.Printf("%-8s %5s %7s %14s %14s %8s %7s\n", "phase", "batch", "rounds", "bare tok/s", "binding tok/s", "ratio", "target")
+	for _, s := range strings.Split(batches, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return false, fmt.Errorf("batch %q", s)
+		}
+		below, err := compare(o, b, n)
+		if err != nil {
+			return false, err
+		}
+		short = short || below
+	}
+	return short, nil
+}
+
+// rates are tokens/s of prefill and decode.
+type rates [2]float64
+
+func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
+	prompt, tokens, err := promptOf(b, o.prompt)
+	if err != nil {
+		return false, err
+	}
+	bare, done, err := yardstick(o, batch, tokens)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	binding := func() (rates, error) { return bindingRates(b, batch, prompt, o.generate) }
+	for _, warm := range []func() (rates, error){bare, binding} {
+		if _, err := warm(); err != nil {
+			return false, err
+		}
+	}
+	var of [2][2][]float64 // bare or binding, phase
+	begin := time.Now()
+	rounds := 0
+	for ; rounds < o.rounds && (rounds < 5 || time.Since(begin) < o.limit); rounds++ {
+		turn := []func() (rates, error){bare, binding}
+		for i := range turn {
+			who := (i + rounds) % 2 // who goes first alternates too
+			r, err := turn[who]()
+			if err != nil {
+				return false, err
+			}
+			for phase := range r {
+				of[who][phase] = append(of[who][phase], r[phase])
+			}
+		}
+	}
+	for phase, name := range []string{"prefill", "decode"} {
+		x, y := median(of[0][phase]), median(of[1][phase])
+		fmt.Printf("%-8s %5d %7d %14.1f %14.1f %8.4f %7.2f\n", name, batch, rounds, x, y, y/x, target)
+		short = short || !(y/x >= target)
+	}
+	return short, nil
+}
+
+// yardstick returns what measures the bare loop.
+func yardstick(o options, batch, prompt int) (measure func() (rates, error), done func(), err error) {
+	if o.program != "" {
+		return func() (rates, error) { return programRates(o, batch, prompt) }, func() {}, nil
+	}
+	layers := o.layers
+	if layers < 0 {
+		layers = 999
+	}
+	steps := o.generate - 1 // the first token comes out of prefill
+	l, err := bareloop.Open(o.model, layers, o.threads, batch, prompt, steps)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() (rates, error) {
+		p, d, err := l.Run()
+		return rates{float64(batch*prompt) / p.Seconds(), float64(batch*steps) / d.Seconds()}, err
+	}, l.Close, nil
+}
+
+// programRates runs the bare loop that is a program, for about a second a phase.
+func programRates(o options, batch, prompt int) (r rates, err error) {
+	dir := o.backendDir
+	if dir == "" {
+		dir = "-"
+	}
+	args := []string{o.model, dir}
+	for _, n := range []int{max(o.layers, 0), o.threads, batch, prompt, o.generate, 1} {
+		args = append(args, strconv.Itoa(n))
+	}
+	if o.layers < 0 {
+		args[2] = "999"
+	}
+	out, err := exec.Command(o.program, args...).Output()
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", o.program, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		i := slices.Index(f, "tokens_per_s")
+		phase := slices.Index([]string{"prefill", "decode"}, append(f, "")[0])
+		if i >= 0 && i+1 < len(f) && phase >= 0 {
+			if r[phase], err = strconv.ParseFloat(f[i+1], 64); err != nil {
+				return r, fmt.Errorf("%s: %q", o.program, line)
+			}
+		}
+	}
+	return r, nil
+}
+
+// promptOf returns a text of about n tokens, and how many it has.
+func promptOf(b *llama.Backend, n int) (string, int, error) {
+	text, tokens := "", 0
+	for i := 0; tokens < n; i++ {
+		text += " " + []string{"energy", "clock", "power", "token", "phase", "memory", "bound"}[i*i%7]
+		var err error
+		if tokens, err = b.CountTokens(text); err != nil {
+			return "", 0, err
+		}
+	}
+	return text, tokens, nil
+}
+
+func bindingRates(b *llama.Backend, batch int, prompt string, generate int) (r rates, err error) {
+	var w watch
+	job := engine.Batch{ID: "bench"}
+	for range batch {
+		job.Requests = append(job.Requests, engine.Request{Query: workloads.Query{Prompt: prompt}, MaxTokens: generate})
+	}
+	results, err := b.Run(context.Background(), job, &w)
+	if err != nil {
+		return r, err
+	}
+	for _, res := range results {
+		if res.Err != nil {
+			return r, res.Err
+		}
+		if res.OutputTokens != generate {
+			return r, fmt.Errorf("generation ended after %d of %d tokens", res.OutputTokens, generate)
+		}
+	}
+	return w.rates, nil
+}
+
+// watch takes the rates from what an engine would hear.
+type watch struct {
+	start int64
+	rates rates
+	text  int
+}
+
+func (w *watch) PhaseStart(_ event.Phase, t int64, _ int) { w.start = t }
+
+func (w *watch) PhaseEnd(phase event.Phase, t int64, tokens int) {
+	i := 0
+	if phase == event.Decode {
+		i = 1
+	}
+	w.rates[i] = float64(tokens) / (float64(t-w.start) / 1e9)
+}
+
+func (w *watch) Token(_ int, _ int64, text string) { w.text += len(text) }
+
+func median(x []float64) float64 {
+	s := slices.Sorted(slices.Values(x))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
