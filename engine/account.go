@@ -22,7 +22,7 @@ type account struct {
 	queue   []*batchAccount // ended, waiting for the sensors, in order
 	points  map[string]*pointAccount
 	clocks  clockHistory
-	resting []event.PhaseSpan // idle times waiting for the sensors
+	loose   []event.PhaseSpan // phases of no batch (idle times, steady blocks) waiting for the sensors
 	idleW   float64           // idle power as measured last, W; NaN before
 	idleErr float64
 }
@@ -47,7 +47,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 	switch ev := ev.(type) {
 	case event.Power:
 		a.meter.Add(ev.PowerReading)
-		if len(a.queue)+len(a.resting) > 0 {
+		if len(a.queue)+len(a.loose) > 0 {
 			return a.resolve(a.meter.Covered())
 		}
 	case event.Sample:
@@ -73,13 +73,13 @@ const openPoint = ""
 
 func (a *account) addPhase(s event.PhaseSpan) {
 	a.meter.AddPhase(meterPhase(s))
-	if s.Phase == event.Idle {
-		a.resting = append(a.resting, s)
+	b := a.batches[s.BatchID]
+	if b == nil {
+		a.loose = append(a.loose, s)
+		return
 	}
-	if b := a.batches[s.BatchID]; b != nil {
-		b.phases = append(b.phases, s)
-		b.start, b.end = min(b.start, s.StartNS), max(b.end, s.EndNS)
-	}
+	b.phases = append(b.phases, s)
+	b.start, b.end = min(b.start, s.StartNS), max(b.end, s.EndNS)
 }
 
 func meterPhase(s event.PhaseSpan) energy.Phase {
@@ -102,9 +102,9 @@ func (a *account) addRequest(r event.Request) {
 // resolve gives the results of every batch that ended by t.
 func (a *account) resolve(t int64) []event.Event {
 	var out []event.Event
-	for len(a.resting) > 0 && a.resting[0].EndNS <= t {
-		out = append(out, a.rest(a.resting[0]))
-		a.resting = a.resting[1:]
+	for len(a.loose) > 0 && a.loose[0].EndNS <= t {
+		out = append(out, a.settleLoose(a.loose[0]))
+		a.loose = a.loose[1:]
 	}
 	for len(a.queue) > 0 && a.queue[0].end <= t {
 		b := a.queue[0]
@@ -115,10 +115,10 @@ func (a *account) resolve(t int64) []event.Event {
 	return out
 }
 
-// rest books idle power.
-func (a *account) rest(s event.PhaseSpan) event.Event {
-	e := a.meter.Window(s.StartNS, s.EndNS)
-	if seconds := float64(s.EndNS-s.StartNS) / 1e9; e.Resolved && seconds > 0 {
+// settleLoose says what a phase of no batch cost, and books idle power.
+func (a *account) settleLoose(s event.PhaseSpan) event.PhaseEnergy {
+	e := a.meter.PhaseEnergy(meterPhase(s))
+	if seconds := float64(s.EndNS-s.StartNS) / 1e9; s.Phase == event.Idle && e.Resolved && seconds > 0 {
 		a.idleW, a.idleErr = e.Joules/seconds, e.ErrJ/seconds
 	}
 	return event.PhaseEnergy{At: event.At{TimeNS: s.EndNS}, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), Energy: eventEnergy(e)}

@@ -118,13 +118,25 @@ func (r *Recomputer) Rows() ([]event.PhaseEnergy, []event.RequestEnergy) {
 	return r.phases, r.requests
 }
 
+// Powers returns what was found of each kind of phase, by the files' gpu column:
+// its mean power with its interval, of the last ten minutes where a session is
+// longer. Call it after Rows.
+func (r *Recomputer) Powers() map[string][]energy.PhasePower {
+	out := map[string][]energy.PhasePower{}
+	for id, g := range r.gpus {
+		out[id] = g.account.meter.Powers()
+	}
+	return out
+}
+
 func (r *Recomputer) settle(g *rework, t int64) {
 	for g.settled < len(g.batches) && g.batches[g.settled].end <= t {
 		b := g.batches[g.settled]
 		g.settled++
-		if len(b.requests) == 0 && len(b.phases) == 1 && b.phases[0].Phase == event.Idle {
-			row := g.account.rest(b.phases[0]).(event.PhaseEnergy)
-			r.phases[b.phaseRows[0]].Energy = row.Energy
+		if len(b.requests) == 0 {
+			for i, row := range b.phaseRows {
+				r.phases[row].Energy = g.account.settleLoose(b.phases[i]).Energy
+			}
 			continue
 		}
 		p, q := 0, 0

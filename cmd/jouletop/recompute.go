@@ -4,28 +4,31 @@ import (
 	"fmt"
 
 	"jouletop/engine"
+	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 )
 
 // recomputeSession estimates a session's energies again and replaces its
-// phases.csv, requests.csv and, where it has one, points.csv.
-func recomputeSession(dir string) error {
+// phases.csv, requests.csv and, where it has one, points.csv. It returns the power
+// found of each kind of phase.
+func recomputeSession(dir string) (analysis.Table, error) {
+	var none analysis.Table
 	s, err := session.OpenForeign(dir)
 	if err != nil {
-		return err
+		return none, err
 	}
 	if s.Manifest.SampleKeep == string(session.Thin) || s.Manifest.SampleKeep == string(session.None) {
-		return fmt.Errorf("%s: recorded with --samples %s: too few readings are left to estimate from", dir, s.Manifest.SampleKeep)
+		return none, fmt.Errorf("%s: recorded with --samples %s: too few readings are left to estimate from", dir, s.Manifest.SampleKeep)
 	}
 	var phases []event.PhaseEnergy
 	if err := s.Phases(func(p *event.PhaseEnergy) error { phases = append(phases, *p); return nil }); err != nil {
-		return err
+		return none, err
 	}
 	var requests []event.RequestEnergy
 	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, *r); return nil }); err != nil {
-		return err
+		return none, err
 	}
 	sources := map[string][]gpu.PowerSource{}
 	for _, g := range s.Manifest.GPUs {
@@ -34,19 +37,19 @@ func recomputeSession(dir string) error {
 	r := engine.NewRecomputer(phases, requests, sources)
 	readings := 0
 	if err := s.Power(func(p *event.Power) error { r.Power(*p); readings++; return nil }); err != nil {
-		return err
+		return none, err
 	}
 	if readings == 0 {
-		return fmt.Errorf("%s: %s has no reading to estimate from", dir, session.PowerFile)
+		return none, fmt.Errorf("%s: %s has no reading to estimate from", dir, session.PowerFile)
 	}
 	newPhases, newRequests := r.Rows()
 	if err := s.WritePhases(newPhases); err != nil {
-		return err
+		return none, err
 	}
 	if err := s.WriteRequests(newRequests); err != nil {
-		return err
+		return none, err
 	}
-	return recomputePoints(s, newRequests)
+	return analysis.PhasePowers(r.Powers()), recomputePoints(s, newRequests)
 }
 
 // recomputePoints puts the requests' new energies into points.csv.

@@ -36,11 +36,14 @@ all energies again from the recorded readings and writes them into the session.`
 			if err != nil {
 				return err
 			}
+			var powers []analysis.Table
 			if recompute {
 				for _, dir := range dirs {
-					if err := recomputeSession(dir); err != nil {
+					t, err := recomputeSession(dir)
+					if err != nil {
 						return err
 					}
+					powers = append(powers, t)
 				}
 			}
 			r, err := loadReport(dirs)
@@ -52,7 +55,7 @@ all energies again from the recorded readings and writes them into the session.`
 					return err
 				}
 			}
-			return write(os.Stdout, r.tables(slow), r, paper)
+			return write(os.Stdout, append(powers, r.tables(slow)...), r, paper)
 		},
 	}
 	f := c.Flags()

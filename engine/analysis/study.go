@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jouletop/engine/event"
+	"jouletop/gpu/energy"
 )
 
 var nan = math.NaN()
@@ -341,5 +342,21 @@ func flagged(points []event.PointDone) Table {
 			t.Rows = append(t.Rows, []Cell{word(p.PointID), num(float64(p.RequestedSMMHz), 0), num(p.AchievedSMMHz, 0), num(p.ThrottledPct, 1), word(flags)})
 		}
 	}
+	return t
+}
+
+// PhasePowers tables the mean power of each kind of phase, by GPU.
+func PhasePowers(powers map[string][]energy.PhasePower) Table {
+	t := Table{Title: "mean power by kind of phase", Columns: []string{"phase", "GPU", "batch", "SM MHz", "W", "source"}}
+	for _, id := range sortedKeys(powers) {
+		for _, p := range powers[id] {
+			mhz := word("default")
+			if p.SMMHz > 0 {
+				mhz = num(float64(p.SMMHz), 0)
+			}
+			t.Rows = append(t.Rows, []Cell{word(p.Kind), word(id), num(float64(p.Batch), 0), mhz, with(Stat{Mean: p.PowerW, Half: p.ErrW}, 1), word(p.Source)})
+		}
+	}
+	t.Notes = []string{"± is the half-width of the 95 % interval; the board's constant gain error of about 5 % is not in it."}
 	return t
 }
