@@ -23,9 +23,11 @@ var nominal = map[string]PowerSource{
 
 const (
 	discoverPoll = int64(2 * time.Millisecond)
-	// counterShare of the discovery is spent on the counter alone, whose calls
-	// would disturb the timing of the others.
-	counterShare = 0.25
+	// One part in counterShare of the discovery is spent on the counter alone at
+	// its beginning, and one at its end, that the ticks seen lie far apart: its
+	// calls would disturb the timing of the others.
+	counterShare = 8
+	minBurst     = int64(300 * time.Millisecond)
 )
 
 // Discover measures, for each power source of dev, the true renewal period, the
@@ -50,26 +52,23 @@ func Discover(dev Device, clk timebase.Clock, duration time.Duration) ([]PowerSo
 			polled = append(polled, o)
 		}
 	}
-	start := clk.Now()
-	end := start + int64(duration)
 	watch := watchHere
 	if p, ok := dev.(Poller); ok && !clk.Simulated() {
 		watch = func(dev Device, clk timebase.Clock, until int64, polled []*observed, buffer *observed) ([]PowerReading, error) {
 			return watchByPoller(p, dev, clk, until, polled, buffer)
 		}
 	}
-	readings, err := watch(dev, clk, start+int64((1-counterShare)*float64(duration)), polled, seen[SourceBuffer])
+	end := clk.Now() + int64(duration)
+	burst := max(int64(duration)/counterShare, minBurst)
+	if err := watchCounter(dev, clk, clk.Now()+burst, seen[SourceCounter]); err != nil {
+		return nil, err
+	}
+	readings, err := watch(dev, clk, end-burst, polled, seen[SourceBuffer])
 	if err != nil {
 		return nil, err
 	}
-	if o := seen[SourceCounter]; o != nil {
-		for clk.Now() < end {
-			o.read(dev, clk)
-			// Back to back, but for a device whose call costs no time.
-			if err := clk.Sleep(background, time.Duration(discoverPoll)); err != nil {
-				return nil, err
-			}
-		}
+	if err := watchCounter(dev, clk, clk.Now()+burst, seen[SourceCounter]); err != nil {
+		return nil, err
 	}
 
 	var sources []PowerSource
@@ -83,6 +82,23 @@ func Discover(dev Device, clk timebase.Clock, duration time.Duration) ([]PowerSo
 		sources = append(sources, o.describe(src))
 	}
 	return InferWindows(sources, readings), errors.Join(failed...)
+}
+
+// watchCounter reads the counter back to back until the given time.
+func watchCounter(dev Device, clk timebase.Clock, until int64, counter *observed) error {
+	if counter == nil {
+		return nil
+	}
+	seen := len(counter.times)
+	counter.read(dev, clk)
+	counter.times = counter.times[:seen] // a change since the last burst was not just now
+	for t := clk.Now(); t < until; t = clk.Now() {
+		counter.read(dev, clk)
+		if err := clk.SleepUntil(background, t+discoverPoll); err != nil { // where a call is quicker
+			return err
+		}
+	}
+	return nil
 }
 
 // watchHere polls the sources and the buffer (nil: none) until the given time.

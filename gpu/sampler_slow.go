@@ -110,22 +110,27 @@ func (s *Sampler) readCounter() (next int64) {
 // is expected: when the value has changed between them, it was renewed there,
 // and the second reading is the energy at that tick. The finder halves the
 // range in which the tick may lie until a pair is close, and widens it again
-// when the counter slips (it does now and then, by tens of ms).
+// when the counter slips (it does now and then, by tens of ms). Where it finds
+// the tick again tells how far off the period was.
 //
 // To a reader of power.csv: of two counter readings less than a tick apart with
 // different values, the second's value is that of a moment between the two.
 type tickFinder struct {
 	period  int64 // of the ticks, ns; 0: no counter
+	guess   int64 // what it was at first
 	settled int64 // time between pairs once the tick is found
 	centre  int64 // a tick is expected here, and every period before and after
 	width   int64 // at most this far off
 
-	to      int64 // when to make the pair's second read
-	second  bool  // the next read is that one
-	first   int64 // when the first was made
-	halving bool  // the pair tests only the first half of the range
-	known   bool  // value holds the last reading
-	value   float64
+	to       int64 // when to make the pair's second read
+	second   bool  // the next read is that one
+	first    int64 // when the first was made
+	halving  bool  // the pair tests only the first half of the range
+	searched bool  // it was not where it was expected, and has not been seen since
+	found    int64 // centre when the tick was found last; 0 never
+	off      int64 // by how much a period seemed too short then, ns
+	known    bool  // value holds the last reading
+	value    float64
 }
 
 const (
@@ -141,7 +146,7 @@ func newTickFinder(src PowerSource, settled int64) tickFinder {
 	if period <= 0 {
 		period = nominalTick
 	}
-	return tickFinder{period: period, settled: settled, width: period / 2}
+	return tickFinder{period: period, guess: period, settled: settled, width: period / 2}
 }
 
 // forget drops a pair that could not be completed.
@@ -189,14 +194,37 @@ func (f *tickFinder) plan(t int64) (from int64) {
 
 // learn narrows the range by the outcome of a pair ended at t.
 func (f *tickFinder) learn(t int64, changed bool) {
+	f.searched = f.searched || f.width > tickClose
 	switch {
 	case changed && f.halving: // between the two reads, however late they came
 		f.centre, f.width = (f.first+t)/2, max((t-f.first)/2, tickClose)
-	case changed: // still there
+	case changed: // it is there
+		if f.searched {
+			f.refine()
+		}
+		f.searched = false
 	case f.halving: // it lies in the second half
 		f.width = max(f.width/2, tickClose)
 		f.centre += f.width
 	default: // the counter slipped
 		f.width = min(4*f.width, f.period/2)
 	}
+}
+
+// refine corrects the period by where the tick has come since it was found last,
+// when it had gone the same way the time before: once only may be a slip. It
+// stays within half a percent of what discovery found, which is closer than that.
+func (f *tickFinder) refine() {
+	const enough = 20 // ticks, that the uncertainty of either find weighs little
+	if ticks := (f.centre - f.found + f.period/2) / f.period; f.found != 0 && ticks >= enough {
+		off := (f.centre - f.found - ticks*f.period) / ticks
+		if off > 0 && f.off > 0 {
+			f.period += min(off, f.off)
+		} else if off < 0 && f.off < 0 {
+			f.period += max(off, f.off)
+		}
+		f.off = off
+		f.period = min(max(f.period, f.guess-f.guess/200), f.guess+f.guess/200)
+	}
+	f.found = f.centre
 }

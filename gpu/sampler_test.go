@@ -193,6 +193,25 @@ func TestSamplerFindsTheCountersTick(t *testing.T) {
 	}
 }
 
+// A period that discovery got slightly wrong is put right.
+func TestTickFinderRefinesThePeriod(t *testing.T) {
+	for _, guess := range []float64{99.8, 99.9, 99.95, 100, 100.05, 100.1, 100.2} {
+		f := newTickFinder(PowerSource{PeriodMS: guess}, 2*counterEvery)
+		const tick, phase = 100 * ms, 37 * ms
+		at, reads := int64(0), 0
+		for at < 600_000*ms {
+			reads++
+			_, at = f.read(at, float64((at-phase)/tick))
+		}
+		if off := math.Abs(float64(f.period - tick)); off > 0.05*float64(ms) {
+			t.Errorf("from %v ms: %v ms after ten minutes", guess, float64(f.period)/1e6)
+		}
+		if reads > 2*310+100 {
+			t.Errorf("from %v ms: %d reads: the tick was lost too often", guess, reads)
+		}
+	}
+}
+
 // Where the buffer tells the course of the power, the counter is read less.
 func TestSamplerSparesTheCounter(t *testing.T) {
 	clk := timebase.NewSim(0)
