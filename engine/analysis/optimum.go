@@ -16,20 +16,40 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // smoothed.
 const smoothSpan = 3
 
+// unrepeated is how far apart, as a share, two clocks must lie to count as
+// different where there are no repeats to tell.
+const unrepeated = 0.005
+
 // EDPOptimal returns the clock of least energy-delay product, and ED²P for the
-// exponent 2 in its place: Energy × Latency^exponent. Among neighbouring clocks
-// the product is nearly flat and repeats scatter, so the choice is made on a
-// local fit (a parabola through the logarithms of up to three clocks either side,
-// weighted down with distance), not on the least mean.
+// exponent 2 in its place: Energy × Latency^exponent. Clocks whose product the
+// repeats cannot tell from the least are tried against each other by a local fit
+// (a parabola through the logarithms of up to three clocks either side, weighted
+// down with distance): the least mean alone would chase the scatter.
 func (c Curve) EDPOptimal(exponent float64) (best Clock, ok bool) {
 	xs, ys, clocks := c.logs(func(k Clock) float64 { return k.Energy.Mean * math.Pow(k.Latency.Mean, exponent) })
 	if len(clocks) == 0 {
 		return Clock{}, false
 	}
-	at, least := 0, math.Inf(1)
+	scatter := func(k Clock) float64 {
+		h := math.Hypot(k.Energy.Half/k.Energy.Mean, exponent*k.Latency.Half/k.Latency.Mean)
+		if math.IsNaN(h) {
+			return unrepeated
+		}
+		return h
+	}
+	least := 0
+	for i := range ys {
+		if ys[i] < ys[least] {
+			least = i
+		}
+	}
+	at, lowest := least, math.Inf(1)
 	for i := range clocks {
-		if y := localFit(xs, ys, i); y < least {
-			at, least = i, y
+		if ys[i]-ys[least] > math.Hypot(scatter(clocks[i]), scatter(clocks[least])) {
+			continue
+		}
+		if y := localFit(xs, ys, i); y < lowest {
+			at, lowest = i, y
 		}
 	}
 	return clocks[at], true
