@@ -84,19 +84,21 @@ func (d Data) Datasets() []string {
 type Feature struct {
 	Name  string
 	Value func(features.Features) float64
+	// Composite features are made of other candidates; selection prefers those.
+	Composite bool
 }
 
 // Length is the input length in words, which the study's lengths evidently
 // are.
-var Length = Feature{"Length", func(f features.Features) float64 { return float64(f.Words) }}
+var Length = Feature{Name: "Length", Value: func(f features.Features) float64 { return float64(f.Words) }}
 
 // The study's five features (Table III).
 var (
-	EntityDensity       = Feature{"Entity Density", func(f features.Features) float64 { return f.EntityDensity }}
-	CausalScore         = Feature{"Causal Question Score", func(f features.Features) float64 { return f.CausalScore }}
-	ReasoningComplexity = Feature{"Reasoning Complexity", func(f features.Features) float64 { return f.ReasoningComplexity }}
-	TokenEntropy        = Feature{"Token Entropy", func(f features.Features) float64 { return f.TokenEntropyBits }}
-	ComplexityScore     = Feature{"Complexity Score", func(f features.Features) float64 { return f.ComplexityScore }}
+	EntityDensity       = Feature{Name: "Entity Density", Value: func(f features.Features) float64 { return f.EntityDensity }}
+	CausalScore         = Feature{Name: "Causal Question Score", Value: func(f features.Features) float64 { return f.CausalScore }}
+	ReasoningComplexity = Feature{Name: "Reasoning Complexity", Value: func(f features.Features) float64 { return f.ReasoningComplexity }}
+	TokenEntropy        = Feature{Name: "Token Entropy", Value: func(f features.Features) float64 { return f.TokenEntropyBits }}
+	ComplexityScore     = Feature{Name: "Complexity Score", Value: func(f features.Features) float64 { return f.ComplexityScore }, Composite: true}
 )
 
 // Candidates are the features that selection chooses among, in the study's

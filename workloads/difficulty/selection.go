@@ -31,9 +31,9 @@ type FeatureReport struct {
 }
 
 // SelectFeatures reports on the candidates, in their order, and selects those
-// whose |r| with quality exceeds MinQualityCorrelation, the strongest first,
-// leaving out what correlates with one already selected by MaxPairCorrelation
-// or more.
+// whose |r| with quality exceeds MinQualityCorrelation, the strongest first and
+// composites last, leaving out what correlates with one already selected by
+// MaxPairCorrelation or more.
 func SelectFeatures(d Data, candidates []Feature) []FeatureReport {
 	quality, length := d.MeanQuality(), d.Column(Length)
 	normalised := d.NormalisedQuality()
@@ -58,6 +58,12 @@ func SelectFeatures(d Data, candidates []Feature) []FeatureReport {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
+		if ca, cb := candidates[a].Composite, candidates[b].Composite; ca != cb {
+			if cb {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Compare(math.Abs(reports[b].WithQuality), math.Abs(reports[a].WithQuality))
 	})
 	var kept []int

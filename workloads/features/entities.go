@@ -1,6 +1,7 @@
 package features
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,12 +27,13 @@ type document struct {
 	tokens []token.Token
 	start  []bool // the token opens a sentence
 	midCap map[string]bool
+	works  map[string]bool // titles of works, by the word before them
 	found  []Entity
 }
 
 // find returns the entities of text in order; they don't overlap.
 func (r *recognizer) find(text string, tokens []token.Token) []Entity {
-	d := &document{text: text, tokens: tokens, start: sentenceStarts(text, tokens)}
+	d := &document{text: text, tokens: tokens, start: sentenceStarts(text, tokens), works: make(map[string]bool)}
 	for i := 0; i < len(tokens); {
 		end := d.sentenceEnd(i)
 		switch {
@@ -42,7 +44,8 @@ func (r *recognizer) find(text string, tokens []token.Token) []Entity {
 		}
 		i = end
 	}
-	return d.found
+	// What is called a film once is none of the four types elsewhere either.
+	return slices.DeleteFunc(d.found, func(e Entity) bool { return d.works[text[e.Start:e.End]] })
 }
 
 func (d *document) sentenceEnd(i int) int {
@@ -113,7 +116,10 @@ func (r *recognizer) findCapitalised(d *document, i, end int) {
 			continue
 		}
 		j := r.runEnd(d, i, end)
-		if !quoted(d, i, j, end) {
+		switch {
+		case r.introducedWork(d, i):
+			d.works[d.span(i, j)] = true
+		case !quoted(d, i, j, end):
 			r.resolve(d, i, j, end)
 		}
 		i = j
@@ -131,6 +137,10 @@ func (r *recognizer) runEnd(d *document, i, end int) int {
 	for j < end {
 		t := d.tokens[j].Text
 		if isCapitalised(t) {
+			// "… on Nick Jr. During the …": the stop ended a sentence as well.
+			if strings.HasSuffix(d.tokens[j-1].Text, ".") && r.is("function", strings.ToLower(t)) {
+				return j
+			}
 			j++
 			continue
 		}
@@ -190,6 +200,12 @@ func (r *recognizer) orgAhead(d *document, k, end int) bool {
 		return false
 	}
 	return hit
+}
+
+// introducedWork tells a work's title by the word before it ("the series …",
+// "titled …").
+func (r *recognizer) introducedWork(d *document, i int) bool {
+	return i > 0 && !d.start[i] && r.is("workintro", d.tokens[i-1].Text)
 }
 
 // quoted tells whether the run is all that stands between two quotation
@@ -270,6 +286,11 @@ func hasUpper(s string) bool {
 		}
 	}
 	return false
+}
+
+// isNumber tells digits, with a point or a comma perhaps.
+func isNumber(s string) bool {
+	return strings.Trim(s, "0123456789.,") == "" && strings.ContainsAny(s, "0123456789")
 }
 
 // isRoman tells a Roman numeral of two letters or more ("XIV").

@@ -96,6 +96,7 @@ func TestEntitiesOnHandLabelledSentences(t *testing.T) {
 		spanPrecision, spanRecall, typedPrecision, typedRecall float64
 	}{
 		{"entities_test.txt", 160, 0.97, 0.97, 0.94, 0.94},
+		{"entities_hard.txt", 34, 0.78, 0.94, 0.74, 0.89},
 		{"entities_dev.txt", 60, 0.97, 0.97, 0.95, 0.95},
 	} {
 		t.Run(tc.file, func(t *testing.T) {

@@ -5,9 +5,10 @@
 // for concurrent use.
 //
 // Part-of-speech tags come from prose's averaged perceptron, place and
-// personal names from the countries and gofakeit libraries; the named-entity
-// recognizer over them is this package's own, because prose's takes 50 µs a
-// token and finds less (see [Extractor.Entities]).
+// personal names from the countries and gofakeit libraries, common words from
+// the diceware lists; the named-entity recognizer over them is this package's
+// own, because prose's takes 50 µs a token, which is 30 s for the study's
+// queries, and finds less (see [Extractor.Entities]).
 package features
 
 import (
@@ -41,11 +42,12 @@ type Features struct {
 	TokenEntropyBits float64
 	// EntityDensity is the share, 0 to 1, of the text's content tokens that
 	// belong to a named entity (PERSON, ORG, GPE, LOC). A content token has a
-	// letter or a digit and is on Snowball's list of English stop words neither
-	// as a whole nor as part of a contraction. The study says "ratio of named
-	// entities to total tokens". Over all tokens the density of BoolQ is half
-	// of what the study gives, and its threshold of 0.20 would call nearly
-	// every query easy; over content tokens BoolQ comes to the study's 0.20.
+	// letter or a digit and is neither on Snowball's list of English stop words
+	// nor the ending of a contraction. The study says "ratio of named entities
+	// to total tokens". Over all tokens the density of BoolQ is 0.08, where the
+	// study has 0.20, and its threshold of 0.20 would call nearly every query
+	// easy; over content tokens BoolQ comes to 0.14 and NarrativeQA to 0.18 (as
+	// in the study), and the rule calls two thirds easy (the study: half).
 	// [SurfaceOf] says what the study evidently counted.
 	EntityDensity float64
 	// CausalScore is min(1, causal question words / questions), the words
@@ -109,6 +111,18 @@ func (x *Extractor) tokens(text string) []token.Token {
 }
 
 // Entities finds the named entities of a text, in order and without overlap.
+//
+// By strict match (both ends of the span; in brackets the type as well) on
+// sentences labelled by hand, in testdata:
+//
+//	                        sentences  entities  precision     recall
+//	everyday prose             161       204     0.99 (0.97)   0.98 (0.96)
+//	media, products, law        34        39     0.82 (0.78)   0.95 (0.90)
+//
+// where prose's own recognizer reaches 0.75 (0.42) and 0.79 (0.45) on the
+// first. Before anything was tuned after a look at them they read 0.96 and
+// 0.97 (129 of the first) and 0.57 and 1.00 (the second): titles of works and
+// names of products are what it takes for entities most often.
 func (x *Extractor) Entities(text string) []Entity {
 	return x.entities.find(text, x.tokens(text))
 }

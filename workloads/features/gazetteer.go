@@ -7,6 +7,8 @@ import (
 
 	"github.com/biter777/countries"
 	"github.com/brianvoe/gofakeit/v7/data"
+	"github.com/kljensen/snowball/english"
+	"github.com/sethvargo/go-diceware/diceware"
 )
 
 //go:embed lists/*.txt
@@ -42,6 +44,7 @@ type gazetteer struct {
 	firstNames map[string]bool
 	lastNames  map[string]bool
 	demonyms   map[string]bool
+	common     map[string]bool            // stems of common English words
 	cues       map[string]map[string]bool // class -> lower-case words
 }
 
@@ -77,6 +80,7 @@ func loadGazetteer() (*gazetteer, error) {
 		firstNames: make(map[string]bool, 2048),
 		lastNames:  make(map[string]bool, 1024),
 		demonyms:   make(map[string]bool, 512),
+		common:     commonStems(),
 		cues:       make(map[string]map[string]bool),
 	}
 	for _, n := range data.Person["first"] {
@@ -134,6 +138,40 @@ func loadGazetteer() (*gazetteer, error) {
 	}
 	g.indexLower()
 	return g, nil
+}
+
+// commonStems are the stems of the common words that the diceware lists
+// consist of. The older list holds abbreviations too, all of them short.
+func commonStems() map[string]bool {
+	stems := make(map[string]bool, 16384)
+	for _, list := range []diceware.WordList{diceware.WordListEffLarge(), diceware.WordListOriginal()} {
+		for at := range rolls(list.Digits()) {
+			if w := list.WordAt(at); len(w) >= 4 {
+				stems[english.Stem(w, true)] = true
+			}
+		}
+	}
+	return stems
+}
+
+// rolls yields the numbers that so many dice can show: 11111 to 66666.
+func rolls(dice int) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		total := 1
+		for range dice {
+			total *= 6
+		}
+		for i := range total {
+			at, scale := 0, 1
+			for range dice {
+				at += (i%6 + 1) * scale
+				i, scale = i/6, scale*10
+			}
+			if !yield(at) {
+				return
+			}
+		}
+	}
 }
 
 func (g *gazetteer) add(n string, what name) {

@@ -1,6 +1,10 @@
 package features
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/kljensen/snowball/english"
+)
 
 func (r *recognizer) is(class, lower string) bool { return r.g.cues[class][lower] }
 
@@ -172,11 +176,15 @@ func (r *recognizer) rest(d *document, p, j, end int, titled bool) {
 		d.emit(p, j, loc)
 	case n == 1:
 		r.single(d, p, end)
+	case afterThe(d, p) && !isAcronym(d.tokens[p].Text) && !r.teamOf(d, p, j):
+		// "the PlayStation", "the Bill of Rights": a thing.
 	case r.splitsAtOf(d, p, j, end):
 	case r.teamOf(d, p, j):
 		d.emit(p, j, org)
 	case r.isPersonName(d, p, j):
 		d.emit(p, j, person)
+	case r.allCommon(d, p, j):
+		// "Breaking Point": a title.
 	case r.is("gpestart", first) && r.placeContext(d, p, j):
 		d.emit(p, j, gpe)
 	case isAcronym(d.tokens[p].Text):
@@ -274,6 +282,9 @@ func (r *recognizer) single(d *document, p, end int) {
 		r.is("ofhead", lower) || r.is("locstart", lower) || r.is("title", lower) || r.is("gpeend", lower) {
 		return
 	}
+	if p > 0 && !d.start[p] && isNumber(d.tokens[p-1].Text) {
+		return // ".22 Magnum"
+	}
 	nnp := strings.HasPrefix(t.Tag, "NNP")
 	if d.start[p] && !r.g.firstNames[t.Text] && !d.capitalisedElsewhere(t.Text) {
 		if !nnp || !namesSubject(d, p, end) {
@@ -281,6 +292,7 @@ func (r *recognizer) single(d *document, p, end int) {
 		}
 	}
 	switch {
+	case !r.g.firstNames[t.Text] && !isAcronym(t.Text) && (afterThe(d, p) || r.allCommon(d, p, p+1) && !namesSubject(d, p, end)):
 	case isAcronym(t.Text):
 		// "(ROCD)" after common words abbreviates those.
 		if p >= 2 && d.tokens[p-1].Text == "(" && !isCapitalised(d.tokens[p-2].Text) {
@@ -306,6 +318,28 @@ func (r *recognizer) unlistedPlace(d *document, p, end int) bool {
 		return true
 	}
 	return p+1 < end && d.tokens[p+1].Text == "," && r.placeContext(d, p, p+1)
+}
+
+// afterThe tells a run behind an article, where no person's name stands.
+func afterThe(d *document, p int) bool {
+	if p == 0 {
+		return false
+	}
+	switch d.tokens[p-1].Text {
+	case "the", "The", "a", "A", "an", "An":
+		return true
+	}
+	return false
+}
+
+// allCommon tells a run of which every word is a common English one.
+func (r *recognizer) allCommon(d *document, p, j int) bool {
+	for k := p; k < j; k++ {
+		if w := d.tokens[k].Text; !isRoman(w) && !isJoint(w) && !r.g.common[english.Stem(strings.ToLower(w), true)] {
+			return false
+		}
+	}
+	return true
 }
 
 // namesSubject tells whether the sentence's first word is followed as a name
