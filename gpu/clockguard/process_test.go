@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 			os.Exit(Main(os.Args[2:], openNVML))
 		case parentMode:
 			os.Exit(parentMain(os.Args[2:]))
+		case backendMode:
+			os.Exit(backendMain(os.Args[2:]))
+		case latencyMode:
+			os.Exit(latencyMain(os.Args[2:]))
 		case serviceUserMode:
 			os.Exit(serviceUserMain(os.Args[2], os.Args[3]))
 		}
