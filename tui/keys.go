@@ -12,7 +12,7 @@ type keyMap struct {
 	mark, export, save                                           key.Binding
 	window, freeze, back, forward, newest                        key.Binding
 	gpu, stream, theme                                           key.Binding
-	batch, dataset, sideA, sideB, up, down, enter                key.Binding
+	batch, dataset, up, down, enter                              key.Binding
 	slower, faster, seekBack, seekOn, seekFarBack, seekFarOn     key.Binding
 	help, quit, interrupt                                        key.Binding
 	panelMove, panelType, panelPhase, panelPolicy, panelSet, esc key.Binding

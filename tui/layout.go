@@ -116,11 +116,7 @@ func (l *layout) live() {
 	l.side = side
 	charts, l.strip = cut(charts, charts.H-2) // phases and the time axis
 	l.clock, l.power = cut(charts, charts.H/2)
-	if l.class == compact {
-		l.text = lower
-		return
-	}
-	l.text, l.recent = split(lower, lower.W*pick(l.class, 50, 42, 46)/100, 1)
+	l.text, l.recent = split(lower, lower.W*pick(l.class, 60, 42, 46)/100, 1)
 }
 
 func (l *layout) curveScreen() {

@@ -100,12 +100,13 @@ func drawInput(c *canvas.Canvas, r canvas.Rect, in *textinput.Model, focused boo
 	c.Fill(r, theme.Input, ' ')
 	runes := []rune(in.Value())
 	pos := min(in.Position(), len(runes))
-	from := 0
+	// Only what can be seen is looked at: a pasted prompt may be long.
+	from := max(pos-r.W, 0)
 	for canvas.Width(string(runes[from:pos])) >= r.W && from < pos {
 		from++
 	}
 	x := c.TextMax(r.X, r.Y, max(r.W-1, 0), theme.Input, string(runes[from:pos]))
-	after := string(runes[pos:])
+	after := string(runes[pos:min(pos+r.W+1, len(runes))])
 	end := c.TextMax(x, r.Y, r.X+r.W-x, theme.Input, after)
 	if focused {
 		w := 1

@@ -45,12 +45,13 @@ func (m *Model) drawLive() {
 		coarse bool
 		thm    theme.Name
 		head   string
+		log    uint64
 	}
-	key := chartKey{m.pic.colsKey, m.pic.coarse, m.th.Name, m.clockHeading(tele)}
+	key := chartKey{cols: m.pic.colsKey, coarse: m.pic.coarse, thm: m.th.Name, head: m.clockHeading(tele)}
 	m.place("clock", m.lay.clock, key, func(c *canvas.Canvas) { m.drawClockChart(c, key.head) })
 	key.head = m.powerHeading(tele)
 	m.place("power", m.lay.power, key, func(c *canvas.Canvas) { m.drawPowerChart(c, key.head) })
-	key.head = ""
+	key.head, key.log = "", m.st.ver.log
 	m.place("strip", m.lay.strip, key, m.drawStrip)
 
 	type sideKey struct {
@@ -257,7 +258,27 @@ func (m *Model) drawStrip(c *canvas.Canvas) {
 		last = ph
 		c.Set(x0+i, 0, s, r)
 	}
+	m.drawMarks(c, x0)
 	m.drawTimeAxis(c, x0)
+}
+
+// drawMarks shows where the operator's notes and the warnings lie.
+func (m *Model) drawMarks(c *canvas.Canvas, x0 int) {
+	k := m.pic.colsKey
+	for i := range m.st.log.len() {
+		e := m.st.log.at(i)
+		if e.t < k.from {
+			continue
+		}
+		if col := (e.t - k.from) / k.width; col < int64(k.n) {
+			switch e.kind {
+			case 'm':
+				c.Set(x0+int(col), 0, theme.Cursor, '◆')
+			case 'w', 'e':
+				c.Set(x0+int(col), 0, theme.Bad, '!')
+			}
+		}
+	}
 }
 
 func (m *Model) drawTimeAxis(c *canvas.Canvas, x0 int) {
@@ -336,6 +357,9 @@ func (m *Model) drawProgress(c *canvas.Canvas) {
 // workText says what is running.
 func (m *Model) workText() string {
 	p := m.st.work.point
+	if p.Model == "" {
+		return "starting"
+	}
 	parts := []string{p.Model, p.Dataset, "batch " + fmtInt(p.BatchSize)}
 	if p.Repeat > 1 {
 		parts = append(parts, "repeat "+fmtInt(p.Repeat))

@@ -26,6 +26,8 @@ type driver struct {
 	t testing.TB
 	m *tui.Model
 	c *synth.Control
+	// seen is every event so far, to show to another model.
+	seen []event.Event
 }
 
 func newDriver(t testing.TB, o tui.Options) *driver {
@@ -81,6 +83,7 @@ func (d *driver) size(w, h int) { d.send(tea.WindowSizeMsg{Width: w, Height: h})
 func (d *driver) step(by time.Duration) {
 	d.c.Step(by)
 	events, _ := d.c.Drain()
+	d.seen = append(d.seen, events...)
 	d.m.Apply(events...)
 }
 
@@ -156,6 +159,7 @@ func (d *driver) session() {
 	for range 76 {
 		d.step(250 * time.Millisecond)
 	}
+	d.refresh()
 }
 
 // screens are the golden screens: what to press from the live screen to get
@@ -183,10 +187,14 @@ var goldenSizes = []struct {
 
 func TestGoldenScreens(t *testing.T) {
 	look := os.Getenv("JOULETOP_LOOK") // a folder for pictures of every screen
+	played := newDriver(t, tui.Options{})
+	played.session()
 	for _, sc := range goldenScreens {
 		d := newDriver(t, tui.Options{Theme: theme.Dark, Version: "test"})
 		d.size(120, 40)
-		d.session()
+		d.c.Gen = played.c.Gen
+		d.m.Apply(played.seen...)
+		d.refresh()
 		d.press(sc.keys...)
 		for _, size := range goldenSizes {
 			d.size(size.w, size.h)

@@ -242,10 +242,10 @@ func (m *Model) processFigures() []figure {
 		}
 	}
 	if hidden := m.hidden(); len(hidden) > 0 {
-		rows = append(rows, figure{rank: 7, heading: true, label: "Not shown"})
+		rows = append(rows, figure{rank: 3, heading: true, label: "Not shown, and why"})
 		for _, h := range hidden {
 			for _, l := range canvas.Wrap(h, max(m.lay.side.W, 1), 0) {
-				rows = append(rows, figure{rank: 7, label: l, text: " "})
+				rows = append(rows, figure{rank: 3, label: l, text: " "})
 			}
 		}
 	}
@@ -257,22 +257,24 @@ func (m *Model) hidden() []string {
 	return append(out, m.opt.info(m.gpuID()).Hidden...)
 }
 
-// recent requests' columns, dropped from the right where there is no room.
+// recentColumns are the table of recent requests; those of the highest rank go
+// first where there is no room.
 var recentColumns = []struct {
+	rank  int
 	title string
 	width int // negative: aligned left
 	value func(q *requestRow) string
 }{
-	{"dataset", -11, func(q *requestRow) string { return q.Dataset }},
-	{"in", 5, func(q *requestRow) string { return fmtInt(q.InputTokens) }},
-	{"out", 4, func(q *requestRow) string { return fmtInt(q.OutputTokens) }},
-	{"latency", 8, func(q *requestRow) string { return fmtSeconds(q.LatencyS()) }},
-	{"J", 7, func(q *requestRow) string { return fmtSig(q.EnergyJ) }},
-	{"J/token", 8, func(q *requestRow) string { return fmtSig(q.JoulesPerToken) }},
-	{"MHz", 9, func(q *requestRow) string { return requestClock(q) }},
-	{"TTFT", 8, func(q *requestRow) string { return fmtSeconds(q.TTFTS) }},
-	{"class", -5, func(q *requestRow) string { return q.Class }},
-	{"query", -14, func(q *requestRow) string { return q.QueryID }},
+	{3, "dataset", -11, func(q *requestRow) string { return q.Dataset }},
+	{5, "in", 5, func(q *requestRow) string { return fmtInt(q.InputTokens) }},
+	{2, "out", 4, func(q *requestRow) string { return fmtInt(q.OutputTokens) }},
+	{0, "latency", 8, func(q *requestRow) string { return fmtSeconds(q.LatencyS()) }},
+	{4, "J", 7, func(q *requestRow) string { return fmtSig(q.EnergyJ) }},
+	{0, "J/token", 8, func(q *requestRow) string { return fmtSig(q.JoulesPerToken) }},
+	{1, "MHz", 9, func(q *requestRow) string { return requestClock(q) }},
+	{6, "TTFT", 8, func(q *requestRow) string { return fmtSeconds(q.TTFTS) }},
+	{8, "class", -5, func(q *requestRow) string { return q.Class }},
+	{7, "query", -14, func(q *requestRow) string { return q.QueryID }},
 }
 
 func requestClock(q *requestRow) string { return clockOf(q.RequestedSMMHz, q.Policy, q.MixedClock) }
@@ -300,12 +302,24 @@ func (m *Model) drawRecent(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "none yet")
 		return
 	}
-	x := 1
-	for _, col := range recentColumns {
-		w := max(col.width, -col.width)
-		if x+w > c.W {
+	least := 9 // rank that still finds room
+	for ; least > 0; least-- {
+		w := 1
+		for _, col := range recentColumns {
+			if col.rank <= least {
+				w += max(col.width, -col.width) + 1
+			}
+		}
+		if w-1 <= c.W {
 			break
 		}
+	}
+	x := 1
+	for _, col := range recentColumns {
+		if col.rank > least {
+			continue
+		}
+		w := max(col.width, -col.width)
 		c.TextMax(x, y, w, theme.Muted, pad(col.title, col.width))
 		for i := 0; i < r.recent.len() && y+1+i < c.H; i++ {
 			q := r.recent.at(i)

@@ -25,6 +25,7 @@ type state struct {
 	ended   bool
 	end     event.RunEnd
 	status  string // event.State's
+	begun   bool   // startNS is known
 	startNS int64
 	now     int64 // newest event's time
 
@@ -170,9 +171,7 @@ func (s *state) apply(e event.Event) {
 		}
 		s.run, s.started, s.ended = e, true, false
 		s.reqs.before, s.sweep.base = s.reqs.total, s.sweep.count
-		if s.startNS == 0 {
-			s.startNS = e.TimeNS
-		}
+		s.begin(e.TimeNS)
 		s.ver.run++
 	case event.RunEnd:
 		s.ended, s.end = true, e
@@ -246,11 +245,15 @@ func (s *state) apply(e event.Event) {
 		s.errors++
 		s.note(e.TimeNS, 'e', e.Text)
 	}
-	if t := e.When(); t > s.now {
-		s.now = t
-		if s.startNS == 0 {
-			s.startNS = t
-		}
+	t := e.When()
+	s.begin(t)
+	s.now = max(s.now, t)
+}
+
+// begin notes when the session began: at its first event.
+func (s *state) begin(t int64) {
+	if !s.begun {
+		s.begun, s.startNS = true, t
 	}
 }
 

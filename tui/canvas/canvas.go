@@ -6,6 +6,7 @@ package canvas
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
@@ -154,16 +155,20 @@ func (c *Canvas) text(x, y, end int, s Style, text string) int {
 	if y < 0 || y >= c.H {
 		return x
 	}
+	text = valid(text)
 	for text != "" && x < end {
 		if b := text[0]; b < utf8.RuneSelf && (len(text) == 1 || text[1] < utf8.RuneSelf) {
 			text = text[1:]
 			if b == '\r' && text != "" && text[0] == '\n' {
 				continue
 			}
+			r := rune(b)
 			if b < ' ' || b == 0x7f {
-				b = ' '
+				if r = '·'; b == '\n' || b == '\t' || b == '\r' {
+					r = ' '
+				}
 			}
-			c.Set(x, y, s, rune(b))
+			c.Set(x, y, s, r)
 			x++
 			continue
 		}
@@ -197,41 +202,62 @@ func (c *Canvas) cell(cluster string, w int, s Style) Cell {
 	return cell
 }
 
+// valid returns text with its invalid bytes replaced.
+func valid(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return strings.ToValidUTF8(text, "\ufffd")
+}
+
 // next takes the first grapheme cluster off text: what to show for it, and its
 // width, 0 to 2. What a terminal might not draw in place (controls, invalid
-// bytes, direction marks, lone halves of a flag) is replaced or left out.
+// bytes, direction marks, marks without a letter, lone halves of a flag) is
+// replaced or left out.
 func next(text string) (cluster string, w int, rest string) {
 	cluster, w = ansi.FirstGraphemeCluster(text, ansi.GraphemeWidth)
 	if cluster == "" {
 		return "", 0, ""
 	}
+	r, n := utf8.DecodeRuneInString(cluster)
+	if n < len(cluster) && !wellFormed(cluster[n:]) {
+		cluster = cluster[:n]
+		w = ansi.StringWidth(cluster)
+	}
 	rest = text[len(cluster):]
-	r, _ := utf8.DecodeRuneInString(cluster)
 	switch {
 	case r == '\n' || r == '\t' || r == '\r':
 		return " ", 1, rest
 	case r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError:
 		return "·", 1, rest
-	case r >= 0x1f1e6 && r <= 0x1f1ff && w < 2: // regional indicator alone
-		return "·", 1, rest
-	case invisible(r):
+	case unicode.Is(unicode.Cf, r) || r == 0x2028 || r == 0x2029 || w <= 0:
 		return "", 0, rest
-	}
-	if w > 2 {
+	case unicode.Is(unicode.M, r), w > 2, w < 2 && regional(r):
 		return "·", 1, rest
 	}
 	return cluster, w, rest
 }
 
-// invisible tells of format characters that change how others are drawn.
-func invisible(r rune) bool {
-	return r == 0xad || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
-		r >= 0x2060 && r <= 0x206f || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb || r >= 0xe0000 && r <= 0xe0fff
+// wellFormed tells whether what follows a cluster's first rune is of letters,
+// marks and joiners.
+func wellFormed(s string) bool {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError || r < ' ' || r >= 0x7f && r < 0xa0 {
+			return false
+		}
+		s = s[n:]
+	}
+	return true
 }
+
+// regional tells of the letters that make flags in pairs.
+func regional(r rune) bool { return r >= 0x1f1e6 && r <= 0x1f1ff }
 
 // Width returns the columns that Text needs for text.
 func Width(text string) int {
 	w := 0
+	text = valid(text)
 	for text != "" {
 		if b := text[0]; b < utf8.RuneSelf && (len(text) == 1 || text[1] < utf8.RuneSelf) {
 			text = text[1:]
@@ -254,6 +280,7 @@ func Wrap(text string, w, rows int) []string {
 	if w <= 0 {
 		return nil
 	}
+	text = valid(text)
 	var lines []string
 	for para := range strings.SplitSeq(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
 		lines = append(lines, wrapLine(para, w)...)

@@ -13,7 +13,7 @@ type Column struct {
 	Clock, Power Stat
 	Requested    float64         // requested SM clock, MHz; 0 the driver's; NaN unknown
 	PhaseNS      [Phases]float64 // time in each phase; idle's is the rest where anything was read
-	Phase        int             // the one that fills most of it
+	Phase        int             // the busy one that fills most of it; Idle where less than a quarter was busy
 }
 
 // Empty tells that nothing is known of the column.
@@ -194,7 +194,8 @@ func (a *acc) column(width float64) Column {
 		}
 	}
 	c.PhaseNS[Idle] = max(width-busy, 0)
-	if c.PhaseNS[Idle] > most {
+	// A short phase shows in its column even where most of that was idle.
+	if busy < width/4 {
 		c.Phase = Idle
 	}
 	return c

@@ -1,0 +1,374 @@
+package tui_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/tui"
+	"jouletop/tui/internal/synth"
+	"jouletop/tui/theme"
+)
+
+// started is a driver with a job running.
+func started(t *testing.T, o tui.Options) *driver {
+	if o.Theme == "" {
+		o.Theme = theme.Dark
+	}
+	d := newDriver(t, o)
+	d.size(120, 40)
+	if o.Mode == tui.Dashboard {
+		d.c.Gen.Add(synth.Job{Point: event.Point{PointID: "p1", GPU: synth.ID, Model: "llama-3.2-1b", Dataset: "boolq", BatchSize: 4, Policy: "none", Queries: 4000, Repeat: 1}, MaxTokens: 100})
+		d.c.Gen.Begin("run", "none")
+	}
+	for range 40 {
+		d.step(100 * time.Millisecond)
+	}
+	d.refresh()
+	return d
+}
+
+func (d *driver) called(want string) {
+	d.t.Helper()
+	if !slices.Contains(d.c.Calls, want) {
+		d.t.Errorf("the controller was not asked for %q; calls: %q", want, d.c.Calls)
+	}
+}
+
+func TestSetClockInMidRun(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.wants("SIMULATED", "sim:h100", "auto→1980 MHz", "not armed", "J/token", "llama-3.2-1b")
+	d.press("f")
+	d.wants("Not armed: a arms", "1980 MHz", "J/token measured")
+	d.press("1", "0", "0", "5", "enter")
+	d.wants("not armed: press a") // the controller's refusal, in its own words
+	d.press("a")
+	d.called("arm true")
+	d.wants("ARMED", "Armed: Enter sets at once")
+	d.press("1", "0", "0", "5", "enter")
+	d.called("clock  1005")
+	for range 20 {
+		d.step(100 * time.Millisecond)
+	}
+	d.refresh()
+	d.wants("1005→1005 MHz", "fixed:1005")
+	d.press("tab", "tab", "9", "6", "0", "enter")
+	d.called("clock decode 960")
+	d.press("r")
+	d.called("give back")
+	d.press("esc")
+	for range 5 {
+		d.step(100 * time.Millisecond)
+	}
+	d.wants("auto→")
+	if s := d.screen(); strings.Contains(s, "J/token measured") {
+		t.Error("Esc did not close the clock panel")
+	}
+}
+
+func TestClockPanelPolicyAndWrongClock(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.press("a", "f", "p", "p")
+	d.wants("Enter sets policy phase:1980/1005")
+	d.press("enter")
+	d.called("policy phase:1980/1005")
+	d.press("1", "0", "0", "1", "enter")
+	d.wants("unsupported SM clock: 1001 MHz: the nearest are 990 and 1005 MHz")
+	d.press("home", "down", "pgdown", "up", "enter")
+	if last := d.c.Calls[len(d.c.Calls)-1]; !strings.HasPrefix(last, "clock  ") {
+		t.Errorf("arrows and Enter asked for %q", last)
+	}
+}
+
+func TestNoPermissionIsExplained(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.c.Allowed = false
+	d.press("a")
+	d.wants("no permission: run as root")
+	d.wants("not armed")
+}
+
+func TestMouse(t *testing.T) {
+	d := started(t, tui.Options{})
+	lines := strings.Split(d.screen(), "\n")
+	d.send(tea.MouseClickMsg{X: strings.Index(lines[0], "3 Sweep"), Y: 0, Button: tea.MouseLeft})
+	d.wants("Points, newest first")
+	d.press("1", "a", "f")
+	for y, l := range strings.Split(d.screen(), "\n") {
+		if x := strings.Index(l, "1965 MHz"); x > 0 {
+			d.send(tea.MouseClickMsg{X: len([]rune(l[:x])) + 1, Y: y, Button: tea.MouseLeft})
+		}
+	}
+	d.called("clock  1965")
+	d.send(tea.MouseWheelMsg{X: 110, Y: 10, Button: tea.MouseWheelDown})
+	d.wants("▸ 1920 MHz")
+}
+
+func TestJobPromptAndMark(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.press("n")
+	d.wants("New job", "llama-3.2-1b", "boolq")
+	d.press("right", "down", "right", "down", "backspace", "8", "down", "x", "enter")
+	d.wants(`queries: "32x" is not a whole number`)
+	d.press("backspace", "enter")
+	d.called("job {Model:llama-3.2-3b Dataset:hellaswag Batch:8 Queries:32 MaxTokens:100}")
+
+	d.press("p")
+	d.send(tea.PasteMsg{Content: "why is\nthe sky"})
+	d.typeText(" blue?")
+	d.wants("prompt: why is the sky blue?")
+	d.press("enter")
+	d.called("prompt why is the sky blue?")
+	d.send(tea.PasteMsg{Content: "pasted out of the blue"})
+	d.press("enter")
+	d.called("prompt pasted out of the blue")
+
+	d.press("m")
+	d.typeText("quiet fan; qfr5")
+	d.press("enter")
+	d.called("mark quiet fan; qfr5")
+	d.step(100 * time.Millisecond)
+	d.press("6")
+	d.wants("quiet fan; qfr5", "1 mark")
+	d.press("m", "x", "esc")
+	if slices.Contains(d.c.Calls, "mark x") {
+		t.Error("Esc did not take back a note")
+	}
+}
+
+func TestSweepFromTheKeyboard(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.press("3", "n")
+	d.wants("New sweep", "345:1980:7")
+	d.press("right", "right", "space", "down", "right", "space", "down")
+	for range len("345:1980:7") {
+		d.press("backspace")
+	}
+	d.typeText("960,1980")
+	d.press("enter")
+	d.called("sweep {Models:[llama-3.2-1b llama-3.1-8b] Datasets:[boolq hellaswag] Clocks:960,1980 Policies:[] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
+	d.press("z")
+	d.called("pause")
+	d.refresh()
+	d.wants("RUN PAUSED")
+	d.press("z", "k", "x")
+	d.called("resume")
+	d.called("skip")
+	d.called("stop")
+}
+
+func TestCompareFromTheKeyboard(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.press("4", "n")
+	d.wants("fixed:1980", "phase:1980/1005")
+	d.press("enter")
+	d.called("sweep {Models:[llama-3.2-1b] Datasets:[boolq] Clocks: Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
+}
+
+func TestQuit(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.press("q")
+	d.wants("End it after the running batch")
+	d.press("esc")
+	if slices.Contains(d.c.Calls, "end") {
+		t.Fatal("Esc did not take back the quit")
+	}
+	d.press("q", "q")
+	d.called("end")
+	d.wants("STOPPING", "everything is saved")
+}
+
+func TestExportAndSave(t *testing.T) {
+	dir := t.TempDir()
+	d := started(t, tui.Options{SaveDir: dir})
+	d.press("e")
+	d.typeText("/tmp/out")
+	d.press("enter")
+	d.wants("exported to /tmp/out")
+	want := d.screen()
+	d.press("s")
+	time.Sleep(10 * time.Millisecond)
+	plain, err := os.ReadFile(filepath.Join(dir, "jouletop-20261122-094100.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	colour, err := os.ReadFile(filepath.Join(dir, "jouletop-20261122-094100.ansi"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(plain), "\x1b") || !strings.Contains(string(colour), "\x1b[") {
+		t.Error("the plain file has colours or the coloured none")
+	}
+	firstLines := func(s string) string { return strings.Join(strings.Split(s, "\n")[:38], "\n") }
+	if firstLines(string(plain)) != firstLines(want) {
+		t.Errorf("saved\n%s\nof\n%s", plain, want)
+	}
+}
+
+func TestFreezeAndScroll(t *testing.T) {
+	d := started(t, tui.Options{})
+	for range 300 {
+		d.step(100 * time.Millisecond)
+	}
+	d.press("space")
+	d.wants("FROZEN at 0:00:33")
+	before := chartRows(d)
+	for range 20 {
+		d.step(100 * time.Millisecond)
+	}
+	if chartRows(d) != before {
+		t.Error("the frozen picture moved")
+	}
+	d.press("left", "left")
+	if chartRows(d) == before {
+		t.Error("scrolling back changed nothing")
+	}
+	d.wants("FROZEN at 0:00:28")
+	d.press("end")
+	if s := d.screen(); strings.Contains(s, "FROZEN") {
+		t.Error("End did not go back to the newest")
+	}
+}
+
+// chartRows is the part of the live screen with the power profile.
+func chartRows(d *driver) string {
+	var out []string
+	for _, l := range strings.Split(d.screen(), "\n")[14:22] {
+		out = append(out, string([]rune(l)[:80]))
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestMonitor(t *testing.T) {
+	d := started(t, tui.Options{Mode: tui.Monitor})
+	d.wants("MONITOR", "no jobs of ours", "read-only", "power", "throttle")
+	d.press("n")
+	d.wants("nothing is run in this mode")
+	d.press("f", "enter")
+	d.wants("Read-only: clocks are shown, never set", "nothing is run in this mode")
+}
+
+func TestReplayKeys(t *testing.T) {
+	d := started(t, tui.Options{Mode: tui.Playback})
+	d.c.SetReplay(&tui.Replay{EndNS: 600e9, AtNS: 100e9, Speed: 1})
+	d.refresh()
+	d.wants("REPLAY 1x 0:01:40 of 0:10:00")
+	d.press("]", ".", "<", "<", "space")
+	d.called("speed 2")
+	d.called("seek 110000000000")
+	d.called("seek 50000000000")
+	d.called("seek 0")
+	d.called("speed 0")
+	d.wants("REPLAY held")
+	d.press("space")
+	if last := d.c.Calls[len(d.c.Calls)-1]; last != "speed 2" {
+		t.Errorf("going on asked for %q, want the speed before", last)
+	}
+}
+
+// A replay that is moved back begins its stream again.
+func TestReplayBeginsAgain(t *testing.T) {
+	d := started(t, tui.Options{})
+	for range 100 {
+		d.step(100 * time.Millisecond)
+	}
+	d.wants("0:00:14")
+	d.m.Apply(event.RunStart{At: event.At{TimeNS: 0}, Name: "run", GPU: synth.ID, Requests: 10},
+		event.Sample{At: event.At{TimeNS: 2e9}, GPU: synth.ID, Sample: gpu.UnknownSample()})
+	d.wants("0:00:02", "0/10 requests")
+}
+
+func TestTerminalsColours(t *testing.T) {
+	for _, tt := range []struct {
+		msgs []tea.Msg
+		want theme.Name
+	}{
+		{[]tea.Msg{tea.ColorProfileMsg{Profile: colorprofile.TrueColor}, tea.BackgroundColorMsg{Color: white{}}}, theme.Light},
+		{[]tea.Msg{tea.ColorProfileMsg{Profile: colorprofile.ANSI256}}, theme.Dark},
+		{[]tea.Msg{tea.ColorProfileMsg{Profile: colorprofile.ANSI}}, theme.Dark16},
+		{[]tea.Msg{tea.BackgroundColorMsg{Color: white{}}, tea.ColorProfileMsg{Profile: colorprofile.ANSI}}, theme.Light16},
+		{[]tea.Msg{tea.ColorProfileMsg{Profile: colorprofile.ASCII}}, theme.Plain},
+	} {
+		m := tui.New(tui.Options{})
+		for _, msg := range tt.msgs {
+			m.Update(msg)
+		}
+		if got := m.Theme().Name; got != tt.want {
+			t.Errorf("after %v: theme %s, want %s", tt.msgs, got, tt.want)
+		}
+	}
+}
+
+type white struct{}
+
+func (white) RGBA() (r, g, b, a uint32) { return 0xffff, 0xffff, 0xffff, 0xffff }
+
+// Without colours a phase is still told by its letter and its line.
+func TestPhasesWithoutColour(t *testing.T) {
+	d := started(t, tui.Options{Theme: theme.Plain})
+	s := string(ansiOf(t, d.m))
+	if strings.Contains(s, "38;") || strings.Contains(s, "48;") || strings.Contains(s, "\x1b[3") {
+		t.Error("colours on a colourless terminal")
+	}
+	d.wants("PD░░", "━")
+}
+
+// Nothing is drawn again that did not change.
+func TestNothingIsDrawnTwice(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.screen()
+	before := d.m.Draws()
+	for range 10 {
+		d.send(tea.KeyPressMsg(tea.Key{Code: 'y', Text: "y"})) // bound to nothing
+		d.m.View()
+	}
+	if n := d.m.Draws() - before; n != 0 {
+		t.Errorf("%d panels were drawn though nothing had changed", n)
+	}
+	d.step(10 * time.Millisecond) // within the same quarter second and column
+	d.m.View()
+	if n := d.m.Draws() - before; n > 6 {
+		t.Errorf("%d panels were drawn for one more sample", n)
+	}
+}
+
+func TestTooSmallSaysSo(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.size(40, 10)
+	d.wants("needs a terminal of at least", "60×16", "this one is 40×10")
+	d.size(60, 16)
+	d.wants("SIMULATED")
+}
+
+// Every screen says that it is simulated, at every size.
+func TestSimulatedEverywhere(t *testing.T) {
+	d := started(t, tui.Options{})
+	for _, size := range goldenSizes {
+		d.size(size.w, size.h)
+		for _, k := range []string{"1", "2", "3", "4", "5", "6"} {
+			d.press(k)
+			lines := strings.Split(d.screen(), "\n")
+			if n := size.h; !strings.Contains(lines[0], "SIMULATED") || !strings.Contains(lines[n-2], "SIMULATED") {
+				t.Errorf("screen %s at %s is not marked:\n%s\n%s", k, size.name, lines[0], lines[n-2])
+			}
+		}
+	}
+}
+
+func TestProcessesAndHiddenAreShown(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.size(200, 60)
+	d.send(tui.StatusMessage(tui.Status{
+		Processes: map[string][]gpu.Process{synth.ID: {{PID: 4711, Name: "python", MemoryMiB: 2048}}},
+		Hidden:    []string{"MIG mode hides the power of a slice: readings are the whole GPU's."},
+	}))
+	d.wants("4711 python", "2.0 GiB", "energy counts as ours", "MIG mode hides")
+}
