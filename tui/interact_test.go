@@ -219,7 +219,7 @@ func TestFreezeAndScroll(t *testing.T) {
 		d.step(100 * time.Millisecond)
 	}
 	d.press("space")
-	d.wants("FROZEN at 0:00:33")
+	d.wants("FROZEN at 0:00:34")
 	before := chartRows(d)
 	for range 20 {
 		d.step(100 * time.Millisecond)
@@ -231,7 +231,7 @@ func TestFreezeAndScroll(t *testing.T) {
 	if chartRows(d) == before {
 		t.Error("scrolling back changed nothing")
 	}
-	d.wants("FROZEN at 0:00:28")
+	d.wants("FROZEN at 0:00:29")
 	d.press("end")
 	if s := d.screen(); strings.Contains(s, "FROZEN") {
 		t.Error("End did not go back to the newest")
