@@ -199,6 +199,8 @@ const (
 	maxSequences = 256
 	maxUbatch    = 2048
 	minUbatch    = 512
+	// maxHelpers is where more threads find the best tokens no faster.
+	maxHelpers = 8
 	// granule is what llama.cpp rounds a sequence's cells up to.
 	granule = 256
 )
@@ -238,7 +240,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, b.helpers(s)); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {
@@ -246,6 +248,15 @@ func (b *Backend) make(s shape) error {
 		}
 		s.ubatch = minUbatch // smaller buffers, slower prefill
 	}
+}
+
+// helpers returns how many threads help to find the best tokens: a batch's rows
+// on a GPU, whose steps are short. On the CPU the cores have work already.
+func (b *Backend) helpers(s shape) int {
+	if !b.gpu {
+		return 0
+	}
+	return max(0, min(s.sequences, Cores()/2, maxHelpers)-1)
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -1,4 +1,5 @@
 #include "bridge.h"
+#include "crew.h"
 
 #include <atomic>
 #include <cmath>
@@ -136,13 +137,17 @@ struct jt_context {
     int                         n_vocab;
     std::vector<int32_t>        ones;    // sequences a token belongs to: one
     std::vector<llama_seq_id *> seq_ptr; // as llama_batch wants them
+    int                         n_rows = 0; // wanted in the last batch
     std::atomic<bool>           aborted{ false };
+    crew                        helpers;
+
+    explicit jt_context(int n_helpers) : helpers(n_helpers) {}
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-                            uint32_t n_ubatch, int threads) {
+                            uint32_t n_ubatch, int threads, int helpers) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
-        jt_context * c = new jt_context;
+        jt_context * c = new jt_context(helpers);
         c->vocab       = llama_model_get_vocab(model);
         c->n_vocab     = llama_vocab_n_tokens(c->vocab);
         c->ones.assign(n_batch, 1);
@@ -201,87 +206,57 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
         threw("jt_submit", "batch too large");
         return JT_THREW;
     }
+    c->n_rows = 0;
     for (int i = 0; i < n; i++) {
         c->seq_ptr[i] = &seq[i];
+        c->n_rows += want[i];
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
-    return guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
+    const int r = guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
+    c->helpers.begin();
+    return r;
 }
 
-// argmax returns the first index of the largest number, ignoring NaN. It goes
-// by blocks so that the compiler can use vector instructions for the maximum.
-static int argmax(const float * x, int n) {
-    constexpr int lanes = 16, block = 64 * lanes;
-    int           at   = 0;
-    float         best = -INFINITY;
-    int           i    = 0;
-    for (; i + block <= n; i += block) {
-        float m[lanes];
-        memcpy(m, x + i, sizeof m);
-        for (int j = lanes; j < block; j += lanes) {
-            for (int k = 0; k < lanes; k++) {
-                m[k] = x[i + j + k] > m[k] ? x[i + j + k] : m[k];
-            }
-        }
-        bool better = false;
-        for (int k = 0; k < lanes; k++) {
-            better |= m[k] > best;
-        }
-        if (better) {
-            for (int j = i; j < i + block; j++) {
-                if (x[j] > best) {
-                    best = x[j];
-                    at   = j;
-                }
-            }
-        }
-    }
-    for (; i < n; i++) {
-        if (x[i] > best) {
-            best = x[i];
-            at   = i;
-        }
-    }
-    return at;
-}
-
-int64_t jt_wait(jt_context * c, int n_rows, const int32_t * rows, int no_end, int32_t * best) {
-    llama_synchronize(c->ctx);
-    for (int r = 0; r < n_rows; r++) {
-        const float * x = llama_get_logits_ith(c->ctx, rows[r]);
-        if (!x) {
+int64_t jt_wait(jt_context * c, int no_end, int32_t * best) {
+    const float * x = best ? llama_get_logits(c->ctx) : nullptr; // synchronizes
+    if (!x) {
+        llama_synchronize(c->ctx);
+        for (int r = 0; best && r < c->n_rows; r++) {
             best[r] = -1;
+        }
+        return jt_now();
+    }
+    c->helpers.finish(x, c->n_rows, c->n_vocab, best);
+    for (int r = 0; no_end && r < c->n_rows; r++, x += c->n_vocab) {
+        if (!llama_vocab_is_eog(c->vocab, best[r])) {
             continue;
         }
-        best[r] = argmax(x, c->n_vocab);
-        if (no_end && llama_vocab_is_eog(c->vocab, best[r])) {
-            float most = -INFINITY;
-            for (int i = 0; i < c->n_vocab; i++) {
-                if (x[i] > most && !llama_vocab_is_eog(c->vocab, i)) {
-                    most    = x[i];
-                    best[r] = i;
-                }
+        float most = -INFINITY;
+        for (int i = 0; i < c->n_vocab; i++) {
+            if (x[i] > most && !llama_vocab_is_eog(c->vocab, i)) {
+                most    = x[i];
+                best[r] = i;
             }
         }
     }
     return jt_now();
 }
 
+const float * jt_logits(jt_context * c) {
+    return llama_get_logits(c->ctx);
+}
+
 void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out) {
-    const float * x    = llama_get_logits_ith(c->ctx, row);
-    const double  most = x[argmax(x, c->n_vocab)];
+    const float * x    = llama_get_logits(c->ctx) + (size_t) row * c->n_vocab;
+    const float   most = x[argmax(x, c->n_vocab)];
     double        sum  = 0;
     for (int i = 0; i < c->n_vocab; i++) {
-        sum += expf(x[i] - (float) most);
+        sum += expf(x[i] - most);
     }
     const double log_sum = most + log(sum);
     for (int i = 0; i < n; i++) {
         out[i] = x[tokens[i]] - log_sum;
     }
-}
-
-const float * jt_logits(jt_context * c, int row) {
-    return llama_get_logits_ith(c->ctx, row);
 }
 
 // Text.

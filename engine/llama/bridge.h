@@ -31,9 +31,10 @@ const char * jt_feature(const char * backend, int i, const char ** value);
 // handle is given back to jtProgress.
 struct llama_model * jt_load(const char * path, const int * devices, int n_devices, int gpu_layers, uintptr_t handle);
 
-// n_batch bounds the tokens of one jt_submit.
+// n_batch bounds the tokens of one jt_submit. helpers are extra threads that
+// look for the best tokens (see crew.h).
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-    uint32_t n_ubatch, int threads);
+    uint32_t n_ubatch, int threads, int helpers);
 void jt_context_free(jt_context * c);
 uint32_t jt_context_size(const jt_context * c); // tokens a sequence
 // Forgets every sequence; seq_rm forgets from position p0 on; seq_move takes a
@@ -46,14 +47,14 @@ void jt_abort(jt_context * c, int on);
 
 // Starts evaluating n tokens: what llama_decode returns, or JT_THREW.
 int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want);
-// Waits for it and finds the best token of each of the rows (indices into the
-// batch, in which want was set); where no_end is not 0, the best that does not
-// end the generation; -1 where there is none. Returns the time then.
-int64_t jt_wait(jt_context * c, int n_rows, const int32_t * rows, int no_end, int32_t * best);
-// The natural logarithm of the probability of each token after row.
+// Waits for it and returns the time. If best is not NULL, finds the best token
+// of each row (the tokens for which want was set, in their order) first; where
+// no_end is not 0, the best that does not end the generation; -1 for none.
+int64_t jt_wait(jt_context * c, int no_end, int32_t * best);
+// The rows, n_vocab numbers each, good until the next jt_submit.
+const float * jt_logits(jt_context * c);
+// The natural logarithm of the probability of each of the tokens after a row.
 void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out);
-// The row itself, n_vocab numbers, good until the next jt_submit.
-const float * jt_logits(jt_context * c, int row);
 
 // As llama_tokenize, llama_token_to_piece and llama_chat_apply_template.
 int jt_tokenize(const struct llama_vocab * v, const char * text, int len, int32_t * out, int cap, int special, int parse);

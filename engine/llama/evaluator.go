@@ -5,7 +5,10 @@ package llama
 // #include "bridge.h"
 import "C"
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // shape is what a context was made for.
 type shape struct {
@@ -26,14 +29,15 @@ type evaluator struct {
 
 	tokens, pos, seq []int32
 	want             []int8
-	rows             []int32 // indices of the wanted
+	rows             int // wanted
 	best             []int32
 }
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
-func newEvaluator(m *model, s shape, threads int) *evaluator {
+// helpers find the best tokens beside the calling thread.
+func newEvaluator(m *model, s shape, threads, helpers int) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
-		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads))
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), C.int(helpers))
 	if c == nil {
 		return nil
 	}
@@ -57,13 +61,13 @@ func (x *evaluator) abort(on bool) { C.jt_abort(x.c, cbool(on)) }
 
 // reset begins a new batch.
 func (x *evaluator) reset() {
-	x.tokens, x.pos, x.seq, x.want, x.rows = x.tokens[:0], x.pos[:0], x.seq[:0], x.want[:0], x.rows[:0]
+	x.tokens, x.pos, x.seq, x.want, x.rows = x.tokens[:0], x.pos[:0], x.seq[:0], x.want[:0], 0
 }
 
 // add puts a token in the batch; want asks for the logits after it.
 func (x *evaluator) add(token int32, pos, seq int, want bool) {
 	if want {
-		x.rows = append(x.rows, int32(len(x.tokens)))
+		x.rows++
 	}
 	x.tokens = append(x.tokens, token)
 	x.pos = append(x.pos, int32(pos))
@@ -79,27 +83,28 @@ func (x *evaluator) submit() int {
 }
 
 // wait waits for the batch and returns the best token after each that was
-// wanted, and the time. noEnd leaves out tokens that end a generation.
+// wanted, and the time. noEnd leaves out tokens that end a generation. The
+// tokens are good until the next wait.
 func (x *evaluator) wait(noEnd bool) ([]int32, int64) {
-	x.best = append(x.best[:0], x.rows...)
-	t := C.jt_wait(x.c, C.int(len(x.rows)), i32(x.rows), cbool(noEnd), i32(x.best))
+	x.best = slices.Grow(x.best[:0], x.rows)[:x.rows]
+	t := C.jt_wait(x.c, cbool(noEnd), i32(x.best))
 	return x.best, int64(t)
 }
 
 // sync is wait where no best token is asked for.
-func (x *evaluator) sync() int64 { return int64(C.jt_wait(x.c, 0, nil, 0, nil)) }
+func (x *evaluator) sync() int64 { return int64(C.jt_wait(x.c, 0, nil)) }
 
-// logprobs returns the log-probability of each token after the wanted row.
+// logprobs returns the log-probability of each token after a wanted row.
 func (x *evaluator) logprobs(row int, tokens ...int32) []float64 {
 	out := make([]float64, len(tokens))
-	C.jt_logprobs(x.c, C.int(x.rows[row]), C.int(len(tokens)), i32(tokens), (*C.double)(unsafe.SliceData(out)))
+	C.jt_logprobs(x.c, C.int(row), C.int(len(tokens)), i32(tokens), (*C.double)(unsafe.SliceData(out)))
 	return out
 }
 
-// logits returns a copy of the wanted row.
+// logits returns a copy of a wanted row.
 func (x *evaluator) logits(row, nVocab int) []float32 {
-	p := C.jt_logits(x.c, C.int(x.rows[row]))
-	return append([]float32(nil), unsafe.Slice((*float32)(p), nVocab)...)
+	all := unsafe.Slice((*float32)(C.jt_logits(x.c)), x.rows*nVocab)
+	return slices.Clone(all[row*nVocab:][:nVocab])
 }
 
 func i32(s []int32) *C.int32_t { return (*C.int32_t)(unsafe.SliceData(s)) }

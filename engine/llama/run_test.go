@@ -154,6 +154,33 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// TestAsOnAGPU takes the ways that a GPU takes: helpers find the best tokens,
+// and text is handed on while the next step runs.
+func TestAsOnAGPU(t *testing.T) {
+	b, _ := loadSmall(t)
+	want, err := b.Run(t.Context(), generate(40, questions...), silent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.gpu = true
+	b.eval.free()
+	if b.eval = newEvaluator(b.model, b.eval.shape, 1, 3); b.eval == nil {
+		t.Fatal("no context")
+	}
+	for range 10 {
+		var h heard
+		got, err := b.Run(t.Context(), generate(40, questions...), &h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			if got[i].Output.Text != want[i].Output.Text || h.texts[i] != want[i].Output.Text || h.tokens[i] != 40 {
+				t.Errorf("%d: %q, heard %q, want %q", i, got[i].Output.Text, h.texts[i], want[i].Output.Text)
+			}
+		}
+	}
+}
+
 func TestOneToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	var h heard

@@ -1,0 +1,143 @@
+#include "crew.h"
+
+#include "bridge.h"
+
+#include <cmath>
+#include <cstring>
+#include <sys/prctl.h>
+#include <time.h>
+
+// By blocks, so that the compiler can use vector instructions for the maximum.
+int argmax(const float * x, int n) {
+    constexpr int lanes = 16, block = 64 * lanes;
+    int           at    = 0;
+    float         best  = -INFINITY;
+    int           i     = 0;
+    for (; i + block <= n; i += block) {
+        float m[lanes];
+        memcpy(m, x + i, sizeof m);
+        for (int j = lanes; j < block; j += lanes) {
+            for (int k = 0; k < lanes; k++) {
+                m[k] = x[i + j + k] > m[k] ? x[i + j + k] : m[k];
+            }
+        }
+        bool better = false;
+        for (int k = 0; k < lanes; k++) {
+            better |= !(m[k] <= best); // a NaN may hide better numbers
+        }
+        for (int j = i; better && j < i + block; j++) {
+            if (x[j] > best) {
+                best = x[j];
+                at   = j;
+            }
+        }
+    }
+    for (; i < n; i++) {
+        if (x[i] > best) {
+            best = x[i];
+            at   = i;
+        }
+    }
+    return at;
+}
+
+static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+crew::crew(int helpers) {
+    for (int i = 0; i < helpers; i++) {
+        threads.emplace_back([this] { help(); });
+    }
+}
+
+crew::~crew() {
+    {
+        std::lock_guard<std::mutex> lock(mutex);
+        quit = true;
+    }
+    wake.notify_all();
+    ready.fetch_add(1); // whoever watches looks up
+    for (auto & t : threads) {
+        t.join();
+    }
+}
+
+void crew::begin() {
+    if (threads.empty()) {
+        return;
+    }
+    std::lock_guard<std::mutex> lock(mutex);
+    start = jt_now();
+    begun++;
+    if (last < max_step_ns) {
+        wake.notify_all();
+    }
+}
+
+void crew::help() {
+    prctl(PR_SET_TIMERSLACK, 1000); // ns; the default is longer than the work
+    uint32_t seen = 0;
+    for (;;) {
+        int64_t until;
+        {
+            std::unique_lock<std::mutex> lock(mutex);
+            wake.wait(lock, [&] { return quit || (begun != seen && last < max_step_ns); });
+            if (quit) {
+                return;
+            }
+            seen  = begun;
+            until = start + last * 9 / 10;
+        }
+        const struct timespec t = { (time_t) (until / 1000000000), (long) (until % 1000000000) };
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, nullptr);
+        const int64_t give_up = until + max_step_ns;
+        while (ready.load(std::memory_order_acquire) < seen && jt_now() < give_up) {
+            for (int i = 0; i < 64; i++) {
+                pause();
+            }
+        }
+        work(seen);
+    }
+}
+
+void crew::work(uint32_t step) {
+    uint64_t n = next.load(std::memory_order_acquire);
+    while ((uint32_t) (n >> 32) == step && (int) (uint32_t) n < n_rows) {
+        if (next.compare_exchange_weak(n, n + 1, std::memory_order_acq_rel)) {
+            const int row = (int) (uint32_t) n;
+            best[row]     = argmax(rows + (size_t) row * n_vocab, n_vocab);
+            done.fetch_add(1, std::memory_order_release);
+            n = next.load(std::memory_order_acquire);
+        }
+    }
+}
+
+void crew::finish(const float * rows, int n_rows, int n_vocab, int32_t * best) {
+    if (threads.empty()) {
+        for (int r = 0; r < n_rows; r++) {
+            best[r] = argmax(rows + (size_t) r * n_vocab, n_vocab);
+        }
+        return;
+    }
+    uint32_t step;
+    {
+        std::lock_guard<std::mutex> lock(mutex);
+        last = jt_now() - start;
+        step = begun;
+    }
+    this->rows    = rows;
+    this->n_rows  = n_rows;
+    this->n_vocab = n_vocab;
+    this->best    = best;
+    done.store(0, std::memory_order_relaxed);
+    next.store((uint64_t) step << 32, std::memory_order_release);
+    ready.store(step, std::memory_order_release);
+    work(step);
+    while (done.load(std::memory_order_acquire) < n_rows) {
+        pause();
+    }
+    next.store(closed, std::memory_order_release);
+}
