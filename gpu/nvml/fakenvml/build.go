@@ -10,8 +10,13 @@ import (
 	"strings"
 )
 
-//go:embed csrc/fakenvml.c
-var source string
+// The library is one unit of two files.
+var (
+	//go:embed csrc/fakenvml.c
+	librarySource string
+	//go:embed csrc/sensors.c
+	sensorsSource string
+)
 
 // Build compiles the library with gcc (or $CC) unless it is already in the
 // user's cache folder, and returns its path. Several processes may call it at
@@ -34,6 +39,7 @@ func BuildIn(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("fake NVML: %w", err)
 	}
+	source := "#line 1 \"fakenvml.c\"\n" + librarySource + "#line 1 \"sensors.c\"\n" + sensorsSource
 	sum := sha256.Sum256([]byte(cc + "\n" + source))
 	lib := filepath.Join(dir, fmt.Sprintf("libfakenvml-%x.so", sum[:6]))
 	if _, err := os.Stat(lib); err == nil {

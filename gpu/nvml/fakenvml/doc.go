@@ -1,5 +1,5 @@
 // Package fakenvml builds and drives a stand-in for NVIDIA's libnvidia-ml.so.1
-// for tests: a shared library in C (csrc/fakenvml.c) that go-nvml loads exactly
+// for tests: a shared library in C (csrc) that go-nvml loads exactly
 // as the real one, on simulated GPUs whose state lies in a file. It has no
 // effect on, and needs no, real GPU.
 //
