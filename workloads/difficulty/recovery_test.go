@@ -63,7 +63,7 @@ func plant(n int, seed uint64) []planted {
 			}
 			causal = why != 1
 		}
-		p.query = workloads.Query{Dataset: "planted", ID: fmt.Sprint(i), Text: plantText(rng, 20+rng.IntN(300), density, causal)}
+		p.query = workloads.Query{Dataset: "planted", ID: fmt.Sprint(i), Text: plantText(rng, 20+rng.IntN(120), density, causal)}
 		out[i] = p
 	}
 	return out
