@@ -31,9 +31,8 @@ func near(a, b float64) bool { return math.Abs(a-b) < 1e-12 }
 
 func TestExtractByHand(t *testing.T) {
 	x := newExtractor(t)
-	// Tokens: Why did Napoleon leave Elba ? — six, all different, one
-	// sentence. Content: Napoleon, leave, Elba; the entity is one of them if
-	// Elba is unknown, two if it is taken for a name too.
+	// Tokens: Why did Napoleon leave France ? — six, all different, one
+	// sentence. Content: Napoleon, leave, France; two of them are entities.
 	f := x.Extract(workloads.Query{Text: "Why did Napoleon leave France?"})
 	want := Features{
 		Words: 5, Tokens: 6,
