@@ -48,7 +48,7 @@ func (c *controller) Status() tui.Status {
 		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()),
 	}
-	if others, err := gpu.OtherProcesses(c.dev, ownPIDs()); err == nil && len(others) > 0 {
+	if others, err := gpu.OtherProcesses(c.dev, c.ownPIDs()); err == nil && len(others) > 0 {
 		s.Processes = map[string][]gpu.Process{info.ID(): others}
 	}
 	return s

@@ -69,7 +69,7 @@ func showGPU(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("sensors: %w", err)
 	}
-	if rep.Processes, err = gpu.OtherProcesses(r.dev, ownPIDs()); err != nil && !errors.Is(err, gpu.ErrNotSupported) {
+	if rep.Processes, err = gpu.OtherProcesses(r.dev, r.ownPIDs()); err != nil && !errors.Is(err, gpu.ErrNotSupported) {
 		return err
 	}
 	rep.Engine = describeEngine(o)

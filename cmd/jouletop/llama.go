@@ -1,11 +1,60 @@
 package main
 
 import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
 	"jouletop/engine"
 	"jouletop/engine/llama"
+	"jouletop/engine/worker"
 )
 
-// newLlama opens llama.cpp.
-func newLlama(o *options) (engine.Backend, error) {
-	return llama.New(llama.Options{BackendDir: o.backendDir})
+// workerCommand is the hidden subcommand of the child that runs llama.cpp.
+const workerCommand = "llama-worker"
+
+// newLlama opens llama.cpp: in a child process, so that a crash in native code
+// ends a job and not the program, or here where --in-process asks for it.
+func newLlama(o *options, log io.Writer) (engine.Backend, error) {
+	if o.inProcess {
+		return llama.New(llama.Options{BackendDir: o.backendDir, Log: log})
+	}
+	return worker.New(worker.Options{Args: []string{workerCommand, "--backend-dir", o.backendDir}, Log: log})
+}
+
+// newLlamaWorker is the child.
+func newLlamaWorker() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use: workerCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return worker.Main(context.WithoutCancel(cmd.Context()), func() (engine.Backend, any, error) {
+				b, err := llama.New(llama.Options{BackendDir: dir, Log: os.Stderr})
+				if err != nil {
+					return nil, nil, err
+				}
+				return b, engineReport{Devices: llama.Devices(), BuildFlags: llama.BuildFlags(), Warning: llama.BuildWarning()}, nil
+			})
+		},
+	}
+	c.Flags().StringVar(&dir, "backend-dir", "", "")
+	return c
+}
+
+// nativeLog opens the program's log file for what native code has to say.
+func nativeLog() (*os.File, error) {
+	path := filepath.Join(stateDir(), "jouletop.log")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	const limit = 4 << 20
+	if st, err := os.Stat(path); err == nil && st.Size() > limit {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }

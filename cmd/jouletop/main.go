@@ -97,7 +97,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.Flags().BoolVar(&o.monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(),
+		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newLlamaWorker(),
 	)
 	for _, c := range root.Commands() {
 		usageArgs(c)

@@ -87,8 +87,11 @@ func (o *options) addSession(f *pflag.FlagSet) {
 	f.Float64Var(&o.price, "price", 0.30, "price of a kWh")
 }
 
+// stateDir is where the program keeps what it writes by itself.
+func stateDir() string { return filepath.Join(xdg.StateHome, "jouletop") }
+
 // sessionsDir is where sessions go by default.
-func sessionsDir() string { return filepath.Join(xdg.StateHome, "jouletop", "sessions") }
+func sessionsDir() string { return filepath.Join(stateDir(), "sessions") }
 
 // displayHome writes the home folder as ~.
 func displayHome(path string) string {

@@ -64,7 +64,7 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 // watchOthers names the other processes on the GPU in the manifest and warns of
 // them: their energy is counted as ours.
 func (c *recording) watchOthers() error {
-	others, err := gpu.OtherProcesses(c.dev, ownPIDs())
+	others, err := gpu.OtherProcesses(c.dev, c.ownPIDs())
 	if errors.Is(err, gpu.ErrNotSupported) || len(others) == 0 {
 		return nil
 	}
@@ -77,9 +77,6 @@ func (c *recording) watchOthers() error {
 	}
 	return c.rec.Update(func(m *session.Manifest) { m.GPUs[0].Processes = others })
 }
-
-// ownPIDs are this process's own.
-func ownPIDs() []int { return []int{os.Getpid()} }
 
 // finish ends the engine and the recording; how is the manifest's last word. It
 // is called within the rig's clock.

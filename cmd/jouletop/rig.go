@@ -29,6 +29,7 @@ type rig struct {
 	sources []gpu.PowerSource
 	control *clockguard.Client // nil: read-only
 	backend engine.Backend     // nil until openBackend
+	log     *os.File           // of native code; nil without any
 	note    string             // what the numbers do not mean
 	heard   atomic.Pointer[func(string)]
 }
@@ -188,6 +189,9 @@ func (r *rig) Close() error {
 		errs = append(errs, r.control.Close())
 	}
 	errs = append(errs, r.dev.Close())
+	if r.log != nil {
+		errs = append(errs, r.log.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -264,7 +268,10 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 	case "sim":
 		r.backend = simllm.New(r.simGPU, r.clk, int64(o.seed), simOptions()...)
 	case "llama":
-		r.backend, err = newLlama(o)
+		if r.log, err = nativeLog(); err != nil {
+			return nil, fmt.Errorf("log file: %w", err)
+		}
+		r.backend, err = newLlama(o, r.log)
 	case "remote":
 		r.backend, err = newRemote(o, r.clk)
 	}
@@ -280,4 +287,13 @@ func resolveModel(name string) (string, error) {
 		return name, nil
 	}
 	return "", fmt.Errorf("model %s: no such file", name)
+}
+
+// ownPIDs are the program's processes that may be on the GPU.
+func (r *rig) ownPIDs() []int {
+	pids := []int{os.Getpid()}
+	if c, ok := r.backend.(interface{ ChildPID() int }); ok {
+		pids = append(pids, c.ChildPID())
+	}
+	return pids
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"github.com/spf13/cobra"
 	"jouletop/engine"
@@ -10,7 +9,6 @@ import (
 
 func pend(n string) *cobra.Command { return &cobra.Command{Use: n} }
 
-func newWorkload() *cobra.Command                                         { return pend("workload") }
-func newModels() *cobra.Command                                           { return pend("models") }
-func newRemote(o *options, c timebase.Clock) (engine.Backend, error)      { return nil, errors.New("no") }
-func measureSwitching(context.Context, *options, string, int, bool) error { return nil }
+func newWorkload() *cobra.Command                                    { return pend("workload") }
+func newModels() *cobra.Command                                      { return pend("models") }
+func newRemote(o *options, c timebase.Clock) (engine.Backend, error) { return nil, errors.New("no") }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"jouletop/gpu"
+	"jouletop/gpu/simgpu"
+)
+
+// measureSwitching measures how long clock changes take and prints the table.
+func measureSwitching(ctx context.Context, o *options, clocks string, repeats int, csv bool) error {
+	if repeats < 1 {
+		return usagef("--repeats %d: want 1 or more", repeats)
+	}
+	r, err := openRig(ctx, o, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := r.armForRun(); err != nil {
+		return fmt.Errorf("switching: %w", err)
+	}
+	info := r.dev.Info()
+	if clocks == "" {
+		clocks = fmt.Sprintf("%d:%d:3", info.MinSM(), info.MaxSM())
+	}
+	list, err := parseClocks(clocks, info)
+	if err != nil {
+		return err
+	}
+	if len(list) < 2 {
+		return usagef("switching needs two clocks at least, not %v", list)
+	}
+	bar := newBar(os.Stderr, "switching clocks")
+	var rows []gpu.Switch
+	err = r.do(func() error {
+		work, stop := context.WithCancel(ctx)
+		defer stop()
+		r.keepBusy(work)
+		var err error
+		rows, err = gpu.MeasureSwitching(ctx, r.dev, r.clk, func(mhz int) (call, done int64, err error) {
+			t, err := r.control.SetTimed(mhz)
+			return t.CallNS, t.ReturnNS, err
+		}, list, gpu.SwitchOptions{Repeats: repeats, Seed: o.seed, Progress: func(done, all int) { bar.set(float64(done) / float64(all)) }})
+		return err
+	})
+	bar.done()
+	if err != nil && len(rows) == 0 {
+		return fmt.Errorf("switching: %w", err)
+	}
+	if csv {
+		if werr := gpu.WriteSwitches(os.Stdout, rows); werr != nil {
+			return werr
+		}
+		return err
+	}
+	if r.simulated() {
+		fmt.Println("SIMULATED")
+	} else {
+		fmt.Println("An idle GPU may lower its clock by itself: run this beside a job for figures under load.")
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "from MHz\tto MHz\tcall ms\tsettle ms\tslowest ms\ttold to ms\trepeats\t")
+	for _, s := range rows {
+		if s.Err != "" {
+			fmt.Fprintf(t, "%d\t%d\t\t\t\t\t\t  %s\n", s.FromMHz, s.ToMHz, s.Err)
+			continue
+		}
+		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%s\t%d\t\n", s.FromMHz, s.ToMHz, msText(s.CallMS), msText(s.SettleMS), msText(s.SettleMaxMS), msText(s.ResolutionMS), s.Repeats)
+	}
+	if werr := t.Flush(); werr != nil {
+		return werr
+	}
+	return err
+}
+
+// keepBusy loads a simulated GPU, so that its clock is under load.
+func (r *rig) keepBusy(ctx context.Context) {
+	if r.simGPU == nil {
+		return
+	}
+	r.clk.Go(func() {
+		for ctx.Err() == nil {
+			if _, _, err := r.simGPU.Execute(ctx, simgpu.Work{Overhead: 100 * time.Millisecond, Tensor: 0.02, DRAM: 0.5}); err != nil {
+				return
+			}
+		}
+	})
+}
