@@ -23,9 +23,11 @@ func newReport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report DIR...",
 		Short: "Tables and plots of recorded sessions",
-		Long: `Tables of one or several sessions: the study's (I, XI to XIV, XVI) and what to
-run at. --paper lays the published numbers beside them. --recompute estimates
-all energies again from the recorded readings and writes them into the session.`,
+		Long: `Tables of one or several sessions: the study's (I and XI to
+XIV and XVI; of several models II to X and XV too, at two clocks XVII and XVIII
+too) and what to run at. --paper lays the published numbers beside them.
+--recompute estimates all energies again from the recorded readings and writes
+them into the session.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, dirs []string) error {
 			write, ok := reportFormats[format]
@@ -50,12 +52,15 @@ all energies again from the recorded readings and writes them into the session.`
 			if err != nil {
 				return err
 			}
+			if err := r.addWorkload(); err != nil {
+				return err
+			}
 			if plots != "" {
 				if err := r.plot(plots); err != nil {
 					return err
 				}
 			}
-			return write(os.Stdout, append(powers, r.tables(slow)...), r, paper)
+			return write(os.Stdout, append(powers, r.tables(slow, paper)...), r, paper)
 		},
 	}
 	f := c.Flags()
@@ -73,6 +78,7 @@ type report struct {
 	points    []event.PointDone
 	simulated bool
 	notes     []string
+	workload  *workload // nil where the sessions do not have one
 }
 
 func loadReport(dirs []string) (*report, error) {
@@ -100,7 +106,7 @@ func loadReport(dirs []string) (*report, error) {
 }
 
 // tables are the tables that have rows.
-func (r *report) tables(slowdown float64) []analysis.Table {
+func (r *report) tables(slowdown float64, paper bool) []analysis.Table {
 	var out []analysis.Table
 	for _, t := range analysis.Study(r.points, slowdown) {
 		if len(t.Rows) > 0 {
@@ -109,6 +115,9 @@ func (r *report) tables(slowdown float64) []analysis.Table {
 	}
 	for i := range out {
 		out[i].Simulated = r.simulated
+	}
+	if r.workload != nil {
+		out = append(out, r.workload.Study(paper)...)
 	}
 	return out
 }

@@ -32,6 +32,13 @@ func (r *report) plot(dir string) error {
 			break // one session's profile is the picture
 		}
 	}
+	if r.workload != nil {
+		more, err := r.workload.Plots(dir)
+		if err != nil {
+			return err
+		}
+		files = append(files, more...)
+	}
 	if len(files) == 0 {
 		fmt.Fprintln(os.Stderr, "no plots: they need points at two clocks at least, or a run whose clock followed the phases")
 	}

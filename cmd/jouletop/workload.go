@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -151,7 +153,7 @@ func (w *workload) characterize(recorded []*session.Session) error {
 	if w.Simulated {
 		w.notes = append(w.notes, "SIMULATED: what the models made of the queries is computed, not measured")
 	}
-	w.notes = append(w.notes, fmt.Sprintf("%s of %s, %s", plural(len(w.queries), "query"), plural(len(w.Data.Datasets()), "dataset"), plural(len(w.Data.Models), "model")))
+	w.notes = append(w.notes, fmt.Sprintf("%d queries of %s, %s", len(w.queries), plural(len(w.Data.Datasets()), "dataset"), plural(len(w.Data.Models), "model")))
 	w.notes = append(w.notes, w.Notes...)
 	return nil
 }
@@ -189,25 +191,32 @@ func (w *workload) queryCSV(out io.Writer) error {
 	for i, q := range w.queries {
 		rows[i] = features.Row{Dataset: q.Dataset, QueryID: q.ID, Features: w.features[i]}
 	}
-	if len(w.Data.Models) == 0 {
-		return features.WriteCSV(out, rows)
+	var base strings.Builder
+	if err := features.WriteCSV(&base, rows); err != nil || len(w.Data.Models) == 0 {
+		_, _ = io.WriteString(out, base.String())
+		return err
+	}
+	table, err := csv.NewReader(strings.NewReader(base.String())).ReadAll()
+	if err != nil {
+		return fmt.Errorf("write CSV: %w", err)
 	}
 	routes, err := difficulty.PatternRoutes(w.Patterns, w.Data.Models)
 	if err != nil {
 		return err
 	}
 	quality, easy := w.Data.MeanQuality(), w.Data.Labels()
-	return features.WriteCSVWith(out, rows, []string{"mean_quality", "label", "pattern", "model"}, func(i int) []string {
-		label := string(features.Hard)
-		if easy[i] {
-			label = string(features.Easy)
+	table[0] = append(table[0], "mean_quality", "label", "pattern", "model")
+	for i := range w.queries {
+		answer, label := "", ""
+		if !math.IsNaN(quality[i]) {
+			answer, label = strconv.FormatFloat(quality[i], 'g', 6, 64), string(features.Hard)
+			if easy[i] {
+				label = string(features.Easy)
+			}
 		}
-		q := strconv.FormatFloat(quality[i], 'g', 6, 64)
-		if quality[i] != quality[i] {
-			q, label = "", ""
-		}
-		return []string{q, label, string(w.Patterns[i]), routes[i]}
-	})
+		table[i+1] = append(table[i+1], answer, label, string(w.Patterns[i]), routes[i])
+	}
+	return csv.NewWriter(out).WriteAll(table)
 }
 
 // addWorkload puts the study's workload tables and pictures into a report of
