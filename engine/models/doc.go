@@ -1,0 +1,71 @@
+// Package models finds the models that are already on a machine: GGUF files, an
+// Ollama store (manifests and blobs), the Hugging Face cache (snapshots that
+// link to blobs). It reads headers only, writes nothing, and tells what is
+// unfinished, dangling or damaged instead of leaving it out.
+package models
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// ErrNotFound: no file, Ollama model or cached Hugging Face repository has the
+// name.
+var ErrNotFound = errors.New("no such model")
+
+// The places a model is found in: values of Found.Source.
+const (
+	SourceFile        = "file"
+	SourceOllama      = "ollama"
+	SourceHuggingFace = "huggingface"
+)
+
+// Options say where to look. The zero value is this machine.
+type Options struct {
+	// Paths are further files and folders (read one level deep) of GGUF files.
+	Paths []string
+	// Getenv and Home replace the environment and the home folder.
+	Getenv func(string) string
+	Home   string
+	// Root is put before the system-wide places; "" is the machine's own root.
+	Root string
+}
+
+func (o Options) env(key string) string {
+	if o.Getenv != nil {
+		return o.Getenv(key)
+	}
+	return os.Getenv(key)
+}
+
+// home joins names to the home folder; "" where there is none.
+func (o Options) home(names ...string) string {
+	h := o.Home
+	if h == "" {
+		var err error
+		if h, err = os.UserHomeDir(); err != nil {
+			return ""
+		}
+	}
+	return filepath.Join(append([]string{h}, names...)...)
+}
+
+// Found is a model, or what is left of one.
+type Found struct {
+	Name   string   `json:"name"`   // what Resolve takes
+	Path   string   `json:"path"`   // its (first) file
+	Paths  []string `json:"-"`      // all files of a split model, in order
+	Source string   `json:"source"` // file, ollama, huggingface
+	// From the header; zero where Problem is set or the file does not say.
+	Architecture string `json:"architecture"`
+	Parameters   int64  `json:"parameters"`
+	Quantisation string `json:"quantisation"`
+	SizeBytes    int64  `json:"size_bytes"`
+	ContextMax   int    `json:"context_max"` // tokens
+	// Problem says why the model cannot be used; "" where it can.
+	Problem string `json:"problem,omitempty"`
+
+	kvBytes           uint64 // of a token
+	vocab, embd, wide uint64 // columns of the widest activations
+}
