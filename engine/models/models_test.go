@@ -119,17 +119,17 @@ func TestOllamaStore(t *testing.T) {
 	env["OLLAMA_MODELS"] = other
 
 	for name, want := range map[string]string{
-		"llama3.2:1b":                            user,
-		"library/llama3.2:1b":                    user,
-		"registry.ollama.ai/library/llama3.2:1b": user,
-		"LLAMA3.2:1b":                            "",
-		"qwen2":                                  user,
-		"qwen2:latest":                           user,
-		"someone/tuned:q8_0":                     system,
-		"hf.co/bartowski/Some-GGUF:Q4_K_M":       other,
-		"llama3.2":                               "", // latest is not there
-		"llama3.2:3b":                            "",
-		"../../../../etc/passwd":                 "",
+		"llama3.2:1b":                                 user,
+		"library/llama3.2:1b":                         user,
+		"registry.ollama.ai/library/llama3.2:1b":      user,
+		"LLAMA3.2:1b":                                 "",
+		"qwen2":                                       user,
+		"qwen2:latest":                                user,
+		"someone/tuned:q8_0":                          system,
+		"hf.co/bartowski/Some-GGUF:Q4_K_M":            other,
+		"llama3.2":                                    "", // latest is not there
+		"llama3.2:3b":                                 "",
+		"registry.ollama.ai/../../../etc/passwd":      "",
 		"registry.ollama.ai/library/../llama3.2:1b":   "",
 		"http://registry.ollama.ai/library/qwen2:../": "",
 	} {
