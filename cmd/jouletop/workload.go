@@ -153,7 +153,7 @@ func (w *workload) characterize(recorded []*session.Session) error {
 	if w.Simulated {
 		w.notes = append(w.notes, "SIMULATED: what the models made of the queries is computed, not measured")
 	}
-	w.notes = append(w.notes, fmt.Sprintf("%d queries of %s, %s", len(w.queries), plural(len(w.Data.Datasets()), "dataset"), plural(len(w.Data.Models), "model")))
+	w.notes = append(w.notes, fmt.Sprintf("%d queries of %s", len(w.queries), plural(len(w.Data.Datasets()), "dataset")))
 	w.notes = append(w.notes, w.Notes...)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"jouletop/workloads"
 	"jouletop/workloads/difficulty"
@@ -32,7 +33,11 @@ func NewWorkload(queries []workloads.Query, of []features.Features, a *Answers) 
 	}
 	w := &Workload{Data: a.Data(queries, of), surfaces: map[string][]features.Surface{}}
 	for _, q := range queries {
-		w.surfaces[q.Dataset] = append(w.surfaces[q.Dataset], features.SurfaceOf(q.Prompt))
+		text := q.Prompt
+		if q.Style == workloads.HellaSwag {
+			text += " " + strings.Join(q.Options, " ") // its lengths take the endings in
+		}
+		w.surfaces[q.Dataset] = append(w.surfaces[q.Dataset], features.SurfaceOf(text))
 	}
 	var err error
 	if w.Tables, err = difficulty.Build(w.Data); err != nil {

@@ -67,7 +67,7 @@ func row[T any](rows []T, is func(T) bool) (T, bool) {
 	return none, false
 }
 
-// published is f of the study's row, NaN where it has none.
+// publishedOf is f of the study's row, NaN where it has none.
 func publishedOf[T any](r T, ok bool, f func(T) float64) float64 {
 	if !ok {
 		return nan
@@ -128,7 +128,7 @@ func (w *Workload) tableIV(p *difficulty.Tables) Table {
 // surface counts as the study evidently did: see features.Surface.
 func (w *Workload) surface(p *difficulty.Tables) Table {
 	t := Table{
-		Title:   "counted the study's way: the whole prompt's words, capitals for entities",
+		Title:   "counted the study's way: the prompt's words (HellaSwag's with its endings), capitals for entities",
 		Columns: []string{"dataset", "mean words", "std", "min", "max", "entropy bits", "capitalised share", "causal %"},
 		Notes:   []string{"What the study's figures evidently count (they come out to the digit on the whole of TruthfulQA); for comparison only, nothing is decided by it."},
 	}
@@ -287,11 +287,15 @@ func (w *Workload) tableVII(p *difficulty.Tables) Table {
 		}
 	}
 	if len(w.Tables.Quality) > 1 {
-		cells := []Cell{word("average"), word("")}
-		for _, v := range sums {
-			cells = append(cells, num(v, 3))
+		published := make([]float64, len(p.Models)+1)
+		for _, r := range p.Quality {
+			for k, q := range append(slices.Clone(r.ByModel), r.Mean) {
+				published[k] += q / float64(len(p.Quality))
+			}
 		}
-		t.Rows = append(t.Rows, cells)
+		last := len(sums) - 1
+		cells := append([]Cell{word("average"), word("")}, w.byModel(p, sums[:last], published, 3, false)...)
+		t.Rows = append(t.Rows, append(cells, num(sums[last], 3).beside(published[len(p.Models)])))
 	}
 	return t
 }
@@ -397,7 +401,7 @@ func (c *StrategyComparison) byClass() Table {
 	return t
 }
 
-// Name says how a routing chooses.
+// name says how a routing chooses.
 func (r RoutedOutcome) name(c *StrategyComparison) string {
 	if r.Routing == RouteAllSmall {
 		return string(r.Routing) + c.Small
