@@ -97,6 +97,9 @@ func (w *Workload) histogram(title, label string, f difficulty.Feature) (*plot.P
 	return p, nil
 }
 
+// roomForLegend widens an axis so that the legend covers no point.
+const roomForLegend = 1.35
+
 // figure2 is the length of each query against its quality, with the mean over
 // lengths.
 func (w *Workload) figure2() (*plot.Plot, error) {
@@ -115,7 +118,7 @@ func (w *Workload) figure2() (*plot.Plot, error) {
 	for i, class := range []struct {
 		easy bool
 		name string
-	}{{true, "easy: above 0.5"}, {false, "hard"}} {
+	}{{false, "hard"}, {true, "easy: above 0.5"}} {
 		if len(points[class.easy]) == 0 {
 			continue
 		}
@@ -135,7 +138,11 @@ func (w *Workload) figure2() (*plot.Plot, error) {
 		means.XYs = append(means.XYs, plotter.XY{X: (b.Lo + b.Hi) / 2, Y: b.Mean})
 		means.YErrors = append(means.YErrors, struct{ Low, High float64 }{b.Err, b.Err})
 	}
-	return p, addSeries(p, 2, "mean", means)
+	if err := addSeries(p, 2, "mean", means); err != nil {
+		return nil, err
+	}
+	p.X.Max *= roomForLegend
+	return p, nil
 }
 
 // figure7 is the energy of each strategy against its quality, with the Pareto
@@ -179,5 +186,7 @@ func (c *StrategyComparison) figure7() (*plot.Plot, error) {
 		line.Dashes = []vg.Length{vg.Points(3), vg.Points(3)}
 		p.Add(line)
 	}
+	p.X.Min = 0
+	p.X.Max *= roomForLegend
 	return p, nil
 }
