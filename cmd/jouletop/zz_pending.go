@@ -9,6 +9,5 @@ import (
 
 func pend(n string) *cobra.Command { return &cobra.Command{Use: n} }
 
-func newWorkload() *cobra.Command                                    { return pend("workload") }
 func newModels() *cobra.Command                                      { return pend("models") }
 func newRemote(o *options, c timebase.Clock) (engine.Backend, error) { return nil, errors.New("no") }
