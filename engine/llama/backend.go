@@ -200,7 +200,7 @@ const (
 	maxUbatch    = 2048
 	minUbatch    = 512
 	// maxHelpers is where more threads find the best tokens no faster.
-	maxHelpers = 8
+	maxHelpers = 7
 	// granule is what llama.cpp rounds a sequence's cells up to.
 	granule = 256
 )
@@ -240,7 +240,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, b.helpers(s)); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, b.helpers()); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {
@@ -250,13 +250,13 @@ func (b *Backend) make(s shape) error {
 	}
 }
 
-// helpers returns how many threads help to find the best tokens: a batch's rows
-// on a GPU, whose steps are short. On the CPU the cores have work already.
-func (b *Backend) helpers(s shape) int {
+// helpers returns how many threads help to find the best tokens: on a GPU,
+// whose steps are short. On the CPU the cores have work already.
+func (b *Backend) helpers() int {
 	if !b.gpu {
 		return 0
 	}
-	return max(0, min(s.sequences, Cores()/2, maxHelpers)-1)
+	return min(Cores()/2, maxHelpers)
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -6,10 +6,16 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <exception>
-#include <link.h>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <time.h>
 #include <vector>
+
+#ifdef JT_BUNDLED
+#include "ggml-backend-impl.h"
+#endif
 
 extern "C" {
 // In Go.
@@ -52,15 +58,10 @@ void jt_init(void) {
     llama_backend_init();
 }
 
-// A backend loaded at run time brings its own copy of libggml-base, with a log
-// of its own.
-static int redirect_log(struct dl_phdr_info * info, size_t, void *) {
-    if (!info->dlpi_name || !strstr(info->dlpi_name, "libggml-base")) {
-        return 0;
-    }
-    void * lib = dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD);
+void jt_load_base(const char * path) {
+    void * lib = dlopen(path, RTLD_NOW | RTLD_LOCAL); // stays open
     if (!lib) {
-        return 0;
+        return;
     }
     auto set_log   = (decltype(&ggml_log_set)) dlsym(lib, "ggml_log_set");
     auto set_abort = (decltype(&ggml_set_abort_callback)) dlsym(lib, "ggml_set_abort_callback");
@@ -70,16 +71,10 @@ static int redirect_log(struct dl_phdr_info * info, size_t, void *) {
     if (set_abort) {
         set_abort(last_words);
     }
-    dlclose(lib);
-    return 0;
 }
 
-void jt_load_backends(const char * dir) {
-    guarded("loading backends", 0, [&] {
-        ggml_backend_load_all_from_path(dir);
-        return 0;
-    });
-    dl_iterate_phdr(redirect_log, nullptr);
+int jt_load_backend(const char * path) {
+    return guarded("loading a backend", 0, [&] { return ggml_backend_load(path) != nullptr; });
 }
 
 int64_t jt_now(void) {
@@ -131,6 +126,58 @@ struct llama_model * jt_load(const char * path, const int * devices, int n_devic
 
 // The context.
 
+// llama.cpp as the Go module carries it frees a context's backends before the
+// scheduler, which calls them once more (ggml_backend_i.reset). So a context's
+// backends are made not to free themselves, and freed after it.
+#ifdef JT_BUNDLED
+struct kept {
+    ggml_backend_t backend;
+    void (*free)(ggml_backend_t);
+};
+
+typedef decltype(ggml_backend_device_i::init_backend) init_backend;
+
+static thread_local std::vector<kept> *           keeper; // of the context being made
+static std::mutex                                 init_mutex;
+static std::map<ggml_backend_dev_t, init_backend> init_of; // as they were; guarded by init_mutex
+
+static ggml_backend_t init_and_keep(ggml_backend_dev_t dev, const char * params) {
+    init_backend init;
+    {
+        std::lock_guard<std::mutex> lock(init_mutex);
+        init = init_of.at(dev);
+    }
+    ggml_backend_t b = init(dev, params);
+    if (b && keeper) {
+        keeper->push_back({ b, b->iface.free });
+        b->iface.free = [](ggml_backend_t) {};
+    }
+    return b;
+}
+
+static void keep_backends_of(std::vector<kept> * list) {
+    std::lock_guard<std::mutex> lock(init_mutex);
+    for (size_t i = 0; list && i < ggml_backend_dev_count(); i++) {
+        ggml_backend_dev_t dev = ggml_backend_dev_get(i);
+        if (dev->iface.init_backend != init_and_keep) {
+            init_of[dev]            = dev->iface.init_backend;
+            dev->iface.init_backend = init_and_keep;
+        }
+    }
+    keeper = list;
+}
+
+static void free_kept(std::vector<kept> & list) {
+    for (auto & k : list) {
+        k.free(k.backend);
+    }
+}
+#else
+struct kept {};
+static void keep_backends_of(std::vector<kept> *) {}
+static void free_kept(std::vector<kept> &) {}
+#endif
+
 struct jt_context {
     llama_context *             ctx = nullptr;
     const llama_vocab *         vocab;
@@ -139,15 +186,23 @@ struct jt_context {
     std::vector<llama_seq_id *> seq_ptr; // as llama_batch wants them
     int                         n_rows = 0; // wanted in the last batch
     std::atomic<bool>           aborted{ false };
+    std::vector<kept>           backends;
     crew                        helpers;
 
     explicit jt_context(int n_helpers) : helpers(n_helpers) {}
+
+    ~jt_context() {
+        if (ctx) {
+            llama_free(ctx);
+        }
+        free_kept(backends);
+    }
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
                             uint32_t n_ubatch, int threads, int helpers) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
-        jt_context * c = new jt_context(helpers);
+        std::unique_ptr<jt_context> c(new jt_context(helpers));
         c->vocab       = llama_model_get_vocab(model);
         c->n_vocab     = llama_vocab_n_tokens(c->vocab);
         c->ones.assign(n_batch, 1);
@@ -162,19 +217,16 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
         p.n_threads_batch     = threads;
         p.kv_unified          = false; // one KV stream a sequence
         p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
-        p.abort_callback_data = c;
+        p.abort_callback_data = c.get();
         p.abort_callback      = [](void * d) { return ((jt_context *) d)->aborted.load(std::memory_order_relaxed); };
-        c->ctx                = llama_init_from_model(model, p);
-        if (!c->ctx) {
-            delete c;
-            return nullptr;
-        }
-        return c;
+        keep_backends_of(&c->backends);
+        c->ctx = llama_init_from_model(model, p);
+        keep_backends_of(nullptr);
+        return c->ctx ? c.release() : nullptr;
     });
 }
 
 void jt_context_free(jt_context * c) {
-    llama_free(c->ctx);
     delete c;
 }
 

@@ -18,8 +18,11 @@ typedef struct jt_context jt_context;
 
 // Once: starts the library and sends its log, and its last words, to Go.
 void jt_init(void);
-// Loads every backend in a folder; their logs go to Go as well.
-void jt_load_backends(const char * dir);
+// Loads the libggml-base.so that a backend needs, if it is there, and sends its
+// log to Go as well: it is another copy than the one compiled in.
+void jt_load_base(const char * path);
+// Loads a backend; whether that went well.
+int jt_load_backend(const char * path);
 // CLOCK_MONOTONIC in ns.
 int64_t jt_now(void);
 // Whether this file, and so the library, was compiled with optimisation.

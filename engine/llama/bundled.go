@@ -4,6 +4,7 @@ package llama
 
 // #cgo CPPFLAGS: -I${SRCDIR}/upstream/llama/llama.cpp/include
 // #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/include
+// #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/src -DJT_BUNDLED
 // #cgo CXXFLAGS: -std=c++17
 // #cgo linux LDFLAGS: -ldl
 import "C"

@@ -103,22 +103,29 @@ void crew::help() {
     }
 }
 
+static int parts_of(int n_vocab, int part_size) {
+    return (n_vocab + part_size - 1) / part_size;
+}
+
 void crew::work(uint32_t step) {
     uint64_t n = next.load(std::memory_order_acquire);
-    while ((uint32_t) (n >> 32) == step && (int) (uint32_t) n < n_rows) {
-        if (next.compare_exchange_weak(n, n + 1, std::memory_order_acq_rel)) {
-            const int row = (int) (uint32_t) n;
-            best[row]     = argmax(rows + (size_t) row * n_vocab, n_vocab);
-            done.fetch_add(1, std::memory_order_release);
-            n = next.load(std::memory_order_acquire);
+    while ((uint32_t) (n >> 32) == step && (int) (uint32_t) n < n_parts.load(std::memory_order_relaxed)) {
+        if (!next.compare_exchange_weak(n, n + 1, std::memory_order_acq_rel)) {
+            continue;
         }
+        const int part = (int) (uint32_t) n;
+        const int row = part / parts_of(n_vocab, part_size), from = part % parts_of(n_vocab, part_size) * part_size;
+        const int size = n_vocab - from < part_size ? n_vocab - from : part_size;
+        found[part]    = from + argmax(rows + (size_t) row * n_vocab + from, size);
+        done.fetch_add(1, std::memory_order_release);
+        n = next.load(std::memory_order_acquire);
     }
 }
 
-void crew::finish(const float * rows, int n_rows, int n_vocab, int32_t * best) {
+void crew::finish(const float * logits, int n_rows, int vocab, int32_t * best) {
     if (threads.empty()) {
         for (int r = 0; r < n_rows; r++) {
-            best[r] = argmax(rows + (size_t) r * n_vocab, n_vocab);
+            best[r] = argmax(logits + (size_t) r * vocab, vocab);
         }
         return;
     }
@@ -128,16 +135,27 @@ void crew::finish(const float * rows, int n_rows, int n_vocab, int32_t * best) {
         last = jt_now() - start;
         step = begun;
     }
-    this->rows    = rows;
-    this->n_rows  = n_rows;
-    this->n_vocab = n_vocab;
-    this->best    = best;
+    const int parts = parts_of(vocab, part_size);
+    rows    = logits;
+    n_vocab = vocab;
+    found.resize((size_t) n_rows * parts);
+    n_parts.store(n_rows * parts, std::memory_order_relaxed);
     done.store(0, std::memory_order_relaxed);
     next.store((uint64_t) step << 32, std::memory_order_release);
     ready.store(step, std::memory_order_release);
     work(step);
-    while (done.load(std::memory_order_acquire) < n_rows) {
+    while (done.load(std::memory_order_acquire) < n_rows * parts) {
         pause();
     }
     next.store(closed, std::memory_order_release);
+    for (int r = 0; r < n_rows; r++, logits += vocab) {
+        best[r] = found[r * parts];
+        for (int p = 1; p < parts; p++) {
+            const int32_t f = found[r * parts + p];
+            // The first part may have found nothing but NaN.
+            if (logits[f] > logits[best[r]] || std::isnan(logits[best[r]])) {
+                best[r] = f;
+            }
+        }
+    }
 }

@@ -12,9 +12,9 @@
 // The first index of the largest number, ignoring NaN.
 int argmax(const float * x, int n);
 
-// A crew helps one thread. A step of a small model on a GPU takes a few
-// milliseconds, in which the rows of a batch of 8 would take one core about a
-// tenth to read. Helpers that slept until the logits are there would wake too
+// A crew helps one thread. Logits that a GPU has written are in no cache: one
+// core takes 50 us and more to read a row of 128k, and a step of a 1B model
+// takes 1.5 ms. Helpers that slept until the logits are there would wake too
 // late, so begin tells them that a step was started: they sleep for most of the
 // time that the last one took and then watch for the end. Steps longer than
 // max_step_ns are left to the one thread, for which they make no difference.
@@ -40,17 +40,18 @@ class crew {
     uint32_t                 begun = 0;
     int64_t                  start = 0, last = 0; // ns: when this step began, how long the last took
 
-    // The job. next holds the step in its upper half and the row to take in its
-    // lower one; between steps it is closed, so that a helper that is late can
-    // take none.
+    // The job: rows in parts of part_size. next holds the step in its upper half
+    // and the part to take in its lower one; between steps it is closed, so that
+    // a helper that is late can take none.
+    static constexpr int      part_size = 16384;
     static constexpr uint64_t closed = 0x7fffffff;
 
     std::atomic<uint32_t> ready{ 0 };
     std::atomic<uint64_t> next{ closed };
-    std::atomic<int>      n_rows{ 0 }, done{ 0 };
+    std::atomic<int>      n_parts{ 0 }, done{ 0 };
     const float *         rows    = nullptr;
     int                   n_vocab = 0;
-    int32_t *             best    = nullptr;
+    std::vector<int32_t>  found; // by part: the index within its row
 };
 
 #endif

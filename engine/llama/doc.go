@@ -29,8 +29,8 @@ var ErrNoCgo = errors.New("engine/llama: built without cgo, so without llama.cpp
 
 // Options configure a Backend.
 type Options struct {
-	// BackendDir is a folder of libggml-*.so to load at run time, such as
-	// Ollama's lib/ollama/cuda_v13; "" for none. Backends stay loaded for the
+	// BackendDir is a folder of libggml-*.so for GPUs to load at run time, such
+	// as Ollama's lib/ollama/cuda_v13; "" for none. Backends stay loaded for the
 	// life of the process.
 	BackendDir string
 	// Log receives llama.cpp's log, line by line; nil keeps only the last lines

@@ -11,8 +11,10 @@ import "C"
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/cgo"
 	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 )
@@ -42,25 +44,48 @@ var backendDirs struct {
 	loaded []string
 }
 
-// loadBackends loads the backends of a folder, each folder once.
+// loadBackends loads the GPU backends of a folder, each folder once.
 func loadBackends(dir string) error {
 	backendDirs.Lock()
 	defer backendDirs.Unlock()
 	if slices.Contains(backendDirs.loaded, dir) {
 		return nil
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if _, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("backend folder: %w", err)
 	}
-	if len(entries) == 0 {
-		return fmt.Errorf("backend folder %s is empty", dir)
+	files, err := filepath.Glob(filepath.Join(dir, "libggml-*.so"))
+	if err != nil {
+		return fmt.Errorf("backend folder %s: %w", dir, err)
 	}
-	c := C.CString(dir)
-	defer C.free(unsafe.Pointer(c))
-	C.jt_load_backends(c)
+	files = slices.DeleteFunc(files, func(f string) bool {
+		name := strings.TrimPrefix(filepath.Base(f), "libggml-")
+		return strings.HasPrefix(name, "base.") || strings.HasPrefix(name, "cpu") // it is compiled in
+	})
+	if len(files) == 0 {
+		return fmt.Errorf("backend folder %s has no libggml-*.so for a GPU", dir)
+	}
+	nativeLog.mark()
+	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} { // where Ollama keeps it
+		for _, base := range []string{"libggml-base.so.0", "libggml-base.so"} {
+			withString(filepath.Join(d, base), func(c *C.char) { C.jt_load_base(c) })
+		}
+	}
+	for _, f := range files {
+		ok := false
+		withString(f, func(c *C.char) { ok = C.jt_load_backend(c) != 0 })
+		if !ok {
+			return fmt.Errorf("backend %s cannot be loaded: %s", f, nativeLog.firstError("llama.cpp gives no reason"))
+		}
+	}
 	backendDirs.loaded = append(backendDirs.loaded, dir)
 	return nil
+}
+
+func withString(s string, use func(*C.char)) {
+	c := C.CString(s)
+	defer C.free(unsafe.Pointer(c))
+	use(c)
 }
 
 // Devices lists what ggml can compute on: the CPU, and what loaded backends

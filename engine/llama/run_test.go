@@ -399,7 +399,18 @@ func TestDevicesAndFlags(t *testing.T) {
 	if len(BuildFlags()) == 0 {
 		t.Error("no build flags")
 	}
-	if _, err := New(Options{BackendDir: filepath.Join(t.TempDir(), "none")}); err == nil {
+	dir := t.TempDir()
+	if _, err := New(Options{BackendDir: filepath.Join(dir, "none")}); err == nil {
 		t.Error("a backend folder that is not there was loaded")
+	}
+	if _, err := New(Options{BackendDir: dir}); err == nil || !strings.Contains(err.Error(), "no libggml-") {
+		t.Errorf("an empty backend folder: %v", err)
+	}
+	bad := filepath.Join(dir, "libggml-cuda.so")
+	if err := os.WriteFile(bad, []byte("no library"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{BackendDir: dir}); err == nil || !strings.Contains(err.Error(), bad) || strings.Contains(err.Error(), "no reason") {
+		t.Errorf("a library that is none: %v", err)
 	}
 }
