@@ -105,9 +105,9 @@ func (m *Model) openForm() tea.Cmd {
 	if len(c.Batches) > 0 {
 		batches = fmtInt(c.Batches[0])
 	}
-	models := choose("model", c.Models, m.screen == screenSweep || m.screen == screenCurves)
-	data := choose("dataset", c.Datasets, m.screen != screenLive)
-	switch m.screen {
+	models := choose("model", c.Models, m.tab == screenSweep || m.tab == screenCurves)
+	data := choose("dataset", c.Datasets, m.tab != screenLive)
+	switch m.tab {
 	case screenSweep, screenCurves:
 		m.form = &form{title: "New sweep", submit: m.submitSweep, fields: []*field{
 			models, data,

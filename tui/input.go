@@ -10,8 +10,8 @@ import (
 )
 
 // show opens a screen.
-func (m *Model) show(s screen) {
-	m.screen = s
+func (m *Model) show(s tab) {
+	m.tab = s
 	m.helping = false
 }
 
@@ -48,7 +48,7 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 	m.message.text = ""
 	for i, b := range k.screens {
 		if key.Matches(msg, b) {
-			return m.open(screen(i))
+			return m.open(tab(i))
 		}
 	}
 	if cmd, taken := m.commandKey(msg); taken {
@@ -63,7 +63,7 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 }
 
 // open shows a screen and asks for what it needs.
-func (m *Model) open(s screen) tea.Cmd {
+func (m *Model) open(s tab) tea.Cmd {
 	m.show(s)
 	switch s {
 	case screenWorkload:
@@ -79,9 +79,9 @@ func (m *Model) commandKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	k := &m.keys
 	switch {
 	case key.Matches(msg, k.next):
-		return m.open((m.screen + 1) % screens), true
+		return m.open((m.tab + 1) % screens), true
 	case key.Matches(msg, k.prev):
-		return m.open((m.screen + screens - 1) % screens), true
+		return m.open((m.tab + screens - 1) % screens), true
 	case key.Matches(msg, k.help):
 		m.helping = true
 	case key.Matches(msg, k.quit):
@@ -222,7 +222,7 @@ func (m *Model) screenKey(msg tea.KeyPressMsg) tea.Cmd {
 		m.pic.stream++
 		return nil
 	}
-	switch m.screen {
+	switch m.tab {
 	case screenLive:
 		switch {
 		case key.Matches(msg, k.back):
@@ -275,7 +275,7 @@ func (m *Model) hints() []key.Binding {
 		return []key.Binding{k.panelSet, k.panelMove, k.panelType, k.panelPhase, k.panelPolicy, k.giveBack, k.arm, k.esc}
 	}
 	var own []key.Binding
-	switch m.screen {
+	switch m.tab {
 	case screenLive:
 		own = []key.Binding{k.clock, k.arm, k.job, k.prompt, k.window, k.freeze, k.mark, k.stop}
 	case screenCurves:
@@ -329,10 +329,10 @@ func (m *Model) click(mouse tea.Mouse) tea.Cmd {
 	// The newest hits lie on top.
 	for i := len(m.hits) - 1; i >= 0; i-- {
 		if h := m.hits[i]; h.r.Contains(mouse.X, mouse.Y) {
-			before := m.screen
+			before := m.tab
 			h.do()
-			if m.screen != before {
-				return m.open(m.screen)
+			if m.tab != before {
+				return m.open(m.tab)
 			}
 			if m.panel != nil && m.panel.clicked {
 				m.panel.clicked = false

@@ -1,6 +1,9 @@
 package tui
 
 import (
+	"fmt"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -9,14 +12,15 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
+	"jouletop/tui/screen"
 	"jouletop/tui/theme"
 )
 
-// screen numbers the tabs.
-type screen int
+// tab numbers the screens.
+type tab int
 
 const (
-	screenLive screen = iota
+	screenLive tab = iota
 	screenCurves
 	screenSweep
 	screenCompare
@@ -33,9 +37,9 @@ type Model struct {
 	th   *theme.Theme
 	pal  palette
 
-	lay    layout
-	screen screen
-	pic    picture
+	lay layout
+	tab tab
+	pic picture
 
 	status   Status
 	choices  Choices
@@ -53,6 +57,8 @@ type Model struct {
 	asking   bool // whether to quit
 	leaving  bool // waiting for the stream to close
 	forced   bool // left without waiting
+	broken   error
+	present  func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
 
 	message  message
 	frame    *canvas.Canvas
@@ -135,6 +141,9 @@ func New(o Options) *Model {
 
 func (m *Model) setTheme() {
 	m.th = theme.New(m.pal.theme())
+	if m.pal.profile == colorprofile.ANSI256 {
+		m.th = m.th.Indexed()
+	}
 	m.lines = nil // every row is written anew
 	m.dirty = true
 }
@@ -181,12 +190,40 @@ func (m *Model) askChoices() tea.Cmd {
 	}
 }
 
-// Update takes one message.
-func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+// Update takes one message. A panic, which is a bug, ends the dashboard with an
+// error, so that the session is saved and the terminal given back as always.
+func (m *Model) Update(msg tea.Msg) (next tea.Model, cmd tea.Cmd) {
+	defer m.caught(&cmd)
 	return m, m.update(msg)
 }
 
+// caught turns a panic into an error and a command to quit.
+func (m *Model) caught(cmd *tea.Cmd) {
+	if r := recover(); r != nil {
+		m.broken = fmt.Errorf("dashboard: internal error: %v (at %s)", r, origin())
+		*cmd = tea.Quit
+	}
+}
+
+// origin names the place of a panic that is being recovered from.
+func origin() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasPrefix(f.Function, "jouletop/") && !strings.HasSuffix(f.Function, ".caught") {
+			return fmt.Sprintf("%s:%d", filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return "unknown place"
+		}
+	}
+}
+
 func (m *Model) update(msg tea.Msg) tea.Cmd {
+	if m.broken != nil {
+		return tea.Quit
+	}
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.resize(msg.Width, msg.Height)
@@ -293,7 +330,12 @@ func (m *Model) do(f func(c Controller) (string, error)) tea.Cmd {
 	if c == nil {
 		return m.say("there is nothing to command here", true)
 	}
-	return func() tea.Msg {
+	return func() (msg tea.Msg) {
+		defer func() {
+			if r := recover(); r != nil {
+				msg = doneMsg{err: fmt.Errorf("internal error: %v (at %s)", r, origin())}
+			}
+		}()
 		text, err := f(c)
 		return doneMsg{text, err}
 	}
@@ -330,11 +372,11 @@ func (m *Model) simulated() bool {
 	return m.opt.Simulated || m.st.run.Simulated || strings.HasPrefix(m.gpuID(), "sim:")
 }
 
-// View returns the screen.
+// View returns the screen. Where a terminal of our own shows the frames, it is
+// handed the cells, and the text is left out.
 func (m *Model) View() tea.View {
 	if m.dirty {
-		m.render()
-		m.dirty = false
+		m.draw()
 	}
 	v := tea.NewView(m.content)
 	v.AltScreen = true
@@ -346,10 +388,22 @@ func (m *Model) View() tea.View {
 // Canvas draws the screen and returns it, to read until the next View.
 func (m *Model) Canvas() *canvas.Canvas {
 	if m.dirty {
-		m.render()
-		m.dirty = false
+		m.draw()
 	}
 	return m.frame
+}
+
+// draw draws the frame; a panic in it ends the dashboard with the next message.
+func (m *Model) draw() {
+	m.dirty = false
+	var quit tea.Cmd
+	defer m.caught(&quit)
+	m.render()
+	if m.present != nil {
+		m.present(m.frame, m.th, m.title())
+	} else {
+		m.write()
+	}
 }
 
 // Theme returns the theme in force.

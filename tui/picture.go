@@ -23,6 +23,9 @@ type picture struct {
 	peakW   float64
 }
 
+// stepNS is the least time by which a picture moves on, ns.
+const stepNS = 200_000_000
+
 type columnsKey struct {
 	gpu         string
 	from, width int64
@@ -88,7 +91,10 @@ func (p *picture) load(s *state, id string, n int) {
 			end -= late
 		}
 	}
-	key := columnsKey{gpu: id, from: (end/width)*width - width*int64(n), width: width, n: n}
+	// The picture moves on by whole columns, no more than a few times a second:
+	// moving is most of what a frame costs, on both ends of the line.
+	step := (stepNS + width - 1) / width * width
+	key := columnsKey{gpu: id, from: end/step*step - width*int64(n), width: width, n: n}
 	if key == p.colsKey {
 		return
 	}

@@ -41,7 +41,7 @@ func (m *Model) place(name string, r canvas.Rect, key any, draw func(c *canvas.C
 	m.frame.Copy(r.X, r.Y, p.c)
 }
 
-// render draws the frame and writes the rows that changed.
+// render draws the frame.
 func (m *Model) render() {
 	m.frame, m.previous = m.previous, m.frame
 	m.frame.Reset(m.lay.w, m.lay.h)
@@ -55,6 +55,10 @@ func (m *Model) render() {
 		m.drawKeys()
 		m.drawOverlays()
 	}
+}
+
+// write writes the rows of the frame that changed as text.
+func (m *Model) write() {
 	same := len(m.lines) == m.lay.h
 	if !same {
 		m.lines = make([]string, m.lay.h)
@@ -88,7 +92,7 @@ func (m *Model) drawTooSmall() {
 }
 
 func (m *Model) drawScreen() {
-	switch m.screen {
+	switch m.tab {
 	case screenLive:
 		m.drawLive()
 	case screenCurves:
@@ -128,7 +132,7 @@ func (m *Model) drawTabs() {
 		name := m.keys.screens[i].Help().Desc
 		text := " " + fmtInt(int(i)+1) + " " + name + " "
 		s := theme.Tab
-		if i == m.screen {
+		if i == m.tab {
 			s = theme.TabActive
 			if m.th.Name == theme.Plain {
 				text = "[" + strings.TrimSpace(text) + "]"

@@ -10,20 +10,23 @@ import (
 // requests folds finished requests: the newest ones, sums over the run, and
 // percentiles over the newest.
 type requests struct {
-	recent  ring[requestRow]
-	byID    map[string]int // request id to its running number
-	total   int
-	before  int // total when this run began
-	failed  int
-	input   int
-	output  int
-	sums    energySums
-	prefill energySums // phases
-	decode  energySums
-	last    requestRow
-	hasLast bool
-	priced  requestRow // the newest with its energy
-	isPrice bool
+	recent    ring[requestRow]
+	byID      map[string]int // request id to its running number
+	total     int
+	before    int // total when this run began
+	failed    int
+	input     int
+	output    int
+	all       energySums // requests
+	generated energySums // those that generated text
+	scored    energySums // those answered by log-likelihood: tokens are those read
+	prefill   energySums // phases
+	decode    energySums
+	score     energySums
+	last      requestRow
+	hasLast   bool
+	priced    requestRow // the newest with its energy
+	isPrice   bool
 }
 
 // requestRow is a finished request; its energy is NaN until it is known.
@@ -50,6 +53,15 @@ func (s energySums) jpt() float64 {
 		return math.NaN()
 	}
 	return s.joules / float64(s.tokens)
+}
+
+// jpt is the run's J/token: of what was generated, or, where nothing was, of what
+// was read to be scored. The two are not mixed: a token read costs far less.
+func (r *requests) jpt() float64 {
+	if r.generated.tokens > 0 {
+		return r.generated.jpt()
+	}
+	return r.scored.jpt()
 }
 
 func (r *requests) reset() {
@@ -81,7 +93,13 @@ func (r *requests) done(q event.Request) {
 
 // energy joins a request with its energy.
 func (r *requests) energy(e event.RequestEnergy) {
-	r.sums.add(e.EnergyJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
+	kind := &r.scored
+	if e.OutputTokens > 0 {
+		kind = &r.generated
+	}
+	for _, s := range []*energySums{&r.all, kind} {
+		s.add(e.EnergyJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
+	}
 	n, ok := r.byID[e.RequestID]
 	if !ok {
 		return // too old to be on the screen
@@ -99,8 +117,13 @@ func (r *requests) energy(e event.RequestEnergy) {
 
 func (r *requests) phase(e event.PhaseEnergy) {
 	sum := &r.decode
-	if e.Phase == event.Prefill {
+	switch e.Phase {
+	case event.Prefill:
 		sum = &r.prefill
+	case event.Score:
+		sum = &r.score
+	case event.Mixed:
+		return // nothing can be said of a phase
 	}
 	sum.add(e.EnergyJ, math.NaN(), e.Tokens, float64(e.EndNS-e.StartNS)/1e9)
 }

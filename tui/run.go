@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"jouletop/tui/screen"
 )
 
 // ErrAbandoned: the operator left without waiting for the running batch.
@@ -20,64 +22,101 @@ var ErrAbandoned = errors.New("left before the running batch had ended")
 // is told to end (SIGTERM, SIGINT) or loses its terminal (SIGHUP). In each case
 // the session is ended as by q: after the running batch, everything saved. Run
 // returns when the stream is closed, or with ErrAbandoned where the operator (or
-// a second signal) would not wait. The terminal is restored in every case.
+// a second signal) would not wait. The terminal is given back in every case,
+// after a panic too.
 func Run(ctx context.Context, o Options) error {
 	m := New(o)
-	opts := []tea.ProgramOption{tea.WithoutSignalHandler(), tea.WithFPS(max(m.opt.FPS, 1))}
+	in, out := io.Reader(os.Stdin), io.Writer(os.Stdout)
 	if o.Input != nil {
-		opts = append(opts, tea.WithInput(o.Input))
+		in = o.Input
 	}
 	if o.Output != nil {
-		opts = append(opts, tea.WithOutput(o.Output))
+		out = o.Output
+	}
+	t, err := screen.Open(in, out)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	m.present = t.Present
+
+	w, h := t.Size()
+	opts := []tea.ProgramOption{
+		tea.WithoutSignalHandler(), tea.WithoutRenderer(), tea.WithInput(in), tea.WithOutput(out), tea.WithWindowSize(w, h),
 	}
 	if o.Environ != nil {
 		opts = append(opts, tea.WithEnvironment(o.Environ))
 	}
 	p := tea.NewProgram(m, opts...)
+	stop := watch(ctx, p, t)
+	_, err = p.Run()
+	t.Close()
+	lost, second := stop()
 
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	second := make(chan struct{}) // a second signal
-	var lost atomic.Bool          // the terminal
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-			case s := <-signals:
-				if s == syscall.SIGHUP {
-					lost.Store(true)
-				}
-			}
-			if n == 0 {
-				p.Send(signalMsg{})
-				if ctx.Err() != nil {
-					return
-				}
-				continue
-			}
-			close(second)
-			p.Kill()
-			return
-		}
-	}()
-
-	_, err := p.Run()
 	switch {
-	case err == nil:
-	case lost.Load() || errors.Is(err, tea.ErrProgramKilled):
-		err = nil // a terminal that is gone cannot be restored
+	case m.forced:
+		return ErrAbandoned
+	case m.broken != nil:
+		err = m.broken
+	case lost() || err == nil || errors.Is(err, tea.ErrProgramKilled):
+		err = nil // a terminal that is gone cannot be read: that ends the dashboard, not the run
 	default:
 		err = fmt.Errorf("dashboard: %w", err)
 	}
-	if m.forced {
-		return ErrAbandoned
-	}
 	return errors.Join(err, m.finish(second))
+}
+
+// watch turns signals and the end of ctx into messages: the first asks the model
+// to end, the second does not wait. The function it returns ends the asking (not
+// the watching: a second signal may yet come) and tells how to learn whether the
+// terminal was lost, and of a second signal.
+func watch(ctx context.Context, p *tea.Program, t *screen.Terminal) func() (lost func() bool, second <-chan struct{}) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGCONT)
+	second := make(chan struct{})
+	hangup := make(chan struct{})
+	go func() {
+		asked, hung := false, false
+		done := ctx.Done()
+		for {
+			select {
+			case <-done:
+				done = nil
+			case s := <-signals:
+				switch s {
+				case syscall.SIGWINCH:
+					w, h := t.Size()
+					go p.Send(tea.WindowSizeMsg{Width: w, Height: h})
+					continue
+				case syscall.SIGCONT:
+					t.Again()
+					continue
+				case syscall.SIGHUP:
+					if !hung {
+						hung = true
+						close(hangup)
+					}
+				}
+			}
+			if asked {
+				close(second)
+				p.Kill()
+				signal.Stop(signals)
+				return
+			}
+			asked = true
+			go p.Send(signalMsg{})
+		}
+	}()
+	lost := func() bool {
+		select {
+		case <-hangup:
+			return true
+		default:
+			return false
+		}
+	}
+	return func() (func() bool, <-chan struct{}) { return lost, second }
 }
 
 // finish ends the session where the program left before the stream had closed:

@@ -101,17 +101,19 @@ func (v *sessionsView) key(m *Model, msg tea.KeyPressMsg) tea.Cmd {
 
 // sessionSum is what two sessions are compared by.
 type sessionSum struct {
-	requests, points int
-	energy           energySums
-	latency, ttft    spread
+	requests
+	points        int
+	latency, ttft spread
 }
 
 func sumOf(d *SessionDetail) sessionSum {
-	s := sessionSum{requests: len(d.Requests), points: len(d.Points)}
+	s := sessionSum{points: len(d.Points)}
+	s.requests.reset()
+	s.total = len(d.Requests)
 	var latency, ttft []float64
 	for i := range d.Requests {
 		r := &d.Requests[i]
-		s.energy.add(r.EnergyJ, r.NetEnergyJ, billedTokens(r.Request), r.LatencyS())
+		s.energy(*r)
 		if v := r.LatencyS(); !math.IsNaN(v) {
 			latency = append(latency, v)
 		}
@@ -310,10 +312,10 @@ func (m *Model) drawBeside(c *canvas.Canvas) {
 		format         func(float64) string
 		withoutChanges bool
 	}{
-		{"requests", float64(r.total), float64(e.requests), func(v float64) string { return fmtFloat(v, 0) }, true},
+		{"requests", float64(r.total), float64(e.total), func(v float64) string { return fmtFloat(v, 0) }, true},
 		{"points", float64(m.st.sweep.count), float64(e.points), func(v float64) string { return fmtFloat(v, 0) }, true},
-		{"energy J/token", r.sums.jpt(), e.energy.jpt(), fmtSig, false},
-		{"energy Wh", r.sums.joules / joulesPerWh, e.energy.joules / joulesPerWh, fmtSig, true},
+		{"energy J/token", r.jpt(), e.jpt(), fmtSig, false},
+		{"energy Wh", r.all.joules / joulesPerWh, e.all.joules / joulesPerWh, fmtSig, true},
 		{"latency median", lat.p50, e.latency.p50, fmtSeconds, false},
 		{"latency p95", lat.p95, e.latency.p95, fmtSeconds, false},
 		{"TTFT median", ttft.p50, e.ttft.p50, fmtSeconds, false},

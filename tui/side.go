@@ -102,7 +102,7 @@ const (
 
 func (m *Model) energyFigures() []figure {
 	r := &m.st.reqs
-	jpt := r.sums.jpt()
+	jpt := r.jpt()
 	rows := []figure{{heading: true, label: "Energy"}}
 	if m.opt.Mode == Monitor {
 		t := m.st.gpu(m.gpuID())
@@ -115,14 +115,22 @@ func (m *Model) energyFigures() []figure {
 		figure{label: "last request", value: fmtSig(r.priced.jpt(r.isPrice)), unit: "J/token", style: theme.Strong},
 		figure{rank: 6, label: "P prefill", value: fmtSig(r.prefill.jpt()), unit: "J/token", style: theme.PhasePrefill},
 		figure{rank: 6, label: "D decode", value: fmtSig(r.decode.jpt()), unit: "J/token", style: theme.PhaseDecode},
+	)
+	if r.score.n > 0 {
+		rows = append(rows, figure{rank: 6, label: "S score", value: fmtSig(r.score.jpt()), unit: "J/token", style: theme.PhaseScore})
+	}
+	if r.scored.n > 0 && r.generated.n > 0 {
+		rows = append(rows, figure{rank: 3, label: "scored requests", value: fmtSig(r.scored.jpt()), unit: "J/token"})
+	}
+	rows = append(rows,
 		figure{rank: 2, label: "per 1M tokens", value: fmtSig(jpt * perMillionWh), unit: "Wh"},
 	)
 	if m.opt.PricePerKWh > 0 {
 		rows = append(rows, figure{rank: 3, label: "at " + fmtFloat(m.opt.PricePerKWh, 2) + "/kWh",
 			value: fmtFloat(jpt*1e6/joulesPerKWh*m.opt.PricePerKWh, 4), unit: "per 1M"})
 	}
-	rows = append(rows, figure{rank: 4, label: "run's energy", value: fmtSig(r.sums.joules / joulesPerWh), unit: "Wh"})
-	if n := r.sums.unresolved; n > 0 {
+	rows = append(rows, figure{rank: 4, label: "run's energy", value: fmtSig(r.all.joules / joulesPerWh), unit: "Wh"})
+	if n := r.all.unresolved; n > 0 {
 		rows = append(rows, figure{rank: 5, label: "unresolved", value: fmtInt(n), unit: "request", style: theme.Warn})
 	}
 	return rows
@@ -382,7 +390,7 @@ func (m *Model) statusLine(c *canvas.Canvas) {
 	}
 	put("policy", policy, 0)
 	mhz := pad(fmtMHz(t.requested), 4) + "→" + pad(fmtMHz(t.sample.SMMHz), 4)
-	jpt := pad(fmtSig(m.st.reqs.sums.jpt()), 6)
+	jpt := pad(fmtSig(m.st.reqs.jpt()), 6)
 	if short {
 		put("", mhz+"MHz", 11)
 		put("", fmtFloat(t.powerW, 0)+"W", 5)

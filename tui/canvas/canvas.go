@@ -415,14 +415,19 @@ func (c *Canvas) Plain() string {
 	return b.String()
 }
 
-// SameRow tells whether row y is certainly the same in both.
+// SameRow tells whether row y is the same in both.
 func (c *Canvas) SameRow(o *Canvas, y int) bool {
 	if c.W != o.W || y >= c.H || y >= o.H {
 		return false
 	}
 	a, b := c.Row(y), o.Row(y)
 	for i := range a {
-		if a[i] != b[i] || a[i].Cluster > 0 {
+		if a[i].Cluster > 0 && b[i].Cluster > 0 {
+			// The numbers of clusters are each canvas's own.
+			if a[i].S != b[i].S || c.Glyph(a[i]) != o.Glyph(b[i]) {
+				return false
+			}
+		} else if a[i] != b[i] {
 			return false
 		}
 	}

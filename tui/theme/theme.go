@@ -7,7 +7,11 @@ package theme
 
 import (
 	"fmt"
+	"image/color"
 	"strings"
+
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/tui/canvas"
 )
@@ -108,9 +112,19 @@ func New(name Name) *Theme {
 		t.looks = rgb(darkInk)
 	}
 	for i, l := range t.looks {
-		t.sgr[i] = l.sgr()
+		t.sgr[i] = l.sgr(false)
 	}
 	return t
+}
+
+// Indexed returns the theme for a terminal of 256 colours: each colour is the
+// nearest of its palette.
+func (t *Theme) Indexed() *Theme {
+	u := *t
+	for i, l := range u.looks {
+		u.sgr[i] = l.sgr(true)
+	}
+	return &u
 }
 
 // SGR returns the escape sequence that starts a style; it assumes that none is
@@ -250,7 +264,7 @@ func plain() [count]look {
 	}
 }
 
-func (l look) sgr() string {
+func (l look) sgr(indexed bool) string {
 	var p []string
 	for _, a := range []struct {
 		on   bool
@@ -260,8 +274,8 @@ func (l look) sgr() string {
 			p = append(p, a.code)
 		}
 	}
-	p = append(p, colour(l.fg, 30)...)
-	p = append(p, colour(l.bg, 40)...)
+	p = append(p, colour(l.fg, 30, indexed)...)
+	p = append(p, colour(l.bg, 40, indexed)...)
 	if len(p) == 0 {
 		return ""
 	}
@@ -269,13 +283,19 @@ func (l look) sgr() string {
 }
 
 // colour returns the parameters that set c; base is 30 for the foreground, 40
-// for the background.
-func colour(c string, base int) []string {
+// for the background; indexed gives the nearest colour of the 256.
+func colour(c string, base int, indexed bool) []string {
 	if c == "" {
 		return nil
 	}
 	var r, g, b int
 	if n, _ := fmt.Sscanf(c, "#%02x%02x%02x", &r, &g, &b); n == 3 {
+		if indexed {
+			near := colorprofile.ANSI256.Convert(color.RGBA{R: uint8(r), G: uint8(g), B: uint8(b), A: 255})
+			if i, ok := near.(ansi.IndexedColor); ok {
+				return []string{fmt.Sprintf("%d;5;%d", base+8, i)}
+			}
+		}
 		return []string{fmt.Sprintf("%d;2;%d;%d;%d", base+8, r, g, b)}
 	}
 	var n int
