@@ -16,9 +16,10 @@ import (
 // library is what the dashboard can run: models, datasets, and the plans made of
 // them.
 type library struct {
-	o     *options
-	info  gpu.Info
-	specs []engine.ModelSpec // the first is the default
+	o      *options
+	info   gpu.Info
+	specs  []engine.ModelSpec // the first is the default
+	router *router            // nil without --route
 
 	mu   sync.Mutex
 	data map[string]dataset // read so far, by the name asked for
@@ -40,6 +41,9 @@ func newLibrary(ctx context.Context, r *rig, o *options) (*library, error) {
 	}
 	var err error
 	if l.specs, err = r.openBackend(ctx, o); err != nil {
+		return nil, err
+	}
+	if l.router, err = newRouter(o, l.specs); err != nil {
 		return nil, err
 	}
 	if r.backend.Name() == "sim" {
@@ -91,6 +95,9 @@ func (l *library) dataset(name string) (dataset, error) {
 // choices lists what there is, the defaults first.
 func (l *library) choices() tui.Choices {
 	c := tui.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
+	if l.router != nil {
+		c.Models = append(c.Models, tui.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.how})
+	}
 	for _, s := range l.specs {
 		c.Models = append(c.Models, tui.Choice{Name: s.Name, Note: displayHome(s.Path)})
 	}
@@ -132,9 +139,13 @@ func (l *library) firstPlan() (engine.Plan, error) {
 	if len(l.specs) == 0 {
 		return engine.Plan{}, fmt.Errorf("no model found: give --model, or see `jouletop models`")
 	}
+	model := l.specs[0].Name
+	if l.router != nil {
+		model = routedModel
+	}
 	var all []engine.PointPlan
 	for _, name := range l.datasetNames() {
-		plan, err := l.jobPlan(tui.Job{Model: l.specs[0].Name, Dataset: name, Batch: l.o.batches[0], Queries: l.o.queries})
+		plan, err := l.jobPlan(tui.Job{Model: model, Dataset: name, Batch: l.o.batches[0], Queries: l.o.queries})
 		if err != nil {
 			return engine.Plan{}, err
 		}
@@ -146,6 +157,9 @@ func (l *library) firstPlan() (engine.Plan, error) {
 // jobPlan makes the plan of one job. Its points leave the operator's policy
 // alone.
 func (l *library) jobPlan(j tui.Job) (engine.Plan, error) {
+	if l.router != nil && j.Model == routedModel {
+		return l.routedPlan(j)
+	}
 	pts, err := l.points([]string{j.Model}, []string{j.Dataset}, []int{max(j.Batch, 1)}, []setting{{0, "none"}}, 1, j.Queries, j.MaxTokens)
 	if err != nil {
 		return engine.Plan{}, err

@@ -41,6 +41,8 @@ type options struct {
 	policy      string
 	maxSlowdown string
 	route       string
+	routeFrom   []string
+	routeAlone  bool // without the baseline
 	clocks      string
 	blocks      bool
 

@@ -79,6 +79,7 @@ type report struct {
 	simulated bool
 	notes     []string
 	workload  *workload // nil where the sessions do not have one
+	routed    analysis.Table
 }
 
 func loadReport(dirs []string) (*report, error) {
@@ -96,7 +97,7 @@ func loadReport(dirs []string) (*report, error) {
 			return nil, fmt.Errorf("%s: the session has no finished point or request", dir)
 		}
 		r.sessions = append(r.sessions, s)
-		r.points = append(r.points, points...)
+		r.points = append(r.points, analysis.Unrouted(points)...)
 		r.simulated = r.simulated || s.Manifest.Simulated
 		if s.Manifest.Note != "" {
 			r.notes = append(r.notes, dir+": "+s.Manifest.Note)
@@ -118,6 +119,9 @@ func (r *report) tables(slowdown float64, paper bool) []analysis.Table {
 	}
 	if r.workload != nil {
 		out = append(out, r.workload.Study(paper)...)
+	}
+	if len(r.routed.Rows) > 0 {
+		out = append(out, r.routed)
 	}
 	return out
 }

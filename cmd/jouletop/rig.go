@@ -230,6 +230,9 @@ func (o *options) modelNames(backend string) ([]string, error) {
 	if len(o.models) > 0 {
 		return o.models, nil
 	}
+	if backend == "sim" && o.route != "" {
+		return routeModels, nil
+	}
 	if backend == "sim" {
 		return []string{"llama-3.1-8b"}, nil
 	}

@@ -32,6 +32,8 @@ func newRun() *cobra.Command {
 	o.addModel(f)
 	o.addWork(f)
 	o.addSession(f)
+	o.addRoute(f)
+	f.BoolVar(&o.routeAlone, "route-alone", false, "with --route: leave out the largest model at the highest clock, which the routed queries are compared with")
 	f.IntVar(&o.repeats, "repeats", 1, "how often each combination is run")
 	f.BoolVar(&o.blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
 	f.BoolVar(&o.json, "json", false, "summary as JSON")
@@ -61,13 +63,25 @@ func runJobs(ctx context.Context, o *options) error {
 	if err := o.refuseMeaningless(r); err != nil {
 		return err
 	}
-	if o.policy != "none" {
+	router, err := newRouter(o, specs)
+	if err != nil {
+		return err
+	}
+	s, base := setting{0, o.policy}, (*setting)(nil)
+	if router != nil {
+		s, base = routeSettings(o, r)
+	}
+	if s.spec != "none" {
 		if err := r.armForRun(); err != nil {
 			return err
 		}
 	}
 	plan := engine.Plan{Name: "run", Idle: idleTime}
-	plan.Points, err = points(o, r.dev.Info(), specs, data, []setting{{0, o.policy}}, o.repeats)
+	if router != nil {
+		plan.Points, err = router.plan(o, r.dev.Info(), specs, data, s, base, o.repeats)
+	} else {
+		plan.Points, err = points(o, r.dev.Info(), specs, data, []setting{s}, o.repeats)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,10 +99,16 @@ func runJobs(ctx context.Context, o *options) error {
 		return err
 	}
 	done, err := recordRun(ctx, r, rec, plan, data)
-	s := newSummary(r, rec.Dir(), o.price, done.points)
-	write := s.writeText
+	sum := newSummary(r, rec.Dir(), o.price, done.points)
+	if router != nil {
+		var e error
+		if sum.table, sum.Routing, e = routed(rec.Dir()); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+	write := sum.writeText
 	if o.json {
-		write = s.writeJSON
+		write = sum.writeJSON
 	}
 	return errors.Join(err, write(os.Stdout))
 }

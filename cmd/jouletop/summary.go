@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 )
 
@@ -23,6 +24,8 @@ type summary struct {
 	EnergyWh  *float64       `json:"energy_wh"`
 	Cost      *float64       `json:"cost"`
 	Points    []pointSummary `json:"points"`
+	Routing   []routeSummary `json:"routing,omitempty"`
+	table     analysis.Table // of the routing; no rows without
 }
 
 type pointSummary struct {
@@ -119,6 +122,11 @@ func (s summary) writeText(w io.Writer) error {
 		fmt.Fprintf(w, "%s, %s J = %s Wh, cost %s\n", plural(s.Requests, "request"), sig(s.EnergyJ, 4), sig(s.EnergyWh, 3), sig(s.Cost, 3))
 	} else {
 		fmt.Fprintln(w, plural(s.Requests, "request"))
+	}
+	if len(s.table.Rows) > 0 {
+		if err := s.table.WriteText(w, false); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintln(w, "session:", s.Session)
 	return err

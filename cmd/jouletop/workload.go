@@ -220,9 +220,16 @@ func (w *workload) queryCSV(out io.Writer) error {
 }
 
 // addWorkload puts the study's workload tables and pictures into a report of
-// sessions that ran several models; where their queries cannot be had again a
+// sessions that ran several models, and what routing came to; where their queries cannot be had again a
 // note says so.
 func (r *report) addWorkload() error {
+	if slices.ContainsFunc(r.sessions, func(s *session.Session) bool { return s.Manifest.Plan.Route != "" }) {
+		a, err := analysis.NewAnswers(r.sessions)
+		if err != nil {
+			return err
+		}
+		r.routed = a.RoutedTable()
+	}
 	models := map[string]bool{}
 	for _, p := range r.points {
 		models[p.Model] = true

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ type Answers struct {
 
 	quality map[answerKey]*sum
 	costs   map[costPlace]map[answerKey]*cost
+	routed  map[costPlace]map[answerKey]*routedAnswer
 }
 
 type answerKey struct{ model, dataset, query string }
@@ -59,7 +61,9 @@ type cost struct{ energy, latency sum }
 // NewAnswers gathers the requests of sessions. Models whose size is told
 // neither by the session nor by their name are left out, with a note.
 func NewAnswers(sessions []*session.Session) (*Answers, error) {
-	a := &Answers{quality: map[answerKey]*sum{}, costs: map[costPlace]map[answerKey]*cost{}}
+	a := &Answers{
+		quality: map[answerKey]*sum{}, costs: map[costPlace]map[answerKey]*cost{}, routed: map[costPlace]map[answerKey]*routedAnswer{},
+	}
 	sizes := map[string]float64{} // of the models in the manifests
 	seen := map[string]bool{}
 	for _, s := range sessions {
@@ -96,11 +100,17 @@ func NewAnswers(sessions []*session.Session) (*Answers, error) {
 }
 
 func (a *Answers) read(s *session.Session, seen map[string]bool) error {
-	// A point's batch size is its largest batch: the last one may be smaller.
+	// A point's batch size stands in its id; without one of ours it is its
+	// largest batch, since the last may be smaller.
 	batches := map[string]int{}
 	err := s.Requests(func(r *event.RequestEnergy) error {
 		id := pointOf(r)
 		batches[id] = max(batches[id], r.BatchSize)
+		if m := batchInID.FindStringSubmatch(id); m != nil {
+			if planned, err := strconv.Atoi(m[1]); err == nil {
+				batches[id] = planned
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -110,29 +120,41 @@ func (a *Answers) read(s *session.Session, seen map[string]bool) error {
 		if r.Err != "" || r.QueryID == "" {
 			return nil
 		}
-		seen[r.Model] = true
-		key := answerKey{r.Model, r.Dataset, r.QueryID}
-		q := a.quality[key]
-		if q == nil {
-			q = &sum{}
-			a.quality[key] = q
-		}
-		q.add(r.Quality)
-
 		place := costPlace{r.GPU, batches[pointOf(r)], clockLabel(r.Policy)}
-		if a.costs[place] == nil {
-			a.costs[place] = map[answerKey]*cost{}
+		key := answerKey{r.Model, r.Dataset, r.QueryID}
+		if strings.HasPrefix(r.PointID, RoutedPrefix) {
+			u := at(a.routed, place, key)
+			u.class = r.Class
+			u.energy.add(r.EnergyJ)
+			u.latency.add(r.LatencyS())
+			u.quality.add(r.Quality)
+			return nil
 		}
-		c := a.costs[place][key]
-		if c == nil {
-			c = &cost{}
-			a.costs[place][key] = c
+		seen[r.Model] = true
+		if a.quality[key] == nil {
+			a.quality[key] = &sum{}
 		}
+		a.quality[key].add(r.Quality)
+		c := at(a.costs, place, key)
 		c.energy.add(r.EnergyJ)
 		c.latency.add(r.LatencyS())
 		return nil
 	})
 }
+
+// at is the entry of a map of maps, made where there is none.
+func at[T any](m map[costPlace]map[answerKey]*T, place costPlace, key answerKey) *T {
+	if m[place] == nil {
+		m[place] = map[answerKey]*T{}
+	}
+	if m[place][key] == nil {
+		m[place][key] = new(T)
+	}
+	return m[place][key]
+}
+
+// batchInID finds the batch size in a point's id: model.dataset.b4.c1005.r2.
+var batchInID = regexp.MustCompile(`\.b([0-9]+)(?:\.(?:c[0-9]+|(?:fixed|phase|min)-.*))?(?:\.r[0-9]+)?$`)
 
 func pointOf(r *event.RequestEnergy) string {
 	if r.PointID != "" {

@@ -155,9 +155,9 @@ func (c *StrategyComparison) figure7() (*plot.Plot, error) {
 		name string
 		StrategyOutcome
 	}
-	all := []named{{"all to " + c.Largest + ", " + mhz(c.High), c.Baseline}, {"all to " + c.Largest + ", " + mhz(c.Low), c.DVFS}}
+	all := []named{{"all to " + c.Largest + ", " + clockName(c.High), c.Baseline}, {"all to " + c.Largest + ", " + clockName(c.Low), c.DVFS}}
 	for _, r := range c.Routed {
-		all = append(all, named{r.name(c) + ", " + mhz(c.High), r.Only}, named{r.name(c) + ", " + mhz(c.Low), r.Combined})
+		all = append(all, named{r.name(c) + ", " + clockName(c.High), r.Only}, named{r.name(c) + ", " + clockName(c.Low), r.Combined})
 	}
 	var front plotter.XYs
 	for i, s := range all {

@@ -359,10 +359,11 @@ func (w *Workload) tableXV(p *difficulty.Tables) Table {
 
 // where says what was compared.
 func (c *StrategyComparison) where() string {
-	return fmt.Sprintf("on %s at batch %d; clocks: %s the baseline's, %s the energy-saving one", c.GPU, c.BatchSize, mhz(c.High), mhz(c.Low))
+	return fmt.Sprintf("on %s at batch %d; clocks: %s the baseline's, %s the energy-saving one", c.GPU, c.BatchSize, clockName(c.High), clockName(c.Low))
 }
 
-func mhz(clock string) string {
+// clockName puts the unit to a clock label of MHz.
+func clockName(clock string) string {
 	if strings.Trim(clock, "0123456789/") == "" {
 		return clock + " MHz"
 	}
@@ -373,7 +374,7 @@ var categoryColumns = []string{"category", "share %", "model", "clock", "J/query
 
 func categoryCells(r difficulty.CategoryRow, s difficulty.CategoryRow, ok bool) []Cell {
 	return []Cell{
-		word(r.Category), percent(r.Share, publishedOf(s, ok, func(r difficulty.CategoryRow) float64 { return r.Share })), word(r.Model), word(mhz(r.Clock)),
+		word(r.Category), percent(r.Share, publishedOf(s, ok, func(r difficulty.CategoryRow) float64 { return r.Share })), word(r.Model), word(clockName(r.Clock)),
 		num(r.EnergyJ, 2), num(r.BaselineJ, 2), percent(r.Saving, publishedOf(s, ok, func(r difficulty.CategoryRow) float64 { return r.Saving })),
 		num(r.LatencyS, 3), num(r.Quality, 3), num(r.BaselineQuality, 3),
 	}
@@ -422,7 +423,7 @@ func (c *StrategyComparison) tableXVIII(p *difficulty.Tables) Table {
 		s, ok := row(p.Strategies, func(x difficulty.StrategyRow) bool { return x.Strategy == study })
 		of := func(f func(difficulty.StrategyRow) float64) float64 { return publishedOf(s, ok, f) }
 		t.Rows = append(t.Rows, []Cell{
-			word(name), word(mhz(o.Clock)), num(o.EnergyJ, 2).beside(of(func(r difficulty.StrategyRow) float64 { return r.EnergyJ })),
+			word(name), word(clockName(o.Clock)), num(o.EnergyJ, 2).beside(of(func(r difficulty.StrategyRow) float64 { return r.EnergyJ })),
 			percent(o.Saving, of(func(r difficulty.StrategyRow) float64 { return r.Saving })), num(o.LatencyS, 3), num(o.EDPJs, 1),
 			num(o.Quality, 3), num(o.Accuracy, 3).beside(of(func(r difficulty.StrategyRow) float64 { return r.Quality })), yes(o.Pareto),
 		})

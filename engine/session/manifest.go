@@ -85,6 +85,7 @@ type Plan struct {
 	Clocks    []int    `json:"clocks_mhz,omitempty"`
 	Repeats   int      `json:"repeats"`
 	Policy    string   `json:"policy"`
+	Route     string   `json:"route,omitempty"` // how queries were sent to models: rule, model, or a file
 	MaxTokens int      `json:"max_tokens"`
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
