@@ -67,7 +67,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // watch turns signals and the end of ctx into messages: the first asks the model
-// to end, the second does not wait. The function it returns ends the asking (not
+// to end, a second SIGTERM or SIGINT does not wait. The end of ctx is no second
+// signal: the signal that comes here may have ended it. Nor is SIGHUP: a terminal
+// that closes sends it, and so does its shell. The function it returns ends the asking (not
 // the watching: a second signal may yet come) and tells how to learn whether the
 // terminal was lost, and of a second signal.
 func watch(ctx context.Context, p *tea.Program, t *screen.Terminal) func() (lost func() bool, second <-chan struct{}) {
@@ -76,9 +78,10 @@ func watch(ctx context.Context, p *tea.Program, t *screen.Terminal) func() (lost
 	second := make(chan struct{})
 	hangup := make(chan struct{})
 	go func() {
-		asked, hung := false, false
+		asked, hung, told := false, false, false
 		done := ctx.Done()
 		for {
+			again := false
 			select {
 			case <-done:
 				done = nil
@@ -96,16 +99,20 @@ func watch(ctx context.Context, p *tea.Program, t *screen.Terminal) func() (lost
 						hung = true
 						close(hangup)
 					}
+				default:
+					again, told = told, true
 				}
 			}
-			if asked {
+			if again {
 				close(second)
 				p.Kill()
 				signal.Stop(signals)
 				return
 			}
-			asked = true
-			go p.Send(signalMsg{})
+			if !asked {
+				asked = true
+				go p.Send(signalMsg{})
+			}
 		}
 	}()
 	lost := func() bool {
