@@ -46,6 +46,12 @@ func (m *Model) openPanel() {
 	}
 	p.jump(at)
 	m.panel = p
+	m.resize(m.lay.w, m.lay.h)
+}
+
+func (m *Model) closePanel() {
+	m.panel = nil
+	m.resize(m.lay.w, m.lay.h)
 }
 
 // jump selects the clock nearest to mhz.
@@ -93,7 +99,7 @@ func (m *Model) panelKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	page := max(p.rows-2, 1)
 	switch s := msg.String(); {
 	case key.Matches(msg, k.esc, k.clock):
-		m.panel = nil
+		m.closePanel()
 	case s == "up":
 		p.move(-1)
 	case s == "down":
@@ -192,11 +198,16 @@ func (m *Model) drawClockPanel() {
 		s = theme.Input
 	}
 	c.Text(x, y, s, typed)
-	c.Right(in.X+in.W, y, theme.Muted, "J/token measured")
+	known := m.measuredClocks()
+	unit := "J/token measured"
+	if known.batch > 0 {
+		unit = "J/token at batch " + fmtInt(known.batch)
+	}
+	c.Right(in.X+in.W, y, theme.Muted, unit)
 	y++
 	foot := m.panelFoot(in.W)
 	list := canvas.Rect{X: in.X, Y: y, W: in.W, H: max(in.Y+in.H-y-len(foot)-1, 0)}
-	m.drawClockList(list)
+	m.drawClockList(list, known)
 	y = list.Y + list.H
 	for x := range in.W {
 		c.Set(in.X+x, y, theme.Faint, '─')
@@ -239,14 +250,13 @@ func (m *Model) panelFoot(w int) []styled {
 
 // drawClockList draws the clocks around the selected one, with what was measured
 // at each.
-func (m *Model) drawClockList(r canvas.Rect) {
+func (m *Model) drawClockList(r canvas.Rect, known measured) {
 	c, p := m.frame, m.panel
 	p.rows = r.H
 	if len(p.clocks) == 0 {
 		c.TextMax(r.X, r.Y, r.W, theme.Muted, "this GPU lists no supported clocks")
 		return
 	}
-	measured, best := m.measuredClocks()
 	t := m.st.gpu(m.gpuID())
 	from := min(max(p.sel-r.H/2, 0), max(len(p.clocks)-r.H, 0))
 	for i := from; i < len(p.clocks) && i-from < r.H; i++ {
@@ -266,15 +276,18 @@ func (m *Model) drawClockList(r canvas.Rect) {
 		if near(t.sample.SMMHz, mhz, p.clocks, i) {
 			c.Text(x, y, s, "◀ now")
 		}
-		if v, ok := measured[mhz]; ok {
-			text := fmtSig(v)
-			if mhz == best {
-				text = "least " + text
-				if i != p.sel {
-					s = theme.EDP
-				}
+		if v, ok := known.by[mhz]; ok {
+			bar := theme.Meter
+			if mhz == known.best && i != p.sel {
+				s, bar = theme.EDP, theme.EDP
 			}
-			c.Right(r.X+r.W, y, s, text)
+			c.Right(r.X+r.W, y, s, fmtSig(v))
+			if at := r.X + 28; r.X+r.W-8-at > 2 {
+				gauge(c, at, y, r.X+r.W-8-at, v/known.most, bar)
+			}
+			if mhz == known.best {
+				c.Text(r.X+1, y, s, "★")
+			}
 		}
 		m.rowHit(canvas.Rect{X: r.X, Y: y, W: r.W, H: 1}, func() {
 			p.move(0)
@@ -292,37 +305,52 @@ func near(achieved, mhz int, clocks []int, i int) bool {
 	return (i == 0 || d < abs(achieved-clocks[i-1])) && (i == len(clocks)-1 || d <= abs(achieved-clocks[i+1])) && d <= 15
 }
 
-// measuredClocks returns the J/token known for each clock, for the panel's
-// phase, and the clock with the least.
-func (m *Model) measuredClocks() (map[int]float64, int) {
+// measured is what each clock was measured to cost, J/token.
+type measured struct {
+	by    map[int]float64
+	best  int     // the clock of the least; 0 where fewer than two are known
+	most  float64 // the greatest value
+	batch int     // batch size that it was measured at
+}
+
+// measuredClocks returns what is known for the panel's phase: from the requests
+// at hand, and from a sweep's points of the same model and batch size (or the
+// nearest, where there is none of the same).
+func (m *Model) measuredClocks() measured {
+	pc := &m.st.perClock
 	phase := panelTargets[m.panel.target].phase
-	out := m.st.perClock.measured(phase)
+	out := measured{by: pc.measured(phase), batch: pc.batch}
 	if phase == "" {
-		for _, k := range curvesOf(m.st.sweep.done, 0, "") {
-			if k.model != m.st.perClock.model || k.batch != m.st.perClock.batch {
-				continue
+		curves := curvesOf(m.st.sweep.done, 0, "")
+		near := -1
+		for i, k := range curves {
+			if k.model == pc.model && (near < 0 || abs(k.batch-pc.batch) < abs(curves[near].batch-pc.batch)) {
+				near = i
 			}
-			for _, pt := range k.points {
-				if _, known := out[pt.requested]; !known {
-					out[pt.requested] = pt.jpt
+		}
+		if near >= 0 && (curves[near].batch == pc.batch || len(out.by) == 0) {
+			out.batch = curves[near].batch
+			for _, pt := range curves[near].points {
+				if _, known := out.by[pt.requested]; !known {
+					out.by[pt.requested] = pt.jpt
 				}
 			}
 		}
 	}
-	best := 0
-	for mhz, v := range out {
-		if math.IsNaN(v) {
-			delete(out, mhz)
+	for mhz, v := range out.by {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			delete(out.by, mhz)
 			continue
 		}
-		if b, ok := out[best]; !ok || v < b || v == b && mhz < best {
-			best = mhz
+		out.most = max(out.most, v)
+		if b, ok := out.by[out.best]; !ok || v < b || v == b && mhz < out.best {
+			out.best = mhz
 		}
 	}
-	if len(out) < 2 {
-		best = 0
+	if len(out.by) < 2 {
+		out.best = 0
 	}
-	return out, best
+	return out
 }
 
 // box draws a framed, blank rectangle over the screen.

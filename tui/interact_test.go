@@ -47,7 +47,7 @@ func TestSetClockInMidRun(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.wants("SIMULATED", "sim:h100", "auto→1980 MHz", "not armed", "J/token", "llama-3.2-1b")
 	d.press("f")
-	d.wants("Not armed: a arms", "1980 MHz", "J/token measured")
+	d.wants("Not armed: a arms", "1980 MHz", "J/token at batch 4")
 	d.press("1", "0", "0", "5", "enter")
 	d.wants("not armed: press a") // the controller's refusal, in its own words
 	d.press("a")
@@ -69,7 +69,7 @@ func TestSetClockInMidRun(t *testing.T) {
 		d.step(100 * time.Millisecond)
 	}
 	d.wants("auto→")
-	if s := d.screen(); strings.Contains(s, "J/token measured") {
+	if s := d.screen(); strings.Contains(s, "J/token at batch 4") {
 		t.Error("Esc did not close the clock panel")
 	}
 }

@@ -46,8 +46,9 @@ type layout struct {
 	clockPanel, form, help canvas.Rect
 }
 
-// computeLayout lays out a terminal of w × h.
-func computeLayout(w, h int) layout {
+// computeLayout lays out a terminal of w × h; with the clock panel open the
+// screens make room for it, so that it covers nothing.
+func computeLayout(w, h int, panel bool) layout {
 	l := layout{w: w, h: h, class: sizeClass(w, h)}
 	if l.class == tooSmall {
 		return l
@@ -56,13 +57,16 @@ func computeLayout(w, h int) layout {
 	l.keys = canvas.Rect{Y: h - 1, W: w, H: 1}
 	l.status = canvas.Rect{Y: h - 2, W: w, H: 1}
 	l.body = canvas.Rect{Y: 1, W: w, H: h - 3}
-	l.live()
+	l.overlays()
+	if panel {
+		l.body.W -= l.clockPanel.W + 1
+	}
+	l.live(panel)
 	l.curveScreen()
 	l.sweepScreen()
 	l.compareScreen()
 	l.workloadScreen()
 	l.sessionScreen()
-	l.overlays()
 	return l
 }
 
@@ -108,14 +112,20 @@ func cut(r canvas.Rect, h int) (top, bottom canvas.Rect) {
 	return top, bottom
 }
 
-func (l *layout) live() {
+func (l *layout) live(panel bool) {
 	bottom := pick(l.class, max(4, l.body.H/5), l.body.H*34/100, l.body.H*38/100)
 	upper, lower := cut(l.body, l.body.H-bottom-1)
 	l.progress, lower = cut(lower, 1)
-	charts, side := split(upper, l.body.W-pick(l.class, 27, 38, 52)-1, 1)
-	l.side = side
+	charts := upper
+	if !panel || l.class == wide {
+		charts, l.side = split(upper, l.body.W-pick(l.class, 27, 38, 52)-1, 1)
+	}
 	charts, l.strip = cut(charts, charts.H-2) // phases and the time axis
 	l.clock, l.power = cut(charts, charts.H/2)
+	if lower.W < mediumWidth/2 {
+		l.text = lower
+		return
+	}
 	l.text, l.recent = split(lower, lower.W*pick(l.class, 60, 42, 46)/100, 1)
 }
 

@@ -44,7 +44,7 @@ var sets = map[string][]string{
 func TestLayoutKeepsToTheScreen(t *testing.T) {
 	for w := 1; w <= 260; w += 3 {
 		for h := 1; h <= 90; h++ {
-			l := computeLayout(w, h)
+			l := computeLayout(w, h, h%2 == 0)
 			if small := w < minWidth || h < minHeight; small != (l.class == tooSmall) {
 				t.Fatalf("%d×%d: class %d", w, h, l.class)
 			}
@@ -82,7 +82,7 @@ func TestLayoutSizes(t *testing.T) {
 		{120, 40, medium, canvas.Rect{W: 78, H: 10}},
 		{200, 60, wide, canvas.Rect{W: 140, H: 15}},
 	} {
-		l := computeLayout(tt.w, tt.h)
+		l := computeLayout(tt.w, tt.h, false)
 		if l.class != tt.class {
 			t.Errorf("%d×%d: class %d, want %d", tt.w, tt.h, l.class, tt.class)
 		}
@@ -93,6 +93,9 @@ func TestLayoutSizes(t *testing.T) {
 		}
 		if l.clock.X != l.power.X || l.clock.W != l.power.W || l.clock.W != l.strip.W {
 			t.Errorf("%d×%d: clock, power and phases do not stand above each other", tt.w, tt.h)
+		}
+		if p := computeLayout(tt.w, tt.h, true); overlap(p.clock, p.clockPanel) || overlap(p.text, p.clockPanel) || p.clock.W < 36 {
+			t.Errorf("%d×%d: the clock panel covers the live screen or leaves it no room: %+v, %+v", tt.w, tt.h, p.clock, p.clockPanel)
 		}
 		if l.text.H < 3 || l.recent.W < 25 || l.side.H < 12 {
 			t.Errorf("%d×%d: text %+v, recent %+v, side %+v", tt.w, tt.h, l.text, l.recent, l.side)

@@ -309,7 +309,7 @@ func (m *Model) Apply(events ...event.Event) {
 }
 
 func (m *Model) resize(w, h int) {
-	m.lay = computeLayout(w, h)
+	m.lay = computeLayout(w, h, m.panel != nil)
 	clear(m.panels)
 	m.lines = nil
 	m.dirty = true
