@@ -62,12 +62,12 @@ func (e *eventReader) next() ([]byte, error) {
 		e.data = append(e.data, bytes.TrimPrefix(value, []byte(" "))...)
 		some = true
 		if len(e.data) > maxEvent {
-			return nil, tooLong
+			return nil, errLongEvent
 		}
 	}
 }
 
-var tooLong = fmt.Errorf("%w: an event of more than %d bytes", errMalformed, maxEvent)
+var errLongEvent = fmt.Errorf("%w: an event of more than %d bytes", errMalformed, maxEvent)
 
 // line returns a line without its end (LF or CR LF).
 func (e *eventReader) line() ([]byte, error) {
@@ -78,7 +78,7 @@ func (e *eventReader) line() ([]byte, error) {
 			return trimEnd(part), nil
 		}
 		if long = append(long, part...); len(long) > maxEvent {
-			return nil, tooLong
+			return nil, errLongEvent
 		}
 		switch {
 		case err == nil:
