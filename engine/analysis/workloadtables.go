@@ -294,7 +294,7 @@ func (w *Workload) tableVII(p *difficulty.Tables) Table {
 			}
 		}
 		last := len(sums) - 1
-		cells := append([]Cell{word("average"), word("")}, w.byModel(p, sums[:last], published, 3, false)...)
+		cells := append([]Cell{word("average"), word("all")}, w.byModel(p, sums[:last], published, 3, false)...)
 		t.Rows = append(t.Rows, append(cells, num(sums[last], 3).beside(published[len(p.Models)])))
 	}
 	return t

@@ -1,0 +1,174 @@
+// Command benchworkload measures the chain from queries to what routing them
+// would save, with the program whose path it is given: the study's 3,817 queries,
+// run by five simulated models at two clocks, and reported beside the study. It
+// prints figures beside their targets and exits with 1 when one falls short.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+var failed bool
+
+// check prints one figure beside its target.
+func check(what string, got float64, unit string, lo, hi float64) {
+	verdict := "ok"
+	if !(got >= lo && got <= hi) {
+		verdict, failed = "SHORT", true
+	}
+	fmt.Printf("%-44s %10.5g %-8s %8.5g .. %-8.5g %s\n", what, got, unit, lo, hi, verdict)
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: benchworkload JOULETOP")
+		os.Exit(2)
+	}
+	bin, err := filepath.Abs(os.Args[1])
+	if err == nil {
+		var dir string
+		if dir, err = os.MkdirTemp("", "benchworkload"); err == nil {
+			defer os.RemoveAll(dir)
+			err = chain(bin, dir)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchworkload:", err)
+		os.Exit(1)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+// took is what a command took.
+type took struct{ wall, cpu float64 } // s
+
+// run runs the program.
+func run(bin string, args ...string) ([]byte, took, error) {
+	cmd := exec.Command(bin, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	t := took{wall: time.Since(start).Seconds()}
+	if p := cmd.ProcessState; p != nil {
+		t.cpu = (p.UserTime() + p.SystemTime()).Seconds()
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return stdout.Bytes(), t, err
+}
+
+// models are the study's sizes.
+var models = []string{"llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "qwen2.5-14b", "qwen2.5-32b"}
+
+// limit is the target, in s.
+const limit = 60
+
+func chain(bin, dir string) error {
+	w, err := newWriter()
+	if err != nil {
+		return err
+	}
+	files, err := w.write(dir)
+	if err != nil {
+		return err
+	}
+	sweep := []string{
+		"sweep", "--gpu", "sim:rtx-pro-6000", "--clocks", "180,2842", "--batch", "8", "--repeats", "1", "--cool-down", "0s",
+		"--samples", "none", "--sim-speed", "max", "--session", filepath.Join(dir, "s"),
+	}
+	for _, m := range models {
+		sweep = append(sweep, "--model", m)
+	}
+	for _, f := range files {
+		sweep = append(sweep, "--dataset", f)
+	}
+	_, ran, err := run(bin, sweep...)
+	if err != nil {
+		return err
+	}
+	text, reported, err := run(bin, "report", filepath.Join(dir, "s"), "--paper", "--format", "json", "--plots", filepath.Join(dir, "pictures"))
+	if err != nil {
+		return err
+	}
+	var tables []table
+	if err := json.Unmarshal(text, &tables); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	fmt.Printf("%-44s %10s %-8s %8s    %-8s\n", "figure", "measured", "", "from", "to")
+	check("queries (Table II)", queries(tables), "", 3817, 3817)
+	for _, id := range []string{"VI", "VII", "VIII", "IX", "X", "XV", "XVII", "XVIII"} {
+		cells, empty, published := filled(tables, id)
+		check("Table "+id+", cells", cells, "", 2, 1e6)
+		check("Table "+id+", cells without a number of ours", empty, "", 0, 0)
+		check("Table "+id+", published numbers beside", published, "", 1, 1e6)
+	}
+	// Processor time bounds the wall time on a machine that does nothing else: no
+	// command waits for anything but itself.
+	check("sweep and report, processor time", ran.cpu+reported.cpu, "s", 0, limit)
+	fmt.Printf("%-44s %10.5g s (sweep %.3g, report and plots %.3g)\n", "sweep and report, wall time", ran.wall+reported.wall, ran.wall, reported.wall)
+	return nil
+}
+
+// table is a table of a JSON report.
+type table struct {
+	ID        string                     `json:"id"`
+	Simulated bool                       `json:"simulated"`
+	Columns   []string                   `json:"columns"`
+	Rows      []map[string]numberAndText `json:"rows"`
+}
+
+type numberAndText struct {
+	Text      string   `json:"text"`
+	Value     *float64 `json:"value"`
+	Published *float64 `json:"published"`
+}
+
+func find(tables []table, id string) table {
+	if i := slices.IndexFunc(tables, func(t table) bool { return t.ID == id }); i >= 0 {
+		return tables[i]
+	}
+	return table{}
+}
+
+func queries(tables []table) float64 {
+	n := 0.0
+	for _, r := range find(tables, "II").Rows {
+		if v := r["queries"].Value; v != nil {
+			n += *v
+		}
+	}
+	return n
+}
+
+// filled counts a simulated table's cells, those that are empty, and those with
+// a published number.
+func filled(tables []table, id string) (cells, empty, published float64) {
+	t := find(tables, id)
+	if !t.Simulated {
+		return 0, 0, 0
+	}
+	for _, r := range t.Rows {
+		for _, c := range t.Columns {
+			cells++
+			if r[c].Published != nil {
+				published++
+			}
+			if r[c].Text == "" && r[c].Value == nil {
+				empty++
+			}
+		}
+	}
+	return cells, empty, published
+}
