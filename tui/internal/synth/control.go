@@ -24,6 +24,7 @@ type Control struct {
 	policy  string
 	Calls   []string // every command, for tests
 	Allowed bool     // clocks may be set
+	Endless bool     // End does not close the stream
 	replay  *tui.Replay
 }
 
@@ -53,6 +54,14 @@ func (c *Control) signal() {
 	case c.ready <- struct{}{}:
 	default:
 	}
+}
+
+// Put queues an event of the caller's.
+func (c *Control) Put(e event.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, e)
+	c.signal()
 }
 
 // Ready is signalled when there is something to drain.
@@ -254,7 +263,7 @@ func (c *Control) Stop() error {
 // End closes the stream.
 func (c *Control) End() error {
 	defer c.call("end")()
-	c.closed = true
+	c.closed = !c.Endless
 	return nil
 }
 
