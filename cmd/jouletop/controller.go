@@ -29,7 +29,9 @@ type controller struct {
 	events *engine.Subscriber
 
 	mu     sync.Mutex
+	policy engine.Policy      // the operator's
 	clocks policy.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
+	armed  string             // policy to take once armed; empty none
 }
 
 var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
@@ -74,13 +76,36 @@ func (c *controller) Arm(on bool) (string, error) {
 		return "", errNoControl
 	}
 	if !on {
-		err := c.control.Arm(false)
+		err := errors.Join(c.GiveBack(), c.control.Arm(false))
 		return "clock control is off; the clock is the driver's", err
 	}
-	if c.simulated() {
-		return "the simulated GPU needs no arming", c.control.Arm(true)
+	if err := c.control.Arm(true); err != nil {
+		return "", err
 	}
-	return clockguard.ArmWarning(c.dev.Info(), clockguard.Bounds{}), c.control.Arm(true)
+	c.mu.Lock()
+	spec := c.armed
+	c.armed = ""
+	c.mu.Unlock()
+	if spec != "" {
+		if err := c.SetPolicy(spec); err != nil {
+			return "", err
+		}
+	}
+	return clockguard.ArmWarning(c.dev.Info(), clockguard.Bounds{}), nil
+}
+
+// begin takes the policy asked for at the start, or keeps it until clock control
+// is armed.
+func (c *controller) begin(spec string) error {
+	err := c.SetPolicy(spec)
+	if !errors.Is(err, clockguard.ErrNotArmed) {
+		return err
+	}
+	c.mu.Lock()
+	c.armed = spec
+	c.mu.Unlock()
+	c.engine.Warn(fmt.Sprintf("policy %s waits until clock control is armed (a)", spec))
+	return nil
 }
 
 // SetClock locks the SM clock for a phase, or for all.
@@ -105,11 +130,24 @@ func (c *controller) SetClock(phase event.Phase, mhz int) error {
 	}
 	k := c.clocks
 	if k.Prefill == k.Decode && k.Decode == k.Score {
-		c.engine.SetPolicy(policy.Fixed{MHz: mhz}, "operator", true)
+		c.apply(policy.Fixed{MHz: mhz}, "operator")
 		return nil
 	}
-	c.engine.SetPolicy(policy.NewPhaseAware(k, nil), "operator", true)
+	c.apply(policy.NewPhaseAware(k, nil), "operator")
 	return nil
+}
+
+// apply puts a policy in force as the operator's; c.mu is held.
+func (c *controller) apply(p engine.Policy, cause string) {
+	c.policy = p
+	c.engine.SetPolicy(p, cause, true)
+}
+
+// restore puts the operator's policy in force again after a sweep.
+func (c *controller) restore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply(c.policy, "sweep end")
 }
 
 func (c *controller) mayset() error {
@@ -130,7 +168,7 @@ func (c *controller) GiveBack() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clocks = policy.PhaseClocks{}
-	c.engine.SetPolicy(policy.None{}, "operator", true)
+	c.apply(policy.None{}, "operator")
 	return nil
 }
 
@@ -144,6 +182,9 @@ func (c *controller) SetPolicy(spec string) error {
 	}
 	if c.note != "" && policy.Optimizes(spec) {
 		return errors.New(c.note)
+	}
+	if err := c.o.refuseOverlap(c.rig, spec); err != nil {
+		return err
 	}
 	slow, err := c.o.slowdown()
 	if err != nil {
@@ -162,7 +203,7 @@ func (c *controller) SetPolicy(spec string) error {
 	case *policy.PhaseAware:
 		c.clocks = p.Clocks()
 	}
-	c.engine.SetPolicy(p, "operator", true)
+	c.apply(p, "operator")
 	return nil
 }
 
@@ -172,7 +213,7 @@ func (c *controller) StartJob(j tui.Job) error {
 	if err != nil {
 		return err
 	}
-	return c.jobs.add(plan, false)
+	return c.jobs.add(job{plan: plan}, false)
 }
 
 // RunPrompt queues one prompt, to run next.
@@ -184,7 +225,7 @@ func (c *controller) RunPrompt(text string) error {
 	if err != nil {
 		return err
 	}
-	return c.jobs.add(plan, true)
+	return c.jobs.add(job{plan: plan}, true)
 }
 
 // StartSweep runs a sweep plan.
@@ -215,8 +256,7 @@ func (c *controller) StartSweep(s tui.SweepPlan) error {
 	if err != nil {
 		return err
 	}
-	c.engine.Release() // the points' own clocks count now
-	return c.jobs.add(sweepPlan(pts, c.o.seed), false)
+	return c.jobs.add(job{sweepPlan(pts, c.o.seed), true}, false)
 }
 
 // Pause holds the run after the batch in hand.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"jouletop/engine"
+	"jouletop/engine/policy"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 	"jouletop/tui"
@@ -24,6 +25,9 @@ func runDashboard(ctx context.Context, o *options) error {
 	defer r.Close()
 	lib, err := newLibrary(ctx, r, o)
 	if err != nil {
+		return err
+	}
+	if err := o.checkPolicy(r); err != nil {
 		return err
 	}
 	what := "dashboard"
@@ -47,11 +51,10 @@ func runDashboard(ctx context.Context, o *options) error {
 			c, err := openController(r, rec, lib, o)
 			if err != nil {
 				close(ready)
-				return errors.Join(err, rec.Close())
+				return err
 			}
 			ready <- c
-			c.jobs.run()
-			return c.finish(nil)
+			return c.finish(c.jobs.run())
 		})
 	}()
 	c, ok := <-ready
@@ -66,22 +69,39 @@ func runDashboard(ctx context.Context, o *options) error {
 		Source: c.events, Controller: c, Mode: mode, Version: version(), GPUs: []gpu.Info{r.dev.Info()},
 		Simulated: r.simulated(), Caveat: r.note, PricePerKWh: o.price, Analyse: analyse,
 	})
-	c.jobs.end()
+	if errors.Is(err, tui.ErrAbandoned) {
+		c.jobs.abandon()
+		err = errInterrupted
+	} else {
+		c.jobs.end()
+	}
 	err = errors.Join(err, <-ended)
 	fmt.Println("session:", displayHome(rec.Dir()))
 	return err
+}
+
+// checkPolicy finds what is wrong with --policy before anything is recorded.
+func (o *options) checkPolicy(r *rig) error {
+	if o.policy != "none" && r.control == nil {
+		return usagef("--policy %s sets clocks; leave --read-only out", o.policy)
+	}
+	if _, err := policy.Parse(o.policy, r.dev.Info(), policy.Options{}); err != nil {
+		return usageError{err}
+	}
+	return o.refuseMeaningless(r)
 }
 
 // openController starts the recording and queues the first job.
 func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*controller, error) {
 	rc, err := startRecording(r, rec, nil)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rec.Close())
 	}
 	rc.noteModels()
-	c := &controller{recording: rc, lib: lib, o: o, jobs: newJobQueue(rc.engine, r.clk), events: rc.stream.Subscribe(4096)}
-	if err := rc.watchOthers(); err != nil {
-		return nil, err
+	c := &controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: policy.None{}}
+	c.jobs = newJobQueue(rc.engine, r.clk, c.restore)
+	if err := errors.Join(rc.watchOthers(), c.begin(o.policy)); err != nil {
+		return nil, errors.Join(err, rc.finish(err))
 	}
 	if r.backend == nil {
 		return c, nil
@@ -91,7 +111,7 @@ func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*c
 		rc.engine.Warn(err.Error())
 		return c, nil
 	}
-	return c, c.jobs.add(plan, false)
+	return c, c.jobs.add(job{plan: plan}, false)
 }
 
 // dashboardPlan wraps points for the dashboard: a short look at idle power, no

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/models"
 	"jouletop/gpu"
 	"jouletop/tui"
 	"jouletop/workloads"
@@ -34,7 +34,7 @@ func newLibrary(ctx context.Context, r *rig, o *options) (*library, error) {
 		return l, nil
 	}
 	if !r.simulated() && len(o.models) == 0 && o.url == "" {
-		o.models = foundModels()
+		o.models = foundModels(r.dev.Info())
 		if len(o.models) == 0 {
 			return l, nil // nothing to run: watch
 		}
@@ -223,16 +223,12 @@ func (l *library) points(models, dataNames []string, batches []int, settings []s
 	return pts, err
 }
 
-// foundModels are the GGUF files named on the command line or found here.
-func foundModels() []string {
+// foundModels are the models on this machine that the GPU has room for.
+func foundModels(info gpu.Info) []string {
 	var out []string
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if len(e.Name()) > 5 && e.Name()[len(e.Name())-5:] == ".gguf" {
-			out = append(out, e.Name())
+	for _, f := range models.Find(models.Options{Paths: []string{"."}}) {
+		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens); fits {
+			out = append(out, f.Name)
 		}
 	}
 	return out

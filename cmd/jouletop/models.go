@@ -1,6 +1,82 @@
 package main
 
-import "jouletop/engine/simllm"
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"jouletop/engine/models"
+	"jouletop/engine/simllm"
+)
+
+func newModels() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use:   "models [FILE|FOLDER...]",
+		Short: "Models found: paths, Ollama store, Hugging Face cache, published shapes",
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			r, err := openRig(cmd.Context(), &o, 0, 0)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			return showModels(models.Find(models.Options{Paths: append(paths, ".")}), r, o.json)
+		},
+	}
+	o.addGPU(c.Flags())
+	c.Flags().BoolVar(&o.json, "json", false, "as JSON")
+	return c
+}
+
+// Whether a model fits is asked for one request of this many tokens.
+const fitTokens = 1024
+
+func showModels(found []models.Found, r *rig, asJSON bool) error {
+	if asJSON {
+		if found == nil {
+			found = []models.Found{}
+		}
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(found)
+	}
+	info := r.dev.Info()
+	if len(found) == 0 {
+		fmt.Println("No model found: no GGUF file here, no Ollama store, no Hugging Face cache.")
+	} else {
+		t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(t, "model\tsource\tarchitecture\tparameters\tweights\tsize\tcontext\tfits %s\n", info.ID())
+		for _, f := range found {
+			if f.Problem != "" {
+				fmt.Fprintf(t, "%s\t%s\t%s\n", f.Name, f.Source, f.Problem)
+				continue
+			}
+			need, ok := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens)
+			fits := "yes"
+			if !ok {
+				fits = fmt.Sprintf("no: needs about %.0f MiB", need)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", f.Name, f.Source, f.Architecture, humanize.SIWithDigits(float64(f.Parameters), 2, ""),
+				f.Quantisation, humanize.IBytes(uint64(f.SizeBytes)), f.ContextMax, fits)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("Simulated shapes (--gpu sim): %v\n", simNames())
+	fmt.Println("`jouletop synth SHAPE` writes one with random weights.")
+	return nil
+}
+
+// resolveModel finds a model's file.
+func resolveModel(name string) (string, error) {
+	f, err := models.Resolve(models.Options{}, name)
+	return f.Path, err
+}
 
 // simKnows tells whether the simulated model has a shape of that name.
 func simKnows(name string) bool {

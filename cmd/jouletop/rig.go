@@ -276,20 +276,12 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 		}
 		r.backend, err = newLlama(o, r.log)
 	case "remote":
-		r.backend, err = newRemote(o, r.clk)
+		r.backend, err = newRemote(o, r)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return specs, nil
-}
-
-// resolveModel finds a model's file.
-func resolveModel(name string) (string, error) {
-	if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
-		return name, nil
-	}
-	return "", fmt.Errorf("model %s: no such file", name)
 }
 
 // ownPIDs are the program's processes that may be on the GPU.

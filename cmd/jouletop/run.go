@@ -118,7 +118,7 @@ func (o *options) refuseMeaningless(r *rig) error {
 	if r.note != "" && policy.Optimizes(o.policy) {
 		return usagef("--policy %s: %s", o.policy, r.note)
 	}
-	return nil
+	return o.refuseOverlap(r, o.policy)
 }
 
 func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset, plan engine.Plan) {

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+
+	"jouletop/engine"
+	"jouletop/engine/remote"
+)
+
+// newRemote opens a server; what its figures lack is told as warnings.
+func newRemote(o *options, r *rig) (engine.Backend, error) {
+	b, err := remote.New(remote.Options{URL: o.url, Warn: r.notify})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return b, nil
+}
+
+// refuseOverlap refuses clocks by phase where requests are in different phases
+// at once.
+func (o *options) refuseOverlap(r *rig, spec string) error {
+	if r.backend == nil || r.backend.Name() != "remote" || !strings.HasPrefix(spec, "phase:") {
+		return nil
+	}
+	for _, b := range o.batches {
+		if b > 1 {
+			return usagef("--policy %s: with %d requests at once on a server their phases overlap; use --batch 1 or a fixed clock", spec, b)
+		}
+	}
+	return nil
+}
