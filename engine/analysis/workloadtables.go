@@ -12,12 +12,15 @@ import (
 )
 
 // Study makes the study's Tables II to X, XV, XVII and XVIII of a workload, as
-// far as its data go. explain adds why ours differ from the published ones.
+// far as its data go. explain adds
+// how the study counts and why ours differ from the published ones.
 func (w *Workload) Study(explain bool) []Table {
 	p := difficulty.Paper()
-	tables := []Table{
-		w.tableII(p), w.tableIII(p), w.tableIV(p), w.surface(p), w.tableV(p), w.classes(),
+	tables := []Table{w.tableII(p), w.tableIII(p), w.tableIV(p)}
+	if explain {
+		tables = append(tables, w.surface(p))
 	}
+	tables = append(tables, w.tableV(p), w.classes())
 	if len(w.Tables.Quality) > 0 {
 		answered := []Table{w.tableVI(p), w.tableVII(p), w.tableVIII(p)}
 		if len(w.Data.Models) > 1 {
@@ -362,10 +365,13 @@ func (c *StrategyComparison) where() string {
 	return fmt.Sprintf("on %s at batch %d; clocks: %s the baseline's, %s the energy-saving one", c.GPU, c.BatchSize, clockName(c.High), clockName(c.Low))
 }
 
-// clockName puts the unit to a clock label of MHz.
+// clockName is a clock label for people.
 func clockName(clock string) string {
 	if strings.Trim(clock, "0123456789/") == "" {
 		return clock + " MHz"
+	}
+	if clock == defaultClock {
+		return "default clock"
 	}
 	return clock
 }
