@@ -5,19 +5,20 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // keyStat is what the fit knows of one kind of phase.
 type keyStat struct {
 	Key
-	theta float64 // W, mean power
-	dof   float64 // independent requests behind it, less one
-	rows  float64 // bins' worth of evidence
-	rms   float64 // W, of the residuals of bins with this kind in them
-	noise float64 // W², variance from one bin to the next within a phase
-	tau2  float64 // W², variance between phases
-	v     float64 // W², variance of a part of a phase within a bin; includes tau2
+	theta    float64 // W, mean power
+	requests float64 // behind it, counted by their weight
+	rows     float64 // bins' worth of evidence
+	rms      float64 // W, of the residuals of bins with this kind in them
+	noise    float64 // W², variance of a reading
+	steps    float64 // W², variance from one bin to the next within a phase
+	tau2     float64 // W², variance between phases
+	apart    float64 // W², the same as far as the phases themselves show it
+	v        float64 // W², variance of a part of a phase within a bin; includes tau2
 }
 
 // model is the outcome of a fit: power of each kind of phase, and how it varies.
@@ -42,6 +43,7 @@ type share struct {
 
 // row is a bin as the fit sees it.
 type row struct {
+	t       int64 // the reading's own time
 	a, b    int64
 	y, w    float64
 	shares  []share
@@ -62,6 +64,7 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 		return rows
 	}
 	lo, hi := tl.phases[0].Start, tl.end()
+	stalled := tl.stalled()
 	pi, cluster := 0, 0
 	seen := map[int]int64{}
 	for i := from; i < len(tr.reads); i++ {
@@ -74,7 +77,7 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 		}
 		rows = slices.Grow(rows, 1)[:len(rows)+1]
 		r := &rows[len(rows)-1]
-		*r = row{a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), shares: r.shares[:0]}
+		*r = row{t: tr.reads[i].t, a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), shares: r.shares[:0]}
 		if p.vague {
 			// A bin is worth less the more its energy depends on when it began.
 			v := p.timing(b) / sq(b.seconds())
@@ -82,7 +85,7 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 		}
 		known, total := true, float64(b.b-b.a)
 		pi = tl.walk(pi, b.a, b.b, func(s segment) {
-			if s.key.Kind == kindOther {
+			if s.key.Kind == kindOther || stalled[s.inst] {
 				known = false
 				return
 			}
@@ -225,54 +228,58 @@ func (m *model) residuals(rows []row, theta []float64) {
 	m.rms = math.Sqrt(all / float64(len(rows)))
 }
 
-// sandwich sets the thetas' covariance from the residuals of whole requests.
+// bandwidth is over how many neighbouring bins residuals may be correlated.
+const bandwidth = 8
+
+// sandwich sets the thetas' covariance so that neither unequal scatter nor
+// neighbours that resemble each other make it too small.
 func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 	nk := len(m.stats)
 	meat := mat.NewSymDense(nk, nil)
-	h1, h2 := make([]float64, nk), make([]float64, nk)
-	score, lev := make([]float64, nk), make([]float64, nk)
-	var touched []int
-	flush := func() {
-		for _, p := range touched {
-			h1[p] += lev[p]
-			h2[p] += lev[p] * lev[p]
-			for _, q := range touched {
-				if p <= q {
-					meat.SetSym(p, q, meat.At(p, q)+score[p]*score[q])
-				}
-			}
-		}
-		for _, p := range touched {
-			score[p], lev[p] = 0, 0
-		}
-		touched = touched[:0]
+	h1, h2, lev := make([]float64, nk), make([]float64, nk), make([]float64, nk)
+	resid := make([]float64, len(rows))
+	for i := range rows {
+		resid[i] = rows[i].w * residual(&rows[i], theta)
 	}
 	for i := range rows {
 		r := &rows[i]
-		if i > 0 && rows[i-1].cluster != r.cluster {
-			flush()
-		}
-		e := residual(r, theta)
-		for _, p := range r.shares {
-			if lev[p.key] == 0 {
-				touched = append(touched, p.key)
+		for l := 0; l <= min(bandwidth, i); l++ {
+			q := &rows[i-l]
+			f := resid[i] * resid[i-l] * (1 - float64(l)/(bandwidth+1))
+			for _, x := range r.shares {
+				for _, y := range q.shares {
+					// Both orders of a pair of neighbours count, a bin with itself once.
+					switch {
+					case x.key == y.key && l > 0:
+						meat.SetSym(x.key, x.key, meat.At(x.key, x.key)+2*f*x.s*y.s)
+					case l > 0 || x.key <= y.key:
+						meat.SetSym(x.key, y.key, meat.At(x.key, y.key)+f*x.s*y.s)
+					}
+				}
 			}
-			score[p.key] += r.w * p.s * e
-			lev[p.key] += r.w * p.s * p.s
+		}
+		for _, x := range r.shares {
+			lev[x.key] += r.w * x.s * x.s
+		}
+		if i+1 == len(rows) || rows[i+1].cluster != r.cluster {
+			for k, h := range lev {
+				h1[k] += h
+				h2[k] += h * h
+			}
+			clear(lev)
 		}
 	}
-	flush()
 	var half, full mat.Dense
 	half.Mul(inv, meat)
 	full.Mul(&half, inv)
-	// Each kind's variance is scaled for its own number of requests.
+	// Few requests make it too small still, by about one part in their number.
 	scale := make([]float64, nk)
 	for k := range nk {
 		g := 1.0
 		if h2[k] > 0 {
 			g = h1[k] * h1[k] / h2[k]
 		}
-		m.stats[k].dof = max(g-1, 0)
+		m.stats[k].requests = g
 		m.stats[k].rows = h1[k]
 		scale[k] = math.Sqrt((g + 1) / max(g, 1))
 	}
@@ -301,7 +308,7 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 // variances sets the variance components of each kind.
 func (m *model) variances(rows []row, theta []float64) {
 	nk := len(m.stats)
-	type acc struct{ d2, dn, mn, v, vn float64 }
+	type acc struct{ d2, dn, mn float64 }
 	a := make([]acc, nk)
 	// Steps between neighbouring bins of one phase, and sums over phases.
 	runs := make([][]runSum, nk)
@@ -338,48 +345,82 @@ func (m *model) variances(rows []row, theta []float64) {
 	if n := len(rows); n > 0 && pure(&rows[n-1]) {
 		closeRun(rows[n-1].shares[0].key)
 	}
+	// A sensor's noise shows in the quietest kind (idle, as a rule); what others
+	// scatter beyond that, in proportion to their power, is their own.
+	const enough = 20
+	quiet := math.Inf(1)
 	for k := range a {
 		guess := min(0.03*theta[k], 0.25*m.stats[k].rms)
-		m.stats[k].noise = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
+		m.stats[k].steps = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
+		if a[k].dn >= enough && theta[k] > 0 {
+			quiet = min(quiet, m.stats[k].steps/sq(theta[k]))
+		}
+	}
+	for k := range a {
+		m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
 	}
 	for k := range a {
 		guess := min(0.05*theta[k], m.stats[k].rms)
-		m.stats[k].tau2, a[k].mn = between(runs[k], guess*guess)
+		m.stats[k].apart, a[k].mn = between(runs[k])
+		m.stats[k].tau2 = (m.stats[k].apart*max(a[k].mn-1, 0) + guess*guess) / max(a[k].mn, 1)
 		m.stats[k].v = m.stats[k].tau2 + guess*guess + 1e-9
 	}
-	// Expectation maximisation for the variance of a kind's part of a bin.
-	for range 12 {
-		for k := range a {
-			guess := min(0.10*theta[k], 2*m.stats[k].rms)
-			a[k].v, a[k].vn = guess*guess, 1
-		}
-		for i := range rows {
-			r := &rows[i]
-			e := residual(r, theta)
-			var s2, n float64
-			for _, p := range r.shares {
-				s2 += p.s * p.s * m.stats[p.key].v
-				n += p.s * m.stats[p.key].noise
-			}
-			for _, p := range r.shares {
-				if p.s < 0.1 {
-					continue
-				}
-				v := m.stats[p.key].v
-				g := p.s * v / (s2 + n)
-				a[p.key].v += p.s * (g*g*e*e + v - g*p.s*v)
-				a[p.key].vn += p.s
-			}
-		}
-		for k := range a {
-			m.stats[k].v = a[k].v / a[k].vn
-		}
-	}
+	m.parts(rows, theta)
 	for k := range a {
 		if a[k].mn < 3 {
 			m.stats[k].tau2 = max(m.stats[k].tau2, m.stats[k].v)
 		}
 		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
+		m.stats[k].v = max(m.stats[k].v, m.stats[k].tau2+m.stats[k].steps-m.stats[k].noise)
+	}
+}
+
+// parts sets the variance of each kind's part of a bin, v, by least squares of the
+// squared residuals on the squared shares, weighted by what they scatter
+// themselves. One bin's worth of a guess keeps it from 0 where there is little.
+func (m *model) parts(rows []row, theta []float64) {
+	nk := len(theta)
+	sq2, noise := make([]float64, len(rows)), make([]float64, len(rows))
+	for i := range rows {
+		sq2[i] = sq(residual(&rows[i], theta))
+		for _, p := range rows[i].shares {
+			noise[i] += p.s * m.stats[p.key].noise
+		}
+	}
+	A, rhs := make([]float64, nk*nk), make([]float64, nk)
+	for range 4 {
+		clear(A)
+		clear(rhs)
+		for k := range nk {
+			guess := sq(min(0.10*theta[k], 2*m.stats[k].rms)) + 1e-9
+			A[k*nk+k], rhs[k] = 1/sq(guess), 1/guess
+		}
+		for i := range rows {
+			expect := noise[i]
+			for _, p := range rows[i].shares {
+				expect += p.s * p.s * m.stats[p.key].v
+			}
+			w := 1 / sq(expect+1e-9)
+			for _, p := range rows[i].shares {
+				f := w * p.s * p.s
+				rhs[p.key] += f * (sq2[i] - noise[i])
+				for _, q := range rows[i].shares {
+					A[p.key*nk+q.key] += f * q.s * q.s
+				}
+			}
+		}
+		// Coordinate descent, no variance below nothing.
+		for range 20 {
+			for k := range nk {
+				r := rhs[k]
+				for j, a := range A[k*nk : (k+1)*nk] {
+					if j != k {
+						r -= a * m.stats[j].v
+					}
+				}
+				m.stats[k].v = max(r/A[k*nk+k], 1e-9)
+			}
+		}
 	}
 }
 
@@ -387,8 +428,9 @@ func (m *model) variances(rows []row, theta []float64) {
 type runSum struct{ n, sum, sq float64 }
 
 // between returns the variance between phases by one-way analysis of variance
-// with random effects, and from how many phases; guess counts as one more.
-func between(runs []runSum, guess float64) (tau2, n float64) {
+// with random effects (0 where fewer than two were long enough), and from how
+// many phases.
+func between(runs []runSum) (tau2, n float64) {
 	var within, inner, total, sum, n2 float64
 	for _, r := range runs {
 		within += r.sq - r.sum*r.sum/r.n
@@ -399,7 +441,7 @@ func between(runs []runSum, guess float64) (tau2, n float64) {
 	}
 	k := float64(len(runs))
 	if k < 2 || inner < 1 {
-		return guess, k
+		return 0, k
 	}
 	mean, msw := sum/total, within/inner
 	var msb float64
@@ -408,7 +450,7 @@ func between(runs []runSum, guess float64) (tau2, n float64) {
 	}
 	msb /= k - 1
 	n0 := (total - n2/total) / (k - 1)
-	return (max((msb-msw)/n0, 0)*(k-1) + guess) / k, k
+	return max((msb-msw)/n0, 0), k
 }
 
 // keep carries over from prev the kinds that m lacks.
@@ -442,9 +484,4 @@ func (m *model) keep(prev *model) {
 		cov.SetSym(n+j, n+j, prev.cov.At(i, i))
 	}
 	m.cov = cov
-}
-
-// tQuantile is the 97.5 % quantile of Student's distribution.
-func tQuantile(dof float64) float64 {
-	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(dof, 1)}.Quantile(0.975)
 }

@@ -226,7 +226,7 @@ func (m *Meter) bridge(buf, counter *track, start, end int64) Estimate {
 
 // settle calls an estimate unresolved where it is too wide.
 func settle(e Estimate) Estimate {
-	if e.Resolved && !(e.ErrJ <= maxRelErr*math.Abs(e.Joules)) && e.Method != MethodAverage {
+	if e.Resolved && !(e.ErrJ <= maxRelErr*e.Joules) && e.Method != MethodAverage {
 		return unresolved(max(e.Joules, 0) + e.ErrJ)
 	}
 	return e
@@ -250,8 +250,9 @@ func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
 	lo := p.window(start, end)
 	dl := (hi.j - lo.j) / 2
 	e := Estimate{Joules: x.j, Method: tr.name, Resolved: true}
-	e.ErrJ = z95 * math.Sqrt(x.v+dl*dl)
-	e.common = z95 * math.Sqrt(x.common*x.common+dl*dl)
+	z := z95 * p.inflation(start, end)
+	e.ErrJ = z * math.Sqrt(x.v+dl*dl)
+	e.common = z * math.Sqrt(x.common*x.common+dl*dl)
 	seen := x.seen / length
 	if seen < 0.02 {
 		e.Method = MethodRegression
@@ -362,12 +363,7 @@ func (m *Meter) Powers() []PhasePower {
 			continue
 		}
 		m.refit(tr)
-		var out []PhasePower
-		for i, s := range tr.model.stats {
-			se2 := tr.model.cov.At(i, i)
-			out = append(out, PhasePower{s.Key, s.theta, tQuantile(s.dof) * math.Sqrt(se2+s.tau2), s.dof + 1, tr.name})
-		}
-		if len(out) > 0 {
+		if out := tr.powers(&m.tl); len(out) > 0 {
 			return out
 		}
 	}

@@ -10,11 +10,6 @@ import (
 // windows are integrated between two predicted edges.
 const maxSolve = 36
 
-// realShare is how much of the scatter from bin to bin is taken for real power,
-// the rest for noise of the sensor. They cannot be told apart from the readings;
-// one half is off by at most √2 either way.
-const realShare = 0.0
-
 // part is an energy with its variance, and the share of the standard deviation
 // that comes from the thetas.
 type part struct {
@@ -79,7 +74,7 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 	if i, ok := p.m.keys[k]; ok {
 		return p.m.stats[i], i
 	}
-	s := keyStat{Key: k, theta: p.m.mean}
+	s := keyStat{Key: k, theta: p.m.mean, requests: 1}
 	wide := 0.4
 	if k.Kind == kindOther {
 		s.tau2, s.v = p.m.level2+p.m.step2, p.m.level2+2*p.m.step2
@@ -94,6 +89,23 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 	dev := wide*s.theta + 1
 	s.v, s.tau2, s.noise = dev*dev, dev*dev, 0.0009*s.theta*s.theta
 	return s, -1
+}
+
+// inflation widens an interval where variances were learned from few requests:
+// the 97.5 % quantile of Student's distribution over the normal one, by the first
+// terms of its expansion in 1/dof (Abramowitz and Stegun, 26.7.5).
+func (p *predictor) inflation(start, end int64) float64 {
+	wider := 0.0
+	p.tl.walk(p.tl.from(start), start, end, func(s segment) {
+		if s.key.Kind == kindOther || s.key.Kind == KindIdle {
+			return
+		}
+		st, _ := p.stat(s.key)
+		dof := max(st.requests-1, 1)
+		const z2 = z95 * z95
+		wider += float64(s.b-s.a) / float64(end-start) * ((z2+1)/(4*dof) + (5*z2*z2+16*z2+3)/(96*dof*dof))
+	})
+	return 1 + wider
 }
 
 // window predicts the energy of start to end.
@@ -140,7 +152,7 @@ func (p *predictor) integrate(a, b int, from int64) part {
 				st, _ := p.stat(s.key)
 				noise += st.noise * float64(s.b-s.a) / float64(x.b-x.a)
 			})
-			sum.v += (1 - realShare) * noise * x.seconds() * x.seconds()
+			sum.v += noise * x.seconds() * x.seconds()
 		}
 	}
 	if p.tr.cum {
@@ -206,7 +218,7 @@ func (l *layout) gather() {
 		l.inBin = append(l.inBin, make([]float64, len(l.keys), len(l.keys)+4))
 		mean, noise := l.span(x.a, x.b, len(l.obs))
 		T := x.seconds()
-		noise = (1 - realShare) * noise * T
+		noise *= T
 		if tr.cum {
 			noise = 0
 		}
@@ -252,7 +264,7 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			if d <= 0 {
 				continue
 			}
-			own := max(st.v-st.tau2, 0) + realShare*st.noise
+			own := max(st.v-st.tau2, 0)
 			if o < 0 { // unseen: it may differ from its neighbours as they do
 				own = (own + st.noise) * min(1, l.p.tr.period/d)
 			}

@@ -111,6 +111,11 @@ func phasesOf(tb table, batch int) []Phase {
 	var out []Phase
 	for i := range tb.rows {
 		p := Phase{Kind: tb.str(i, "phase"), Batch: batch, Start: tb.ns(i, "start_ns"), End: tb.ns(i, "end_ns")}
+		for kind, c := range map[string]string{"prefill": "prompt_tokens", "decode": "generated_tokens"} {
+			if _, ok := tb.col[c]; ok && p.Kind == kind {
+				p.Tokens = int(tb.num(i, c))
+			}
+		}
 		if _, ok := tb.col["batch"]; ok {
 			p.Batch = int(tb.num(i, "batch"))
 		}

@@ -39,6 +39,8 @@ type segment struct {
 	key  Key
 	inst int64 // identifies the phase or pause
 	a, b int64
+	// whole is the length of the phase in ns, 0 for a pause.
+	whole int64
 }
 
 // timeline keeps the phases in the order of their starts.
@@ -100,7 +102,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 			}
 		}
 		end := min(p.End, b)
-		f(segment{Key{p.Kind, p.Batch, p.SMMHz}, 2 * p.Start, at, end})
+		f(segment{Key{p.Kind, p.Batch, p.SMMHz}, 2 * p.Start, at, end, p.End - p.Start})
 		at = end
 		if p.End > b {
 			break
@@ -117,12 +119,58 @@ func (tl *timeline) pause(i int, a, b int64) segment {
 	ps := tl.phases
 	if i > 0 && i < len(ps) {
 		if prev := ps[i-1]; ps[i].Start-prev.End <= maxGap {
-			return segment{Key{Kind: KindIdle, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b}
+			return segment{Key{Kind: KindIdle, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0}
 		}
 	}
 	var inst int64 = -1
 	if i > 0 {
 		inst = 2*ps[i-1].End + 1
 	}
-	return segment{Key{Kind: kindOther}, inst, a, b}
+	return segment{Key{Kind: kindOther}, inst, a, b, 0}
+}
+
+// stalled returns the phases that lasted much longer than others with as many
+// tokens: the GPU waited (for kernels to be loaded the first time, say), and what
+// they drew says nothing of their kind.
+func (tl *timeline) stalled() map[int64]bool {
+	type size struct {
+		Key
+		tokens int
+	}
+	lengths := map[size][]float64{}
+	of := func(p Phase) size { return size{Key{p.Kind, p.Batch, p.SMMHz}, p.Tokens} }
+	for _, p := range tl.phases {
+		if p.Tokens > 0 {
+			lengths[of(p)] = append(lengths[of(p)], p.Seconds())
+		}
+	}
+	for _, l := range lengths {
+		sort.Float64s(l)
+	}
+	out := map[int64]bool{}
+	for _, p := range tl.phases {
+		if l := lengths[of(p)]; len(l) >= 3 && p.Seconds() > 1.4*l[len(l)/2] {
+			out[2*p.Start] = true
+		}
+	}
+	return out
+}
+
+// fall is a moment at which work ended and nothing followed for a while.
+type fall struct{ end, next int64 }
+
+// falls returns those falls that leave the GPU idle for at least so many ns.
+func (tl *timeline) falls(pause int64) []fall {
+	var out []fall
+	last := int64(-1)
+	for _, p := range tl.phases {
+		if p.Kind == KindIdle {
+			continue
+		}
+		if d := p.Start - last; last >= 0 && d >= pause && d <= maxGap {
+			out = append(out, fall{last, p.Start})
+		}
+		last = p.End
+	}
+	return out
 }

@@ -36,7 +36,7 @@ type track struct {
 // (driver 580): period and averaging window of the sources, the lag of the sample
 // buffer; the instant window is that of Yang et al., SC'24.
 var known = map[string]struct{ period, width, lag, lagSD float64 }{
-	gpu.SourceBuffer:  {0.020, 0.020, 0.010, 0.008},
+	gpu.SourceBuffer:  {0.020, 0.020, 0.010, 0.003},
 	gpu.SourceInstant: {0.100, 0.025, 0.020, 0.030},
 	gpu.SourceCounter: {0.100, 0, 0.010, 0.015},
 	gpu.SourceAverage: {0.100, 1.0, 0.010, 0.050},

@@ -63,7 +63,7 @@ func main() {
 			}
 			start := time.Now()
 			var simT, estT time.Duration
-			for seed := range seeds() {
+			for seed := range 20 {
 				t0 := time.Now()
 				rec, err := simulate(scenario{length: l, requests: 100, alone: alone, blocks: false, seed: uint64(seed)})
 				if err != nil {
@@ -105,9 +105,6 @@ func score(rec recording, src string, alone bool, get func(string) *tally) {
 			}
 		}
 	}
-	if dump && src != "average" {
-		m.Dump()
-	}
 	if !alone {
 		a, b := rec.requests[0], rec.requests[len(rec.requests)-1]
 		var tot float64
@@ -119,13 +116,4 @@ func score(rec recording, src string, alone bool, get func(string) *tally) {
 	}
 }
 
-var dump = os.Getenv("DUMP") != ""
-
 func truthOf(rec recording) float64 { return rec.whole }
-
-func seeds() int {
-	if dump {
-		return 1
-	}
-	return 20
-}
