@@ -1,0 +1,285 @@
+package backends
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// library is what a shared library's header says.
+type library struct {
+	exports []string // functions and data it defines
+	imports []string // those it takes from others
+	needed  []string // the others
+	runPath []string // where to look for them, $ORIGIN replaced
+}
+
+// readLibrary reads a header; it runs nothing.
+func readLibrary(path string) (library, error) {
+	f, err := elf.Open(path)
+	if err != nil {
+		return library{}, fmt.Errorf("%s: no shared library: %w", path, err)
+	}
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+	}
+	var l library
+	for _, s := range symbols {
+		if s.Section == elf.SHN_UNDEF {
+			l.imports = append(l.imports, s.Name)
+		} else {
+			l.exports = append(l.exports, s.Name)
+		}
+	}
+	if l.needed, err = f.DynString(elf.DT_NEEDED); err != nil {
+		return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+	}
+	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
+		paths, err := f.DynString(tag)
+		if err != nil {
+			return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+		}
+		for _, list := range paths {
+			for p := range strings.SplitSeq(list, ":") {
+				p = strings.NewReplacer("$ORIGIN", filepath.Dir(path), "${ORIGIN}", filepath.Dir(path)).Replace(p)
+				l.runPath = append(l.runPath, p)
+			}
+		}
+	}
+	return l, nil
+}
+
+// Check tells why the backends of dir cannot be used with this program: errors
+// wrap ErrNone, ErrVersion or ErrMissing. nil says that they can be loaded, not
+// that there is a GPU for them.
+func Check(dir string) error {
+	files, err := backendFiles(dir)
+	if err != nil {
+		return err
+	}
+	if err := checkRelease(dir); err != nil {
+		return err
+	}
+	base, ok := basePath(dir)
+	if !ok {
+		return fmt.Errorf("%s: %w: libggml-base.so, which belongs beside the backend", dir, ErrMissing)
+	}
+	lib, err := readLibrary(base)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrVersion, err)
+	}
+	if diff := difference(lib.exports); diff != "" {
+		return fmt.Errorf("%w: %s is not of Ollama %s, which this program is built with: %s", ErrVersion, base, Release, diff)
+	}
+	for _, f := range files {
+		if err := checkBackend(f, lib.exports, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backendFiles lists the backends of a folder, but for those of the CPU, which
+// the program has itself.
+func backendFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("backend folder: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, "libggml-") && strings.HasSuffix(name, ".so") &&
+			!strings.HasPrefix(name, "libggml-base") && !strings.HasPrefix(name, "libggml-cpu") {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNone)
+	}
+	return files, nil
+}
+
+// basePath finds the libggml-base that the backends of dir belong to: beside
+// them, or one folder up, as Ollama has it.
+func basePath(dir string) (string, bool) {
+	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
+		for _, name := range []string{"libggml-base.so.0", "libggml-base.so"} {
+			if p := filepath.Join(d, name); exists(p) {
+				return p, true
+			}
+		}
+	}
+	return "", false
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// difference names functions by which exports differ from this program's ggml;
+// "" if in none.
+func difference(exports []string) string {
+	has := map[string]bool{}
+	var extra []string
+	want := strings.Fields(baseSymbols)
+	for _, s := range exports {
+		if interfaceName(s) {
+			has[s] = true
+			if _, ok := slices.BinarySearch(want, s); !ok {
+				extra = append(extra, s)
+			}
+		}
+	}
+	var parts []string
+	lacks := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return has[s] })
+	for _, d := range []struct {
+		word  string
+		names []string
+	}{{"lacks", lacks}, {"adds", extra}} {
+		if n := len(d.names); n > 0 {
+			slices.Sort(d.names)
+			parts = append(parts, fmt.Sprintf("it %s %d functions (%s, …)", d.word, n, d.names[0]))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// checkBackend checks one backend against the libggml-base beside it.
+func checkBackend(path string, base []string, dir string) error {
+	lib, err := readLibrary(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrVersion, err)
+	}
+	if !slices.Contains(lib.exports, "ggml_backend_init") {
+		return fmt.Errorf("%s: %w: it has no ggml_backend_init", path, ErrVersion)
+	}
+	for _, s := range lib.imports {
+		if interfaceName(s) && !slices.Contains(base, s) && !slices.Contains(lib.exports, s) {
+			return fmt.Errorf("%w: %s and the libggml-base beside it are of two releases: %s is missing", ErrVersion, path, s)
+		}
+	}
+	missing := unresolved(lib, LibraryPath(dir))
+	switch {
+	case len(missing) == 0:
+		return nil
+	case slices.Contains(missing, "libcuda.so.1"):
+		return fmt.Errorf("%s: %w: libcuda.so.1: there is no NVIDIA driver here", path, ErrMissing)
+	}
+	return fmt.Errorf("%s: %w: %s: install the CUDA runtime, or name its folder in LD_LIBRARY_PATH", path, ErrMissing, strings.Join(missing, ", "))
+}
+
+// LibraryPath lists the folders to put before LD_LIBRARY_PATH of a process that
+// loads the backends of dir: Ollama's name no place for the libraries they need.
+func LibraryPath(dir string) []string {
+	dirs := []string{filepath.Clean(dir)}
+	if base, ok := basePath(dir); ok && filepath.Dir(base) != dirs[0] {
+		dirs = append(dirs, filepath.Dir(base))
+	}
+	return dirs
+}
+
+// Env is LibraryPath as an entry of the environment, with what is in
+// LD_LIBRARY_PATH already; none for no folder.
+func Env(dir string) []string {
+	if dir == "" {
+		return nil
+	}
+	list := LibraryPath(dir)
+	if old := os.Getenv("LD_LIBRARY_PATH"); old != "" {
+		list = append(list, old)
+	}
+	return []string{"LD_LIBRARY_PATH=" + strings.Join(list, ":")}
+}
+
+// unresolved lists the libraries that the loader would not find, as far as can
+// be told; nothing where it keeps no cache.
+func unresolved(lib library, first []string) []string {
+	cache, err := os.ReadFile("/etc/ld.so.cache")
+	if err != nil {
+		return nil
+	}
+	dirs := slices.Concat(first, lib.runPath, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")),
+		[]string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"})
+	var out []string
+	for _, name := range lib.needed {
+		if bytes.Contains(cache, append([]byte(name), 0)) {
+			continue
+		}
+		if !slices.ContainsFunc(dirs, func(d string) bool { return d != "" && exists(filepath.Join(d, name)) }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// checkRelease compares the release that the folder's origin tells, if it does.
+func checkRelease(dir string) error {
+	release, from := releaseOf(dir)
+	if release == "" || release == Release {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is of Ollama %s (%s), and this program is built with %s", ErrVersion, dir, release, from, Release)
+}
+
+var releasePattern = regexp.MustCompile(`\b\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?\b`)
+
+// releaseOf tells the release of a folder and how that is known; "" if it is
+// not.
+func releaseOf(dir string) (release, from string) {
+	if text, err := os.ReadFile(filepath.Join(dir, versionFile)); err == nil {
+		return releasePattern.FindString(string(text)), filepath.Join(dir, versionFile)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", ""
+	}
+	// PREFIX/lib/ollama/cuda_v13 belongs to PREFIX/bin/ollama.
+	clean, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", ""
+	}
+	for d := clean; d != "/" && d != "."; d = filepath.Dir(d) {
+		if filepath.Base(d) == "ollama" && filepath.Base(filepath.Dir(d)) == "lib" {
+			program := filepath.Join(filepath.Dir(filepath.Dir(d)), "bin", "ollama")
+			return ollamaRelease(program), program
+		}
+	}
+	return "", ""
+}
+
+// ollamaRelease asks an Ollama program for its release; "" if it does not tell.
+func ollamaRelease(program string) string {
+	if !exists(program) {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "--version")
+	// Of the program itself, not of a server that runs elsewhere: port 9 discards.
+	cmd.Env = append(os.Environ(), "OLLAMA_HOST=127.0.0.1:9")
+	cmd.WaitDelay = time.Second
+	text, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "version is") {
+			if v := releasePattern.FindString(line); v != "" {
+				return v
+			}
+		}
+	}
+	return ""
+}
