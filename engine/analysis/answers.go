@@ -154,7 +154,7 @@ func at[T any](m map[costPlace]map[answerKey]*T, place costPlace, key answerKey)
 }
 
 // batchInID finds the batch size in a point's id: model.dataset.b4.c1005.r2.
-var batchInID = regexp.MustCompile(`\.b([0-9]+)(?:\.(?:c[0-9]+|(?:fixed|phase|min)-.*))?(?:\.r[0-9]+)?$`)
+var batchInID = regexp.MustCompile(`^.*\.b([0-9]+)(?:\.(?:c[0-9]+|(?:fixed|phase|min)-.*))?(?:\.r[0-9]+)?$`)
 
 func pointOf(r *event.RequestEnergy) string {
 	if r.PointID != "" {

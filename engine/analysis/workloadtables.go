@@ -190,6 +190,9 @@ func (w *Workload) tableV(p *difficulty.Tables) Table {
 		cells := []Cell{
 			word(r.Feature.Name), signed(r.WithLength, 2).beside(publishedOf(s, ok, func(r difficulty.FeatureReport) float64 { return r.WithLength })), yes(r.Independent),
 		}
+		if math.IsNaN(r.WithLength) {
+			cells[2] = word("") // a feature, or a length, that does not vary
+		}
 		if answered {
 			why := yes(r.Selected)
 			if r.Redundant != "" {
