@@ -86,12 +86,11 @@ func (m *Model) curveSet() curveSet {
 }
 
 type curvesKey struct {
-	points  uint64
-	view    curvesView
-	cursor  int
-	beside  *SessionDetail
-	axis    int
-	seconds int64
+	points uint64
+	view   curvesView
+	cursor int
+	beside *SessionDetail
+	axis   int
 }
 
 func (m *Model) drawCurves() {

@@ -307,7 +307,7 @@ func (m *Model) drawForm() {
 	switch cur := f.fields[f.at]; {
 	case f.err != "":
 		c.TextMax(in.X+1, y, in.W-1, theme.Bad, f.err)
-	case cur.options != nil && len(cur.options) > 0:
+	case len(cur.options) > 0:
 		c.TextMax(in.X+1, y, in.W-1, theme.Muted, cur.options[cur.cursor].Note)
 	}
 }

@@ -372,3 +372,24 @@ func TestProcessesAndHiddenAreShown(t *testing.T) {
 	}))
 	d.wants("4711 python", "2.0 GiB", "energy counts as ours", "MIG mode hides")
 }
+
+func TestDrawPicture(t *testing.T) {
+	d := started(t, tui.Options{})
+	o := tui.Options{Controller: d.c, Simulated: true, GPUs: []gpu.Info{synth.Info()}}
+	for _, screen := range []string{"", "live", "Curves", "sweep", "compare", "workload", "session"} {
+		var b strings.Builder
+		if err := tui.DrawPicture(&b, o, d.seen, tui.Picture{Screen: screen}); err != nil {
+			t.Errorf("%q: %v", screen, err)
+		}
+		if !strings.Contains(b.String(), "SIMULATED") || !strings.HasSuffix(b.String(), "</svg>\n") {
+			t.Errorf("%q: not a whole, marked picture", screen)
+		}
+	}
+	var b strings.Builder
+	if err := tui.DrawPicture(&b, o, nil, tui.Picture{Screen: "moon"}); err == nil || !strings.Contains(err.Error(), `"moon"`) {
+		t.Errorf("an unknown screen: %v", err)
+	}
+	if err := tui.DrawPicture(&b, o, nil, tui.Picture{W: 20, H: 5}); err == nil || b.Len() > 0 {
+		t.Errorf("too small: %v", err)
+	}
+}

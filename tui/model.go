@@ -69,7 +69,6 @@ type Model struct {
 	panels   map[string]*panel
 	closed   bool // the stream
 	hits     []hit
-	replayAt int64
 	draws    int // panels drawn; for tests and benchmarks
 }
 

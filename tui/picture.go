@@ -30,7 +30,6 @@ type columnsKey struct {
 	gpu         string
 	from, width int64
 	n           int
-	version     uint64
 }
 
 // follow moves the picture with the session, unless it is frozen.

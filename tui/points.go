@@ -180,18 +180,19 @@ type workKey struct {
 
 // queryMean sums up what one query came to under one setting.
 type queryMean struct {
-	n                            int
-	joules, latency, ttft        float64
-	prefill, decode              float64
-	tokens, ttftN, priced, mixed int
-	quality                      float64
-	qualityN                     int
+	n                     int
+	joules, latency, ttft float64
+	prefill, decode       float64
+	tokens, ttftN, priced int
+	quality               float64
+	qualityN              int
 }
 
 // Bounds of what comparisons keep.
 const (
 	keepSettings = 64
 	keepQueries  = 4096 // a setting and work
+	keepEntries  = 50_000
 )
 
 // comparisons folds requests by setting, work and query, so that two settings
@@ -199,6 +200,7 @@ const (
 type comparisons struct {
 	settings []setting // in order of appearance
 	by       map[setting]map[workKey]map[string]*queryMean
+	entries  int
 	version  uint64
 }
 
@@ -228,9 +230,10 @@ func (c *comparisons) add(e event.RequestEnergy) {
 	}
 	q := queries[e.QueryID]
 	if q == nil {
-		if len(queries) == keepQueries {
+		if len(queries) == keepQueries || c.entries == keepEntries {
 			return
 		}
+		c.entries++
 		q = &queryMean{}
 		queries[e.QueryID] = q
 	}

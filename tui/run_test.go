@@ -132,13 +132,23 @@ func (k *console) ends() error {
 	if *after != *k.before {
 		k.t.Errorf("the terminal's modes are not restored: %+v, were %+v", after, k.before)
 	}
-	time.Sleep(50 * time.Millisecond) // for the reader
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	raw := k.raw.String()
-	for _, pair := range [][2]string{{"\x1b[?1049h", "\x1b[?1049l"}, {"\x1b[?25l", "\x1b[?25h"}, {"\x1b[?1002h", "\x1b[?1002l"}, {"\x1b[?2004h", "\x1b[?2004l"}} {
-		if on, off := strings.LastIndex(raw, pair[0]), strings.LastIndex(raw, pair[1]); on < 0 || off < on {
-			k.t.Errorf("%q was not followed by %q", pair[0], pair[1])
+	pairs := [][2]string{{"\x1b[?1049h", "\x1b[?1049l"}, {"\x1b[?25l", "\x1b[?25h"}, {"\x1b[?1002h", "\x1b[?1002l"}, {"\x1b[?2004h", "\x1b[?2004l"}}
+	restored := func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		raw := k.raw.String()
+		for _, p := range pairs {
+			if on, off := strings.LastIndex(raw, p[0]), strings.LastIndex(raw, p[1]); on < 0 || off < on {
+				return false
+			}
+		}
+		return true
+	}
+	// What was written is on its way to the reader.
+	for deadline := time.Now().Add(5 * time.Second); !restored(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			k.t.Errorf("not all of %q was taken back", pairs)
+			break
 		}
 	}
 	return err

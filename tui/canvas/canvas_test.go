@@ -127,7 +127,7 @@ func FuzzText(f *testing.F) {
 		if n := ansi.StringWidth(line); n > w {
 			t.Errorf("%q: %d columns on %d", line, n, w)
 		}
-		if !utf8.ValidString(line) || strings.ContainsAny(line, "\x00\x07\n\r\t\x1b\x9b") {
+		if !utf8.ValidString(line) || strings.ContainsAny(line, "\x00\x07\n\r\t\x1b\u009b") {
 			t.Errorf("%q holds what a terminal would obey", line)
 		}
 		for _, l := range canvas.Wrap(text, w, 0) {

@@ -60,9 +60,13 @@ func (p *painter) present(c *canvas.Canvas, s Styler, title string) {
 	p.signal()
 }
 
-// forget has the next frame written whole.
+// forget has the newest frame written again, whole.
 func (p *painter) forget() {
 	p.mu.Lock()
+	if !p.pending { // next is older than what is shown
+		p.next.Reset(p.shown.W, p.shown.H)
+		p.next.Copy(0, 0, p.shown)
+	}
 	p.erase, p.pending = true, p.style != nil
 	p.mu.Unlock()
 	p.signal()

@@ -93,6 +93,7 @@ func frames() {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	note("heap of the dashboard after 8 h", fmt.Sprintf("%.0f MB", float64(mem.HeapAlloc)/1e6), "with the generator's")
+	runtime.KeepAlive(m)
 }
 
 type cost struct{ median, p95 time.Duration }

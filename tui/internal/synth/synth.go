@@ -79,11 +79,11 @@ type Clocks struct {
 }
 
 type pointSums struct {
-	n, in, out                               int
-	prefill, decode, latency                 float64
-	joules, prefillJ, decodeJ, quality, temp float64
-	start                                    int64
-	clock, clockN                            float64
+	n, in, out                         int
+	prefill, decode, latency           float64
+	joules, prefillJ, decodeJ, quality float64
+	start                              int64
+	clock, clockN                      float64
 }
 
 // New returns a generator.
