@@ -40,7 +40,7 @@ func findLag(tr *track, tl *timeline, from int) bool {
 		atFalls.cost[i], atFalls.n = fallCost(cache, theta, falls, int64(tr.period*3.2e9))
 	}
 	at, v, ok := atFalls.minimum(step)
-	if atFalls.n < 6 || !ok {
+	if atFalls.n < 8 || !ok {
 		// Neighbouring bins resemble each other and each kind of beginning is off
 		// in its own way, which does not average out.
 		const doubtful = 4

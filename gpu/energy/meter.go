@@ -345,6 +345,36 @@ func (m *Meter) MeanPower(start, end int64) (watts, errW float64) {
 	return math.NaN(), math.NaN()
 }
 
+// Request returns the energy of a request (or batch) that consists of these
+// phases, from the first one's start to the last one's end, and of each phase. What
+// the phases come to beyond the whole is taken off them, most where least is
+// known: each was predicted from the bins around it alone.
+func (m *Meter) Request(phases []Phase) (whole Estimate, parts []Estimate) {
+	if len(phases) == 0 {
+		return unresolved(math.Inf(1)), nil
+	}
+	start, end := phases[0].Start, phases[0].End
+	var sum, weight float64
+	for _, p := range phases {
+		start, end = min(start, p.Start), max(end, p.End)
+		e := m.PhaseEnergy(p)
+		parts = append(parts, e)
+		if e.Resolved {
+			sum += e.Joules
+			weight += e.ErrJ * e.ErrJ
+		}
+	}
+	whole = m.Window(start, end)
+	if over := sum - whole.Joules; whole.Resolved && over > 0 && weight > 0 {
+		for i, e := range parts {
+			if e.Resolved {
+				parts[i].Joules = max(e.Joules-over*e.ErrJ*e.ErrJ/weight, 0)
+			}
+		}
+	}
+	return whole, parts
+}
+
 // PhasePower is the mean power of a kind of phase.
 type PhasePower struct {
 	Key

@@ -3,8 +3,10 @@ package energy
 import (
 	"encoding/csv"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -143,51 +145,161 @@ func only(rs []gpu.PowerReading, source string) []gpu.PowerReading {
 	return out
 }
 
-func TestMixed(t *testing.T) {
+// recordedMix returns the recording of 40 mixed requests of an 8B model.
+func recordedMix(t testing.TB) (buffer, polls []gpu.PowerReading, phases []Phase, blocks map[Key]float64) {
 	dir := sharedData(t)
-	readings := append(bufferOf(readTable(t, filepath.Join(dir, "mixed_8b_sample_buffer.csv"))), polled(readTable(t, filepath.Join(dir, "mixed_8b_polled.csv")))...)
-	phases := phasesOf(readTable(t, filepath.Join(dir, "mixed_8b_phases.csv")), 0)
-	for _, src := range []string{"", gpu.SourceBuffer, gpu.SourceCounter, gpu.SourceInstant} {
-		m := New(nil, Options{})
-		rs := readings
-		if src != "" {
-			rs = only(readings, src)
-		}
-		feed(m, rs, phases)
-		t.Log(src)
+	buffer = bufferOf(readTable(t, filepath.Join(dir, "mixed_8b_sample_buffer.csv")))
+	polls = polled(readTable(t, filepath.Join(dir, "mixed_8b_polled.csv")))
+	phases = phasesOf(readTable(t, filepath.Join(dir, "mixed_8b_phases.csv")), 0)
+	blocks = map[Key]float64{}
+	tb := readTable(t, filepath.Join(dir, "mixed_8b_blocks.csv"))
+	for i := range tb.rows {
+		blocks[Key{Kind: tb.str(i, "phase"), Batch: int(tb.num(i, "batch"))}] = tb.num(i, "mean_power_samples_w")
+	}
+	return buffer, polls, phases, blocks
+}
+
+// The power of each kind of phase, learned from mixed requests, against steady
+// blocks of it recorded right after.
+func TestPowersOfARecordedMix(t *testing.T) {
+	buffer, polls, phases, blocks := recordedMix(t)
+	for _, sources := range [][]gpu.PowerReading{buffer, append(append([]gpu.PowerReading(nil), polls...), buffer...)} {
+		m := meterOf(sources, phases)
+		seen := 0
 		for _, p := range m.Powers() {
-			t.Logf("%s %d: %.1f ± %.1f W, %.1f requests (%s)", p.Kind, p.Batch, p.PowerW, p.ErrW, p.Requests, p.Source)
-		}
-		for _, tr := range m.tracks {
-			if len(tr.reads) > 0 && tr.model.stats != nil {
-				t.Logf("%s lag %.1f ± %.1f ms jitter %.1f rms %.1f rows %d", tr.name, tr.lag*1e3, tr.lagSD*1e3, tr.jitter*1e3, tr.model.rms, tr.model.rows)
-				for i, s := range tr.model.stats {
-					t.Logf("   %v se %.1f noise %.1f tau %.1f v %.1f", s.Key, math.Sqrt(tr.model.cov.At(i, i)), math.Sqrt(s.noise), math.Sqrt(s.tau2), math.Sqrt(s.v))
-				}
+			want, ok := blocks[p.Key]
+			if !ok {
+				continue
 			}
+			seen++
+			t.Logf("%s at batch %d: %.0f ± %.0f W, in a steady block %.0f W", p.Kind, p.Batch, p.PowerW, p.ErrW, want)
+			if math.Abs(p.PowerW-want) > p.ErrW {
+				t.Errorf("%v: %.1f ± %.1f W, in a steady block %.1f W", p.Key, p.PowerW, p.ErrW, want)
+			}
+			if p.ErrW > 0.08*p.PowerW {
+				t.Errorf("%v: half-width of %.1f %%", p.Key, 100*p.ErrW/p.PowerW)
+			}
+		}
+		if seen != 4 {
+			t.Errorf("%d kinds of phase, want 4", seen)
 		}
 	}
 }
 
-func TestTrace(t *testing.T) {
-	dir := sharedData(t)
-	readings := polled(readTable(t, filepath.Join(dir, "trace_8b_b1_samples.csv")))
-	phases := phasesOf(readTable(t, filepath.Join(dir, "trace_8b_b1_phases.csv")), 1)
-	for _, src := range []string{gpu.SourceCounter, gpu.SourceInstant, gpu.SourceAverage} {
+// The intervals hold too when parts of the recording are missing, its clock is off
+// and samples were lost.
+func TestPowersOfPartsOfARecordedMix(t *testing.T) {
+	buffer, _, phases, blocks := recordedMix(t)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	missed, n := 0, 0
+	for range 40 {
+		k := 20 + rnd.IntN(20)
+		from := rnd.IntN(len(phases)/2 - k + 1)
+		shift := int64((rnd.Float64() - 0.5) * 0.01 * 1e9)
 		m := New(nil, Options{})
-		feed(m, only(readings, src), phases)
-		for i := 0; i < len(phases); i += 2 {
-			e := m.Window(phases[i].Start, phases[i+1].End)
-			t.Logf("%s %d: %.1f ± %.1f J %s", src, i/2, e.Joules, e.ErrJ, e.Method)
-			t.Logf("     %v %v", m.PhaseEnergy(phases[i]), m.PhaseEnergy(phases[i+1]))
+		for _, r := range buffer {
+			if rnd.IntN(20) > 0 {
+				r.TimeNS += shift
+				m.Add(r)
+			}
 		}
-		for _, tr := range m.tracks {
-			if len(tr.reads) > 0 && tr.model.stats != nil {
-				t.Logf("%s lag %.1f ± %.1f ms jitter %.1f rms %.1f rows %d", tr.name, tr.lag*1e3, tr.lagSD*1e3, tr.jitter*1e3, tr.model.rms, tr.model.rows)
-				for i, s := range tr.model.stats {
-					t.Logf("   %v %.1f se %.1f noise %.1f tau %.1f v %.1f", s.Key, s.theta, math.Sqrt(tr.model.cov.At(i, i)), math.Sqrt(s.noise), math.Sqrt(s.tau2), math.Sqrt(s.v))
+		feed(m, nil, phases[2*from:2*(from+k)])
+		for _, p := range m.Powers() {
+			if want, ok := blocks[p.Key]; ok {
+				n++
+				if math.Abs(p.PowerW-want) > p.ErrW {
+					missed++
 				}
 			}
 		}
 	}
+	t.Logf("%d of %d intervals missed", missed, n)
+	if n < 100 || missed > n/20 {
+		t.Errorf("%d of %d intervals missed", missed, n)
+	}
+}
+
+// Six identical requests in a row, of which the first is still ramping up.
+func TestRecordedTrace(t *testing.T) {
+	dir := sharedData(t)
+	readings := polled(readTable(t, filepath.Join(dir, "trace_8b_b1_samples.csv")))
+	phases := phasesOf(readTable(t, filepath.Join(dir, "trace_8b_b1_phases.csv")), 1)
+	windows := map[string][]Estimate{}
+	for _, src := range []string{gpu.SourceCounter, gpu.SourceInstant} {
+		m := meterOf(only(readings, src), phases)
+		for i := 0; i < len(phases); i += 2 {
+			windows[src] = append(windows[src], m.Window(phases[i].Start, phases[i+1].End))
+		}
+	}
+	all := meterOf(readings, phases) // what is reported when both are there
+	lo, hi := math.Inf(1), 0.0
+	for i := range len(phases) / 2 {
+		a, b := windows[gpu.SourceCounter][i], windows[gpu.SourceInstant][i]
+		p := phases[2*i]
+		start, end := p.Start, phases[2*i+1].End
+		best := all.Window(start, end)
+		t.Logf("request %d: counter %.1f ± %.1f J, instant %.1f ± %.1f J, best %.1f ± %.1f J (%s); naive: 1 s average %.0f J, counter differences %.0f J",
+			i, a.Joules, a.ErrJ, b.Joules, b.ErrJ, best.Joules, best.ErrJ, best.Method, naive(readings, start, end), differences(readings, start, end))
+		if !a.Resolved || !b.Resolved || a.Method != MethodCounter || b.Method != MethodInstant {
+			t.Fatalf("request %d: %+v, %+v", i, a, b)
+		}
+		if d := math.Abs(a.Joules - b.Joules); d > 0.02*a.Joules || d > math.Hypot(a.ErrJ, b.ErrJ) || d > max(a.ErrJ, b.ErrJ) {
+			t.Errorf("request %d: counter %.1f ± %.1f J, instant %.1f ± %.1f J", i, a.Joules, a.ErrJ, b.Joules, b.ErrJ)
+		}
+		if i > 0 {
+			lo, hi = min(lo, a.Joules, b.Joules, best.Joules), max(hi, a.Joules, b.Joules, best.Joules)
+		}
+	}
+	if hi > 1.02*lo {
+		t.Errorf("the last five lie between %.1f and %.1f J", lo, hi)
+	}
+}
+
+// naive integrates the polled 1 s average over a window, as tools do.
+func naive(readings []gpu.PowerReading, start, end int64) (j float64) {
+	var last gpu.PowerReading
+	for _, r := range only(readings, gpu.SourceAverage) {
+		if last.TimeNS > 0 {
+			if a, b := max(last.TimeNS, start), min(r.TimeNS, end); b > a {
+				j += last.PowerW * float64(b-a) / 1e9
+			}
+		}
+		last = r
+	}
+	return j
+}
+
+// differences subtracts the counter as read at a window's start and end.
+func differences(readings []gpu.PowerReading, start, end int64) float64 {
+	var first, last float64
+	for _, r := range only(readings, gpu.SourceCounter) {
+		if r.TimeNS <= start {
+			first = r.CounterJ
+		}
+		if r.TimeNS <= end {
+			last = r.CounterJ
+		}
+	}
+	return last - first
+}
+
+// The naive figures are as bad as the recording is known for.
+func TestNaiveFiguresOfTheRecordedTrace(t *testing.T) {
+	dir := sharedData(t)
+	readings := polled(readTable(t, filepath.Join(dir, "trace_8b_b1_samples.csv")))
+	phases := phasesOf(readTable(t, filepath.Join(dir, "trace_8b_b1_phases.csv")), 1)
+	var avg, diff []float64
+	for i := 0; i < len(phases); i += 2 {
+		avg = append(avg, naive(readings, phases[i].Start, phases[i+1].End))
+		diff = append(diff, differences(readings, phases[i].Start, phases[i+1].End))
+	}
+	near := func(what string, got, want float64) {
+		if math.Abs(got-want) > 0.03*want {
+			t.Errorf("%s %.0f J, want about %.0f J", what, got, want)
+		}
+	}
+	near("least by the average", slices.Min(avg), 162)
+	near("most by the average", slices.Max(avg), 384)
+	near("least by the counter", slices.Min(diff), 327)
+	near("most by the counter", slices.Max(diff), 419)
 }

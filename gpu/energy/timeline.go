@@ -162,15 +162,18 @@ type fall struct{ end, next int64 }
 // falls returns those falls that leave the GPU idle for at least so many ns.
 func (tl *timeline) falls(pause int64) []fall {
 	var out []fall
-	last := int64(-1)
-	for _, p := range tl.phases {
+	var last *Phase
+	for i := range tl.phases {
+		p := &tl.phases[i]
 		if p.Kind == KindIdle {
 			continue
 		}
-		if d := p.Start - last; last >= 0 && d >= pause && d <= maxGap {
-			out = append(out, fall{last, p.Start})
+		if last != nil {
+			if d := p.Start - last.End; d >= pause && d <= maxGap {
+				out = append(out, fall{last.End, p.Start})
+			}
 		}
-		last = p.End
+		last = p
 	}
 	return out
 }
