@@ -1,18 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/llama"
+	"jouletop/engine/worker"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/nvml"
@@ -72,7 +75,7 @@ func showGPU(ctx context.Context, o *options) error {
 	if rep.Processes, err = gpu.OtherProcesses(r.dev, r.ownPIDs()); err != nil && !errors.Is(err, gpu.ErrNotSupported) {
 		return err
 	}
-	rep.Engine = describeEngine(o)
+	rep.Engine = describeEngine(o, !r.simulated())
 	if o.json {
 		e := json.NewEncoder(os.Stdout)
 		e.SetIndent("", "  ")
@@ -81,13 +84,34 @@ func showGPU(ctx context.Context, o *options) error {
 	return rep.write(os.Stdout)
 }
 
-func describeEngine(o *options) engineReport {
-	b, err := llama.New(llama.Options{BackendDir: o.backendDir})
+// describeEngine asks llama.cpp, in a process of its own, what it sees.
+func describeEngine(o *options, realGPU bool) engineReport {
+	var notes bytes.Buffer
+	b, err := newLlama(o, realGPU, &notes)
 	if err != nil {
 		return engineReport{Warning: err.Error()}
 	}
 	defer b.Close()
-	return engineReport{Devices: llama.Devices(), BuildFlags: llama.BuildFlags(), Warning: llama.BuildWarning()}
+	var rep engineReport
+	if w, ok := b.(*worker.Backend); ok {
+		err = w.About(&rep)
+	}
+	if err != nil {
+		return engineReport{Warning: err.Error()}
+	}
+	gpus := 0
+	for _, d := range rep.Devices {
+		if d.GPU {
+			gpus++
+		}
+	}
+	if realGPU && gpus == 0 && rep.Warning == "" {
+		rep.Warning = "the engine sees no GPU: `make cuda` builds the backend it needs (or --backend-dir names it)"
+		if why, _, _ := strings.Cut(notes.String(), "\n"); strings.HasPrefix(why, "GPU backends passed over") {
+			rep.Warning += "; " + why
+		}
+	}
+	return rep
 }
 
 // controlText says whether clocks can be set here, and how to get there.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
+	"jouletop/engine/backends"
 	"jouletop/engine/llama"
 	"jouletop/engine/worker"
 )
@@ -18,11 +20,35 @@ const workerCommand = "llama-worker"
 
 // newLlama opens llama.cpp: in a child process, so that a crash in native code
 // ends a job and not the program, or here where --in-process asks for it.
-func newLlama(o *options, log io.Writer) (engine.Backend, error) {
-	if o.inProcess {
-		return llama.New(llama.Options{BackendDir: o.backendDir, Log: log})
+func newLlama(o *options, realGPU bool, log io.Writer) (engine.Backend, error) {
+	dir, err := backendDir(o, realGPU, log)
+	if err != nil {
+		return nil, err
 	}
-	return worker.New(worker.Options{Args: []string{workerCommand, "--backend-dir", o.backendDir}, Log: log})
+	if o.inProcess {
+		return llama.New(llama.Options{BackendDir: dir, Log: log})
+	}
+	return worker.New(worker.Options{Args: []string{workerCommand, "--backend-dir", dir}, Env: backends.Env(dir), Log: log})
+}
+
+// backendDir is the folder of GPU backends to load: the one named, or for a real
+// GPU the first found that belongs to this build. Why others do not goes to the
+// log.
+func backendDir(o *options, realGPU bool, log io.Writer) (string, error) {
+	if o.backendDir != "" {
+		if err := backends.Check(o.backendDir); err != nil {
+			return "", fmt.Errorf("--backend-dir: %w", err)
+		}
+		return o.backendDir, nil
+	}
+	if !realGPU {
+		return "", nil
+	}
+	dir, err := backends.Find()
+	if err != nil {
+		fmt.Fprintln(log, "GPU backends passed over:", err)
+	}
+	return dir, nil
 }
 
 // newLlamaWorker is the child.

@@ -274,7 +274,7 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 		if r.log, err = nativeLog(); err != nil {
 			return nil, fmt.Errorf("log file: %w", err)
 		}
-		r.backend, err = newLlama(o, r.log)
+		r.backend, err = newLlama(o, !r.simulated(), r.log)
 	case "remote":
 		r.backend, err = newRemote(o, r)
 	}
