@@ -39,11 +39,25 @@ func compile(t *testing.T, path, soname string, functions []string, calls []stri
 	}
 }
 
+// ourBase is a libggml-base with the functions of ours, once compiled.
+var ourBase []byte
+
 // makeBackend makes a folder of a backend with its libggml-base in baseDir.
 func makeBackend(t *testing.T, dir, baseDir string, exports []string, needs ...string) {
 	t.Helper()
-	compile(t, filepath.Join(baseDir, "libggml-base.so.0"), "libggml-base.so.0", exports, nil)
-	args := []string{filepath.Join(baseDir, "libggml-base.so.0")}
+	base := filepath.Join(baseDir, "libggml-base.so.0")
+	if slices.Equal(exports, strings.Fields(baseSymbols)) && ourBase != nil {
+		write(t, base, string(ourBase), 0o755)
+	} else {
+		compile(t, base, "libggml-base.so.0", exports, nil)
+	}
+	if slices.Equal(exports, strings.Fields(baseSymbols)) {
+		var err error
+		if ourBase, err = os.ReadFile(base); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{base}
 	for _, n := range needs {
 		stub := filepath.Join(t.TempDir(), n)
 		compile(t, stub, n, []string{"f_" + strings.Map(func(r rune) rune {
@@ -97,7 +111,7 @@ func TestCheck(t *testing.T) {
 		{"an Ollama of another", ollama(filepath.Join(root, "other"), "0.15.2"), ErrVersion, "is of Ollama 0.15.2"},
 		{"an Ollama of a candidate", ollama(filepath.Join(root, "rc"), Release+"-rc1"), ErrVersion, "is of Ollama " + Release + "-rc1"},
 		{"built from other sources", with("stamped", "ollama 0.18.0\n", ours), ErrVersion, "0.18.0"},
-		{"other functions", with("newer", "", newer), ErrVersion, "it lacks 1 functions (" + ours[0] + ", …) and it adds 2 functions (dequantize_row_q9, …)"},
+		{"other functions", with("newer", "", newer), ErrVersion, "it lacks 1 functions (such as " + ours[0] + ") and it adds 2 functions (such as dequantize_row_q9)"},
 		{"libraries missing", with("missing", "", ours, "libcublas-of-nowhere.so.13"), ErrMissing, "libcublas-of-nowhere.so.13"},
 		{"empty", t.TempDir(), ErrNone, ""},
 		{"no folder", filepath.Join(root, "nowhere"), os.ErrNotExist, ""},

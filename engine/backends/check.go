@@ -149,10 +149,10 @@ func difference(exports []string) string {
 	for _, d := range []struct {
 		word  string
 		names []string
-	}{{"lacks", lacks}, {"adds", extra}} {
+	}{{"it lacks", lacks}, {"it adds", extra}} {
 		if n := len(d.names); n > 0 {
 			slices.Sort(d.names)
-			parts = append(parts, fmt.Sprintf("it %s %d functions (%s, …)", d.word, n, d.names[0]))
+			parts = append(parts, fmt.Sprintf("%s %d functions (such as %s)", d.word, n, d.names[0]))
 		}
 	}
 	return strings.Join(parts, " and ")

@@ -23,7 +23,7 @@ type Options struct {
 	// the last lines, which an error quotes. It is written to from one goroutine
 	// a child.
 	Log io.Writer
-	// Nice lowers the child's CPU priority, 0 to 19.
+	// Nice is added to the nice value of the child: a lower CPU priority, by 0 to 19.
 	Nice int
 	// HungAfter is how long a child may show no life before it is killed;
 	// default 10 s. StalledAfter is how long one that beats may neither get on

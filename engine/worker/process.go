@@ -106,9 +106,11 @@ func start(opt Options) (*process, error) {
 // that thread's priority.
 func (p *process) own(started chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	if p.opt.Nice != 0 {
-		// Lowering one's own priority cannot fail.
-		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), p.opt.Nice)
+	if p.opt.Nice > 0 {
+		if now, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil { // 20 less the nice value
+			// Lowering one's own priority cannot fail.
+			_ = unix.Setpriority(unix.PRIO_PROCESS, 0, min(20-now+p.opt.Nice, 19))
+		}
 	}
 	if err := p.cmd.Start(); err != nil {
 		started <- err

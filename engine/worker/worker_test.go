@@ -158,12 +158,13 @@ func (f *fake) Close() error {
 	return nil
 }
 
-// crashes are the misbehaviours that end a child, with what its death is called.
+// crashes are the misbehaviours that end a child, with a pattern of what its
+// death is called.
 var crashes = map[string]string{
 	"abort":     "SIGABRT",
 	"SIGKILL":   "SIGKILL",
 	"SIGSTOP":   "was stopped by a signal",
-	"memory":    "out of memory",
+	"memory":    "fatal error: |SIGABRT|SIGSEGV", // whoever wants memory first
 	"panic":     "panic: runtime error: index out of range",
 	"exit":      "exited with status 3",
 	"garbage":   "sent what is no frame: it starts with",
@@ -171,8 +172,11 @@ var crashes = map[string]string{
 	"cut short": "sent what is no frame: ",
 	"oversized": "claims 4294967295 bytes",
 	"flipped":   "checksum",
-	"deaf":      "exited with status 0",
+	"deaf":      "exited with status 0|closed its connection",
 }
+
+// hog keeps what it took.
+var hog [][]byte
 
 // misbehave does what is asked for, after some words on standard error.
 func misbehave(how string) error {
@@ -193,7 +197,7 @@ func misbehave(how string) error {
 		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
 	case "memory":
 		_ = unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})
-		for hog := [][]byte(nil); ; {
+		for {
 			hog = append(hog, make([]byte, 64<<20))
 		}
 	case "panic":
@@ -204,7 +208,7 @@ func misbehave(how string) error {
 		write([]byte("CUDA error: an illegal memory access was encountered"))
 	case "truncated":
 		write(frame[:len(frame)/2])
-		os.Exit(0)
+		unix.Exit(0) // at once, before another heartbeat
 	case "cut short": // and lives on: the next frame lies in its body
 		write(frame[:len(frame)/2])
 	case "oversized":
