@@ -176,11 +176,18 @@ func (s *state) apply(e event.Event) {
 	case event.RunEnd:
 		s.ended, s.end = true, e
 		s.work.inPoint, s.work.inPhase = false, false
+		s.sweep.running = false // a point cut short has no result
+		if s.status == "stopping" {
+			s.status = "idle"
+		}
 		s.closePhases(e.TimeNS)
 		s.note(e.TimeNS, 's', "run ended: "+e.How+errSuffix(e.Err))
 		s.ver.run++
 		s.ver.work++
 	case event.State:
+		if s.ended && e.State == "stopping" {
+			break // it has stopped already
+		}
 		s.status = e.State
 		s.ver.run++
 	case event.ModelLoading:
