@@ -30,11 +30,11 @@ type Options struct {
 	// with a call nor use CPU time; default 5 min. CancelWithin is how long it
 	// may take to heed a cancelled context; default 10 s.
 	HungAfter, StalledAfter, CancelWithin time.Duration
-}
 
-// startWithin bounds the time a child takes to make its backend, which loads
-// GPU libraries of a GB.
-const startWithin = 2 * time.Minute
+	// startWithin bounds the time a child takes to make its backend, which loads
+	// GPU libraries of a GB; default 2 min.
+	startWithin time.Duration
+}
 
 // closeWithin bounds the time a child takes to free its model.
 const closeWithin = 3 * time.Second
@@ -69,6 +69,9 @@ func New(opt Options) (*Backend, error) {
 	}
 	if opt.CancelWithin <= 0 {
 		opt.CancelWithin = 10 * time.Second
+	}
+	if opt.startWithin <= 0 {
+		opt.startWithin = 2 * time.Minute
 	}
 	b := &Backend{opt: opt}
 	p, err := b.fresh(context.Background())
@@ -120,7 +123,7 @@ func (b *Backend) fresh(ctx context.Context) (*process, error) {
 	}
 	b.p, b.loaded, b.death = p, false, nil
 	b.mu.Unlock()
-	timeout := time.NewTimer(startWithin)
+	timeout := time.NewTimer(b.opt.startWithin)
 	defer timeout.Stop()
 	select {
 	case <-p.greeted:
@@ -132,7 +135,7 @@ func (b *Backend) fresh(ctx context.Context) (*process, error) {
 			return nil, b.buried(p)
 		}
 	case <-timeout.C:
-		p.kill(fmt.Sprintf("did not start within %v", startWithin))
+		p.kill(fmt.Sprintf("did not start within %v", b.opt.startWithin))
 		<-p.done
 		return nil, b.buried(p)
 	case <-ctx.Done():

@@ -157,11 +157,11 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 func TestBackendThatDoesNotOpen(t *testing.T) {
 	for how, want := range map[string]error{"refuse": engine.ErrModel, "die": engine.ErrBackendDied, "mute": engine.ErrBackendDied} {
 		t.Run(how, func(t *testing.T) {
-			t.Parallel()
-			if how == "mute" {
-				t.Skip("takes minutes: the time a GPU library may need")
-			}
-			_, err := newFake(t, how, nil)
+			_, err := newFake(t, how, func(o *Options) {
+				if how == "mute" {
+					o.startWithin = 300 * time.Millisecond
+				}
+			})
 			if !errors.Is(err, want) {
 				t.Fatalf("New: %v", err)
 			}
@@ -180,14 +180,18 @@ func TestHundredCrashes(t *testing.T) {
 	limit := make(chan struct{}, 12)
 	var all sync.WaitGroup
 	count := 0
-	for range rounds {
+	for round := range rounds {
+		where := "run"
+		if round%3 == 2 {
+			where = "load"
+		}
 		for how, want := range crashes {
 			count++
 			all.Add(1)
 			limit <- struct{}{}
 			go func() {
 				defer func() { <-limit; all.Done() }()
-				crash(t, how, want)
+				crash(t, how, want, where)
 			}()
 		}
 	}
@@ -200,56 +204,51 @@ func TestHundredCrashes(t *testing.T) {
 	}
 }
 
-func crash(t *testing.T, how, want string) {
-	b, err := New(Options{Env: []string{childEnv + "=well"}, HungAfter: 1500 * time.Millisecond})
+func crash(t *testing.T, how, want, where string) {
+	b, err := New(Options{Env: childAs("well"), HungAfter: 1500 * time.Millisecond})
 	if err != nil {
 		t.Errorf("%s: %v", how, err)
 		return
 	}
 	defer b.Close()
-	for _, where := range []string{"load", "run"} {
-		if where == "load" && len(how)%2 == 0 {
-			continue // half of them in Run alone
-		}
-		path := ""
-		if where == "load" {
-			path = how
-		}
-		_, err := b.Load(t.Context(), engine.ModelSpec{Path: path}, nil)
-		if where == "run" {
-			if err != nil {
-				t.Errorf("%s: load: %v", how, err)
-				return
-			}
-			obs := &heard{}
-			_, err = b.Run(t.Context(), generate(how, 20), obs)
-			if len(obs.phases) != 3 || len(obs.tokens) != 10 {
-				t.Errorf("%s: heard %d phase boundaries and %d tokens before the end, want 3 and 10", how, len(obs.phases), len(obs.tokens))
-			}
-		}
-		var death *Death
-		if !errors.Is(err, engine.ErrBackendDied) || !errors.As(err, &death) {
-			t.Errorf("%s in %s: %v", how, where, err)
+	path := ""
+	if where == "load" {
+		path = how
+	}
+	_, err = b.Load(t.Context(), engine.ModelSpec{Path: path}, nil)
+	if where == "run" {
+		if err != nil {
+			t.Errorf("%s: load: %v", how, err)
 			return
 		}
-		if !regexp.MustCompile(want).MatchString(death.How) {
-			t.Errorf("%s in %s: %q, want %q", how, where, death.How, want)
+		obs := &heard{}
+		_, err = b.Run(t.Context(), generate(how, 20), obs)
+		if len(obs.phases) != 3 || len(obs.tokens) != 10 {
+			t.Errorf("%s: heard %d phase boundaries and %d tokens before the end, want 3 and 10", how, len(obs.phases), len(obs.tokens))
 		}
-		if !strings.Contains(err.Error(), "GGML_ASSERT(a->"+strings.ReplaceAll(how, " ", "_")+") failed") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s in %s: no last words: %v", how, where, err)
-		}
-		if unix.Kill(death.PID, 0) == nil {
-			t.Errorf("%s in %s: process %d is still there", how, where, death.PID)
-		}
-		if _, err := b.Run(t.Context(), generate("well", 2), &heard{}); !errors.Is(err, engine.ErrBackendDied) {
-			t.Errorf("%s: Run after the end: %v", how, err)
-		}
-		if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
-			t.Errorf("%s: next load: %v", how, err)
-		}
-		if r, err := b.Run(t.Context(), generate("well", 2), &heard{}); err != nil || len(r) != 2 {
-			t.Errorf("%s: next job: %v", how, err)
-		}
+	}
+	var death *Death
+	if !errors.Is(err, engine.ErrBackendDied) || !errors.As(err, &death) {
+		t.Errorf("%s in %s: %v", how, where, err)
+		return
+	}
+	if !regexp.MustCompile(want).MatchString(death.How) {
+		t.Errorf("%s in %s: %q, want %q", how, where, death.How, want)
+	}
+	if !strings.Contains(err.Error(), "GGML_ASSERT(a->"+strings.ReplaceAll(how, " ", "_")+") failed") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%s in %s: no last words: %v", how, where, err)
+	}
+	if unix.Kill(death.PID, 0) == nil {
+		t.Errorf("%s in %s: process %d is still there", how, where, death.PID)
+	}
+	if _, err := b.Run(t.Context(), generate("well", 2), &heard{}); !errors.Is(err, engine.ErrBackendDied) {
+		t.Errorf("%s: Run after the end: %v", how, err)
+	}
+	if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
+		t.Errorf("%s: next load: %v", how, err)
+	}
+	if r, err := b.Run(t.Context(), generate("well", 2), &heard{}); err != nil || len(r) != 2 {
+		t.Errorf("%s: next job: %v", how, err)
 	}
 }
 
@@ -355,7 +354,7 @@ func TestOutputGoesToTheLog(t *testing.T) {
 // TestChildEndsWithItsParent kills a parent, whose child is even stopped.
 func TestChildEndsWithItsParent(t *testing.T) {
 	if os.Getenv("JOULETOP_WORKER_PARENT") != "" {
-		b, err := New(Options{Env: []string{childEnv + "=well"}})
+		b, err := New(Options{Env: childAs("well")})
 		if err != nil {
 			t.Fatal(err)
 		}
