@@ -116,10 +116,10 @@ func (m *Model) drawKeys() {
 		m.line.draw(c, r)
 		return
 	case m.asking:
-		c.TextMax(0, r.Y, r.W, theme.Warn, "Quit after the running batch, all saved?  q yes   Esc no")
+		c.TextMax(0, r.Y, r.W, theme.Warn, "A run is going. End it after the running batch?  q yes   Esc no")
 		return
 	case m.leaving:
-		c.TextMax(0, r.Y, r.W, theme.Warn, "Ending after the running batch, all saved.  Ctrl+C leaves at once")
+		c.TextMax(0, r.Y, r.W, theme.Warn, "Ending after the running batch; everything is saved.  Ctrl+C leaves at once")
 		return
 	case m.message.text != "":
 		s := theme.Good
