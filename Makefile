@@ -5,7 +5,7 @@ include engine/llama/native.mk
 include $(wildcard */bench.mk */*/bench.mk */*/cuda.mk)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test lint fmt clean
+.PHONY: all build run test lint picture fmt clean
 
 all: build
 
@@ -22,6 +22,12 @@ test: native
 lint: native
 	$(GO_ENV) go vet ./...
 	$(GO_ENV) go tool staticcheck ./...
+
+# The README's picture, by the program itself from a simulated session.
+picture: build
+	rm -rf build/picture
+	bin/jouletop run --model llama-3.1-8b --dataset narrativeqa --batch 8 --queries 60 --policy phase:1980/1005 --session build/picture
+	bin/jouletop replay build/picture --picture tui/testdata/live.svg --at 9s --size 140x42
 
 fmt:
 	gofmt -w cmd tui engine gpu workloads

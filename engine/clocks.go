@@ -21,6 +21,9 @@ const (
 	// settleMHz is how near the achieved clock must come: supported clocks lie 7.5
 	// or 15 MHz apart and drivers round.
 	settleMHz = 15
+	// limitedPart is the part of a clock by which a limit may hold it down while
+	// it still counts as settled: a tenth. The slope on the way there is steeper.
+	limitedPart = 10
 )
 
 // clockDriver sets clocks from a goroutine of its own, so that a slow driver
@@ -45,8 +48,16 @@ type clockDriver struct {
 
 // achieved is the SM clock as sampled at t.
 type achieved struct {
-	t   int64
-	mhz int
+	t       int64
+	mhz     int
+	limited bool // held down by a power or thermal limit
+}
+
+// settledAt tells whether the clock has come to where it was asked, or as near
+// as a power or thermal limit lets it.
+func (a achieved) settledAt(mhz int) bool {
+	off := max(mhz-a.mhz, a.mhz-mhz)
+	return off <= settleMHz || a.limited && a.mhz < mhz && off <= mhz/limitedPart
 }
 
 type wish struct {
@@ -209,7 +220,7 @@ func (d *clockDriver) set(mhz int) (clockguard.Timing, error) {
 func (d *clockDriver) settle(change *event.ClockChange, called int64) {
 	for change.RequestedSMMHz != 0 && d.clk.Now()-called < int64(settleLimit) {
 		// Only a sample taken after the call says anything of it.
-		if a := d.achieved.Load(); a.t > called && a.mhz >= change.RequestedSMMHz-settleMHz && a.mhz <= change.RequestedSMMHz+settleMHz {
+		if a := d.achieved.Load(); a.t > called && a.settledAt(change.RequestedSMMHz) {
 			change.SettleMS = float64(a.t-called) / 1e6
 			break
 		}

@@ -112,7 +112,7 @@ func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: 
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
 
 func (e *Engine) sample(t int64, s gpu.Sample) {
-	e.clocks.achieved.Store(&achieved{t, s.SMMHz})
+	e.clocks.achieved.Store(&achieved{t, s.SMMHz, s.Throttle.Limits()})
 	e.mu.Lock()
 	e.lastTemp = s.TempC
 	e.mu.Unlock()

@@ -34,7 +34,8 @@ func (x *terminal) stored(name, what string, ok func(content string) bool) {
 // inRun waits until a batch is decoding.
 func (x *terminal) inRun() {
 	x.t.Helper()
-	x.until("a decode phase", func(s string) bool { return strings.Contains(row(s, -2), "D decode") })
+	decode := regexp.MustCompile(` D( decode)? +\d:\d\d:\d\d `)
+	x.until("a decode phase", func(s string) bool { return decode.MatchString(row(s, -2)) })
 }
 
 // form fills the fields of the form that is open from its second typed field on:
@@ -81,7 +82,7 @@ func TestDashboardFromOpenToQuit(t *testing.T) {
 	x.keys("3", "n")
 	x.shows("New sweep")
 	x.keys(downKey, downKey)
-	x.form("510,1005,1980", "", "1", "2", "10")
+	x.form("510,1005,1980", "", "1", "2", "60")
 	x.shows("510,1005,1980")
 	x.keys(enterKey)
 	x.shows("3/3 points")
@@ -207,11 +208,11 @@ func TestDashboardQuitInRunAsksOnce(t *testing.T) {
 	x.keys("f", "1200")
 	x.shows("MHz 1200")
 	x.keys(enterKey)
-	x.shows("1200→1200 MHz")
+	x.shows("1200→1200MHz")
 	x.keys(escKey)
 	x.hides("J/token measured")
 
-	const question = "Quit? "
+	const question = "A run is going."
 	x.keys("q")
 	x.shows(question)
 	x.keys("n") // any other key goes on
@@ -296,18 +297,18 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 	x := open(t, 120, 40, nil, append(generate, "--sim-speed", "4")...)
 	x.inRun()
 	x.keys("m")
-	x.shows("note: ")
+	x.shows("note:")
 	x.keys("the fan is loud", enterKey)
 	x.shows("marked")
 
 	x.keys("p")
-	x.shows("prompt: ")
+	x.shows("prompt:")
 	x.keys("Why is the sky blue?", enterKey)
 	x.shows("prompt queued")
 	x.keys("x") // what waits is dropped with the run, so ask once it has ended
 	x.shows("no job running")
 	x.keys("p")
-	x.shows("prompt: ")
+	x.shows("prompt:")
 	x.keys("Why is the grass green?", enterKey)
 	// Its text appears, and its row among the recent requests.
 	x.shows("› Why is the grass green?")
@@ -349,7 +350,7 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 
 func TestDashboardMonitor(t *testing.T) {
 	t.Parallel()
-	x := open(t, 80, 24, nil, "--monitor", "--gpu", "sim")
+	x := open(t, 120, 40, nil, "--monitor", "--gpu", "sim")
 	x.shows("MONITOR: watching only")
 	x.shows("achieved")
 	x.keys("n")

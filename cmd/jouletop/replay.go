@@ -18,6 +18,7 @@ func newReplay() *cobra.Command {
 	var (
 		speed float64
 		price float64
+		pic   picture
 	)
 	c := &cobra.Command{
 		Use:   "replay DIR",
@@ -27,20 +28,34 @@ func newReplay() *cobra.Command {
 			if !(speed >= 0 && speed <= maxReplaySpeed) {
 				return usagef("--speed %g: want 0 (held) to %d", speed, maxReplaySpeed)
 			}
-			return replay(cmd.Context(), args[0], speed, price)
+			return replay(cmd.Context(), args[0], speed, price, pic)
 		},
 	}
 	c.Flags().Float64Var(&speed, "speed", 1, "times real time, up to 50")
 	c.Flags().Float64Var(&price, "price", 0.30, "price of a kWh")
+	c.Flags().StringVar(&pic.file, "picture", "", "write a picture of the dashboard to this SVG `file` instead of opening it")
+	c.Flags().DurationVar(&pic.at, "at", 0, "moment of the picture, from the session's start (default: its end)")
+	c.Flags().StringVar(&pic.size, "size", "120x40", "size of the picture, `COLUMNSxROWS`")
+	c.Flags().StringVar(&pic.screen, "screen", "live", "screen of the picture: live, curves, sweep, compare, workload or session")
+	c.Flags().StringVar(&pic.theme, "theme", "dark", "theme of the picture: dark, light, dark16, light16 or plain")
 	return c
 }
 
 const maxReplaySpeed = 50
 
-func replay(ctx context.Context, dir string, speed, price float64) error {
+func replay(ctx context.Context, dir string, speed, price float64, pic picture) error {
 	s, err := session.Open(dir)
 	if err != nil {
 		return err
+	}
+	o := tui.Options{
+		Mode: tui.Playback, Version: version(), Simulated: s.Manifest.Simulated, Caveat: s.Manifest.Note, PricePerKWh: price, Analyse: analyse,
+	}
+	for _, g := range s.Manifest.GPUs {
+		o.GPUs = append(o.GPUs, g.Info)
+	}
+	if pic.file != "" {
+		return pic.draw(s, o)
 	}
 	stream := engine.NewStream(nil)
 	sub := stream.Subscribe(1 << 16)
@@ -55,14 +70,8 @@ func replay(ctx context.Context, dir string, speed, price float64) error {
 		defer stream.Close()
 		played <- player.Run(ctx)
 	}()
-	var infos []gpu.Info
-	for _, g := range s.Manifest.GPUs {
-		infos = append(infos, g.Info)
-	}
-	err = tui.Run(ctx, tui.Options{
-		Source: sub, Controller: &replayController{session: s, player: player, stop: cancel}, Mode: tui.Playback, Version: version(),
-		GPUs: infos, Simulated: s.Manifest.Simulated, Caveat: s.Manifest.Note, PricePerKWh: price, Analyse: analyse,
-	})
+	o.Source, o.Controller = sub, &replayController{session: s, player: player, stop: cancel}
+	err = tui.Run(ctx, o)
 	cancel()
 	return errors.Join(err, <-played)
 }

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/tui"
+	"jouletop/tui/theme"
+)
+
+// picture is a picture of the dashboard at a moment of a recorded session.
+type picture struct {
+	file   string
+	at     time.Duration // from the session's start; 0: its end
+	size   string        // COLUMNSxROWS
+	screen string
+	theme  string
+}
+
+// draw writes the picture as SVG.
+func (p picture) draw(s *session.Session, o tui.Options) error {
+	pic := tui.Picture{Screen: p.screen, Theme: theme.Name(p.theme)}
+	if n, err := fmt.Sscanf(p.size, "%dx%d", &pic.W, &pic.H); n != 2 || err != nil {
+		return usagef("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
+	}
+	var events []event.Event
+	start := int64(-1)
+	for e, err := range s.Replay() {
+		if err != nil {
+			return err
+		}
+		if start < 0 {
+			start = e.When()
+		}
+		if p.at > 0 && e.When() > start+int64(p.at) {
+			break
+		}
+		events = append(events, e)
+	}
+	var svg bytes.Buffer
+	if err := tui.DrawPicture(&svg, o, events, pic); err != nil {
+		return usageError{err}
+	}
+	return session.ReplaceFile(p.file, svg.Bytes())
+}
