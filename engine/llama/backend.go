@@ -256,7 +256,7 @@ func (b *Backend) helpers() int {
 	if !b.gpu {
 		return 0
 	}
-	return min(Cores()/2, maxHelpers)
+	return max(0, min(Cores()/2-1, maxHelpers))
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

@@ -264,9 +264,8 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
         c->n_rows += want[i];
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
-    const int r = guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
     c->helpers.begin();
-    return r;
+    return guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
 }
 
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best) {

@@ -13,16 +13,16 @@
 int argmax(const float * x, int n);
 
 // A crew helps one thread. Logits that a GPU has written are in no cache: one
-// core takes 50 us and more to read a row of 128k, and a step of a 1B model
+// core takes 15 us and more to read a row of 128k, and a step of a 1B model
 // takes 1.5 ms. Helpers that slept until the logits are there would wake too
-// late, so begin tells them that a step was started: they sleep for most of the
+// late, so begin tells them that a step begins: they sleep for most of the
 // time that the last one took and then watch for the end. Steps longer than
 // max_step_ns are left to the one thread, for which they make no difference.
 class crew {
   public:
     explicit crew(int helpers);
     ~crew();
-    // A step was started.
+    // A step begins.
     void begin();
     // Its logits, n_rows × n_vocab, are there: finds the best of each row.
     void finish(const float * rows, int n_rows, int n_vocab, int32_t * best);

@@ -17,13 +17,11 @@ native:
 	@v=$$(go env GOVERSION | sed 's/^go//'); \
 	case "$$v" in 1.2[6-9]*|1.[3-9][0-9]*|devel*) ;; \
 	*) echo "make: go $$v is too old: 1.26 or later is needed, https://go.dev/dl" >&2; exit 1;; esac
-	@if [ "$$(go env CGO_ENABLED)" = 0 ] && [ "$(CGO_ENABLED)" != 0 ]; then \
-		command -v gcc >/dev/null || { echo "make: gcc is missing: apt-get install gcc g++ (or CGO_ENABLED=0 make, without the engine)" >&2; exit 1; }; fi
-	@if [ "$$(go env CGO_ENABLED)" = 1 ]; then \
-		for tool in gcc g++; do command -v $$tool >/dev/null || { \
-			echo "make: $$tool is missing: apt-get install $$tool (or CGO_ENABLED=0 make, without the engine)" >&2; exit 1; }; done; \
-		[ "$(TAGS)" = system ] && exit 0; \
-		go mod download $(NATIVE_MODULE) || exit 1; \
-		dir=$$(go list -m -f '{{.Dir}}' $(NATIVE_MODULE)) && ln -sfn "$$dir" engine/llama/upstream || exit 1; \
-		if [ "$$($(GO_ENV) go list -f '{{.Stale}}' $(NATIVE_PACKAGE))" != false ]; then \
-			echo "compiling llama.cpp (about 3 minutes, once)"; fi; fi
+	@if [ "$(CGO_ENABLED)" = 0 ]; then exit 0; fi; \
+	for tool in $$(go env CC CXX); do command -v $$tool >/dev/null || { \
+		echo "make: $$tool is missing: apt-get install $$tool (or CGO_ENABLED=0 make, without the engine)" >&2; exit 1; }; done; \
+	if [ "$(TAGS)" = system ]; then exit 0; fi; \
+	go mod download $(NATIVE_MODULE) && dir=$$(go list -m -f '{{.Dir}}' $(NATIVE_MODULE)) && \
+	ln -sfn "$$dir" engine/llama/upstream || exit 1; \
+	if [ "$$($(GO_ENV) go list -f '{{.Stale}}' $(NATIVE_PACKAGE))" != false ]; then \
+		echo "compiling llama.cpp (about 3 minutes, once)"; fi

@@ -181,6 +181,36 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 }
 
+// TestBestToken compares the best tokens found with the logits themselves,
+// with helpers and without.
+func TestBestToken(t *testing.T) {
+	b, _ := loadSmall(t)
+	for _, helpers := range []int{0, 3} {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, helpers); b.eval == nil {
+			t.Fatal("no context")
+		}
+		for first := range int32(20) {
+			var run []*sequence
+			for i := range int32(8) {
+				run = append(run, &sequence{prompt: []int32{first, i}, maxTokens: 1})
+			}
+			b.eval.clear()
+			best, _, err := b.prefill(t.Context(), run, 16, silent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row := range run {
+				x := b.eval.logits(row, b.model.nVocab)
+				if want := slices.Index(x, slices.Max(x)); int(best[row]) != want {
+					t.Errorf("%d helpers: token %d is the best, not %d", helpers, want, best[row])
+				}
+			}
+		}
+		b.eval.free()
+		b.eval = nil
+	}
+}
+
 func TestOneToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	var h heard

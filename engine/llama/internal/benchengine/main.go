@@ -50,7 +50,7 @@ func main() {
 	flag.IntVar(&o.threads, "threads", llama.Cores(), "threads")
 	flag.IntVar(&o.prompt, "prompt", 340, "tokens of a prompt, about")
 	flag.IntVar(&o.generate, "generate", 33, "tokens to generate")
-	flag.IntVar(&o.rounds, "rounds", 25, "the most rounds a batch size")
+	flag.IntVar(&o.rounds, "rounds", 150, "the most rounds a batch size")
 	flag.DurationVar(&o.limit, "limit", 80*time.Second, "the most time a batch size")
 	flag.Parse()
 	short, err := run(o, *batches)
@@ -66,7 +66,7 @@ func main() {
 
 func run(o options, batches string) (short bool, err error) {
 	if o.model == "" {
-		o.model = "llama-135m"
+		o.model = "llama-15m"
 	}
 	if shape, err := synth.Lookup(o.model); err == nil {
 		dir, err := os.MkdirTemp("", "jouletop-bench")
