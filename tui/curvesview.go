@@ -132,6 +132,9 @@ func (m *Model) drawCurve(c *canvas.Canvas, axis int, set *curveSet) {
 		title += " (← →)"
 	}
 	y := heading(c, 0, title, filter)
+	if axis == 0 || m.lay.curves[1].W == 0 {
+		m.drawLegend(c, canvas.Width(title)+4, c.W-canvas.Width(filter)-4, set)
+	}
 	info := m.opt.info(m.gpuID())
 	xlo, xhi := float64(info.MinSM()), float64(info.MaxSM())
 	ylo, yhi := math.NaN(), math.NaN()
@@ -177,7 +180,6 @@ func (m *Model) drawCurve(c *canvas.Canvas, axis int, set *curveSet) {
 	p.Empty = "no points yet: n plans a sweep, and each point appears here as it is measured"
 	p.Marks = m.curveMarks(axis, set)
 	p.Draw(c, canvas.Rect{Y: y, W: c.W, H: c.H - y})
-	m.drawCurveLegend(c, &p, canvas.Rect{Y: y, W: c.W, H: c.H - y}, set)
 }
 
 // curveMarks are the current clock, and the chosen curve's cliff and optimum.
@@ -198,30 +200,21 @@ func (m *Model) curveMarks(axis int, set *curveSet) []chart.Mark {
 	return marks
 }
 
-// drawCurveLegend names the curves in the plot's upper right corner.
-func (m *Model) drawCurveLegend(c *canvas.Canvas, p *chart.XY, r canvas.Rect, set *curveSet) {
-	plot := p.PlotRect(r)
-	if len(set.curves) == 0 || plot.H < 4 {
-		return
-	}
+// drawLegend names the curves in the heading, from column x on, as far as there
+// is room before end.
+func (m *Model) drawLegend(c *canvas.Canvas, x, end int, set *curveSet) {
 	for i, k := range set.curves {
-		if i >= plot.H-2 {
-			return
-		}
-		name := curveName(k, set)
+		name := string(markers[i%len(markers)]) + " " + curveName(k, set)
 		if i >= set.earlier {
 			name += " (beside)"
 		}
-		w := canvas.Width(name) + 2
-		if w > plot.W/2 {
-			continue
-		}
-		x := plot.X + plot.W - w - 1
-		s := theme.Curves[i%len(theme.Curves)]
-		c.Text(x, plot.Y+i, s, " "+string(markers[i%len(markers)])+" "+name)
 		if i == m.curves.sel && len(set.curves) > 1 {
-			c.Set(x-1, plot.Y+i, theme.Accent, '▸')
+			name = "▸" + name
 		}
+		if x+canvas.Width(name)+2 > end {
+			return
+		}
+		x = c.Text(x, 0, theme.Curves[i%len(theme.Curves)], " "+name+" ")
 	}
 }
 

@@ -42,6 +42,16 @@ func choose(label string, options []Choice, many bool) *field {
 	return f
 }
 
+// prefer chooses the option of that name in place of the first, where it is there.
+func (f *field) prefer(name string) {
+	for i, o := range f.options {
+		if o.Name == name {
+			clear(f.chosen)
+			f.chosen[i], f.cursor = true, i
+		}
+	}
+}
+
 func typed(label, value, hint string) *field {
 	return &field{label: label, hint: hint, in: newInput(value)}
 }
@@ -107,6 +117,9 @@ func (m *Model) openForm() tea.Cmd {
 	}
 	models := choose("model", c.Models, m.tab == screenSweep || m.tab == screenCurves)
 	data := choose("dataset", c.Datasets, m.tab != screenLive)
+	if m.tab == screenCompare {
+		data.prefer("truthfulqa") // an answer long enough for phases to matter
+	}
 	switch m.tab {
 	case screenSweep, screenCurves:
 		m.form = &form{title: "New sweep", submit: m.submitSweep, fields: []*field{

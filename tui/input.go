@@ -275,19 +275,20 @@ func (m *Model) hints() []key.Binding {
 		return []key.Binding{k.panelSet, k.panelMove, k.panelType, k.panelPhase, k.panelPolicy, k.giveBack, k.arm, k.esc}
 	}
 	var own []key.Binding
+	choose := bind("↑ ↓", "choose", "up")
 	switch m.tab {
 	case screenLive:
 		own = []key.Binding{k.clock, k.arm, k.job, k.prompt, k.window, k.freeze, k.mark, k.stop}
 	case screenCurves:
-		own = []key.Binding{k.clock, k.job, k.batch, k.dataset, k.mark}
+		own = []key.Binding{k.clock, k.job, choose, k.batch, k.dataset, k.mark}
 	case screenSweep:
-		own = []key.Binding{k.job, k.pause, k.skip, k.stop, k.clock, k.mark}
+		own = []key.Binding{k.job, k.pause, k.skip, k.stop, k.clock, k.mark, choose}
 	case screenCompare:
-		own = []key.Binding{k.job, k.back, k.up, k.clock, k.stop}
+		own = []key.Binding{k.job, bind("← →", "side A", "left"), bind("↑ ↓", "side B", "up"), k.clock, k.stop}
 	case screenWorkload:
-		own = []key.Binding{k.up, k.dataset}
+		own = []key.Binding{choose, k.dataset}
 	case screenSession:
-		own = []key.Binding{k.export, k.mark, k.up, k.enter, k.save}
+		own = []key.Binding{k.export, k.mark, choose, k.enter, k.save}
 	}
 	switch m.opt.Mode {
 	case Playback:
@@ -311,7 +312,7 @@ func hintWord(desc string) string {
 		"mark this moment with a note": "mark", "stop after the running batch": "stop", "pause or resume the run": "pause",
 		"skip the running point": "skip", "export the session's CSV files": "export", "save this screen as text": "save",
 		"this help": "help", "give the clock to the driver": "give back", "batch size of the curves": "batch",
-		"dataset shown": "dataset", "clock panel": "clock", "scroll back ": "side A", "choose up ": "side B",
+		"dataset shown": "dataset", "clock panel": "clock",
 		"lay a session beside": "beside", "all phases": "phase", "set it at once": "set", "jump to the clock typed": "type",
 		"choose a clock": "move", "next policy": "policy",
 	}

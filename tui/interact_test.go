@@ -170,7 +170,7 @@ func TestCompareFromTheKeyboard(t *testing.T) {
 	d.press("4", "n")
 	d.wants("fixed:1980", "phase:1980/1005")
 	d.press("enter")
-	d.called("sweep {Models:[llama-3.2-1b] Datasets:[boolq] Clocks: Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
+	d.called("sweep {Models:[llama-3.2-1b] Datasets:[truthfulqa] Clocks: Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
 }
 
 func TestQuit(t *testing.T) {

@@ -156,7 +156,7 @@ func (l *layout) compareScreen() {
 }
 
 func (l *layout) workloadScreen() {
-	top, rest := cut(l.body, pick(l.class, 7, 10, 12))
+	top, rest := cut(l.body, pick(l.class, 7, 8, 10))
 	l.queries = top
 	l.histogram, l.features = split(rest, rest.W*pick(l.class, 46, 50, 52)/100, 1)
 }

@@ -137,8 +137,8 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 		x += num + 1
 	}
 	features := x
-	width := pick(m.lay.class, 11, 12, 18)
 	for i, f := range v.data.Features {
+		width := featureWidth(f)
 		if x+width > c.W {
 			break
 		}
@@ -146,7 +146,7 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 		if i == v.feature {
 			s = theme.Accent
 		}
-		c.TextMax(x+1, y, width-1, s, pad(fitWidth(f.Name, width-1), width-1))
+		c.Right(x+width, y, s, f.Name)
 		x += width
 	}
 	for i, d := range v.datasets() {
@@ -181,7 +181,8 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 			x += num + 1
 		}
 		x = features
-		for j := range v.data.Features {
+		for j, f := range v.data.Features {
+			width := featureWidth(f)
 			if x+width > c.W {
 				break
 			}
@@ -190,6 +191,9 @@ func (m *Model) drawDatasets(c *canvas.Canvas) {
 		}
 	}
 }
+
+// featureWidth is the width of a feature's column: its name, or a number.
+func featureWidth(f Feature) int { return min(max(canvas.Width(f.Name), 8), 24) + 2 }
 
 // drawHistogram draws how the chosen feature is distributed.
 func (m *Model) drawHistogram(c *canvas.Canvas) {

@@ -220,7 +220,7 @@ func TestAnyPictureKeepsToItsRectangle(t *testing.T) {
 		}
 		return v
 	}
-	for range 3000 {
+	for range 1000 {
 		w, h := r.IntN(90), r.IntN(25)
 		y := chart.Nice(value(), value(), r.IntN(8))
 		p := chart.Profile{Y: y, Unit: "W", XLabels: []string{"-10 s", "now"}, Empty: "nothing here yet"}
