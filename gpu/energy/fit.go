@@ -368,12 +368,16 @@ func (m *model) variances(rows []row, theta []float64) {
 	m.parts(rows, theta)
 	for k := range a {
 		if a[k].mn < 3 {
-			m.stats[k].tau2 = max(m.stats[k].tau2, m.stats[k].v)
+			m.stats[k].tau2 = unseenShare * m.stats[k].v
 		}
 		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
 		m.stats[k].v = max(m.stats[k].v, m.stats[k].tau2+m.stats[k].steps-m.stats[k].noise)
 	}
 }
+
+// unseenShare is how much of the variance of a part of a phase is taken to be the
+// whole phase's where no phase is long enough to tell.
+const unseenShare = 0.7
 
 // parts sets the variance of each kind's part of a bin, v, by least squares of the
 // squared residuals on the squared shares, weighted by what they scatter

@@ -227,7 +227,7 @@ func (m *Meter) bridge(buf, counter *track, start, end int64) Estimate {
 // settle calls an estimate unresolved where it is too wide.
 func settle(e Estimate) Estimate {
 	if e.Resolved && !(e.ErrJ <= maxRelErr*e.Joules) && e.Method != MethodAverage {
-		return unresolved(max(e.Joules, 0) + e.ErrJ)
+		return unresolved(max(e.Joules, 0) + 1.5*e.ErrJ)
 	}
 	return e
 }
