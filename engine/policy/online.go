@@ -5,16 +5,17 @@ import (
 	"math"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // How long a trial lasts: at least minTrial of batches whose energy is known,
 // until the latency's mean is known to trialError, at most maxTrial. The
 // baseline, which every judgement rests on, gets twice the care.
 const (
-	minTrial    = 3.0 // s
-	maxTrial    = 8.0 // s
+	minTrial    = 3.0  // s
+	maxTrial    = 10.0 // s
 	minBatches  = 3
-	trialError  = 0.0015 // standard error of the latency, as a share
+	trialError  = 0.0012 // standard error of the latency, as a share
 	watchWindow = 10.0   // s; how often a settled clock is judged again
 )
 
@@ -22,10 +23,16 @@ const (
 // batch size. Clocks change between batches only, so that every batch has one.
 // A batch's work is the time it would have taken at the baseline, as fitted
 // from the baseline's phases; so trials with other prompts compare.
+//
+// By phase, it searches for the clock of decode (and score) alone and leaves
+// prefill at the highest, each switch where it pays, as PhaseAware does; what
+// is judged is still the whole batch.
 type Online struct {
 	goal        Goal
 	clocks      []int
 	maxSlowdown float64
+
+	aware *PhaseAware // by phase; nil: one clock a batch
 
 	jobs    map[jobKey]*job
 	job     *job
@@ -56,12 +63,14 @@ type batch struct {
 	energies int // requests whose energy has come
 	start    int64
 	mhz      int
+	planned  int // by phase: the clock meant for what follows prefill
 	mixed    bool
 	failed   bool
 	seconds  float64 // of its phases
 	spans    []event.PhaseSpan
 	energy   float64
 	tokens   int // generated, or processed where scored
+	steps    int // of decode: the longest request's tokens
 }
 
 // NewOnline returns the policy for a GPU's supported clocks (MHz, ascending).
@@ -71,18 +80,50 @@ func NewOnline(goal Goal, clocks []int, maxSlowdown float64) *Online {
 	return o
 }
 
-// Name returns "min-energy" or "min-edp".
-func (o *Online) Name() string { return o.goal.String() }
+// NewOnlineByPhase returns the policy that searches for the clock of what
+// follows prefill; switches, if any, are measured switching times.
+func NewOnlineByPhase(goal Goal, clocks []int, maxSlowdown float64, switches []gpu.Switch) *Online {
+	o := NewOnline(goal, clocks, maxSlowdown)
+	top := o.baseline()
+	o.aware = NewPhaseAware(PhaseClocks{top, top, top}, switches)
+	return o
+}
 
-// Start returns the baseline: the highest clock.
-func (o *Online) Start() int { return o.clocks[len(o.clocks)-1] }
+// Name returns "min-energy" or "min-edp", by phase "phase:min-energy" or
+// "phase:min-edp".
+func (o *Online) Name() string {
+	if o.aware != nil {
+		return "phase:" + o.goal.String()
+	}
+	return o.goal.String()
+}
+
+// Start returns the clock to begin with: the baseline, the highest clock, or
+// where a search was under way already, its next.
+func (o *Online) Start() int {
+	if o.aware != nil {
+		return o.aware.Start()
+	}
+	o.current = o.job.opt.Suggest()
+	return o.current
+}
+
+func (o *Online) baseline() int { return o.clocks[len(o.clocks)-1] }
 
 // Optimizer returns the search for the job in hand.
 func (o *Online) Optimizer() *Optimizer { return o.job.opt }
 
-// Phase asks for the next trial's clock where a batch begins.
+// Phase asks for the next trial's clock where a batch begins, or by phase where
+// prefill has ended.
 func (o *Online) Phase(p event.PhaseStart) (int, bool) {
 	want := o.job.opt.Suggest()
+	if o.aware != nil {
+		if b := o.batches[p.BatchID]; b != nil && p.Phase != event.Prefill {
+			b.planned = want
+		}
+		o.aware.clocks.Decode, o.aware.clocks.Score = want, want
+		return o.aware.Phase(p)
+	}
 	if o.failed >= maxFailures || want == o.current || p.Phase != event.Prefill && p.Phase != event.Mixed {
 		return o.current, false
 	}
@@ -106,10 +147,15 @@ func (o *Online) Observe(e event.Event) []event.PolicyNote {
 	case event.RequestEnergy:
 		o.account(e)
 	case event.ClockChange:
-		o.changed(e)
+		if o.aware == nil {
+			o.changed(e)
+		}
 	}
 	notes := o.notes
 	o.notes = nil
+	if o.aware != nil {
+		notes = append(notes, o.aware.Observe(e)...)
+	}
 	return notes
 }
 
@@ -150,6 +196,7 @@ func (o *Online) account(e event.RequestEnergy) {
 	b.energy += e.EnergyJ
 	if e.OutputTokens > 0 {
 		b.tokens += e.OutputTokens
+		b.steps = max(b.steps, e.OutputTokens)
 	} else {
 		b.tokens += e.InputTokens
 	}
@@ -157,8 +204,19 @@ func (o *Online) account(e event.RequestEnergy) {
 		return
 	}
 	delete(o.batches, e.BatchID)
+	for i := range b.spans {
+		// Decode takes a step for each token of the longest request, whatever the
+		// others'.
+		if s := &b.spans[i]; s.Phase == event.Decode && b.steps > 0 {
+			s.Tokens = b.steps
+		}
+	}
 	j := b.job
-	if j != o.job || b.mixed || b.failed || b.mhz != j.opt.Suggest() || b.start < j.since || b.seconds <= 0 {
+	ran, whole := b.mhz, !b.mixed
+	if o.aware != nil {
+		ran, whole = b.planned, true
+	}
+	if j != o.job || !whole || b.failed || ran != j.opt.Suggest() || b.start < j.since || b.seconds <= 0 {
 		return
 	}
 	j.trial = append(j.trial, b)
@@ -175,7 +233,7 @@ func (o *Online) judge(at event.At) {
 			known += b.seconds
 		}
 	}
-	baseline := j.opt.Suggest() == o.Start()
+	baseline := j.opt.Suggest() == o.baseline()
 	care := 1.0
 	if baseline {
 		care = 2
@@ -189,6 +247,7 @@ func (o *Online) judge(at event.At) {
 	if len(j.opt.Trials()) == 0 { // the unit of work
 		for _, b := range j.trial {
 			for _, s := range b.spans {
+				s.RequestedSMMHz = 0 // of no matter here: all are the baseline's
 				j.lengths.add(s, 0)
 			}
 		}
@@ -208,7 +267,7 @@ func (j *job) measure() Trial {
 	for _, b := range j.trial {
 		work := 0.0
 		for _, s := range b.spans {
-			work += j.lengths.seconds(kindKey{s.Phase, s.BatchSize}, s.Tokens, s.RequestedSMMHz)
+			work += j.lengths.seconds(kindKey{s.Phase, s.BatchSize}, s.Tokens, 0)
 		}
 		if !(work > 0) {
 			continue // a kind of phase that the baseline didn't have
@@ -230,8 +289,12 @@ func (o *Online) report(at event.At, t Trial) {
 	perToken := j.joulesPerToken()
 	j.trial, j.since = nil, at.TimeNS
 	opt := j.opt
-	if opt.Done() && !(t.Latency > 0 && opt.slower(t) > o.maxSlowdown) {
-		return // settled, and still good
+	if opt.Done() {
+		// Settled, and still good unless the window says surely that it isn't.
+		doubt := 2 * t.LatencySD / math.Sqrt(float64(t.Batches))
+		if !(t.Latency > 0 && opt.slower(t)-doubt > o.maxSlowdown) {
+			return
+		}
 	}
 	was := opt.Done()
 	n := len(opt.Trials())
@@ -239,7 +302,7 @@ func (o *Online) report(at event.At, t Trial) {
 	if len(opt.Trials()) == n {
 		return // not a measurement
 	}
-	text := fmt.Sprintf("%s trial %d: %d MHz", o.goal, n+1, t.MHz)
+	text := fmt.Sprintf("%s trial %d: %d MHz", o.Name(), n+1, t.MHz)
 	if n > 0 {
 		first := opt.Trials()[0]
 		text += fmt.Sprintf(", energy %+.1f %%, latency %+.1f %%", 100*(t.Energy/first.Energy-1), 100*opt.slower(t))
@@ -258,7 +321,7 @@ func (o *Online) report(at event.At, t Trial) {
 func (o *Online) settled() string {
 	opt := o.job.opt
 	text := fmt.Sprintf("settled at %d MHz", opt.Suggest())
-	if e, ok := opt.Estimate(opt.Suggest()); ok && opt.Suggest() != o.Start() {
+	if e, ok := opt.Estimate(opt.Suggest()); ok && opt.Suggest() != o.baseline() {
 		text += fmt.Sprintf(": %.1f ± %.1f %% less energy, %.1f ± %.1f %% slower",
 			100*e.Saving, 196*e.SavingSD, 100*e.Slowdown, 196*e.SlowdownSD)
 	}

@@ -62,13 +62,17 @@ func (e *engineRun) batch() {
 	} else {
 		e.overlong = 0
 	}
-	work := 0.0
+	work, steps := 0.0, 0
 	for _, phase := range []event.Phase{event.Prefill, event.Decode} {
 		tokens, perToken := 100+e.r.IntN(600), 0.0001
 		if phase == event.Decode {
-			tokens, perToken = 80+e.r.IntN(80), 0.004
+			steps, perToken = 40+e.r.IntN(40), 0.008
+			tokens = steps
 		}
 		w := perToken * float64(tokens)
+		if phase == event.Decode {
+			tokens += steps * e.r.IntN(11) / 10 // the other request may end sooner
+		}
 		work += w
 		d := int64(1e9 * w * e.scale * e.m.latency(f) * (1 + 0.005*e.r.NormFloat64()))
 		e.observe(event.PhaseEnd{At: event.At{TimeNS: e.now + d}, PhaseSpan: event.PhaseSpan{
@@ -81,7 +85,7 @@ func (e *engineRun) batch() {
 	}
 	for range 2 {
 		e.due = append(e.due, event.RequestEnergy{At: event.At{TimeNS: e.now}, MixedClock: mixed,
-			Request: event.Request{BatchID: id, BatchSize: 2, RequestedSMMHz: before, StartNS: start, EndNS: e.now, OutputTokens: 50},
+			Request: event.Request{BatchID: id, BatchSize: 2, RequestedSMMHz: before, StartNS: start, EndNS: e.now, OutputTokens: steps},
 			Energy:  event.Energy{EnergyJ: energy / 2}})
 	}
 	for len(e.due) > 0 && e.due[0].EndNS < e.now-700*ms {

@@ -49,7 +49,7 @@ type Trial struct {
 // the bound; a bold one is tried only after one that surely did, and one that
 // broke the bound is followed by the baseline, so that the bound is not broken
 // for longer than one trial. The clock kept in the end has been tried, and
-// keeps the bound with a probability of 95 %.
+// keeps the bound with a probability of 98 %.
 type Optimizer struct {
 	goal   Goal
 	clocks []int // ascending
@@ -57,6 +57,7 @@ type Optimizer struct {
 	trials []Trial
 	next   int
 	done   bool
+	took   int    // trials until it was done
 	why    string // why next was chosen
 
 	energy *gaussian
@@ -73,13 +74,18 @@ type point struct {
 }
 
 // How probable it must be that latency keeps its bound: to try a clock, to try
-// one right after a clock that surely kept it, and to keep one.
+// one right after a clock that surely kept it, to keep one, and for a clock
+// just tried not to count as one that broke it.
 const (
-	tryAt   = 0.95
+	tryAt   = 0.98
 	dareAt  = 0.5
 	keepAt  = 0.98
 	brokeAt = 0.75
 )
+
+// aim is the share of the bound that is aimed for: noise that batches share is
+// in no interval.
+const aim = 0.985
 
 // Noise below this is not believed in, as a share: clocks, heat and the mix of
 // requests vary more from trial to trial than batches within one tell.
@@ -112,7 +118,11 @@ func (o *Optimizer) Done() bool { return o.done }
 // Why says what the suggestion is for, in a few words.
 func (o *Optimizer) Why() string { return o.why }
 
-// Trials returns what was reported so far; not to be changed.
+// Took returns how many trials the search took; 0 while it goes on.
+func (o *Optimizer) Took() int { return o.took }
+
+// Trials returns what was reported so far, also after the search; not to be
+// changed.
 func (o *Optimizer) Trials() []Trial { return o.trials }
 
 func (o *Optimizer) top() int { return o.clocks[len(o.clocks)-1] }
@@ -146,8 +156,10 @@ func (o *Optimizer) Report(t Trial) {
 	searching := !o.done
 	o.trials = append(o.trials, t)
 	if !o.fit() {
+		if len(o.trials) >= MaxTrials {
+			o.settle()
+		}
 		o.next, o.why = o.top(), "no energy could be resolved"
-		o.done = len(o.trials) >= MaxTrials
 		return
 	}
 	o.choose()
@@ -177,6 +189,9 @@ func (o *Optimizer) slower(t Trial) float64 {
 
 // settle ends the search with the best clock.
 func (o *Optimizer) settle() {
+	if !o.done {
+		o.took = len(o.trials)
+	}
 	o.done, o.next, o.why = true, o.clocks[o.best], "settled"
 }
 
@@ -212,7 +227,7 @@ func (o *Optimizer) judge(mhz int, latency *roofline) point {
 	p := point{saving: 1 - math.Exp(e), savingSD: esd * math.Exp(e), cost: e, costSD: esd}
 	for _, s := range draws {
 		p.slowdown += s / float64(len(draws))
-		if s <= o.bound {
+		if s <= o.bound*aim {
 			p.safe += 1 / float64(len(draws))
 		}
 	}
@@ -275,13 +290,34 @@ func (o *Optimizer) explore() {
 	best := o.clocks[o.best]
 	tried := o.triedNear(best)
 	switch {
-	case gain < 0.002 && tried >= 2:
-		o.settle()
-	case gain < 0.002, left <= 2 && tried < 2:
-		o.next, o.why = best, "confirm"
-	default:
+	case gain >= worthwhile && (left > 2 || tried >= 2):
 		o.next, o.why = o.clocks[at], "explore"
+	case tried < 2:
+		o.next, o.why = best, "confirm"
+	case o.hopeful(): // more care may let a lower clock in
+		o.next, o.why = best, "sharpen"
+	default:
+		o.settle()
+		return
 	}
+	// What is known of a clock tried often rests on the baseline.
+	if o.triedNear(o.next) >= 2*o.triedNear(o.top()) {
+		o.next, o.why = o.top(), "baseline again"
+	}
+}
+
+// worthwhile is the least gain in the goal, as a share, that a trial is spent on.
+const worthwhile = 0.002
+
+// hopeful tells whether there is a clock, better by 1 % than the best that
+// surely keeps the bound, that may well keep it too.
+func (o *Optimizer) hopeful() bool {
+	for _, p := range o.points {
+		if p.safe >= brokeAt && p.cost < o.points[o.best].cost-0.01 {
+			return true
+		}
+	}
+	return false
 }
 
 // triedNear counts the trials within 2 % of a clock.

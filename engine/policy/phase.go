@@ -56,7 +56,7 @@ type PhaseAware struct {
 	lengths *lengthModel
 
 	current  int // requested clock in force; 0: the driver's
-	allowed  map[spanKey]int
+	running  map[spanKey]begun
 	skipping map[kindKey]bool
 	decided  map[kindKey]bool
 	failures int
@@ -65,18 +65,22 @@ type PhaseAware struct {
 	notes    []event.PolicyNote // to publish with the next Observe
 }
 
-// spanKey names a running phase.
+// spanKey names a running phase, begun is how it began: what it may process,
+// and its clock. (The clock that its span is recorded with is the one in force
+// when it began, before the switch.)
 type spanKey struct {
 	batch string
 	phase event.Phase
 }
+
+type begun struct{ tokens, mhz int }
 
 // NewPhaseAware returns the policy; switches, if any, are measured switching
 // times to start from.
 func NewPhaseAware(clocks PhaseClocks, switches []gpu.Switch) *PhaseAware {
 	return &PhaseAware{
 		clocks: clocks, cost: newCostModel(switches), lengths: newLengthModel(),
-		allowed: map[spanKey]int{}, skipping: map[kindKey]bool{}, decided: map[kindKey]bool{},
+		running: map[spanKey]begun{}, skipping: map[kindKey]bool{}, decided: map[kindKey]bool{},
 	}
 }
 
@@ -91,7 +95,10 @@ func (p *PhaseAware) Name() string {
 }
 
 // Start returns prefill's clock, since a batch begins with it.
-func (p *PhaseAware) Start() int { return p.clocks.Prefill }
+func (p *PhaseAware) Start() int {
+	p.current = p.clocks.Prefill
+	return p.current
+}
 
 // Phase returns the phase's clock and whether switching to it pays.
 func (p *PhaseAware) Phase(s event.PhaseStart) (int, bool) {
@@ -99,15 +106,12 @@ func (p *PhaseAware) Phase(s event.PhaseStart) (int, bool) {
 	if !ok || p.failures >= maxFailures {
 		return p.current, false
 	}
-	p.allowed[spanKey{s.BatchID, s.Phase}] = s.Tokens
-	if want == p.current {
-		return want, false
+	set := want != p.current && (p.current == 0 || p.pays(s, want))
+	if set {
+		p.current = want
 	}
-	if p.current != 0 && !p.pays(s, want) {
-		return p.current, false
-	}
-	p.current = want
-	return want, true
+	p.running[spanKey{s.BatchID, s.Phase}] = begun{s.Tokens, p.current}
+	return p.current, set
 }
 
 // pays decides and notes the decision when it is the first of its kind or
@@ -168,8 +172,12 @@ func (p *PhaseAware) Observe(e event.Event) []event.PolicyNote {
 	switch e := e.(type) {
 	case event.PhaseEnd:
 		key := spanKey{e.BatchID, e.Phase}
-		p.lengths.add(e.PhaseSpan, p.allowed[key])
-		delete(p.allowed, key)
+		if b, known := p.running[key]; known {
+			span := e.PhaseSpan
+			span.RequestedSMMHz = b.mhz
+			p.lengths.add(span, b.tokens)
+			delete(p.running, key)
+		}
 	case event.ClockChange:
 		p.changed(e)
 	}

@@ -16,6 +16,7 @@ type gpuRun struct {
 	}
 	now      int64
 	mhz      int
+	before   int
 	callMS   float64
 	settleMS float64
 	switches int
@@ -44,9 +45,12 @@ func (r *gpuRun) phase(p *PhaseAware, phase event.Phase, batch, tokens int, leng
 		r.set(mhz, "policy:"+string(phase))
 	}
 	r.observe(start)
+	// As the engine does: a switch is done once the phase runs already.
+	before := r.before
+	r.before = r.mhz
 	end := r.now + int64(lengthMS*float64(ms))
 	r.observe(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
-		BatchID: "b", Phase: phase, StartNS: r.now, EndNS: end, BatchSize: batch, Tokens: tokens, RequestedSMMHz: r.mhz}})
+		BatchID: "b", Phase: phase, StartNS: r.now, EndNS: end, BatchSize: batch, Tokens: tokens, RequestedSMMHz: before}})
 	r.now = end
 	return r.mhz
 }

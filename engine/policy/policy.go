@@ -5,8 +5,9 @@
 //	phase:PREFILL/DECODE[/SCORE]  a clock for each phase, where the switch pays
 //	min-energy                    find the clock of least energy while jobs run
 //	min-edp                       find the clock of least energy × delay
+//	phase:min-energy, phase:min-edp  the same for what follows prefill
 //
-// The last two keep latency within Options.MaxSlowdown of the highest clock's.
+// The searching ones keep latency within Options.MaxSlowdown of the highest clock's.
 // Every type here implements engine.Policy. They learn from the events they
 // observe alone, hold no goroutine and read no clock, so a run decides the same
 // each time it sees the same events.
@@ -27,7 +28,7 @@ import (
 var ErrSpec = errors.New("unknown policy")
 
 // Forms names the policies for a usage message.
-const Forms = "none, fixed:MHZ, phase:PREFILL/DECODE[/SCORE], min-energy, min-edp"
+const Forms = "none, fixed:MHZ, phase:PREFILL/DECODE[/SCORE], min-energy, min-edp, phase:min-energy, phase:min-edp"
 
 // DefaultMaxSlowdown is the latency bound of the optimizing policies where none
 // is given: 3 % above the highest clock's.
@@ -62,6 +63,8 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 			return nil, err
 		}
 		return Fixed{mhz[0]}, nil
+	case kind == "phase" && (arg == MinEnergy.String() || arg == MinEDP.String()):
+		return online(arg, spec, info, o, true)
 	case kind == "phase" && has:
 		mhz, err := clocks(spec, arg, info, 2, 3)
 		if err != nil {
@@ -72,17 +75,25 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 			p.Score = mhz[2]
 		}
 		return NewPhaseAware(p, o.Switches), nil
-	case (kind == "min-energy" || kind == "min-edp") && !has:
-		if len(info.SMClocks) < 2 {
-			return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
-		}
-		goal := MinEnergy
-		if kind == "min-edp" {
-			goal = MinEDP
-		}
-		return NewOnline(goal, info.SMClocks, o.MaxSlowdown), nil
+	case (kind == MinEnergy.String() || kind == MinEDP.String()) && !has:
+		return online(kind, spec, info, o, false)
 	}
 	return nil, fmt.Errorf("%w %q: want one of %s", ErrSpec, spec, Forms)
+}
+
+// online makes the policy that searches for a goal.
+func online(name, spec string, info gpu.Info, o Options, byPhase bool) (engine.Policy, error) {
+	if len(info.SMClocks) < 2 {
+		return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
+	}
+	goal := MinEnergy
+	if name == MinEDP.String() {
+		goal = MinEDP
+	}
+	if byPhase {
+		return NewOnlineByPhase(goal, info.SMClocks, o.MaxSlowdown, o.Switches), nil
+	}
+	return NewOnline(goal, info.SMClocks, o.MaxSlowdown), nil
 }
 
 // clocks reads MHZ[/MHZ...], each a supported clock.

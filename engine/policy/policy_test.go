@@ -27,6 +27,12 @@ func TestParse(t *testing.T) {
 		{spec: "phase:1980/1005", name: "phase:1980/1005", start: 1980},
 		{spec: "phase: 1980 / 1005 / 1500", name: "phase:1980/1005/1500", start: 1980},
 		{spec: "phase:1980/1005/1980", name: "phase:1980/1005", start: 1980},
+		{spec: "min-energy", name: "min-energy", start: 1980},
+		{spec: "min-edp", name: "min-edp", start: 1980},
+		{spec: "phase:min-energy", name: "phase:min-energy", start: 1980},
+		{spec: "phase:min-edp", name: "phase:min-edp", start: 1980},
+		{spec: "min-energy:5", err: ErrSpec},
+		{spec: "phase:fast", err: ErrSpec},
 		{spec: "", err: ErrSpec},
 		{spec: "fast", err: ErrSpec},
 		{spec: "none:1", err: ErrSpec},
@@ -55,6 +61,9 @@ func TestParse(t *testing.T) {
 		if p.Name() != tt.name || p.Start() != tt.start {
 			t.Errorf("Parse(%q) is %q starting at %d, want %q at %d", tt.spec, p.Name(), p.Start(), tt.name, tt.start)
 		}
+	}
+	if _, err := Parse("min-energy", gpu.Info{}, Options{}); !errors.Is(err, gpu.ErrBadClock) {
+		t.Errorf("a GPU without clocks: %v, want %v", err, gpu.ErrBadClock)
 	}
 	if _, err := Parse("none", h100(), Options{MaxSlowdown: -1}); !errors.Is(err, ErrSpec) {
 		t.Errorf("a negative slowdown: %v, want %v", err, ErrSpec)

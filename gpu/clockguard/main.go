@@ -48,7 +48,6 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		minMHz  = fs.Int("min-mhz", 0, "lowest SM clock that may be set")
 		maxMHz  = fs.Int("max-mhz", 0, "highest SM clock that may be set; 0: no bound")
 		force   = fs.Bool("force", false, "restore: reset without a record too")
-		inherit = fs.Bool("socket-activation", false, "take the listening socket from systemd")
 	)
 	fs.Usage = func() {
 		_, _ = fmt.Fprint(stderr, usage)
@@ -98,14 +97,14 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		}
 		return runRestore(*dir, index, fs.Arg(1), *force, open, log, os.Stdout)
 	}
-	if *serve == "" && !*inherit || fs.NArg() > 0 {
+	if *serve == "" || fs.NArg() > 0 {
 		fs.Usage()
 		return 2
 	}
 	child := append(append(self, "child", "--gpus", *gpus,
 		"--min-mhz", strconv.Itoa(*minMHz), "--max-mhz", strconv.Itoa(*maxMHz)), common...)
 	return runService(serviceConfig{
-		socket: *serve, inherit: *inherit, uids: allowedUIDs, dir: *dir, child: child, open: open, log: log,
+		socket: *serve, uids: allowedUIDs, dir: *dir, child: child, open: open, log: log,
 	}, stderr)
 }
 

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,13 +21,12 @@ import (
 
 // serviceConfig is what the service is started with.
 type serviceConfig struct {
-	socket  string
-	inherit bool // take the socket from systemd instead (sd_listen_fds(3))
-	uids    []int
-	dir     string
-	child   []string // a guard's command line
-	open    Opener
-	log     *slog.Logger
+	socket string
+	uids   []int
+	dir    string
+	child  []string // a guard's command line
+	open   Opener
+	log    *slog.Logger
 }
 
 // maxGuards is how many clients are served at once. Each has its own guard; one
@@ -61,22 +59,6 @@ func runService(cfg serviceConfig, stderr io.Writer) int {
 }
 
 func (cfg serviceConfig) listen() (*net.UnixListener, error) {
-	if cfg.inherit {
-		if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) || os.Getenv("LISTEN_FDS") != "1" {
-			return nil, errors.New("systemd has handed over no socket")
-		}
-		f := os.NewFile(sockFD, "socket")
-		defer func() { _ = f.Close() }()
-		l, err := net.FileListener(f)
-		if err != nil {
-			return nil, fmt.Errorf("socket from systemd: %w", err)
-		}
-		u, ok := l.(*net.UnixListener)
-		if !ok {
-			return nil, fmt.Errorf("socket from systemd is %s, not a Unix socket", l.Addr().Network())
-		}
-		return u, nil
-	}
 	if err := makeDir(cfg.dir); err != nil {
 		return nil, err
 	}

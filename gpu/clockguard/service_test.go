@@ -314,7 +314,7 @@ func TestGuardSurvivesAFlood(t *testing.T) {
 }
 
 func TestServiceUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"--serve"}, {"--serve", "x", "y"}, {"--uid", "me", "--serve", "x"}, {"watch"}, {"watch", "x", "y"}, {"--socket-activation"}} {
+	for _, args := range [][]string{{}, {"--serve"}, {"--serve", "x", "y"}, {"--uid", "me", "--serve", "x"}, {"watch"}, {"watch", "x", "y"}} {
 		var out strings.Builder
 		if code := run(args, openNVML, &out); code == 0 {
 			t.Errorf("%q succeeded", args)
