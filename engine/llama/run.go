@@ -148,6 +148,8 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 				engine.ErrTooLong, len(s.prompt), n-len(s.prompt), b.info.ContextMax)
 		}
 		if s.res.Err != nil {
+			t := now()
+			s.res.StartNS, s.res.PrefillEndNS, s.res.EndNS = t, t, t
 			continue
 		}
 		run = append(run, s)
