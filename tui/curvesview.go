@@ -326,22 +326,6 @@ func markText(mhz float64) string {
 	return fmtFloat(mhz, 0)
 }
 
-// fitWidth cuts text to w columns.
-func fitWidth(text string, w int) string {
-	if canvas.Width(text) <= w {
-		return text
-	}
-	c := canvas.New(w, 1)
-	c.TextMax(0, 0, w, 0, text)
-	out := ""
-	for _, cell := range c.Row(0) {
-		if cell.Width > 0 {
-			out += c.Glyph(cell)
-		}
-	}
-	return out
-}
-
 // pointTitle names a point in a line.
 func pointTitle(p event.Point) string {
 	return fmt.Sprintf("%s · %s · batch %d · %s", p.Model, p.Dataset, p.BatchSize, pointClock(p))

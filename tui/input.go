@@ -292,7 +292,9 @@ func (m *Model) hints() []key.Binding {
 	}
 	switch m.opt.Mode {
 	case Playback:
-		own = []key.Binding{k.freeze, k.slower, k.faster, k.seekBack, k.seekOn, k.window, k.export, k.save}
+		own = []key.Binding{
+			k.freeze, bind("[ ]", "speed", "["), bind(", .", "10 s", ","), bind("< >", "1 min", "<"), k.window, k.export, k.save,
+		}
 	case Monitor:
 		own = []key.Binding{k.window, k.freeze, k.mark, k.export, k.save}
 	}

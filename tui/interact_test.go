@@ -195,7 +195,6 @@ func TestExportAndSave(t *testing.T) {
 	d.wants("exported to /tmp/out")
 	want := d.screen()
 	d.press("s")
-	time.Sleep(10 * time.Millisecond)
 	plain, err := os.ReadFile(filepath.Join(dir, "jouletop-20261122-094100.txt"))
 	if err != nil {
 		t.Fatal(err)

@@ -49,16 +49,18 @@ type Model struct {
 	compare  compareView
 	points   int // first row of the sweep table shown, from the newest
 
-	panel    *clockPanel // open over the screen
-	form     *form
-	line     *lineInput // a note, a path or a prompt being typed
-	helping  bool
-	helpPage int
-	asking   bool // whether to quit
-	leaving  bool // waiting for the stream to close
-	forced   bool // left without waiting
-	broken   error
-	present  func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
+	panel     *clockPanel // open over the screen
+	form      *form
+	line      *lineInput // a note, a path or a prompt being typed
+	helping   bool
+	helpPage  int
+	asking    bool // whether to quit
+	leaving   bool // waiting for the stream to close
+	forced    bool // left without waiting
+	broken    error
+	noteShown bool                                                  // tabNote's, on the top line
+	untimed   bool                                                  // tests: nothing waits for a time or for the stream
+	present   func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
 
 	message  message
 	frame    *canvas.Canvas
@@ -161,11 +163,22 @@ func (m *Model) Init() tea.Cmd {
 
 // wait turns the source's signal into a message.
 func (m *Model) wait() tea.Cmd {
+	if m.untimed {
+		return nil
+	}
 	ready := m.opt.Source.Ready()
 	return func() tea.Msg {
 		<-ready
 		return readyMsg{}
 	}
+}
+
+// tick sends a message after a while.
+func (m *Model) tick(d time.Duration, f func(time.Time) tea.Msg) tea.Cmd {
+	if m.untimed {
+		return nil
+	}
+	return tea.Tick(d, f)
 }
 
 func (m *Model) askStatus() tea.Cmd {
@@ -234,13 +247,13 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		m.setTheme()
 	case readyMsg:
 		// What comes within a frame is taken together.
-		return tea.Tick(time.Second/time.Duration(m.opt.FPS), func(time.Time) tea.Msg { return frameMsg{} })
+		return m.tick(time.Second/time.Duration(m.opt.FPS), func(time.Time) tea.Msg { return frameMsg{} })
 	case frameMsg:
 		return m.drain()
 	case statusMsg:
 		m.status = msg.Status
 		m.dirty = true
-		return tea.Tick(statusEvery, func(time.Time) tea.Msg { return statusDue{} })
+		return m.tick(statusEvery, func(time.Time) tea.Msg { return statusDue{} })
 	case statusOnce:
 		m.status = msg.Status
 		m.dirty = true
@@ -319,7 +332,7 @@ func (m *Model) say(text string, bad bool) tea.Cmd {
 	m.message = message{text: text, bad: bad, n: m.message.n + 1}
 	m.dirty = true
 	n := m.message.n
-	return tea.Tick(messageStands, func(time.Time) tea.Msg { return expireMsg{n} })
+	return m.tick(messageStands, func(time.Time) tea.Msg { return expireMsg{n} })
 }
 
 // do hands a command to the controller from a goroutine of its own; its answer

@@ -148,13 +148,16 @@ func (m *Model) drawTabs() {
 		right -= 11
 		c.Text(right, r.Y, theme.Sim, " SIMULATED ")
 	}
+	m.noteShown = false
 	note, s := m.tabNote()
 	if w := canvas.Width(note); w > 0 && right-w-1 > x {
 		c.Text(right-w-1, r.Y, s, note)
+		m.noteShown = true
 	}
 }
 
-// tabNote is what stands before the mark on the top line.
+// tabNote is what stands before the mark on the top line, or, where there is no
+// room, at the end of the last.
 func (m *Model) tabNote() (string, canvas.Style) {
 	switch {
 	case m.status.Replay != nil:

@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// driver presses keys on a model and runs its commands at once, but for timers.
+// driver presses keys on a model and runs its commands at once.
 type driver struct {
 	t testing.TB
 	m *tui.Model
@@ -42,6 +42,7 @@ func newDriver(t testing.TB, o tui.Options) *driver {
 	}
 	o.Wall = func() time.Time { return time.Date(2026, 11, 22, 9, 41, 0, 0, time.UTC) }
 	d := &driver{t: t, m: tui.New(o), c: c}
+	d.m.Untimed()
 	d.refresh()
 	return d
 }
@@ -52,25 +53,19 @@ func (d *driver) send(msg tea.Msg) {
 	d.run(cmd)
 }
 
-// run runs a command unless it waits for a time or for the stream.
+// run runs a command to its end, and what comes of it.
 func (d *driver) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	answer := make(chan tea.Msg, 1)
-	go func() { answer <- cmd() }()
-	select {
-	case msg := <-answer:
-		switch msg := msg.(type) {
-		case tea.BatchMsg:
-			for _, c := range msg {
-				d.run(c)
-			}
-		case nil:
-		default:
-			d.send(msg)
+	switch msg := cmd().(type) {
+	case nil, tea.QuitMsg:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			d.run(c)
 		}
-	case <-time.After(20 * time.Millisecond):
+	default:
+		d.send(msg)
 	}
 }
 

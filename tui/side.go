@@ -119,7 +119,7 @@ func (m *Model) energyFigures() []figure {
 		rows = append(rows, figure{rank: 6, label: "S score", value: fmtSig(r.score.jpt()), unit: "J/token", style: theme.PhaseScore})
 	}
 	if r.scored.n > 0 && r.generated.n > 0 {
-		rows = append(rows, figure{rank: 3, label: "scored requests", value: fmtSig(r.scored.jpt()), unit: "J/token"})
+		rows = append(rows, figure{rank: 3, label: "scored", value: fmtSig(r.scored.jpt()), unit: "J/token"})
 	}
 	rows = append(rows,
 		figure{rank: 2, label: "per 1M tokens", value: fmtSig(jpt * perMillionWh), unit: "Wh"},

@@ -88,10 +88,10 @@ type work struct {
 
 // letter is the phase letter for the status line, '-' for idle.
 func (w *work) letter() byte {
-	if !w.inPhase {
-		return '-'
+	if l := phaseLetter(w.phase.Phase); w.inPhase && l != ' ' {
+		return l
 	}
-	return phaseLetter(w.phase.Phase)
+	return '-'
 }
 
 func phaseLetter(p event.Phase) byte { return history.Letters[phaseIndex(p)] }

@@ -129,11 +129,15 @@ func (m *Model) drawKeys() {
 		c.TextMax(0, r.Y, r.W, s, m.message.text)
 		return
 	}
-	x := 1
+	x, end := 1, r.W
+	if note, s := m.tabNote(); note != "" && !m.noteShown {
+		end -= canvas.Width(note) + 1
+		c.Text(end, r.Y, s, note)
+	}
 	for _, b := range m.hints() {
 		h := b.Help()
 		word := hintWord(h.Desc)
-		if x+canvas.Width(h.Key)+canvas.Width(word)+3 > r.W {
+		if x+canvas.Width(h.Key)+canvas.Width(word)+3 > end {
 			break
 		}
 		x = c.Text(x, r.Y, theme.Accent, h.Key)

@@ -117,7 +117,7 @@ func TestKeyStorm(t *testing.T) {
 			msg = tea.KeyPressMsg(tea.Key{Code: l, Text: string(l)})
 		}
 		_, cmd := d.m.Update(msg)
-		if cmd != nil && i%1000 == 0 {
+		if cmd != nil && i%50 == 0 {
 			d.run(cmd)
 		}
 		if i%10 == 0 {
