@@ -7,6 +7,6 @@ func (p *PhaseAware) Clocks() PhaseClocks { return p.clocks }
 
 // Optimizes tells whether a policy spec asks for one that learns from energies.
 func Optimizes(spec string) bool {
-	kind, _, _ := strings.Cut(spec, ":")
-	return kind == "min-energy" || kind == "min-edp"
+	goal := strings.TrimPrefix(spec, "phase:")
+	return goal == MinEnergy.String() || goal == MinEDP.String()
 }

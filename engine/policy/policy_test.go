@@ -58,6 +58,9 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q): %v", tt.spec, err)
 			continue
 		}
+		if _, learns := p.(*Online); learns != Optimizes(tt.spec) {
+			t.Errorf("Optimizes(%q) is %v", tt.spec, !learns)
+		}
 		if p.Name() != tt.name || p.Start() != tt.start {
 			t.Errorf("Parse(%q) is %q starting at %d, want %q at %d", tt.spec, p.Name(), p.Start(), tt.name, tt.start)
 		}

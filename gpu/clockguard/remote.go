@@ -31,7 +31,11 @@ func Open(ctx context.Context, info gpu.Info, o Options) (*Client, error) {
 	}
 	c := &Client{info: info, now: monotonic}
 	c.dial = func() (link, error) { return dial(info, o, c.guardLost) }
-	if rec, found := Stale(info, o); found {
+	rec, found := Stale(info, o)
+	if !found && os.Geteuid() != 0 {
+		rec, found = others(info, o)
+	}
+	if found {
 		text, err := Reset(ctx, info, o, false)
 		if err != nil {
 			text = fmt.Sprintf("GPU %d still has %s; it could not be given back: %v", info.Index, rec, err)

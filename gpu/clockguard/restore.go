@@ -20,8 +20,18 @@ import (
 
 // Stale returns the record of a clock that an earlier run locked and never gave
 // back, if there is one and nobody holds the GPU's lease.
-func Stale(info gpu.Info, o Options) (Record, bool) {
-	dir := o.dir()
+func Stale(info gpu.Info, o Options) (Record, bool) { return staleIn(o.dir(), info) }
+
+// others returns the record that root's guard left behind, which this user can
+// read but do nothing about.
+func others(info gpu.Info, o Options) (Record, bool) {
+	if o.dir() == systemDir {
+		return Record{}, false
+	}
+	return staleIn(systemDir, info)
+}
+
+func staleIn(dir string, info gpu.Info) (Record, bool) {
 	if held(dir, info.UUID) && !readHolding(leasePath(dir, info.UUID)).Guard.stopped() {
 		return Record{}, false
 	}
@@ -39,6 +49,9 @@ func Stale(info gpu.Info, o Options) (Record, bool) {
 func Reset(ctx context.Context, info gpu.Info, o Options, force bool) (string, error) {
 	if o.ReadOnly {
 		return "", gpu.ErrReadOnly
+	}
+	if rec, found := others(info, o); found && os.Geteuid() != 0 {
+		return "", fmt.Errorf("%w: GPU %d has %s; `sudo jouletop gpu reset` gives it back", gpu.ErrNoPermission, info.Index, rec)
 	}
 	command := append(o.command(), "restore", "--dir", o.dir(), "--log", o.logPath(),
 		"--force="+strconv.FormatBool(force), strconv.Itoa(info.Index), info.UUID)
