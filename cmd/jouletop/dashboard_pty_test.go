@@ -52,6 +52,18 @@ func (x *terminal) form(values ...string) {
 	}
 }
 
+// quit leaves with q once nothing runs.
+func (x *terminal) quit() {
+	x.t.Helper()
+	x.keys("1")
+	x.shows("no job running")
+	x.keys("q")
+	if code := x.end(); code != 0 {
+		x.t.Errorf("exit status %d, want 0", code)
+	}
+	x.restored()
+}
+
 func TestDashboardFromOpenToQuit(t *testing.T) {
 	t.Parallel()
 	x := open(t, 120, 40, nil, append(generate, "--sim-speed", "4")...)
@@ -67,7 +79,7 @@ func TestDashboardFromOpenToQuit(t *testing.T) {
 	x.keys(enterKey)
 	x.shows("1005→1005 MHz")
 	x.keys(escKey)
-	x.hides("J/token measured")
+	x.hides("Enter set")
 	x.shows("requested 1005 → achieved 1005 MHz")
 	if left := x.matches(`(\d+)/62 requests`)[1]; left == "62" {
 		t.Error("the run had ended before the clock was changed; nothing was shown")
@@ -107,11 +119,7 @@ func TestDashboardFromOpenToQuit(t *testing.T) {
 		}
 	}
 
-	x.keys("q")
-	if code := x.end(); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
-	x.restored()
+	x.quit()
 	if !strings.Contains(x.text(), "session: ~/state/jouletop/sessions/") {
 		t.Errorf("it does not say where the session is:\n%s", x.text())
 	}
@@ -210,7 +218,7 @@ func TestDashboardQuitInRunAsksOnce(t *testing.T) {
 	x.keys(enterKey)
 	x.shows("1200→1200MHz")
 	x.keys(escKey)
-	x.hides("J/token measured")
+	x.hides("Enter set")
 
 	const question = "A run is going."
 	x.keys("q")
@@ -328,11 +336,7 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 
 	x.keys("6")
 	x.shows("the fan is loud")
-	x.keys("q")
-	if code := x.end(); code != 0 {
-		t.Errorf("exit status %d, want 0", code)
-	}
-	x.restored()
+	x.quit()
 	s := whole(t, x.session(), "done")
 	var notes []string
 	if err := s.Events(func(ev event.Event) error {
