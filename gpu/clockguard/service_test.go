@@ -159,7 +159,7 @@ func TestServiceSetsForItsUsers(t *testing.T) {
 
 // A service killed with all its guards leaves a record; the next one resets.
 func TestServiceRestoresAtItsStart(t *testing.T) {
-	s := serve(t)
+	s := serve(t, "--uid", fmt.Sprint(os.Getuid()))
 	c := s.client(t, Bounds{})
 	if err := c.Arm(true); err != nil {
 		t.Fatal(err)
