@@ -2,10 +2,8 @@ package main
 
 import (
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
@@ -142,7 +140,7 @@ func (t *router) fromFile(path string) error {
 		return fmt.Errorf("--route: %w", err)
 	}
 	defer f.Close()
-	to, err := readRoutes(f, t.models)
+	to, err := analysis.ReadRoutes(f, t.models)
 	if err != nil {
 		return fmt.Errorf("--route %s: %w", path, err)
 	}
@@ -154,46 +152,6 @@ func (t *router) fromFile(path string) error {
 		return m, nil
 	}
 	return nil
-}
-
-// readRoutes reads dataset,query_id,model rows. A model must be one of those
-// given, a query may have one row only.
-func readRoutes(in io.Reader, models []difficulty.Model) (map[[2]string]string, error) {
-	r := csv.NewReader(in)
-	r.ReuseRecord = true
-	header, err := r.Read()
-	if err == io.EOF {
-		return nil, errors.New("the file is empty")
-	}
-	if err != nil {
-		return nil, err
-	}
-	var at [3]int
-	for i, name := range []string{"dataset", "query_id", "model"} {
-		at[i] = slices.IndexFunc(header, func(h string) bool { return strings.TrimSpace(strings.TrimPrefix(h, "\ufeff")) == name })
-		if at[i] < 0 {
-			return nil, fmt.Errorf("line 1: no column %q; want dataset,query_id,model", name)
-		}
-	}
-	out := map[[2]string]string{}
-	for {
-		row, err := r.Read()
-		if err == io.EOF {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		line, _ := r.FieldPos(0)
-		key, model := [2]string{row[at[0]], row[at[1]]}, row[at[2]]
-		if !slices.ContainsFunc(models, func(m difficulty.Model) bool { return m.Name == model }) {
-			return nil, fmt.Errorf("line %d: model %q is none of those given with --model", line, model)
-		}
-		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("line %d: query %s of %s has a row already", line, key[1], key[0])
-		}
-		out[key] = model
-	}
 }
 
 // split lists the points of routed queries: each dataset's, by the model they
