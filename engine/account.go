@@ -157,11 +157,11 @@ func (a *account) finish(pointID string, end int64, err error) event.PointDone {
 func (a *account) settle(b *batchAccount) []event.Event {
 	var out []event.Event
 	at := event.At{TimeNS: b.end}
-	whole := a.meter.Window(b.start, b.end)
+	whole, parts := a.energies(b)
 	net := whole.Net(a.idleW, a.idleErr, float64(b.end-b.start)/1e9)
 	shares := newShares(b)
-	for _, s := range b.phases {
-		e := a.meter.PhaseEnergy(meterPhase(s))
+	for i, s := range b.phases {
+		e := parts[i]
 		shares.phase(s, e)
 		mhz, mixed := a.requestedIn(s.StartNS, s.EndNS)
 		s.RequestedSMMHz = mhz
@@ -181,6 +181,18 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		p.add(b, whole, net, out)
 	}
 	return out
+}
+
+// energies are the batch's and each of its phases'.
+func (a *account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
+	if len(b.phases) == 0 {
+		return a.meter.Window(b.start, b.end), nil
+	}
+	phases := make([]energy.Phase, len(b.phases))
+	for i, s := range b.phases {
+		phases[i] = meterPhase(s)
+	}
+	return a.meter.Request(phases)
 }
 
 func eventEnergy(e energy.Estimate) event.Energy {

@@ -22,6 +22,7 @@ type Meter struct {
 	tl      timeline
 	now     int64 // latest time heard of
 	pruned  int64
+	kinds   map[Key]bool // kinds of phase heard of
 }
 
 // preference is the order in which sources are tried.
@@ -33,7 +34,7 @@ func New(sources []gpu.PowerSource, opt Options) *Meter {
 	if opt.Horizon <= 0 {
 		opt.Horizon = 10 * time.Minute
 	}
-	m := &Meter{horizon: int64(opt.Horizon), now: math.MinInt64}
+	m := &Meter{horizon: int64(opt.Horizon), now: math.MinInt64, kinds: map[Key]bool{}}
 	for _, name := range preference {
 		s := gpu.PowerSource{Name: name}
 		for _, given := range sources {
@@ -61,8 +62,15 @@ func (m *Meter) Add(r gpu.PowerReading) {
 // AddPhase tells of a phase that has ended. Phases may come late and out of order,
 // but before the windows that they help to resolve.
 func (m *Meter) AddPhase(p Phase) {
-	if m.tl.add(p) {
-		m.heard(p.End)
+	if !m.tl.add(p) {
+		return
+	}
+	m.heard(p.End)
+	if k := p.key(); !m.kinds[k] {
+		m.kinds[k] = true
+		for _, tr := range m.tracks {
+			tr.fitGap = firstFitGap
+		}
 	}
 }
 
@@ -105,16 +113,26 @@ func (m *Meter) lastReading() int64 {
 	return t
 }
 
+// A model is fitted again after some new readings: few after a new kind of phase
+// has come, of which nothing is known, then twice as many each time, up to a tenth
+// of the rows a fit is made of. So a fit costs next to nothing a reading, however
+// long the session.
+const firstFitGap = 25
+
+// maxLagGap is the most new readings after which the lag is looked for again: it
+// belongs to the board, and what it costs to find is the dearest part of all.
+const maxLagGap = 15000
+
 // refit brings tr's model up to date if enough is new.
 func (m *Meter) refit(tr *track) {
 	fresh := tr.added - tr.fitAt
-	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), 100) {
+	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), tr.fitGap) {
 		return
 	}
-	tr.fitAt = tr.added
+	tr.fitAt, tr.fitGap = tr.added, min(2*max(tr.fitGap, firstFitGap), maxRows)
 	from := max(len(tr.reads)-maxRows, 0)
 	tr.measureJitter(from)
-	if tr.lagAt == 0 || tr.added > tr.lagAt+min(tr.lagAt/3, 3000) {
+	if tr.lagAt == 0 || tr.added > tr.lagAt+min(tr.lagAt/3, maxLagGap) {
 		if findLag(tr, &m.tl, from) {
 			tr.lagAt = tr.added
 		}

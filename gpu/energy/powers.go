@@ -62,7 +62,7 @@ type lengthEffect struct {
 func (tr *track) byLength(tl *timeline, from int, lag float64) map[Key]lengthEffect {
 	lengths := map[Key][]float64{}
 	for _, p := range tl.phases {
-		k := Key{p.Kind, p.Batch, p.SMMHz}
+		k := p.key()
 		lengths[k] = append(lengths[k], p.Seconds())
 	}
 	mean, median := map[Key]float64{}, map[Key]float64{}

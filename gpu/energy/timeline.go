@@ -30,6 +30,8 @@ type Key struct {
 	SMMHz int
 }
 
+func (p Phase) key() Key { return Key{p.Kind, p.Batch, p.SMMHz} }
+
 // maxGap is the longest pause between phases, in ns, that counts as idle:
 // longer ones may hide work that nobody told of (loading a model).
 const maxGap = 2e9
@@ -102,7 +104,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 			}
 		}
 		end := min(p.End, b)
-		f(segment{Key{p.Kind, p.Batch, p.SMMHz}, 2 * p.Start, at, end, p.End - p.Start})
+		f(segment{p.key(), 2 * p.Start, at, end, p.End - p.Start})
 		at = end
 		if p.End > b {
 			break
@@ -138,7 +140,7 @@ func (tl *timeline) stalled() map[int64]bool {
 		tokens int
 	}
 	lengths := map[size][]float64{}
-	of := func(p Phase) size { return size{Key{p.Kind, p.Batch, p.SMMHz}, p.Tokens} }
+	of := func(p Phase) size { return size{p.key(), p.Tokens} }
 	for _, p := range tl.phases {
 		if p.Tokens > 0 {
 			lengths[of(p)] = append(lengths[of(p)], p.Seconds())

@@ -29,6 +29,7 @@ type track struct {
 	jitter float64 // s, standard deviation of a time stamp
 	model  model
 	fitAt  int // value of added at the last fit
+	fitGap int // readings until the next, at most
 	lagAt  int // and when the lag was last found
 }
 
