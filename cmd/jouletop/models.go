@@ -9,6 +9,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"jouletop/engine"
+	"jouletop/engine/gguf"
 	"jouletop/engine/models"
 	"jouletop/engine/simllm"
 )
@@ -72,10 +74,21 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 	return nil
 }
 
-// resolveModel finds a model's file.
+// resolveModel finds a model's file and reads its header, so that a file that is
+// no model is refused before anything has begun.
 func resolveModel(name string) (string, error) {
 	f, err := models.Resolve(models.Options{}, name)
-	return f.Path, err
+	if err != nil {
+		return "", err
+	}
+	m, err := gguf.OpenModel(f.Path)
+	if err == nil {
+		err = m.Validate()
+	}
+	if err != nil {
+		return "", fmt.Errorf("model %s: %w: %w", name, engine.ErrModel, err)
+	}
+	return f.Path, nil
 }
 
 // simKnows tells whether the simulated model has a shape of that name.

@@ -108,8 +108,8 @@ func (c *replayController) SetPolicy(string) error          { return errReplay }
 func (c *replayController) StartJob(tui.Job) error          { return errReplay }
 func (c *replayController) RunPrompt(string) error          { return errReplay }
 func (c *replayController) StartSweep(tui.SweepPlan) error  { return errReplay }
-func (c *replayController) Pause() error                    { c.player.SetSpeed(0); return nil }
-func (c *replayController) Resume() error                   { c.player.SetSpeed(1); return nil }
+func (c *replayController) Pause() error                    { return errReplay }
+func (c *replayController) Resume() error                   { return errReplay }
 func (c *replayController) SkipPoint() error                { return errReplay }
 func (c *replayController) Stop() error                     { return errReplay }
 func (c *replayController) End() error                      { c.stop(); return nil }

@@ -248,6 +248,21 @@ func (x *terminal) resize(w, h int) {
 	}
 }
 
+// fit resizes and waits until the dashboard fills the terminal: its mark stands
+// at the right end of the first row, its status line above the last.
+func (x *terminal) fit(w, h int) {
+	x.t.Helper()
+	x.resize(w, h)
+	x.until("a screen that fills the terminal", func(s string) bool {
+		lines := strings.Split(s, "\n")
+		if len(lines) < h {
+			return false
+		}
+		end := utf8.RuneCountInString(lines[0])
+		return strings.HasSuffix(lines[0], "SIMULATED") && end >= w-2 && end <= w && strings.HasPrefix(lines[h-2], " SIMULATED")
+	})
+}
+
 // signal sends the program a signal.
 func (x *terminal) signal(s syscall.Signal) {
 	x.t.Helper()

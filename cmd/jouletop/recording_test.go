@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"jouletop/engine/session"
+	"jouletop/gpu"
+)
+
+// TestOtherProcessesAreNamed: a process of someone else's on the GPU is in the
+// manifest and warned of.
+func TestOtherProcessesAreNamed(t *testing.T) {
+	o := &options{gpu: "sim", devices: []int{0}, backend: "sim", policy: "none"}
+	r, err := openRig(context.Background(), o, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.simGPU.SetProcesses([]gpu.Process{{PID: 4242, Name: "python3 train.py", MemoryMiB: 1000}})
+	dir := filepath.Join(t.TempDir(), "s")
+	rec, err := session.Create(dir, newManifest(r, o, "run"), session.Full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.do(func() error {
+		c, err := startRecording(r, rec, nil)
+		if err != nil {
+			return err
+		}
+		c.noteModels()
+		if err := c.watchOthers(); err != nil {
+			return err
+		}
+		return c.finish(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := session.ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.GPUs[0].Processes; len(p) != 1 || p[0].PID != 4242 {
+		t.Errorf("processes in the manifest: %+v", p)
+	}
+	if w := strings.Join(m.Warnings, "\n"); !strings.Contains(w, "python3 train.py (pid 4242)") {
+		t.Errorf("warnings: %q", w)
+	}
+	if m.Ended != "done" {
+		t.Errorf("ended %q", m.Ended)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"jouletop/engine/session"
+)
+
+// record runs jouletop without a terminal.
+func record(t *testing.T, home string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("jouletop", args...)
+	cmd.Dir = home
+	cmd.Env = append(homeEnv(home), "PATH="+os.Getenv("PATH"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("jouletop %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// files reads a folder.
+func files(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	for _, name := range session.Files() {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		switch {
+		case err == nil:
+			out[name] = b
+		case !errors.Is(err, os.ErrNotExist):
+			t.Error(err)
+		}
+	}
+	return out
+}
+
+// replayAt is where a replay stands, and its length, in s.
+func (x *terminal) replayAt(speed string) (at, of int) {
+	x.t.Helper()
+	m := x.matches(`REPLAY ` + speed + ` (\d):(\d\d):(\d\d) of (\d):(\d\d):(\d\d) `)
+	seconds := func(hms []string) (s int) {
+		for _, v := range hms {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			s = 60*s + n
+		}
+		return s
+	}
+	return seconds(m[1:4]), seconds(m[4:7])
+}
+
+func TestReplayInTerminal(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	record(t, home, "run", "--gpu", "sim", "--dataset", "truthfulqa", "--repeats", "2", "--session", "rec")
+	before := files(t, filepath.Join(home, "rec"))
+
+	x := openIn(t, home, 120, 40, nil, "replay", "rec", "--speed", "50")
+	x.shows("REPLAY 50x")
+	x.until("the recorded decode phases", func(s string) bool { return strings.Contains(row(s, -2), "D decode") })
+
+	// At the end all of it has been shown.
+	x.until("the end", func(s string) bool {
+		m := regexp.MustCompile(`REPLAY 50x (\S+) of (\S+) `).FindStringSubmatch(s)
+		return m != nil && m[1] == m[2]
+	})
+	x.matches(`requests +124 done`)
+
+	// Held, it stands; seeking moves it by what the help says.
+	x.keys(" ")
+	end, of := x.replayAt("held")
+	if end != of || of < 60 {
+		t.Errorf("held at %d s of %d s, want the end of a long session", end, of)
+	}
+	x.keys("<")
+	x.until("1 min back", func(s string) bool { at, _ := x.replayAt("held"); return at == end-60 })
+	x.matches(`requests +\d\d done`)
+	x.keys(".")
+	x.until("10 s on", func(s string) bool { at, _ := x.replayAt("held"); return at == end-50 })
+	x.keys(",")
+	x.until("10 s back", func(s string) bool { at, _ := x.replayAt("held"); return at == end-60 })
+
+	// Whatever was drawn over whatever at whatever size: the terminal shows what
+	// the program means it to, which is what it saves.
+	for _, size := range [][2]int{{80, 24}, {200, 60}, {120, 40}} {
+		x.fit(size[0], size[1])
+		for _, keys := range []string{"1", "2", "3", "4", "5", "6", "?"} {
+			x.keys(keys)
+			x.same(size)
+		}
+	}
+
+	// It goes on at the speeds there are.
+	x.keys("1", "<", "<", "[")
+	x.shows("REPLAY 1x")
+	x.keys("]", "]", "]", "]", "]")
+	x.shows("REPLAY 50x")
+
+	// Nothing runs and no clock is set in a replay.
+	x.keys("n")
+	x.shows("nothing is run in this mode")
+	x.keys("r")
+	x.shows("this is a replay")
+
+	x.keys("e")
+	x.shows("export to")
+	x.keys("copy", enterKey)
+	x.shows("exported to")
+	x.keys("q") // nothing runs: it does not ask
+	if code := x.end(); code != 0 {
+		t.Errorf("exit status %d, want 0", code)
+	}
+	x.restored()
+	for _, dir := range []string{"rec", "copy"} {
+		after := files(t, filepath.Join(home, dir))
+		for name := range before {
+			if !bytes.Equal(after[name], before[name]) {
+				t.Errorf("%s/%s is not as it was recorded", dir, name)
+			}
+		}
+	}
+}
+
+// same saves the screen and compares it with the terminal's, but for the last
+// line, which says that it was saved.
+func (x *terminal) same(size [2]int) {
+	x.t.Helper()
+	for _, f := range x.saved() { // of the last time: names have whole seconds
+		_ = os.Remove(f)
+	}
+	x.keys("s")
+	var saved []byte
+	x.until("a saved screen", func(string) bool {
+		names := x.saved()
+		if len(names) != 1 {
+			return false
+		}
+		b, err := os.ReadFile(names[0])
+		saved = b
+		return err == nil && bytes.Count(b, []byte("\n")) >= size[1]-1
+	})
+	want := strings.Split(strings.TrimRight(string(saved), "\n"), "\n")
+	for i := range want {
+		want[i] = strings.TrimRight(want[i], " ")
+	}
+	if len(want) != size[1] {
+		x.t.Fatalf("saved screen of %d lines at %d×%d", len(want), size[0], size[1])
+	}
+	x.until("the screen it saved:\n"+string(saved), func(s string) bool {
+		return slices.Equal(strings.Split(s, "\n")[:size[1]-1], want[:size[1]-1])
+	})
+}
+
+// saved lists the saved screens.
+func (x *terminal) saved() []string {
+	names, err := filepath.Glob(filepath.Join(x.home, "jouletop-*.txt"))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return names
+}
