@@ -13,9 +13,8 @@ import (
 // Once the sensors have covered a batch it says what each phase and each request
 // cost; once a point is complete, what the point came to.
 type account struct {
-	meter       *energy.Meter
-	gpu         string
-	requestedIn func(t0, t1 int64) (mhz int, mixed bool)
+	meter    *energy.Meter
+	requests clockRequests
 
 	mu      sync.Mutex
 	batches map[string]*batchAccount
@@ -27,6 +26,15 @@ type account struct {
 	idleErr float64
 }
 
+// clockRequests knows which SM clock was requested when.
+type clockRequests interface {
+	// requestedIn returns the clock requested at t0 (MHz, 0 the driver's), and
+	// whether another was requested before t1.
+	requestedIn(t0, t1 int64) (mhz int, mixed bool)
+	// forget drops what was requested before t.
+	forget(t int64)
+}
+
 type batchAccount struct {
 	id, point string
 	size      int
@@ -36,8 +44,8 @@ type batchAccount struct {
 	requests  []event.Request
 }
 
-func newAccount(m *energy.Meter, gpuID string, requestedIn func(int64, int64) (int, bool)) *account {
-	return &account{meter: m, gpu: gpuID, requestedIn: requestedIn, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
+func newAccount(m *energy.Meter, requests clockRequests) *account {
+	return &account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
 }
 
 // observe is the stream's: it takes the facts in and gives the results out.
@@ -111,6 +119,7 @@ func (a *account) resolve(t int64) []event.Event {
 		a.queue = a.queue[1:]
 		out = append(out, a.settle(b)...)
 		a.clocks.forget(b.start)
+		a.requests.forget(b.start)
 	}
 	return out
 }
@@ -163,14 +172,14 @@ func (a *account) settle(b *batchAccount) []event.Event {
 	for i, s := range b.phases {
 		e := parts[i]
 		shares.phase(s, e)
-		mhz, mixed := a.requestedIn(s.StartNS, s.EndNS)
+		mhz, mixed := a.requests.requestedIn(s.StartNS, s.EndNS)
 		s.RequestedSMMHz = mhz
 		row := event.PhaseEnergy{At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e)}
 		out = append(out, row)
 	}
 	for i, r := range b.requests {
 		share := shares.of(i)
-		_, mixed := a.requestedIn(r.StartNS, r.EndNS)
+		_, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
 		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share

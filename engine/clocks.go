@@ -127,8 +127,7 @@ func (d *clockDriver) requested() int {
 	return d.current
 }
 
-// requestedIn returns the clock requested at t0, and whether another was
-// requested before t1.
+// requestedIn implements clockRequests.
 func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,7 +141,7 @@ func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	return mhz, mixed
 }
 
-// forget drops what requestedIn no longer needs: all before t.
+// forget implements clockRequests.
 func (d *clockDriver) forget(t int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

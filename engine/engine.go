@@ -71,7 +71,7 @@ func New(cfg Config) (*Engine, error) {
 		e.policy = NoPolicy{}
 	}
 	e.clocks = newClockDriver(e.clk, e.gpuID, cfg.Control, e.publish)
-	e.account = newAccount(energy.New(cfg.Sources, energy.Options{}), e.gpuID, e.clocks.requestedIn)
+	e.account = newAccount(energy.New(cfg.Sources, energy.Options{}), e.clocks)
 	e.stream.Observe(e.account.observe)
 	e.stream.Observe(e.observe)
 	return e, nil

@@ -49,9 +49,7 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 	batch := func(gpuID, id string) *oldBatch {
 		g := r.gpus[gpuID]
 		if g == nil {
-			// The rows keep what they say of the clock.
-			unknown := func(int64, int64) (int, bool) { return 0, false }
-			g = &rework{account: newAccount(energy.New(sources[gpuID], energy.Options{}), gpuID, unknown)}
+			g = &rework{account: newAccount(energy.New(sources[gpuID], energy.Options{}), noRequests{})}
 			r.gpus[gpuID] = g
 		}
 		key := [2]string{gpuID, id}
@@ -152,3 +150,9 @@ func (r *Recomputer) settle(g *rework, t int64) {
 		}
 	}
 }
+
+// noRequests knows nothing: recorded rows keep what they say of the clock.
+type noRequests struct{}
+
+func (noRequests) requestedIn(int64, int64) (int, bool) { return 0, false }
+func (noRequests) forget(int64)                         {}

@@ -33,7 +33,6 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 		n, in, out         float64
 		joules, netJ, errJ float64
 		pre, dec, lat      float64
-		mhz, mhzN          float64
 		quality, qualityN  float64
 		mixed              bool
 		busy               map[string][2]int64
