@@ -111,7 +111,7 @@ func TestOnlineSettles(t *testing.T) {
 	for _, m := range models[:4] {
 		t.Run(m.name, func(t *testing.T) {
 			good := 0
-			const seeds = 3
+			const seeds = 2
 			for seed := range uint64(seeds) {
 				e := newEngineRun(m, MinEnergy, seed)
 				e.settle(t)

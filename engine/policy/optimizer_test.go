@@ -125,7 +125,7 @@ func TestOptimizerFindsTheClock(t *testing.T) {
 	for _, goal := range []Goal{MinEnergy, MinEDP} {
 		for _, m := range models {
 			t.Run(fmt.Sprintf("%s/%s", goal, m.name), func(t *testing.T) {
-				seeds := 4
+				seeds := 2
 				if os.Getenv("JOULETOP_BENCH") != "" {
 					seeds = 100
 				}
