@@ -131,34 +131,42 @@ func TestReplayInTerminal(t *testing.T) {
 	}
 }
 
-// same saves the screen and compares it with the terminal's, but for the last
-// line, which says that it was saved.
+// same saves the screen until what is saved is what the terminal shows, but for
+// the last line, which says that it was saved.
 func (x *terminal) same(size [2]int) {
 	x.t.Helper()
-	for _, f := range x.saved() { // of the last time: names have whole seconds
-		_ = os.Remove(f)
+	again := func() {
+		for _, f := range x.saved() { // names have whole seconds
+			_ = os.Remove(f)
+		}
+		x.keys("s")
 	}
-	x.keys("s")
-	var saved []byte
-	x.until("a saved screen", func(string) bool {
+	again()
+	x.until("the screen that is saved", func(s string) bool {
 		names := x.saved()
 		if len(names) != 1 {
 			return false
 		}
 		b, err := os.ReadFile(names[0])
-		saved = b
-		return err == nil && bytes.Count(b, []byte("\n")) >= size[1]-1
+		if err != nil || bytes.Count(b, []byte("\n")) < size[1] {
+			return false
+		}
+		meant, shown := lines(string(b))[:size[1]-1], lines(s)[:size[1]-1]
+		if !slices.Equal(meant, shown) {
+			again() // the screen may have changed in between
+			return false
+		}
+		return true
 	})
-	want := strings.Split(strings.TrimRight(string(saved), "\n"), "\n")
-	for i := range want {
-		want[i] = strings.TrimRight(want[i], " ")
+}
+
+// lines splits a screen, without the blanks at the lines' ends.
+func lines(screen string) []string {
+	out := strings.Split(screen, "\n")
+	for i := range out {
+		out[i] = strings.TrimRight(out[i], " ")
 	}
-	if len(want) != size[1] {
-		x.t.Fatalf("saved screen of %d lines at %d×%d", len(want), size[0], size[1])
-	}
-	x.until("the screen it saved:\n"+string(saved), func(s string) bool {
-		return slices.Equal(strings.Split(s, "\n")[:size[1]-1], want[:size[1]-1])
-	})
+	return out
 }
 
 // saved lists the saved screens.

@@ -103,15 +103,12 @@ func (s summary) writeText(w io.Writer) error {
 	default:
 		fmt.Fprintf(w, "Measured on %s\n", s.GPU)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "model\tdataset\tbatch\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
-	for _, p := range s.Points {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.Queries,
-			sig(p.LatencyS, 4), sig(p.PrefillS, 3), sig(p.DecodeS, 4), sig(p.TokensPerS, 4), sig(p.EnergyJ, 4), sig(p.EnergyErrJ, 2),
-			sig(p.JoulesPerToken, 3), sig(p.EDPJS, 3), sig(p.Quality, 3), p.Flags)
-	}
-	if err := t.Flush(); err != nil {
-		return err
+	if len(s.Points) <= mostPoints {
+		if err := s.writePoints(w); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(w, "%s; `jouletop report %s` has the tables\n", plural(len(s.Points), "point"), s.Session)
 	}
 	for _, p := range s.Points {
 		if p.Error != "" {
@@ -130,6 +127,20 @@ func (s summary) writeText(w io.Writer) error {
 	}
 	_, err := fmt.Fprintln(w, "session:", s.Session)
 	return err
+}
+
+// mostPoints is how many points a summary lists one by one.
+const mostPoints = 24
+
+func (s summary) writePoints(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "model\tdataset\tbatch\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
+	for _, p := range s.Points {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.Queries,
+			sig(p.LatencyS, 4), sig(p.PrefillS, 3), sig(p.DecodeS, 4), sig(p.TokensPerS, 4), sig(p.EnergyJ, 4), sig(p.EnergyErrJ, 2),
+			sig(p.JoulesPerToken, 3), sig(p.EDPJS, 3), sig(p.Quality, 3), p.Flags)
+	}
+	return t.Flush()
 }
 
 // sig writes x with n significant digits, "–" where it is unknown.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
+	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -124,6 +125,11 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	}
 	done, err := recordRun(ctx, r, rec, plan, data)
 	s := newSummary(r, rec.Dir(), o.price, append(before, done.points...))
+	slow, slowErr := o.slowdown()
+	if slowErr == nil {
+		s.table = analysis.RunAt(append(before, done.points...), slow)
+		s.table.Simulated = r.simulated()
+	}
 	write := s.writeText
 	if o.json {
 		write = s.writeJSON

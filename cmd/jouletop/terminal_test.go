@@ -166,6 +166,7 @@ func (x *terminal) until(what string, ok func(screen string) bool) string {
 		}
 		select {
 		case <-fresh:
+		case <-time.After(100 * time.Millisecond): // files change unseen
 		case <-give:
 			x.t.Fatalf("waited in vain for %s; the screen:\n%s", what, screen)
 		}

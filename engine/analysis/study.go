@@ -18,7 +18,7 @@ func Study(points []event.PointDone, slowdown float64) []Table {
 	each, pooled := Curves(points), Curves(Pool(points))
 	return []Table{
 		tableI(points), tableXI(pooled), tableXII(pooled), tableXIII(each, pooled), tableXIV(pooled), tableXVI(pooled),
-		answers(pooled, slowdown), policies(pooled), flagged(points),
+		runAt(pooled, slowdown), policies(pooled), flagged(points),
 	}
 }
 
@@ -284,8 +284,8 @@ func tableXVI(curves []Curve) Table {
 	return t
 }
 
-// answers is what an operator asks: which clock to run at.
-func answers(curves []Curve, slowdown float64) Table {
+// runAt answers what an operator asks: which clock to run at.
+func runAt(curves []Curve, slowdown float64) Table {
 	t := Table{
 		Title:   fmt.Sprintf("clock to run at (no more than %g %% slower than the baseline)", 100*slowdown),
 		Columns: []string{"model", "batch", "MHz", "E↓ %", "LΔ %", "J/token", "cliff MHz", "cliff from", "to", "plateau saves %"},
@@ -307,6 +307,13 @@ func answers(curves []Curve, slowdown float64) Table {
 		})
 	}
 	return t
+}
+
+// RunAt tables the clock to run at for each model and batch size, all datasets
+// together: the least energy no more than slowdown (0.03 for 3 %) slower than the
+// baseline, with the frequency cliff beside.
+func RunAt(points []event.PointDone, slowdown float64) Table {
+	return runAt(Curves(Pool(points)), slowdown)
 }
 
 // policies lays clocks chosen by phase or by an optimizer beside the fixed ones.
