@@ -155,11 +155,14 @@ func (m *Model) replayKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	if r == nil {
 		return nil, false
 	}
+	// What was asked for counts at once: the next key may come before the answer.
 	seek := func(by int64) tea.Cmd {
 		to := min(max(r.AtNS+by*1_000_000_000, r.StartNS), r.EndNS)
+		r.AtNS = to
 		return m.do(func(c Controller) (string, error) { return "", c.SeekTo(to) })
 	}
 	speed := func(times float64) tea.Cmd {
+		r.Speed = times
 		return m.do(func(c Controller) (string, error) { return "", c.SetReplaySpeed(times) })
 	}
 	switch {

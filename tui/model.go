@@ -69,7 +69,9 @@ type Model struct {
 	content  string
 	dirty    bool
 	panels   map[string]*panel
-	closed   bool // the stream
+	turn     chan struct{} // closed when the command given last is done
+	pending  int           // commands without an answer yet; a status may be older than they
+	closed   bool          // the stream
 	hits     []hit
 	draws    int // panels drawn; for tests and benchmarks
 }
@@ -112,10 +114,11 @@ type (
 	statusDue struct{}          // time to ask again
 	expireMsg struct{ n int }   // a message has stood long enough
 	choiceMsg struct{ Choices } // what can be run
-	doneMsg   struct {          // a command's result
+	doneMsg   struct {          // something is done, or could not be
 		text string
 		err  error
 	}
+	commandMsg doneMsg // a command of the controller's is
 	// signalMsg: the process was told to end, or its terminal is gone.
 	signalMsg struct{}
 )
@@ -251,17 +254,18 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case frameMsg:
 		return m.drain()
 	case statusMsg:
-		m.status = msg.Status
-		m.dirty = true
+		m.takeStatus(msg.Status)
 		return m.tick(statusEvery, func(time.Time) tea.Msg { return statusDue{} })
 	case statusOnce:
-		m.status = msg.Status
-		m.dirty = true
+		m.takeStatus(msg.Status)
 	case statusDue:
 		return m.askStatus()
 	case choiceMsg:
 		m.choices = msg.Choices
 		m.dirty = true
+	case commandMsg:
+		m.pending--
+		return m.commandDone(doneMsg(msg))
 	case doneMsg:
 		return m.commandDone(msg)
 	case workloadMsg:
@@ -335,21 +339,38 @@ func (m *Model) say(text string, bad bool) tea.Cmd {
 	return m.tick(messageStands, func(time.Time) tea.Msg { return expireMsg{n} })
 }
 
-// do hands a command to the controller from a goroutine of its own; its answer
+// do hands a command to the controller from a goroutine of its own, after those
+// given before it: of two clocks typed in a row the second must win. Its answer
 // comes back as a message, and the status is asked again.
 func (m *Model) do(f func(c Controller) (string, error)) tea.Cmd {
 	c := m.opt.Controller
 	if c == nil {
 		return m.say("there is nothing to command here", true)
 	}
+	before, mine := m.turn, make(chan struct{})
+	m.turn = mine
+	m.pending++
 	return func() (msg tea.Msg) {
+		defer close(mine)
 		defer func() {
 			if r := recover(); r != nil {
-				msg = doneMsg{err: fmt.Errorf("internal error: %v (at %s)", r, origin())}
+				msg = commandMsg{err: fmt.Errorf("internal error: %v (at %s)", r, origin())}
 			}
 		}()
+		if before != nil {
+			<-before
+		}
 		text, err := f(c)
-		return doneMsg{text, err}
+		return commandMsg{text, err}
+	}
+}
+
+// takeStatus shows a status, unless a command is on its way that it knows
+// nothing of.
+func (m *Model) takeStatus(s Status) {
+	if m.pending == 0 {
+		m.status = s
+		m.dirty = true
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -39,6 +40,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer t.Close()
 	m.present = t.Present
+
+	// A dashboard stays open all day: memory counts more than the collector's
+	// moments.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
 
 	w, h := t.Size()
 	opts := []tea.ProgramOption{

@@ -51,8 +51,8 @@ func (t *Track) collect(accs []acc, from, width int64) {
 		size := levelNS(level)
 		foldedTo := t.done * baseNS / size * size
 		for id := max(from, 0) / size; id*size < min(to, foldedTo); id++ {
-			if c := t.folded[level]; int(id%foldLen) < len(c) && c[id%foldLen].id == id {
-				c[id%foldLen].addTo(accs, from, width, size)
+			if c := t.folded[level]; int(id%foldLen[level]) < len(c) && c[id%foldLen[level]].id == id {
+				c[id%foldLen[level]].addTo(accs, from, width, size)
 			}
 		}
 		baseFrom = max(baseFrom, foldedTo)
@@ -75,7 +75,7 @@ func (t *Track) level(from, width int64) int {
 	}
 	for l := range t.folded {
 		size := levelNS(l)
-		kept := t.done*baseNS/size - foldLen + 1
+		kept := t.done*baseNS/size - foldLen[l] + 1
 		last := l == len(t.folded)-1
 		if from >= kept*size && (width < 8*fold*size || last) || last {
 			return l

@@ -4,8 +4,9 @@
 //
 // A [Track] is one GPU's. The last 11 minutes are kept in buckets of 20 ms, in
 // which late readings and phases are still placed by their own time; after 3 s
-// a bucket is folded into coarser ones (160 ms, 1.28 s, 10.24 s), where least,
-// greatest and the mean of each phase are kept: 93 hours in all, about 12 MB.
+// a bucket is folded into coarser ones: 160 ms for 87 minutes, 1.28 s for 6 hours
+// and 10.24 s for 46 hours, where least, greatest and the mean of each phase are
+// kept: about 10 MB in all.
 package history
 
 import "math"
@@ -29,8 +30,10 @@ const (
 	lag     = 150        // buckets that wait for late readings: 3 s
 	fold    = 8          // buckets folded into one of the next level
 	levels  = 3          // coarser levels
-	foldLen = 1 << 15    // buckets of each
 )
+
+// foldLen is how many buckets each coarser level keeps.
+var foldLen = [levels]int64{1 << 15, 1 << 14, 1 << 14}
 
 // base is a bucket of the finest level.
 type base struct {
@@ -267,11 +270,11 @@ func (t *Track) fold(b *base) {
 
 func (t *Track) coarse(l int, id int64) *coarse {
 	ring := t.folded[l]
-	slot := int(id % foldLen)
+	slot := int(id % foldLen[l])
 	if slot >= len(ring) {
 		// Grow to what a session has used, up to the ring's full length. A
 		// session may begin at any slot: then the ring is made whole at once.
-		n := min(max(2*len(ring), slot+256), foldLen)
+		n := min(max(2*len(ring), slot+256), int(foldLen[l]))
 		grown := make([]coarse, n)
 		copy(grown, ring)
 		for i := len(ring); i < n; i++ {

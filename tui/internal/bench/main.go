@@ -15,6 +15,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"golang.org/x/sys/unix"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
@@ -79,7 +80,7 @@ func frames() {
 	play(8 * time.Hour)
 	late := measure(g, m)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
-	note("frame at 200×60 after 1 min, median", ms(early.median), "100 ms of telemetry folded in, and drawn")
+	note("frame at 200×60 after 1 min, median CPU time", ms(early.median), "100 ms of telemetry folded in, and drawn")
 	row("frame at 200×60 after 8 h, median", ms(late.median), "5 ms", late.median < frameLimit)
 	row("frame at 200×60 after 8 h, 95th percentile", ms(late.p95), "5 ms", late.p95 < frameLimit)
 	ratio := float64(late.median) / float64(early.median)
@@ -96,16 +97,28 @@ func frames() {
 	runtime.KeepAlive(m)
 }
 
+// threadTime is the CPU time that this thread has taken.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		panic(err) // every Linux has this clock
+	}
+	return time.Duration(t.Nano())
+}
+
 type cost struct{ median, p95 time.Duration }
 
 func measure(g *synth.Gen, m *tui.Model) cost {
+	// The CPU time of this thread: what else runs on the machine does not count.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var took []time.Duration
 	for range 300 {
 		events := g.Advance(g.Now() + int64(100*time.Millisecond))
-		t := time.Now()
+		t := threadTime()
 		m.Apply(events...)
 		_ = m.View()
-		took = append(took, time.Since(t))
+		took = append(took, threadTime()-t)
 	}
 	slices.Sort(took)
 	return cost{took[len(took)/2], took[len(took)*95/100]}
