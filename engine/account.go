@@ -28,8 +28,8 @@ type account struct {
 
 // clockRequests knows which SM clock was requested when.
 type clockRequests interface {
-	// requestedIn returns the clock requested at t0 (MHz, 0 the driver's), and
-	// whether another was requested before t1.
+	// requestedIn returns the clock that was requested for most of the time from
+	// t0 to t1 (MHz, 0 the driver's), and whether it was another in between.
 	requestedIn(t0, t1 int64) (mhz int, mixed bool)
 	// forget drops what was requested before t.
 	forget(t int64)

@@ -131,14 +131,28 @@ func (d *clockDriver) requested() int {
 func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var longest, first int
+	held := map[int]int64{}
+	from, now := t0, 0
 	for _, r := range d.log {
-		if r.t <= t0 {
-			mhz = r.mhz
-		} else if r.t < t1 && r.mhz != mhz {
-			mixed = true
+		switch {
+		case r.t <= t0:
+			now = r.mhz
+			first = now
+		case r.t < t1:
+			held[now] += r.t - from
+			from, now = r.t, r.mhz
+			mixed = mixed || now != first
 		}
 	}
-	return mhz, mixed
+	held[now] += t1 - from
+	longest = first
+	for clock, ns := range held {
+		if ns > held[longest] || ns == held[longest] && clock > longest {
+			longest = clock
+		}
+	}
+	return longest, mixed
 }
 
 // forget implements clockRequests.

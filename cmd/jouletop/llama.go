@@ -28,7 +28,13 @@ func newLlama(o *options, realGPU bool, log io.Writer) (engine.Backend, error) {
 	if o.inProcess {
 		return llama.New(llama.Options{BackendDir: dir, Log: log})
 	}
-	return worker.New(worker.Options{Args: []string{workerCommand, "--backend-dir", dir}, Env: backends.Env(dir), Log: log})
+	opt := worker.Options{Args: []string{workerCommand, "--backend-dir", dir}, Env: backends.Env(dir), Log: log}
+	if realGPU {
+		// Below the sampler and whoever sets clocks: on a GPU the CPU's part is
+		// small, but it spins.
+		opt.Nice = 10
+	}
+	return worker.New(opt)
 }
 
 // backendDir is the folder of GPU backends to load: the one named, or for a real

@@ -84,6 +84,7 @@ func realRig(ctx context.Context, o *options, dev gpu.Device) (*rig, error) {
 		r.dev = gpu.ReadOnly(dev)
 		return r, nil
 	}
+	clockguard.PreferLatency()
 	var err error
 	r.control, err = clockguard.Open(ctx, dev.Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
 	return r, err
