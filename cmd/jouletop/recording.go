@@ -18,6 +18,8 @@ type recording struct {
 	rec    *session.Recorder
 	stream *engine.Stream
 	engine *engine.Engine
+	// requests counts those done; of the stream's goroutine until it is closed.
+	requests int
 }
 
 // newManifest describes the rig.
@@ -87,6 +89,7 @@ func (c *recording) finish(runErr error) error {
 	model := c.engine.Model()
 	errs = append(errs, c.rec.Update(func(m *session.Manifest) {
 		m.End, m.Ended = time.Now().UTC(), ending(runErr)
+		m.Requests += c.requests // a resumed sweep has some already
 		if m.Ended == "failed" {
 			m.Error = oneLine(runErr.Error())
 		}
@@ -120,6 +123,8 @@ func (c *recording) noteModels() {
 				models[info.Name] = true
 				c.update(func(m *session.Manifest) { m.Models = append(m.Models, info) })
 			}
+		case event.RequestDone:
+			c.requests++
 		case event.Warning:
 			c.update(func(m *session.Manifest) { m.Warnings = append(m.Warnings, ev.Text) })
 		}

@@ -37,7 +37,7 @@ func describeSession(s *session.Session) tui.SessionInfo {
 	m := s.Manifest
 	info := tui.SessionInfo{
 		Path: s.Dir, Name: filepath.Base(s.Dir), Start: m.Start, Simulated: m.Simulated,
-		Points: len(m.Plan.Points), How: m.Ended,
+		Points: len(m.Plan.Points), Requests: m.Requests, How: m.Ended,
 	}
 	if !m.End.IsZero() {
 		info.Duration = m.End.Sub(m.Start)

@@ -35,6 +35,7 @@ type Manifest struct {
 	BuildFlags []string           `json:"build_flags,omitempty"` // instruction sets the engine uses
 	Models     []engine.ModelInfo `json:"models,omitempty"`
 	Datasets   []Dataset          `json:"datasets,omitempty"`
+	Requests   int                `json:"requests"` // done, once the session has ended
 	Plan       Plan               `json:"plan"`
 	Seed       uint64             `json:"seed"`
 	SampleKeep string             `json:"samples"` // full, thin, none
