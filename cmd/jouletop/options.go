@@ -56,7 +56,7 @@ type options struct {
 
 func (o *options) addGPU(f *pflag.FlagSet) {
 	f.StringVar(&o.gpu, "gpu", "auto", "`GPU`: auto, nvml, sim, sim:h100 or sim:rtx-pro-6000")
-	f.IntSliceVar(&o.devices, "device", []int{0}, "`index` of the GPU to use (several: 0,1)")
+	f.IntSliceVar(&o.devices, "device", []int{0}, "`index` of the GPU to use")
 	f.BoolVar(&o.readOnly, "read-only", false, "never set a clock")
 	f.StringVar(&o.simSpeed, "sim-speed", "", "simulated time against real time, a `factor` or max")
 }

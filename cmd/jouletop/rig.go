@@ -58,8 +58,9 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 	if err != nil {
 		return nil, err
 	}
-	if len(o.devices) == 0 {
-		return nil, usagef("--device: no GPU named")
+	if len(o.devices) != 1 || o.devices[0] < 0 {
+		// A second GPU's energy would be missing from every figure.
+		return nil, usagef("--device %v: want the index of one GPU; energy is measured on one at a time", o.devices)
 	}
 	if !sim {
 		dev, err := nvml.Open(o.devices[0])
