@@ -9,8 +9,9 @@ import (
 )
 
 // tokenDelay is how long a token may wait for others, so that they travel
-// together: below what an eye sees, and it spares a system call a token.
-const tokenDelay = 5 * time.Millisecond
+// together: a screen shows no more, and waking the parent for every token of a
+// fast model costs more than all else here.
+const tokenDelay = 20 * time.Millisecond
 
 // sender is the child's way out. add never waits: what the socket does not take
 // at once (a parent that is stopped) is kept and sent when it does.
@@ -57,6 +58,10 @@ func (s *sender) flush() {
 		return
 	}
 	s.last = time.Now()
+	if s.armed {
+		s.armed = false
+		s.timer.Stop()
+	}
 	sent := 0
 	for sent < len(s.pending) {
 		n, err := unix.SendmsgN(s.fd, s.pending[sent:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
