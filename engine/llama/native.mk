@@ -6,7 +6,9 @@
 # llama.cpp (pkg-config llama).
 
 MARCH ?= native
-NATIVE_FLAGS := -O3 -march=$(MARCH)
+# The warnings left out are of others' code: go-nvml's deprecated calls, ggml's
+# repacking.
+NATIVE_FLAGS := -O3 -march=$(MARCH) -Wno-deprecated-declarations -Wno-stringop-overflow
 GO_ENV := CGO_CFLAGS="$(NATIVE_FLAGS)" CGO_CXXFLAGS="$(NATIVE_FLAGS)" $(if $(TAGS),GOFLAGS="$(GOFLAGS) -tags=$(TAGS)")
 NATIVE_MODULE := github.com/ollama/ollama
 NATIVE_PACKAGE := $(NATIVE_MODULE)/llama/llama.cpp/src
