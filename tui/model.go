@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -69,9 +70,9 @@ type Model struct {
 	content  string
 	dirty    bool
 	panels   map[string]*panel
-	turn     chan struct{} // closed when the command given last is done
-	pending  int           // commands without an answer yet; a status may be older than they
-	closed   bool          // the stream
+	commands commands
+	pending  int  // commands without an answer yet; a status may be older than they
+	closed   bool // the stream
 	hits     []hit
 	draws    int // panels drawn; for tests and benchmarks
 }
@@ -347,22 +348,44 @@ func (m *Model) do(f func(c Controller) (string, error)) tea.Cmd {
 	if c == nil {
 		return m.say("there is nothing to command here", true)
 	}
-	before, mine := m.turn, make(chan struct{})
-	m.turn = mine
 	m.pending++
+	q := &m.commands
+	q.add(f)
 	return func() (msg tea.Msg) {
-		defer close(mine)
 		defer func() {
 			if r := recover(); r != nil {
 				msg = commandMsg{err: fmt.Errorf("internal error: %v (at %s)", r, origin())}
 			}
 		}()
-		if before != nil {
-			<-before
-		}
-		text, err := f(c)
+		text, err := q.next(c)
 		return commandMsg{text, err}
 	}
+}
+
+// commands are those given to the controller, oldest first. Each goroutine takes
+// the next one, not its own, so that their order does not depend on the
+// scheduler.
+type commands struct {
+	mu      sync.Mutex
+	waiting []func(c Controller) (string, error)
+	running sync.Mutex
+}
+
+func (q *commands) add(f func(c Controller) (string, error)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, f)
+}
+
+// next runs the oldest command and returns its answer.
+func (q *commands) next(c Controller) (string, error) {
+	q.running.Lock()
+	defer q.running.Unlock()
+	q.mu.Lock()
+	f := q.waiting[0]
+	q.waiting = q.waiting[1:]
+	q.mu.Unlock()
+	return f(c)
 }
 
 // takeStatus shows a status, unless a command is on its way that it knows
