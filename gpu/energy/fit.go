@@ -11,6 +11,7 @@ import (
 type keyStat struct {
 	Key
 	theta    float64 // W, mean power
+	late     float64 // W, change of theta for a lag one standard deviation longer
 	requests float64 // behind it, counted by their weight
 	rows     float64 // bins' worth of evidence
 	rms      float64 // W, of the residuals of bins with this kind in them
@@ -18,6 +19,7 @@ type keyStat struct {
 	steps    float64 // W², variance from one bin to the next within a phase
 	tau2     float64 // W², variance between phases
 	apart    float64 // W², the same as far as the phases themselves show it
+	part     float64 // of a bin, the usual length of a part of a phase within one
 	v        float64 // W², variance of a part of a phase within a bin; includes tau2
 }
 
@@ -218,9 +220,11 @@ func (m *model) residuals(rows []row, theta []float64) {
 		for _, p := range rows[i].shares {
 			sum[p.key] += p.s * e * e
 			n[p.key] += p.s
+			m.stats[p.key].part += p.s * p.s
 		}
 	}
 	for k := range theta {
+		m.stats[k].part /= n[k]
 		dof := max(n[k]-1, 0)
 		w := 1 / (1 + dof*dof/4)
 		m.stats[k].rms = math.Sqrt((1-w)*sum[k]/max(dof, 1) + w*sq(0.1*theta[k]))
@@ -239,7 +243,15 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 	h1, h2, lev := make([]float64, nk), make([]float64, nk), make([]float64, nk)
 	resid := make([]float64, len(rows))
 	for i := range rows {
-		resid[i] = rows[i].w * residual(&rows[i], theta)
+		// What a bin pulls the fit towards itself makes its residual too small.
+		r := &rows[i]
+		var pull float64
+		for _, x := range r.shares {
+			for _, y := range r.shares {
+				pull += r.w * x.s * y.s * inv.At(x.key, y.key)
+			}
+		}
+		resid[i] = r.w * residual(r, theta) / max(1-pull, 0.1)
 	}
 	for i := range rows {
 		r := &rows[i]
@@ -272,8 +284,6 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 	var half, full mat.Dense
 	half.Mul(inv, meat)
 	full.Mul(&half, inv)
-	// Few requests make it too small still, by about one part in their number.
-	scale := make([]float64, nk)
 	for k := range nk {
 		g := 1.0
 		if h2[k] > 0 {
@@ -281,12 +291,11 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		}
 		m.stats[k].requests = g
 		m.stats[k].rows = h1[k]
-		scale[k] = math.Sqrt((g + 1) / max(g, 1))
 	}
 	m.cov = mat.NewSymDense(nk, nil)
 	for i := range nk {
 		for j := i; j < nk; j++ {
-			m.cov.SetSym(i, j, full.At(i, j)*scale[i]*scale[j])
+			m.cov.SetSym(i, j, full.At(i, j))
 		}
 	}
 	// Never narrower than the textbook's interval, which few requests may be.
@@ -381,8 +390,9 @@ const unseenShare = 0.7
 
 // parts sets the variance of each kind's part of a bin, v, by least squares of the
 // squared residuals on the squared shares, weighted by what they scatter
-// themselves. One bin's worth of a guess keeps it from 0 where there is little.
+// themselves. A few bins' worth of a guess keeps it in place where there is little.
 func (m *model) parts(rows []row, theta []float64) {
+	const guessed = 3
 	nk := len(theta)
 	sq2, noise := make([]float64, len(rows)), make([]float64, len(rows))
 	for i := range rows {
@@ -396,8 +406,8 @@ func (m *model) parts(rows []row, theta []float64) {
 		clear(A)
 		clear(rhs)
 		for k := range nk {
-			guess := sq(min(0.10*theta[k], 2*m.stats[k].rms)) + 1e-9
-			A[k*nk+k], rhs[k] = 1/sq(guess), 1/guess
+			guess := sq(min(0.10*theta[k], 1.5*m.stats[k].rms)) + 1e-9
+			A[k*nk+k], rhs[k] = guessed/sq(guess), guessed/guess
 		}
 		for i := range rows {
 			expect := noise[i]

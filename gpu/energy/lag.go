@@ -4,7 +4,7 @@ import "math"
 
 // stampSD is how well, in s, a phase's boundary is known: the host stamps it when
 // it launches or has synchronised, the GPU begins and ends a little later.
-const stampSD = 0.00008
+const stampSD = 0.00001
 
 // findLag finds the lag of tr, starting from what is known of such a source, by
 // which the bins fit the phases best: those at the ends of work before a pause,
@@ -20,37 +20,33 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	if tr.cum {
 		step = 0.005
 	}
-	n := int(math.Ceil(max(3*k.lagSD, 1.2*tr.width) / step))
-	all, atFalls := lagCost{make([]float64, 2*n+1), 0}, lagCost{make([]float64, 2*n+1), 0}
-	falls := tl.falls(int64(tr.period * 0.75e9))
-	var cache []row
-	for i := range 2*n + 1 {
-		keys := map[Key]int{}
-		cache = rowsOf(tr, tl, from, k.lag+float64(i-n)*step, keys, cache)
-		if len(cache) < len(keys)+5 {
-			return false
-		}
-		theta, _, rss, _, ok := solve(cache, len(keys))
-		if !ok {
-			return false
-		}
-		// Per row, as rows at the ends come and go with the lag.
-		all.n = float64(len(cache))
-		all.cost[i] = rss / all.n
-		atFalls.cost[i], atFalls.n = fallCost(cache, theta, falls, int64(tr.period*3.2e9))
-	}
-	at, v, ok := atFalls.minimum(step)
-	if atFalls.n < 8 || !ok {
-		// Neighbouring bins resemble each other and each kind of beginning is off
-		// in its own way, which does not average out.
-		const doubtful = 4
-		at, v, ok = all.minimum(step)
-		v *= doubtful
-	}
+	// Coarsely over all that is possible, then finely around the best.
+	reach := max(3*k.lagSD, 1.2*tr.width)
+	coarse, ok := lagCosts(tr, tl, from, k.lag-reach, step, int(2*reach/step)+1)
 	if !ok {
 		return false
 	}
-	at += k.lag - float64(n)*step
+	best := coarse.least()
+	if best == 0 || best == len(coarse.cost)-1 {
+		return false
+	}
+	const finer = 8
+	fine, ok := lagCosts(tr, tl, from, coarse.from+float64(best)*step-1.5*step, step/finer, 3*finer+1)
+	if !ok {
+		return false
+	}
+	at, v, ok := fine.minimum()
+	if !ok {
+		return false
+	}
+	// Bins are not independent: two or three tell of one fall; and where all are
+	// used, each kind of beginning is off in its own way, again and again.
+	const perFall, perKind = 2.5, 4
+	if fine.falls {
+		v *= perFall
+	} else {
+		v *= perKind
+	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
 	tr.lagSD = math.Sqrt(1/(1/v+1/prior) + sq(stampSD))
@@ -59,29 +55,75 @@ func findLag(tr *track, tl *timeline, from int) bool {
 
 // lagCost is the mean squared residual in W² of n bins for each of a row of lags.
 type lagCost struct {
-	cost []float64
-	n    float64
+	from, step float64 // s
+	cost       []float64
+	n          float64
+	falls      bool // of the bins after falls alone
 }
 
-// minimum returns where the cost is least, in s from the first lag, and the
-// variance of that. The cost is about s2 + c (lag - best)², and the likelihood's
-// width follows from c.
-func (l lagCost) minimum(step float64) (at, v float64, ok bool) {
+// lagCosts tries n lags; ok is false where there are too few bins.
+func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (lagCost, bool) {
+	all := lagCost{from: first, step: step, cost: make([]float64, n)}
+	atFalls := lagCost{from: first, step: step, cost: make([]float64, n), falls: true}
+	falls := tl.falls(int64(tr.period * 0.75e9))
+	const enough = 8
+	var cache []row
+	for i := range n {
+		keys := map[Key]int{}
+		cache = rowsOf(tr, tl, from, first+float64(i)*step, keys, cache)
+		if len(cache) < len(keys)+5 {
+			return all, false
+		}
+		theta, _, rss, _, ok := solve(cache, len(keys))
+		if !ok {
+			return all, false
+		}
+		// Per row, as rows at the ends come and go with the lag.
+		all.n = float64(len(cache))
+		all.cost[i] = rss / all.n
+		atFalls.cost[i], atFalls.n = fallCost(cache, theta, falls, int64(tr.period*3.2e9))
+		atFalls.falls = atFalls.falls && atFalls.n >= enough
+	}
+	if atFalls.falls {
+		return atFalls, true
+	}
+	return all, true
+}
+
+func (l lagCost) least() int {
 	best := 0
 	for i, c := range l.cost {
 		if c < l.cost[best] {
 			best = i
 		}
 	}
-	if best == 0 || best == len(l.cost)-1 || l.cost[best] <= 0 {
+	return best
+}
+
+// minimum returns the lag of least cost and its variance. Around it the cost is
+// about s2 + c (lag - best)², fitted here to a few points on either side, and the
+// likelihood's width follows from c.
+func (l lagCost) minimum() (at, v float64, ok bool) {
+	const side = 4
+	best := l.least()
+	mid := max(side, min(best, len(l.cost)-1-side))
+	var mean2, slope, curve, n1, n2 float64
+	for k := -side; k <= side; k++ {
+		mean2 += float64(k*k) / (2*side + 1)
+	}
+	for k := -side; k <= side; k++ {
+		x, c := float64(k), l.cost[mid+k]
+		slope += x * c
+		n1 += x * x
+		curve += (x*x - mean2) * c
+		n2 += sq(x*x - mean2)
+	}
+	slope, curve = slope/n1, curve/n2
+	if curve <= 0 || l.cost[best] <= 0 {
 		return 0, 0, false
 	}
-	lo, mid, hi := l.cost[best-1], l.cost[best], l.cost[best+1]
-	c := (hi - 2*mid + lo) / (2 * step * step)
-	if c <= 0 {
-		return 0, 0, false
-	}
-	return float64(best)*step + (lo-hi)/(4*step*c), mid / (c * l.n), true
+	x := max(-side, min(-slope/(2*curve), side))
+	return l.from + (float64(mid)+x)*l.step, l.cost[best] / (curve / sq(l.step) * l.n), true
 }
 
 // fallCost returns the mean squared residual of the bins told between a fall and
@@ -106,4 +148,31 @@ func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n f
 		return 0, 0
 	}
 	return cost / n, n
+}
+
+// thetas returns the mean powers for another lag.
+func (tr *track) thetas(tl *timeline, from int, lag float64) map[Key]float64 {
+	keys := map[Key]int{}
+	rows := rowsOf(tr, tl, from, lag, keys, nil)
+	theta, _, _, _, ok := solve(rows, len(keys))
+	if len(rows) == 0 || !ok {
+		return nil
+	}
+	out := map[Key]float64{}
+	for k, i := range keys {
+		out[k] = theta[i]
+	}
+	return out
+}
+
+// setLate notes by how much, in W, each theta changes with the lag by one standard
+// deviation; late and early are the thetas for lags that far off.
+func (m *model) setLate(late, early map[Key]float64) {
+	for i, s := range m.stats {
+		a, ok := late[s.Key]
+		b, ok2 := early[s.Key]
+		if ok && ok2 {
+			m.stats[i].late = (a - b) / 2
+		}
+	}
 }

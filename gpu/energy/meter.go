@@ -142,6 +142,7 @@ func (m *Meter) refit(tr *track) {
 	prev := tr.model
 	if len(rows) >= 3 {
 		if fit, ok := fitModel(rows, keys, &prev); ok {
+			fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
 			tr.model = fit
 		}
 	}
@@ -245,7 +246,7 @@ func (m *Meter) bridge(buf, counter *track, start, end int64) Estimate {
 // settle calls an estimate unresolved where it is too wide.
 func settle(e Estimate) Estimate {
 	if e.Resolved && !(e.ErrJ <= maxRelErr*e.Joules) && e.Method != MethodAverage {
-		return unresolved(max(e.Joules, 0) + 1.5*e.ErrJ)
+		return unresolved(max(e.Joules, 0) + 2*e.ErrJ)
 	}
 	return e
 }
@@ -262,9 +263,9 @@ func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
 	if !x.ok || math.IsNaN(x.j) {
 		return unresolved(math.Inf(1)), 0
 	}
-	p.lag = tr.lag + tr.lagSD
+	p.lag, p.late = tr.lag+tr.lagSD, 1
 	hi := p.window(start, end)
-	p.lag = tr.lag - tr.lagSD
+	p.lag, p.late = tr.lag-tr.lagSD, -1
 	lo := p.window(start, end)
 	dl := (hi.j - lo.j) / 2
 	e := Estimate{Joules: x.j, Method: tr.name, Resolved: true}

@@ -17,34 +17,14 @@ func (tr *track) powers(tl *timeline) []PhasePower {
 	}
 	from := max(len(tr.reads)-maxRows, 0)
 	spread := tr.byLength(tl, from, tr.lag)
-	late := tr.thetas(tl, from, tr.lag+tr.lagSD)
-	early := tr.thetas(tl, from, tr.lag-tr.lagSD)
 	var out []PhasePower
 	for i, s := range tr.model.stats {
-		v := tr.model.cov.At(i, i) + s.apart + sq(otherPrompts*s.theta)
-		if a, ok := late[s.Key]; ok {
-			v += sq((a - early[s.Key]) / 2)
-		}
+		v := tr.model.cov.At(i, i) + s.apart + sq(s.late) + sq(otherPrompts*s.theta)
 		power := s.theta
 		if l := spread[s.Key]; l.median < 2*tr.period {
 			power += l.watts / 2 // the typical phase is none that was integrated
 		}
 		out = append(out, PhasePower{Key: s.Key, PowerW: power, ErrW: math.Hypot(z95*math.Sqrt(v), spread[s.Key].watts), Requests: s.requests, Source: tr.name})
-	}
-	return out
-}
-
-// thetas returns the mean powers for another lag.
-func (tr *track) thetas(tl *timeline, from int, lag float64) map[Key]float64 {
-	keys := map[Key]int{}
-	rows := rowsOf(tr, tl, from, lag, keys, nil)
-	theta, _, _, _, ok := solve(rows, len(keys))
-	if len(rows) == 0 || !ok {
-		return nil
-	}
-	out := map[Key]float64{}
-	for k, i := range keys {
-		out[k] = theta[i]
 	}
 	return out
 }

@@ -44,7 +44,8 @@ type predictor struct {
 	m   *model
 	lag float64
 
-	vague bool // the source's times are vague: see timing
+	late  float64 // standard deviations that lag is off the estimate
+	vague bool    // the source's times are vague: see timing
 }
 
 // timing returns the variance in J² of a bin's energy that comes from not
@@ -72,7 +73,9 @@ func (p *predictor) timing(x bin) float64 {
 // the same kind, or the mean of everything, widely.
 func (p *predictor) stat(k Key) (keyStat, int) {
 	if i, ok := p.m.keys[k]; ok {
-		return p.m.stats[i], i
+		s := p.m.stats[i]
+		s.theta += p.late * s.late
+		return s, i
 	}
 	s := keyStat{Key: k, theta: p.m.mean, requests: 1}
 	wide := 0.4
@@ -265,6 +268,9 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 				continue
 			}
 			own := max(st.v-st.tau2, 0)
+			if whole := st.part * l.p.tr.period; d < whole {
+				own *= min(whole/d, 20) // what varies, varies more over less time
+			}
 			if o < 0 { // unseen: it may differ from its neighbours as they do
 				own = (own + st.noise) * min(1, l.p.tr.period/d)
 			}
