@@ -95,7 +95,7 @@ func (r *run) wordError(q engine.Request, err error) error {
 		switch {
 		case s.code == http.StatusNotFound && !q.Chat && !strings.Contains(s.text, r.model):
 			return fmt.Errorf("%w (a server for chats alone? --chat uses the other endpoint)", err)
-		case s.code == http.StatusRequestEntityTooLarge, s.code == http.StatusBadRequest && strings.Contains(s.text, "context length"):
+		case s.code == http.StatusRequestEntityTooLarge, s.code == http.StatusBadRequest && (strings.Contains(s.text, "context length") || strings.Contains(s.text, "context size")):
 			return fmt.Errorf("%w: %w", engine.ErrTooLong, err)
 		}
 	}
@@ -136,7 +136,7 @@ func (g *generation) try() error {
 		if err != nil {
 			err = fmt.Errorf("after %d tokens: %w", g.chunks, err)
 		}
-		g.close()
+		g.close(err == nil)
 		return err
 	}
 }
@@ -235,12 +235,13 @@ func (g *generation) token(t int64, text string) {
 	g.run.mu.Unlock()
 }
 
-// close ends the phases and counts.
-func (g *generation) close() {
+// close ends the phases and counts; whole tells whether the stream came to its
+// end, after which no usage can follow.
+func (g *generation) close(whole bool) {
 	g.res.OutputTokens = g.usage.CompletionTokens
 	if g.res.OutputTokens < 0 {
 		g.res.OutputTokens = g.chunks
-		if g.chunks > 0 {
+		if whole && g.chunks > 0 {
 			g.warn("the server gives no token counts (usage): the chunks of its streams are counted instead, and prompts only where it has /tokenize")
 		}
 	}

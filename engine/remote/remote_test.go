@@ -264,6 +264,14 @@ func TestServerThatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestBrokenStreamSaysNothingOfUsage(t *testing.T) {
+	var warnings []string
+	b := open(t, newServer(t, nil), func(o *Options) { o.Warn = func(s string) { warnings = append(warnings, s) } })
+	if _, err := b.Run(t.Context(), batch(4, "breaks off"), &heard{}); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, %q", err, warnings)
+	}
+}
+
 func TestCancelAndClose(t *testing.T) {
 	b := open(t, newServer(t, nil), func(o *Options) { o.Stall = time.Minute })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
