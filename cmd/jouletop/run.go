@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,6 +138,9 @@ func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset,
 // recordRun runs the plan into rec, with progress on stderr. A done ctx ends it
 // after the batch in hand.
 func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset) (*collector, error) {
+	// Events come by the million and live a moment: collect them seldom. What a run
+	// keeps is a few tens of MB.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	got := &collector{}
 	var shown chan struct{}
 	err := r.do(func() error {

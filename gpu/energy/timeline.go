@@ -46,7 +46,10 @@ type segment struct {
 }
 
 // timeline keeps the phases in the order of their starts.
-type timeline struct{ phases []Phase }
+type timeline struct {
+	phases []Phase
+	slow   map[int64]bool // what stalled returns; nil when phases have come or gone since
+}
 
 // add inserts p; it returns false for an empty phase.
 func (tl *timeline) add(p Phase) bool {
@@ -60,6 +63,7 @@ func (tl *timeline) add(p Phase) bool {
 	tl.phases = append(tl.phases, Phase{})
 	copy(tl.phases[i+1:], tl.phases[i:])
 	tl.phases[i] = p
+	tl.slow = nil
 	return true
 }
 
@@ -67,6 +71,7 @@ func (tl *timeline) prune(t int64) {
 	i := sort.Search(len(tl.phases), func(i int) bool { return tl.phases[i].End > t })
 	if i > len(tl.phases)/4 && i > 64 {
 		tl.phases = append(tl.phases[:0], tl.phases[i:]...)
+		tl.slow = nil
 	}
 }
 
@@ -135,6 +140,13 @@ func (tl *timeline) pause(i int, a, b int64) segment {
 // tokens: the GPU waited (for kernels to be loaded the first time, say), and what
 // they drew says nothing of their kind.
 func (tl *timeline) stalled() map[int64]bool {
+	if tl.slow == nil {
+		tl.slow = tl.findStalled()
+	}
+	return tl.slow
+}
+
+func (tl *timeline) findStalled() map[int64]bool {
 	type size struct {
 		Key
 		tokens int
