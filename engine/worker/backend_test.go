@@ -205,7 +205,7 @@ func TestHundredCrashes(t *testing.T) {
 }
 
 func crash(t *testing.T, how, want, where string) {
-	b, err := New(Options{Env: childAs("well"), HungAfter: 1500 * time.Millisecond})
+	b, err := New(Options{Env: childAs("well"), HungAfter: 2 * time.Second})
 	if err != nil {
 		t.Errorf("%s: %v", how, err)
 		return
@@ -291,7 +291,7 @@ func TestEndBetweenCalls(t *testing.T) {
 
 func TestSlowIsNotHung(t *testing.T) {
 	t.Parallel()
-	b := mustFake(t, func(o *Options) { o.HungAfter = time.Second; o.StalledAfter = time.Second })
+	b := mustFake(t, func(o *Options) { o.HungAfter = 2 * time.Second; o.StalledAfter = time.Second })
 	if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
 		t.Fatal(err)
 	}
