@@ -19,19 +19,27 @@
 // with one mean power θ for each kind of phase (what it is, batch size, requested
 // clock), a deviation u that one phase keeps while it lasts (prompts differ) and
 // a deviation w from bin to bin. θ is found by least squares of the bins on the
-// phases' shares in them, the lag by the smallest residual, and the variances of
-// u, w and the reading noise from those residuals. A window is then the best
-// linear unbiased prediction of ∫p given the bins in and around it: where bins lie
-// wholly inside, that is plain integration; where a bin straddles a boundary, its
-// energy is split by what is known of either side; where a phase is shorter than
-// a bin, it tends to regression. (Robinson, "That BLUP is a good thing",
-// Statistical Science 6(1), 1991; Rasmussen and Williams, "Gaussian Processes for
-// Machine Learning", 2006, ch. 2.) As all parts come from one prediction, the
-// phases of a request add up to its window.
+// phases' shares in them, and the variances of u, w and the reading noise from
+// the residuals. A window is then the best linear unbiased prediction of ∫p given
+// the bins in and around it: where bins lie wholly inside, that is plain
+// integration; where a bin straddles a boundary, its energy is split by what is
+// known of either side; where a phase is shorter than a bin, it tends to
+// regression. (Robinson, "That BLUP is a good thing", Statistical Science 6(1),
+// 1991; Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006,
+// ch. 2.)
 //
-// The interval of θ is cluster-robust (Liang and Zeger, Biometrika 73(1), 1986):
-// bins of one request count as one observation, so neither neighbouring samples
-// that resemble each other nor requests that differ make it too narrow.
+// The lag is found where work ends and a pause follows: power falls there at
+// once, while at the beginning of a phase it waits for the host, which looks like
+// a lag (on an H100 this makes 5 ms where all beginnings and ends together make
+// 8 to 15 ms). Phases that lasted much longer than others with as many tokens (the
+// first of their shape, while kernels are loaded) say nothing of their kind and are
+// left out of the fit.
+//
+// The interval of θ is robust to unequal scatter (each residual divided by one less
+// its leverage: MacKinnon and White, J. Econometrics 29, 1985) and to neighbouring
+// bins that resemble each other (Newey and West, Econometrica 55(3), 1987). For the
+// power of a kind as such ([Meter.Powers]) it is widened by how phases of that
+// kind differ from each other (analysis of variance) and with their length.
 //
 // # What the bound leaves out
 //

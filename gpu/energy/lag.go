@@ -41,7 +41,7 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	}
 	// Bins are not independent: two or three tell of one fall; and where all are
 	// used, each kind of beginning is off in its own way, again and again.
-	const perFall, perKind = 2.5, 4
+	const perFall, perKind = 1.2, 4
 	if fine.falls {
 		v *= perFall
 	} else {

@@ -66,7 +66,7 @@ func (m *Meter) AddPhase(p Phase) {
 		return
 	}
 	m.heard(p.End)
-	if k := p.key(); !m.kinds[k] {
+	if k := p.key(); !m.kinds[k] && k.Kind != KindIdle {
 		m.kinds[k] = true
 		for _, tr := range m.tracks {
 			tr.fitGap = firstFitGap
@@ -114,7 +114,7 @@ func (m *Meter) lastReading() int64 {
 }
 
 // A model is fitted again after some new readings: few after a new kind of phase
-// has come, of which nothing is known, then twice as many each time, up to a tenth
+// has come, of which nothing is known, then four times as many each time, up to a tenth
 // of the rows a fit is made of. So a fit costs next to nothing a reading, however
 // long the session.
 const firstFitGap = 25
@@ -129,7 +129,7 @@ func (m *Meter) refit(tr *track) {
 	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), tr.fitGap) {
 		return
 	}
-	tr.fitAt, tr.fitGap = tr.added, min(2*max(tr.fitGap, firstFitGap), maxRows)
+	tr.fitAt, tr.fitGap = tr.added, min(4*max(tr.fitGap, firstFitGap), maxRows)
 	from := max(len(tr.reads)-maxRows, 0)
 	tr.measureJitter(from)
 	if tr.lagAt == 0 || tr.added > tr.lagAt+min(tr.lagAt/3, maxLagGap) {

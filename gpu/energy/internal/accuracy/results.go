@@ -216,7 +216,10 @@ func (r *results) check() (missed int) {
 				pool[name].covered += t.covered
 				continue
 			}
-			verdict(fmt.Sprintf("%v: %s, truth inside the 95 %% bound 93 to 99 %% of the time", l.length, w), pct(t.coverage()), t.coverage() >= minCover && t.coverage() <= maxCover)
+			c := t.coverage()
+			// A share of n draws is itself known to two standard errors only.
+			give := 2 * math.Sqrt(c*(1-c)/float64(len(t.errors)))
+			verdict(fmt.Sprintf("%v: %s, truth inside the bound 93 to 99 %% (± %.1f)", l.length, w, 100*give), pct(c), c >= minCover-give && c <= maxCover+give)
 			if un := t.n - len(t.errors); un >= 20 {
 				c := float64(t.below) / float64(un)
 				verdict(fmt.Sprintf("%v: %s, unresolved, truth below the bound", l.length, w), pct(c), c >= minCover)

@@ -1,0 +1,164 @@
+package energy
+
+import "math"
+
+// variances sets the variance components of each kind.
+func (m *model) variances(rows []row, theta []float64) {
+	nk := len(m.stats)
+	type acc struct{ d2, dn, mn float64 }
+	a := make([]acc, nk)
+	// Steps between neighbouring bins of one phase, and sums over phases.
+	runs := make([][]runSum, nk)
+	var open runSum
+	closeRun := func(k int) {
+		if open.n >= 2 {
+			runs[k] = append(runs[k], open)
+		}
+		open = runSum{}
+	}
+	pure := func(r *row) bool { return len(r.shares) == 1 && r.shares[0].n == 1 }
+	for i := range rows {
+		r := &rows[i]
+		var same bool
+		if i > 0 {
+			q := &rows[i-1]
+			same = pure(r) && pure(q) && r.shares[0].inst == q.shares[0].inst
+			if same {
+				d := residual(r, theta) - residual(q, theta)
+				k := r.shares[0].key
+				a[k].d2 += d * d / 2
+				a[k].dn++
+			} else if pure(q) {
+				closeRun(q.shares[0].key)
+			}
+		}
+		if pure(r) {
+			e := residual(r, theta)
+			open.n++
+			open.sum += e
+			open.sq += e * e
+		}
+	}
+	if n := len(rows); n > 0 && pure(&rows[n-1]) {
+		closeRun(rows[n-1].shares[0].key)
+	}
+	// A sensor's noise shows in the quietest kind (idle, as a rule); what others
+	// scatter beyond that, in proportion to their power, is their own.
+	const enough = 20
+	quiet := math.Inf(1)
+	for k := range a {
+		guess := min(0.03*theta[k], 0.25*m.stats[k].rms)
+		m.stats[k].steps = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
+		if a[k].dn >= enough && theta[k] > 0 {
+			quiet = min(quiet, m.stats[k].steps/sq(theta[k]))
+		}
+	}
+	for k := range a {
+		m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
+	}
+	for k := range a {
+		guess := min(0.05*theta[k], m.stats[k].rms)
+		m.stats[k].apart, a[k].mn = between(runs[k])
+		m.stats[k].tau2 = (m.stats[k].apart*max(a[k].mn-1, 0) + guess*guess) / max(a[k].mn, 1)
+		m.stats[k].v = m.stats[k].tau2 + guess*guess + 1e-9
+	}
+	m.parts(rows, theta)
+	for k := range a {
+		if a[k].mn < 3 {
+			m.stats[k].tau2 = unseenShare * m.stats[k].v
+		}
+		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
+		m.stats[k].v = max(m.stats[k].v, m.stats[k].tau2+m.stats[k].steps-m.stats[k].noise)
+	}
+}
+
+// unseenShare is how much of the variance of a part of a phase is taken to be the
+// whole phase's where no phase is long enough to tell.
+const unseenShare = 0.8
+
+// parts sets the variance of each kind's part of a bin, v, by least squares of the
+// squared residuals on the squared shares, weighted by what they scatter
+// themselves. A few bins' worth of a guess keeps it in place where there is little.
+func (m *model) parts(rows []row, theta []float64) {
+	const guessed = 3
+	nk := len(theta)
+	sq2, noise := make([]float64, len(rows)), make([]float64, len(rows))
+	for i := range rows {
+		sq2[i] = sq(residual(&rows[i], theta))
+		for _, p := range rows[i].shares {
+			noise[i] += p.s * m.stats[p.key].noise
+		}
+	}
+	// No kind can vary more than would explain all of its bins' residuals alone.
+	most, cubes := make([]float64, nk), make([]float64, nk)
+	for i := range rows {
+		for _, p := range rows[i].shares {
+			most[p.key] += p.s * sq2[i]
+			cubes[p.key] += p.s * p.s * p.s
+		}
+	}
+	A, rhs := make([]float64, nk*nk), make([]float64, nk)
+	for range 4 {
+		clear(A)
+		clear(rhs)
+		for k := range nk {
+			guess := sq(min(0.10*theta[k], 1.5*m.stats[k].rms)) + 1e-9
+			A[k*nk+k], rhs[k] = guessed/sq(guess), guessed/guess
+		}
+		for i := range rows {
+			expect := noise[i]
+			for _, p := range rows[i].shares {
+				expect += p.s * p.s * m.stats[p.key].v
+			}
+			w := 1 / sq(expect+1e-9)
+			for _, p := range rows[i].shares {
+				f := w * p.s * p.s
+				rhs[p.key] += f * (sq2[i] - noise[i])
+				for _, q := range rows[i].shares {
+					A[p.key*nk+q.key] += f * q.s * q.s
+				}
+			}
+		}
+		// Coordinate descent.
+		for range 20 {
+			for k := range nk {
+				r := rhs[k]
+				for j, a := range A[k*nk : (k+1)*nk] {
+					if j != k {
+						r -= a * m.stats[j].v
+					}
+				}
+				m.stats[k].v = max(min(r/A[k*nk+k], most[k]/cubes[k]), 1e-9)
+			}
+		}
+	}
+}
+
+// runSum sums the residuals of one phase's own bins.
+type runSum struct{ n, sum, sq float64 }
+
+// between returns the variance between phases by one-way analysis of variance
+// with random effects (0 where fewer than two were long enough), and from how
+// many phases.
+func between(runs []runSum) (tau2, n float64) {
+	var within, inner, total, sum, n2 float64
+	for _, r := range runs {
+		within += r.sq - r.sum*r.sum/r.n
+		inner += r.n - 1
+		total += r.n
+		sum += r.sum
+		n2 += r.n * r.n
+	}
+	k := float64(len(runs))
+	if k < 2 || inner < 1 {
+		return 0, k
+	}
+	mean, msw := sum/total, within/inner
+	var msb float64
+	for _, r := range runs {
+		msb += r.n * sq(r.sum/r.n-mean)
+	}
+	msb /= k - 1
+	n0 := (total - n2/total) / (k - 1)
+	return max((msb-msw)/n0, 0), k
+}
