@@ -89,6 +89,12 @@ func (m *model) parts(rows []row, theta []float64) {
 			noise[i] += p.s * m.stats[p.key].noise
 		}
 	}
+	// Few bins may be fitted so well that nothing seems to vary.
+	least := make([]float64, nk)
+	for k := range nk {
+		guess := sq(min(0.10*theta[k], 1.5*m.stats[k].rms))
+		least[k] = guess*guessed/(guessed+max(m.stats[k].rows, 0)*4) + 1e-9
+	}
 	// No kind can vary more than would explain all of its bins' residuals alone.
 	most, cubes := make([]float64, nk), make([]float64, nk)
 	for i := range rows {
@@ -128,7 +134,7 @@ func (m *model) parts(rows []row, theta []float64) {
 						r -= a * m.stats[j].v
 					}
 				}
-				m.stats[k].v = max(min(r/A[k*nk+k], most[k]/cubes[k]), 1e-9)
+				m.stats[k].v = max(min(r/A[k*nk+k], most[k]/cubes[k]), least[k])
 			}
 		}
 	}
