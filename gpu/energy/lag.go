@@ -39,13 +39,10 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	if !ok {
 		return false
 	}
-	// Bins are not independent: two or three tell of one fall; and where all are
-	// used, each kind of beginning is off in its own way, again and again.
-	const perFall, perKind = 1.2, 4
-	if fine.falls {
-		v *= perFall
-	} else {
-		v *= perKind
+	if !fine.falls {
+		// Each kind of beginning is off in its own way, which does not average out.
+		const doubtful = 4
+		v *= doubtful
 	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
