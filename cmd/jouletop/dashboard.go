@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+
+	"golang.org/x/term"
 
 	"jouletop/engine"
 	"jouletop/engine/policy"
@@ -16,6 +19,9 @@ import (
 // job where there is a model to run.
 func runDashboard(ctx context.Context, o *options) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	if err := needTerminal("jouletop run"); err != nil {
 		return err
 	}
 	r, err := openRig(ctx, o, 1, 0)
@@ -78,6 +84,14 @@ func runDashboard(ctx context.Context, o *options) error {
 	err = errors.Join(err, <-ended)
 	fmt.Println("session:", displayHome(rec.Dir()))
 	return err
+}
+
+// needTerminal tells of the command that does without, where there is none.
+func needTerminal(instead string) error {
+	if term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())) {
+		return nil
+	}
+	return usagef("the dashboard needs a terminal for input and output; `%s` does without", instead)
 }
 
 // checkPolicy finds what is wrong with --policy before anything is recorded.

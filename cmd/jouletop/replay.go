@@ -57,6 +57,9 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 	if pic.file != "" {
 		return pic.draw(s, o)
 	}
+	if err := needTerminal("jouletop report " + dir); err != nil {
+		return err
+	}
 	stream := engine.NewStream(nil)
 	sub := stream.Subscribe(1 << 16)
 	player, err := session.NewPlayer(s, speed, stream.Publish)
