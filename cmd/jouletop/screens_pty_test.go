@@ -1,0 +1,219 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jouletop/engine/event"
+)
+
+func TestDashboardAtEverySizeInRun(t *testing.T) {
+	t.Parallel()
+	x := open(t, 80, 24, nil, append(generate, "--sim-speed", "2")...)
+	x.inRun()
+	// What each screen shows at each size, the run going on.
+	screens := []struct{ key, shows string }{
+		{"1", "Generated text"}, {"2", "Energy per token against SM clock"}, {"3", "Points, newest first"},
+		{"4", "B against A"}, {"5", "Queries by dataset"}, {"6", "This session"},
+	}
+	for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}, {60, 16}, {120, 40}} {
+		x.fit(size[0], size[1])
+		for _, s := range screens {
+			x.keys(s.key)
+			x.shows(s.shows)
+		}
+		x.keys("?")
+		x.shows("Keys · jouletop")
+		x.keys("?")
+		x.hides("Keys · jouletop")
+		x.keys("f")
+		x.shows("type to jump")
+		x.keys("f")
+		x.hides("type to jump")
+	}
+	// Too small a terminal says what it needs, and gets over it.
+	for _, size := range [][2]int{{59, 16}, {60, 15}, {20, 5}} {
+		x.resize(size[0], size[1])
+		x.until("what it needs", func(s string) bool {
+			return strings.Contains(strings.Join(strings.Fields(s), " "), "needs a terminal of at least 60×16")
+		})
+	}
+	// A window dragged about: it settles on the last size.
+	for i := range 60 {
+		x.resize(40+3*i, 60-i/2)
+	}
+	x.fit(120, 40)
+	x.keys("1")
+	x.shows("Generated text")
+	x.keys("x")
+	x.quit()
+	whole(t, x.session(), "done")
+}
+
+var sgr = regexp.MustCompile("\x1b\\[([0-9;:]*)m")
+
+// colours lists the kinds of colour in what a program wrote: 16, 256 or true.
+func colours(raw string) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range sgr.FindAllStringSubmatch(raw, -1) {
+		p := strings.FieldsFunc(m[1], func(r rune) bool { return r == ';' || r == ':' })
+		for i := 0; i < len(p); i++ {
+			switch {
+			case (p[i] == "38" || p[i] == "48" || p[i] == "58") && i+1 < len(p):
+				kind, skip := "256", 2
+				if p[i+1] == "2" {
+					kind, skip = "true", 4
+				}
+				out[kind] = true
+				i += skip
+			case len(p[i]) == 2 && strings.ContainsAny(p[i][:1], "349") && p[i][1] <= '7', len(p[i]) == 3:
+				out["16"] = true
+			}
+		}
+	}
+	return out
+}
+
+func TestDashboardColours(t *testing.T) {
+	kinds := []string{"16", "256", "true"}
+	for _, tt := range []struct {
+		name string
+		env  []string
+		most int // index of the richest kind of colour; -1 none
+	}{
+		{"true colour", nil, 2},
+		{"256 colours", []string{"COLORTERM="}, 1},
+		{"16 colours", []string{"COLORTERM=", "TERM=xterm"}, 0},
+		{"NO_COLOR", []string{"NO_COLOR=1"}, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			x := open(t, 120, 40, tt.env, append(generate, "--sim-speed", "4")...)
+			x.inRun()
+			// Phases can be told apart without colour too: the strip has letters.
+			x.matches(`phase [^\n]*D`)
+			x.mu.Lock()
+			from := x.raw.Len() // the first frames may come before the terminal's answers
+			x.mu.Unlock()
+			x.keys("f")
+			x.shows("type to jump")
+			x.keys("f")
+			x.hides("type to jump")
+			x.mu.Lock()
+			got := colours(x.raw.String()[from:])
+			x.mu.Unlock()
+			for i, kind := range kinds {
+				if i > tt.most && got[kind] {
+					t.Errorf("%s colours where there should be none", kind)
+				}
+				if i == tt.most && !got[kind] {
+					t.Errorf("no %s colours, only %v", kind, got)
+				}
+			}
+			x.keys("x")
+			x.quit()
+		})
+	}
+}
+
+func TestDashboardComparesAndLaysBeside(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	record(t, home, "run", "--gpu", "sim", "--dataset", "truthfulqa", "--queries", "4")
+	x := openIn(t, home, 120, 40, nil, append(generate, "--queries", "1", "--sim-speed", "10")...)
+	x.shows("no job running")
+
+	// The phase-aware demonstration as proposed: the form, then Enter.
+	x.keys("4", "n")
+	x.shows("New comparison")
+	x.keys(enterKey)
+	saving := x.matches(`llama-3\.1-8b · truthfulqa\S* .* -(\d+\.\d) %`)
+	if saving[1] == "0.0" {
+		t.Errorf("a decode at a lower clock saves nothing: %q", saving[0])
+	}
+	x.shows("SIMULATED: these savings are a model's, not a measurement")
+	// The driver has the clock again, as before.
+	x.until("the driver's clock", func(s string) bool { return strings.Contains(row(s, -2), "none auto→") })
+
+	// What the queries look like, and the earlier session beside this one.
+	x.keys("5")
+	x.matches(`truthfulqa +62 `)
+	x.keys("6")
+	x.matches(`-run\b`)
+	x.keys(enterKey)
+	x.until("both sessions side by side", func(s string) bool {
+		_, beside, _ := strings.Cut(s, "Side by side")
+		return strings.Contains(beside, "J/token")
+	})
+	x.quit()
+}
+
+func TestDashboardRealInference(t *testing.T) {
+	if !engineBuilt() {
+		t.Skip("built without llama.cpp")
+	}
+	t.Parallel()
+	home := t.TempDir()
+	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
+	x := openIn(t, home, 120, 40, nil, "--gpu", "sim", "--model", "m.gguf", "--dataset", "truthfulqa", "--queries", "6", "--max-tokens", "12")
+	x.shows("the joules mean nothing")
+	x.matches(`truthfulqa +\d+ +\d+ `)
+	x.keys("p")
+	x.shows("prompt:")
+	x.keys("Once upon a time", enterKey)
+	x.shows("› Once upon a time")
+	x.matches(`prompt +\d+ +\d+ `)
+	x.shows("no job running")
+	if s := x.text(); strings.Contains(s, "[simulated]") {
+		t.Errorf("simulated text from a real model:\n%s", s)
+	}
+	// What would look at joules is refused, in words.
+	x.keys("3", "n")
+	x.shows("New sweep")
+	x.keys(enterKey)
+	x.until("why there is no sweep", func(s string) bool { return strings.Contains(row(s, -1), "joules mean nothing") })
+	x.quit()
+	s := whole(t, x.session(), "done")
+	n := 0
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		n++
+		if r.Model != "m" || r.OutputTokens < 1 || !(r.DecodeS > 0) {
+			t.Errorf("request %+v", r)
+		}
+		return nil
+	}); err != nil || n != 7 {
+		t.Errorf("%d requests (%v), want 7", n, err)
+	}
+	if m := s.Manifest.Models; len(m) != 1 || m[0].Architecture != "llama" || m[0].Simulated {
+		t.Errorf("models in the manifest: %+v", m)
+	}
+	// Nothing is left running: its process group is empty.
+	gone := time.Now().Add(patience)
+	for syscall.Kill(-x.cmd.Process.Pid, 0) == nil {
+		if time.Now().After(gone) {
+			t.Fatal("a child process is left")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestDashboardWithoutPlaceForItsSession(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "state"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x := openIn(t, home, 80, 24, nil, "--gpu", "sim")
+	if code := x.end(); code != exitFailure {
+		t.Errorf("exit status %d, want %d", code, exitFailure)
+	}
+	x.still()
+	if s := strings.TrimSpace(x.text()); !strings.HasPrefix(s, "jouletop: ") || x.settings() != x.before {
+		t.Errorf("it leaves the terminal with:\n%s", s)
+	}
+}
