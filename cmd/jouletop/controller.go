@@ -76,10 +76,12 @@ func (c *controller) Arm(on bool) (string, error) {
 		return "", errNoControl
 	}
 	if !on {
-		err := errors.Join(c.GiveBack(), c.control.Arm(false))
+		// The driver's call takes time, simulated time on a simulated GPU: only a
+		// goroutine of the clock's may wait for that.
+		err := c.do(func() error { return errors.Join(c.GiveBack(), c.control.Arm(false)) })
 		return "clock control is off; the clock is the driver's", err
 	}
-	if err := c.control.Arm(true); err != nil {
+	if err := c.do(func() error { return c.control.Arm(true) }); err != nil {
 		return "", err
 	}
 	c.mu.Lock()

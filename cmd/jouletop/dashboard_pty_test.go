@@ -240,6 +240,38 @@ func TestDashboardQuitInRunAsksOnce(t *testing.T) {
 	whole(t, x.session(), "stopped")
 }
 
+func TestDashboardDisarmedInRun(t *testing.T) {
+	t.Parallel()
+	x := open(t, 120, 40, nil, append(generate, "--sim-speed", "2", "--policy", "fixed:1200")...)
+	x.inRun()
+	x.shows("fixed:1200 1200→1200 MHz")
+	x.keys("a")
+	x.shows("clock control is off")
+	x.until("the driver's clock", func(s string) bool {
+		return strings.Contains(row(s, -2), "none auto→1980 MHz") && strings.Contains(row(s, -2), "not armed")
+	})
+	// The run goes on, and sets no clock.
+	before := x.matches(`(\d+)/62 requests`)[1]
+	x.keys("f", "1005", enterKey)
+	x.shows("not armed: press a to arm it")
+	x.keys("f")
+	x.until("the run to go on", func(s string) bool {
+		m := regexp.MustCompile(`(\d+)/62 requests`).FindStringSubmatch(s)
+		return m != nil && m[1] != before
+	})
+	x.keys("a")
+	x.shows("Locks the SM clock")
+	x.keys("f", "1005", enterKey)
+	x.shows("1005→1005 MHz")
+	x.keys("f")
+	x.hides("Enter set")
+	x.keys("r")
+	x.until("the driver's clock", func(s string) bool { return strings.Contains(row(s, -2), "none auto→1980 MHz") })
+	x.keys("x")
+	x.quit()
+	whole(t, x.session(), "done")
+}
+
 func TestDashboardToldToEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name string
