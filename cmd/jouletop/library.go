@@ -101,9 +101,17 @@ func (l *library) choices() tui.Choices {
 	for _, s := range l.specs {
 		c.Models = append(c.Models, tui.Choice{Name: s.Name, Note: displayHome(s.Path)})
 	}
+	// What generates comes first: a scored dataset hardly decodes, and a phase-aware
+	// policy has nothing to show on it.
+	var scored []tui.Choice
 	for _, n := range l.datasetNames() {
-		c.Datasets = append(c.Datasets, tui.Choice{Name: n})
+		if d, err := l.dataset(n); err == nil && len(d.queries) > 0 && d.queries[0].Classification() {
+			scored = append(scored, tui.Choice{Name: n, Note: "scored: options are compared, nothing is generated"})
+		} else {
+			c.Datasets = append(c.Datasets, tui.Choice{Name: n})
+		}
 	}
+	c.Datasets = append(c.Datasets, scored...)
 	lo, hi := l.info.MinSM(), l.info.MaxSM()
 	c.Policies = []string{"none"}
 	if hi > 0 {

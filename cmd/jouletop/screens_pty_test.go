@@ -125,7 +125,7 @@ func TestDashboardComparesAndLaysBeside(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
 	record(t, home, "run", "--gpu", "sim", "--dataset", "truthfulqa", "--queries", "4")
-	x := openIn(t, home, 120, 40, nil, append(generate, "--queries", "1", "--sim-speed", "10")...)
+	x := openIn(t, home, 120, 40, nil, "--gpu", "sim", "--queries", "1", "--sim-speed", "10")
 	x.shows("no job running")
 
 	// The phase-aware demonstration as proposed: the form, then Enter.
