@@ -209,13 +209,37 @@ func (c *controller) SetPolicy(spec string) error {
 	return nil
 }
 
+// enqueue queues a job and names its datasets in the manifest.
+func (c *controller) enqueue(j job, next bool) error {
+	if err := c.jobs.add(j, next); err != nil {
+		return err
+	}
+	var used []session.Dataset
+	for _, p := range j.plan.Points {
+		if d, ok := c.lib.named(p.Dataset); ok {
+			used = append(used, d.manifest())
+		}
+	}
+	if len(used) == 0 {
+		return nil // a prompt of the operator's own
+	}
+	return c.rec.Update(func(m *session.Manifest) {
+		for _, d := range used {
+			if !slices.ContainsFunc(m.Datasets, func(o session.Dataset) bool { return o.Name == d.Name }) {
+				m.Datasets = append(m.Datasets, d)
+				m.Plan.Datasets = append(m.Plan.Datasets, d.Name)
+			}
+		}
+	})
+}
+
 // StartJob queues a job.
 func (c *controller) StartJob(j tui.Job) error {
 	plan, err := c.lib.jobPlan(j)
 	if err != nil {
 		return err
 	}
-	return c.jobs.add(job{plan: plan}, false)
+	return c.enqueue(job{plan: plan}, false)
 }
 
 // RunPrompt queues one prompt, to run next.
@@ -227,7 +251,7 @@ func (c *controller) RunPrompt(text string) error {
 	if err != nil {
 		return err
 	}
-	return c.jobs.add(job{plan: plan}, true)
+	return c.enqueue(job{plan: plan}, true)
 }
 
 // StartSweep runs a sweep plan.
@@ -258,7 +282,7 @@ func (c *controller) StartSweep(s tui.SweepPlan) error {
 	if err != nil {
 		return err
 	}
-	return c.jobs.add(job{sweepPlan(pts, c.o.seed), true}, false)
+	return c.enqueue(job{sweepPlan(pts, c.o.seed), true}, false)
 }
 
 // Pause holds the run after the batch in hand.

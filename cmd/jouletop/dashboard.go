@@ -125,7 +125,7 @@ func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*c
 		rc.engine.Warn(err.Error())
 		return c, nil
 	}
-	return c, c.jobs.add(job{plan: plan}, false)
+	return c, c.enqueue(job{plan: plan}, false)
 }
 
 // dashboardPlan wraps points for the dashboard: a short look at idle power, no

@@ -124,6 +124,9 @@ func TestDashboardFromOpenToQuit(t *testing.T) {
 		t.Errorf("it does not say where the session is:\n%s", x.text())
 	}
 	s := whole(t, x.session(), "done")
+	if d := s.Manifest.Datasets; len(d) != 1 || d[0].Name != "truthfulqa" || d[0].Rows != 62 {
+		t.Errorf("datasets in the manifest: %+v", d)
+	}
 	var clocks []int
 	if err := s.Points(func(p *event.PointDone) error {
 		if p.RequestedSMMHz > 0 {

@@ -92,6 +92,18 @@ func (l *library) dataset(name string) (dataset, error) {
 	return d, err
 }
 
+// named returns a dataset read so far by its own name.
+func (l *library) named(name string) (dataset, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.data {
+		if d.name == name {
+			return d, true
+		}
+	}
+	return dataset{}, false
+}
+
 // choices lists what there is, the defaults first.
 func (l *library) choices() tui.Choices {
 	c := tui.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
