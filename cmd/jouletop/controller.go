@@ -292,7 +292,13 @@ func (c *controller) Pause() error { c.engine.Pause(); return nil }
 func (c *controller) Resume() error { c.engine.Resume(); return nil }
 
 // SkipPoint gives up the point in hand.
-func (c *controller) SkipPoint() error { c.engine.Skip(); return nil }
+func (c *controller) SkipPoint() error {
+	if !c.jobs.running() {
+		return errors.New("nothing is running: there is no point to skip") // not the next run's first
+	}
+	c.engine.Skip()
+	return nil
+}
 
 // Stop ends after the running batch.
 func (c *controller) Stop() error { c.jobs.stop(); return nil }

@@ -350,6 +350,8 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 	x.shows("prompt queued")
 	x.keys("x") // what waits is dropped with the run, so ask once it has ended
 	x.shows("no job running")
+	x.keys("k") // skips nothing that is yet to come
+	x.shows("no point to skip")
 	x.keys("p")
 	x.shows("prompt:")
 	x.keys("Why is the grass green?", enterKey)

@@ -64,6 +64,13 @@ func (q *jobQueue) stop() {
 	}
 }
 
+// running tells whether a job is in hand.
+func (q *jobQueue) running() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.busy
+}
+
 // end is stop for good: run returns.
 func (q *jobQueue) end() {
 	q.mu.Lock()
