@@ -162,22 +162,6 @@ func (tr *track) thetas(tl *timeline, from int, lag float64) map[Key]float64 {
 	return out
 }
 
-// keepLate takes over from the model before what setLate found; it tells whether
-// that was known of every kind.
-func (m *model) keepLate(prev *model) bool {
-	before := map[Key]float64{}
-	for _, s := range prev.stats {
-		before[s.Key] = s.late
-	}
-	all := true
-	for i, s := range m.stats {
-		late, known := before[s.Key]
-		m.stats[i].late = late
-		all = all && known
-	}
-	return all
-}
-
 // setLate notes by how much, in W, each theta changes with the lag by one standard
 // deviation; late and early are the thetas for lags that far off.
 func (m *model) setLate(late, early map[Key]float64) {

@@ -114,7 +114,7 @@ func (m *Meter) lastReading() int64 {
 }
 
 // A model is fitted again after some new readings: few after a new kind of phase
-// has come, of which nothing is known, then four times as many each time, up to a fifth
+// has come, of which nothing is known, then four times as many each time, up to a tenth
 // of the rows a fit is made of. So a fit costs next to nothing a reading, however
 // long the session.
 const firstFitGap = 25
@@ -126,7 +126,7 @@ const maxLagGap = 15000
 // refit brings tr's model up to date if enough is new.
 func (m *Meter) refit(tr *track) {
 	fresh := tr.added - tr.fitAt
-	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/5, 3), tr.fitGap) {
+	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), tr.fitGap) {
 		return
 	}
 	tr.fitAt, tr.fitGap = tr.added, min(4*max(tr.fitGap, firstFitGap), maxRows)
@@ -142,11 +142,7 @@ func (m *Meter) refit(tr *track) {
 	prev := tr.model
 	if len(rows) >= 3 {
 		if fit, ok := fitModel(rows, keys, &prev); ok {
-			// What the lag does to a kind's power changes little from fit to fit.
-			if !fit.keepLate(&prev) || tr.added > tr.lateAt+maxRows {
-				fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
-				tr.lateAt = tr.added
-			}
+			fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
 			tr.model = fit
 		}
 	}

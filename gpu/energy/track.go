@@ -31,7 +31,6 @@ type track struct {
 	fitAt  int // value of added at the last fit
 	fitGap int // readings until the next, at most
 	lagAt  int // and when the lag was last found
-	lateAt int // and what it does to each kind's power
 }
 
 // Assumptions about a source of which nothing else is known, as found on an H100
