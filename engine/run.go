@@ -115,6 +115,7 @@ func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
 	n := min(max(pt.BatchSize, 1), len(pt.Queries))
 	_, err = e.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], 2), silent{})
 	if err != nil {
+		e.loaded = ModelSpec{} // the next point loads it afresh
 		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)
 	}
 	return nil
