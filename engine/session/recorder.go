@@ -39,6 +39,9 @@ const (
 	// backlog bounds the memory of events waiting for a disk that stalls: at 150
 	// events a second it is half an hour. Beyond it Record waits.
 	backlog = 1 << 18
+	// wakeAt events waiting are written before the next flush. At 10 ms samples
+	// that never happens: waking the writer for each would cost more than writing.
+	wakeAt = 1 << 12
 )
 
 // Recorder writes a session folder as events come. It implements
@@ -170,7 +173,16 @@ func (r *Recorder) Record(e event.Event) {
 	if !r.closing {
 		r.waiting = append(r.waiting, e)
 	}
+	_, urgent := e.(event.PointDone)
+	urgent = urgent || len(r.waiting) >= wakeAt
 	r.mu.Unlock()
+	if urgent {
+		r.wakeUp()
+	}
+}
+
+// wakeUp has the writing goroutine write at once, not at the next flush.
+func (r *Recorder) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -196,10 +208,7 @@ func (r *Recorder) Close() error {
 	r.closing = true
 	r.room.Broadcast()
 	r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	r.wakeUp()
 	<-r.done
 	if err := r.lock.Unlock(); err == nil {
 		_ = os.Remove(r.lock.Path())
