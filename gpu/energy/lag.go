@@ -162,12 +162,29 @@ func (tr *track) thetas(tl *timeline, from int, lag float64) map[Key]float64 {
 	return out
 }
 
+// keepLate takes over from the model before what setLate found, and tells whether
+// that was known of every kind.
+func (m *model) keepLate(prev *model) (known bool) {
+	before := map[Key]float64{}
+	for _, s := range prev.stats {
+		before[s.Key] = s.late
+	}
+	known = true
+	for i, s := range m.stats {
+		late, ok := before[s.Key]
+		m.stats[i].late = late
+		known = known && ok
+	}
+	return known
+}
+
 // setLate notes by how much, in W, each theta changes with the lag by one standard
 // deviation; late and early are the thetas for lags that far off.
 func (m *model) setLate(late, early map[Key]float64) {
 	for i, s := range m.stats {
 		a, ok := late[s.Key]
 		b, ok2 := early[s.Key]
+		m.stats[i].late = 0
 		if ok && ok2 {
 			m.stats[i].late = (a - b) / 2
 		}

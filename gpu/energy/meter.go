@@ -126,7 +126,11 @@ const maxLagGap = 15000
 // refit brings tr's model up to date if enough is new.
 func (m *Meter) refit(tr *track) {
 	fresh := tr.added - tr.fitAt
-	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/10, 3), tr.fitGap) {
+	part := 10
+	if tr.settled() {
+		part = 5
+	}
+	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/part, 3), tr.fitGap) {
 		return
 	}
 	tr.fitAt, tr.fitGap = tr.added, min(4*max(tr.fitGap, firstFitGap), maxRows)
@@ -142,12 +146,20 @@ func (m *Meter) refit(tr *track) {
 	prev := tr.model
 	if len(rows) >= 3 {
 		if fit, ok := fitModel(rows, keys, &prev); ok {
-			fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
+			if known := fit.keepLate(&prev); !known || !tr.settled() || tr.added > tr.lateAt+maxRows {
+				fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
+				tr.lateAt = tr.added
+			}
 			tr.model = fit
 		}
 	}
 	tr.spread(from)
 }
+
+// settled tells whether the rows that a fit is made of have been replaced several
+// times: the lag, and what it does to the kinds of phase known, is then what it
+// will be, and need not be found at every fit.
+func (tr *track) settled() bool { return tr.added > 4*maxRows }
 
 // spread sets what is assumed of time in no known phase: the readings' mean and
 // variance, and the variance from one to the next.

@@ -31,6 +31,7 @@ type track struct {
 	fitAt  int // value of added at the last fit
 	fitGap int // readings until the next, at most
 	lagAt  int // and when the lag was last found
+	lateAt int // and what it does to each kind of phase
 }
 
 // Assumptions about a source of which nothing else is known, as found on an H100
