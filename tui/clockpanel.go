@@ -54,6 +54,10 @@ func (m *Model) closePanel() {
 	m.resize(m.lay.w, m.lay.h)
 }
 
+// clockHeadWidth is the width at which the head of the list has room for its
+// words: "MHz type to jump" and "J/token at batch 16", two columns between.
+const clockHeadWidth = 38
+
 // jump selects the clock nearest to mhz.
 func (p *clockPanel) jump(mhz int) {
 	best := -1
@@ -202,6 +206,9 @@ func (m *Model) drawClockPanel() {
 	unit := "J/token measured"
 	if known.batch > 0 {
 		unit = "J/token at batch " + fmtInt(known.batch)
+		if in.W < clockHeadWidth {
+			unit = "J/token, B" + fmtInt(known.batch)
+		}
 	}
 	c.Right(in.X+in.W, y, theme.Muted, unit)
 	y++
