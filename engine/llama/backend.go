@@ -240,7 +240,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, b.helpers()); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, !b.gpu, b.helpers()); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {

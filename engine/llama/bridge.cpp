@@ -1,5 +1,6 @@
 #include "bridge.h"
 #include "crew.h"
+#include "ggml-cpu.h"
 
 #include <atomic>
 #include <cmath>
@@ -178,7 +179,37 @@ static void keep_backends_of(std::vector<kept> *) {}
 static void free_kept(std::vector<kept> &) {}
 #endif
 
+// pool keeps the CPU's threads from one evaluation to the next. Without one
+// llama.cpp starts them anew for every decode step.
+struct pool {
+    ggml_threadpool_t threads = nullptr;
+    decltype(&ggml_threadpool_free) stop = nullptr;
+
+    void start(int n) {
+        ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+        ggml_backend_reg_t reg = cpu ? ggml_backend_dev_backend_reg(cpu) : nullptr;
+        if (!reg || n < 2) {
+            return;
+        }
+        auto make = (decltype(&ggml_threadpool_new)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
+        stop      = (decltype(stop)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
+        if (!make || !stop) {
+            return;
+        }
+        struct ggml_threadpool_params p = ggml_threadpool_params_default(n);
+        p.poll  = 1; // of 100: some ms, so that a thread is awake for the next step but sleeps between jobs
+        threads = make(&p);
+    }
+
+    ~pool() {
+        if (threads) {
+            stop(threads);
+        }
+    }
+};
+
 struct jt_context {
+    pool                        cores; // outlives ctx
     llama_context *             ctx = nullptr;
     const llama_vocab *         vocab;
     int                         n_vocab;
@@ -200,7 +231,7 @@ struct jt_context {
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-                            uint32_t n_ubatch, int threads, int helpers) {
+                            uint32_t n_ubatch, int threads, int keep_threads, int helpers) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
         std::unique_ptr<jt_context> c(new jt_context(helpers));
         c->vocab       = llama_model_get_vocab(model);
@@ -222,7 +253,16 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
         keep_backends_of(&c->backends);
         c->ctx = llama_init_from_model(model, p);
         keep_backends_of(nullptr);
-        return c->ctx ? c.release() : nullptr;
+        if (!c->ctx) {
+            return nullptr;
+        }
+        if (keep_threads) {
+            c->cores.start(threads);
+        }
+        if (c->cores.threads) {
+            llama_attach_threadpool(c->ctx, c->cores.threads, nullptr);
+        }
+        return c.release();
     });
 }
 

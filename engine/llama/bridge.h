@@ -34,10 +34,11 @@ const char * jt_feature(const char * backend, int i, const char ** value);
 // handle is given back to jtProgress.
 struct llama_model * jt_load(const char * path, const int * devices, int n_devices, int gpu_layers, uintptr_t handle);
 
-// n_batch bounds the tokens of one jt_submit. helpers are extra threads that
+// n_batch bounds the tokens of one jt_submit. keep_threads keeps the threads
+// that evaluate from one jt_submit to the next. helpers are extra threads that
 // look for the best tokens (see crew.h).
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-    uint32_t n_ubatch, int threads, int helpers);
+    uint32_t n_ubatch, int threads, int keep_threads, int helpers);
 void jt_context_free(jt_context * c);
 uint32_t jt_context_size(const jt_context * c); // tokens a sequence
 // Forgets every sequence; seq_rm forgets from position p0 on; seq_move takes a

@@ -34,10 +34,11 @@ type evaluator struct {
 }
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
-// helpers find the best tokens beside the calling thread.
-func newEvaluator(m *model, s shape, threads, helpers int) *evaluator {
+// threads evaluate on the CPU and, with keep, stay between evaluations; helpers
+// find the best tokens beside the calling thread.
+func newEvaluator(m *model, s shape, threads int, keep bool, helpers int) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
-		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), C.int(helpers))
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(keep), C.int(helpers))
 	if c == nil {
 		return nil
 	}

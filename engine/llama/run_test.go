@@ -164,7 +164,7 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 	b.gpu = true
 	b.eval.free()
-	if b.eval = newEvaluator(b.model, b.eval.shape, 1, 3); b.eval == nil {
+	if b.eval = newEvaluator(b.model, b.eval.shape, 1, false, 3); b.eval == nil {
 		t.Fatal("no context")
 	}
 	for range 10 {
@@ -186,7 +186,7 @@ func TestAsOnAGPU(t *testing.T) {
 func TestBestToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	for _, helpers := range []int{0, 3} {
-		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, helpers); b.eval == nil {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, false, helpers); b.eval == nil {
 			t.Fatal("no context")
 		}
 		for first := range int32(20) {
