@@ -13,7 +13,7 @@ import (
 // Once the sensors have covered a batch it says what each phase and each request
 // cost; once a point is complete, what the point came to.
 type account struct {
-	meter    *energy.Meter
+	meter    meters
 	requests clockRequests
 
 	mu      sync.Mutex
@@ -44,7 +44,7 @@ type batchAccount struct {
 	requests  []event.Request
 }
 
-func newAccount(m *energy.Meter, requests clockRequests) *account {
+func newAccount(m meters, requests clockRequests) *account {
 	return &account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
 }
 
@@ -54,9 +54,9 @@ func (a *account) observe(ev event.Event) []event.Event {
 	defer a.mu.Unlock()
 	switch ev := ev.(type) {
 	case event.Power:
-		a.meter.Add(ev.PowerReading)
+		a.meter.add(ev)
 		if len(a.queue)+len(a.loose) > 0 {
-			return a.resolve(a.meter.Covered())
+			return a.resolve(a.meter.covered())
 		}
 	case event.Sample:
 		a.clocks.add(ev)
@@ -80,7 +80,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 const openPoint = ""
 
 func (a *account) addPhase(s event.PhaseSpan) {
-	a.meter.AddPhase(meterPhase(s))
+	a.meter.addPhase(meterPhase(s))
 	b := a.batches[s.BatchID]
 	if b == nil {
 		a.loose = append(a.loose, s)
@@ -126,7 +126,7 @@ func (a *account) resolve(t int64) []event.Event {
 
 // settleLoose says what a phase of no batch cost, and books idle power.
 func (a *account) settleLoose(s event.PhaseSpan) event.PhaseEnergy {
-	e := a.meter.PhaseEnergy(meterPhase(s))
+	e := a.meter.phaseEnergy(meterPhase(s))
 	if seconds := float64(s.EndNS-s.StartNS) / 1e9; s.Phase == event.Idle && e.Resolved && seconds > 0 {
 		a.idleW, a.idleErr = e.Joules/seconds, e.ErrJ/seconds
 	}
@@ -195,13 +195,13 @@ func (a *account) settle(b *batchAccount) []event.Event {
 // energies are the batch's and each of its phases'.
 func (a *account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
 	if len(b.phases) == 0 {
-		return a.meter.Window(b.start, b.end), nil
+		return a.meter.window(b.start, b.end), nil
 	}
 	phases := make([]energy.Phase, len(b.phases))
 	for i, s := range b.phases {
 		phases[i] = meterPhase(s)
 	}
-	return a.meter.Request(phases)
+	return a.meter.request(phases)
 }
 
 func eventEnergy(e energy.Estimate) event.Energy {

@@ -106,8 +106,8 @@ func (d *clockDriver) await() {
 	}
 }
 
-// stop gives the clock back and ends the loop.
-func (d *clockDriver) stop(cause string) error {
+// release gives the clock back and lets the loop end.
+func (d *clockDriver) release(cause string) {
 	d.mu.Lock()
 	d.wish = nil
 	if d.current != 0 {
@@ -116,6 +116,10 @@ func (d *clockDriver) stop(cause string) error {
 	d.stopping = true
 	d.mu.Unlock()
 	d.wake.Notify()
+}
+
+// wait waits for that.
+func (d *clockDriver) wait() error {
 	// Not a Block: its return would depend on the scheduler, not on the clock.
 	_ = d.ended.Wait(context.Background())
 	return d.err

@@ -17,12 +17,11 @@ var ErrStopped = errors.New("stopped")
 
 // Config is what an engine is made of.
 type Config struct {
-	Clock   timebase.Clock
-	Device  gpu.Device
-	Sources []gpu.PowerSource // the device's power sources as discovered
-	Backend Backend           // nil: watch only
-	// Control sets clocks; nil never (read-only).
-	Control ClockControl
+	Clock timebase.Clock
+	// GPUs work on the job together, mostly one: the same clock is set on all, and
+	// their energies add up.
+	GPUs    []GPU
+	Backend Backend // nil: watch only
 	Stream  *Stream
 	// Simulated marks the run: device or backend is simulated.
 	Simulated bool
@@ -33,45 +32,66 @@ type Config struct {
 	Load func(event.Phase)
 }
 
-// Engine samples one GPU and runs plans on it, publishing everything on its
+// GPU is one GPU of an engine.
+type GPU struct {
+	Device  gpu.Device
+	Sources []gpu.PowerSource // the device's power sources as discovered
+	// Control sets its clock; nil never (read-only).
+	Control ClockControl
+}
+
+// Engine samples GPUs and runs plans on it, publishing everything on its
 // stream. Start it, Run plans one after another, Stop it.
 type Engine struct {
 	cfg     Config
 	clk     timebase.Clock
 	stream  *Stream
-	gpuID   string
-	sampler *gpu.Sampler
-	clocks  *clockDriver
+	gpuID   string // of the rows about jobs: the GPUs' ids joined
+	units   []*unit
+	clocks  clockDrivers
 	account *account
 
-	mu       sync.Mutex
-	policy   Policy
-	held     bool // the operator's policy stands against the points' own
-	phase    event.PhaseStart
-	inPhase  bool
-	paused   bool
-	stop     bool
-	skip     bool
-	state    timebase.Signal // wakes a paused run
-	loaded   ModelSpec
-	model    ModelInfo
-	lastTemp float64
+	mu      sync.Mutex
+	policy  Policy
+	held    bool // the operator's policy stands against the points' own
+	phase   event.PhaseStart
+	inPhase bool
+	paused  bool
+	stop    bool
+	skip    bool
+	state   timebase.Signal // wakes a paused run
+	loaded  ModelSpec
+	model   ModelInfo
+}
+
+// unit is what an engine has for each GPU.
+type unit struct {
+	GPU
+	id      string
+	clocks  *clockDriver
+	sampler *gpu.Sampler
+	tempC   float64 // as sampled last; guarded by Engine.mu
 }
 
 // New returns an engine; nothing runs before Start.
 func New(cfg Config) (*Engine, error) {
-	if cfg.Clock == nil || cfg.Device == nil || cfg.Stream == nil {
-		return nil, errors.New("engine: clock, device and stream are needed")
+	if cfg.Clock == nil || len(cfg.GPUs) == 0 || cfg.Stream == nil {
+		return nil, errors.New("engine: clock, GPU and stream are needed")
 	}
-	e := &Engine{
-		cfg: cfg, clk: cfg.Clock, stream: cfg.Stream, gpuID: cfg.Device.Info().ID(),
-		policy: cfg.Policy, state: cfg.Clock.NewSignal(),
-	}
+	e := &Engine{cfg: cfg, clk: cfg.Clock, stream: cfg.Stream, policy: cfg.Policy, state: cfg.Clock.NewSignal()}
 	if e.policy == nil {
 		e.policy = NoPolicy{}
 	}
-	e.clocks = newClockDriver(e.clk, e.gpuID, cfg.Control, e.publish)
-	e.account = newAccount(energy.New(cfg.Sources, energy.Options{}), e.clocks)
+	var infos []gpu.Info
+	var parts []meter
+	for _, g := range cfg.GPUs {
+		info := g.Device.Info()
+		u := &unit{GPU: g, id: info.ID(), clocks: newClockDriver(e.clk, info.ID(), g.Control, e.publish)}
+		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
+		infos, parts = append(infos, info), append(parts, meter{u.id, energy.New(g.Sources, energy.Options{})})
+	}
+	e.gpuID = gpu.Together(infos...).ID()
+	e.account = newAccount(parts, e.clocks)
 	e.stream.Observe(e.account.observe)
 	e.stream.Observe(e.observe)
 	return e, nil
@@ -81,20 +101,24 @@ func New(cfg Config) (*Engine, error) {
 // is called from one of the clock's goroutines, and so are Run and Close.
 func (e *Engine) Start() {
 	e.clocks.start()
-	e.sampler = gpu.StartSampler(e.cfg.Device, gpu.SamplerOptions{
-		Clock:   e.clk,
-		Sources: e.cfg.Sources,
-		Sample:  e.sample,
-		Power:   func(r gpu.PowerReading) { e.publish(event.Power{GPU: e.gpuID, PowerReading: r}) },
-		Problem: func(err error) { e.Warn(fmt.Sprintf("GPU readings: %v", err)) },
-	})
+	for _, u := range e.units {
+		u.sampler = gpu.StartSampler(u.Device, gpu.SamplerOptions{
+			Clock:   e.clk,
+			Sources: u.Sources,
+			Sample:  func(t int64, s gpu.Sample) { e.sample(u, t, s) },
+			Power:   func(r gpu.PowerReading) { e.publish(event.Power{GPU: u.id, PowerReading: r}) },
+			Problem: func(err error) { e.Warn(fmt.Sprintf("readings of GPU %s: %v", u.id, err)) },
+		})
+	}
 }
 
-// Close ends sampling, gives the clock back and resolves what energies it can.
+// Close ends sampling, gives the clocks back and resolves what energies it can.
 // The stream stays open.
 func (e *Engine) Close() error {
 	err := e.clocks.stop("exit")
-	e.sampler.Stop()
+	for _, u := range e.units {
+		u.sampler.Stop()
+	}
 	for _, ev := range e.account.flush() {
 		e.publish(ev)
 	}
@@ -111,12 +135,12 @@ func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: 
 // Mark publishes an operator's note.
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
 
-func (e *Engine) sample(t int64, s gpu.Sample) {
-	e.clocks.achieved.Store(&achieved{t, s.SMMHz, s.Throttle.Limits()})
+func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
+	u.clocks.achieved.Store(&achieved{t, s.SMMHz, s.Throttle.Limits()})
 	e.mu.Lock()
-	e.lastTemp = s.TempC
+	u.tempC = s.TempC
 	e.mu.Unlock()
-	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: e.gpuID, RequestedSMMHz: e.clocks.requested(), Sample: s})
+	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: u.clocks.requested(), Sample: s})
 }
 
 // observe lets the policy learn, and applies what it wants changed between

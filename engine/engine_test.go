@@ -47,8 +47,8 @@ func simulate(t *testing.T, do func(b *bench)) *bench {
 				return err
 			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, Device: b.gpu, Sources: b.gpu.PowerSources(), Backend: simllm.New(b.gpu, clk, 7),
-				Control: control, Stream: engine.NewStream(b), Simulated: true,
+				Clock: clk, GPUs: []engine.GPU{{Device: b.gpu, Sources: b.gpu.PowerSources(), Control: control}},
+				Backend: simllm.New(b.gpu, clk, 7), Stream: engine.NewStream(b), Simulated: true,
 			})
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,41 +12,80 @@ import (
 
 // pointAccount adds up a point.
 type pointAccount struct {
-	start              event.PointStart
-	tempStart, tempEnd float64
-	samples, throttled int
+	start             event.PointStart
+	gpus              map[string]*pointSamples
+	requests, failed  int
+	input, output     int
+	prefillS, decodeS float64
+	latencyS          float64
+	busyS             float64           // of the batches, each once
+	whole, net        []energy.Estimate // a batch
+	prefillJ, decodeJ float64
+	methods           map[string]bool
+	qualitySum        float64
+	qualityN          int
+	errs              string
+}
+
+// pointSamples adds up what one GPU's samples tell of a point.
+type pointSamples struct {
+	n, throttled       int
 	smSum              float64
 	smN                int
-	requests, failed   int
-	input, output      int
-	prefillS, decodeS  float64
-	latencyS           float64
-	busyS              float64           // of the batches, each once
-	whole, net         []energy.Estimate // a batch
-	prefillJ, decodeJ  float64
-	methods            map[string]bool
-	qualitySum         float64
-	qualityN           int
-	errs               string
+	tempStart, tempEnd float64
 }
 
 func newPointAccount(s event.PointStart) *pointAccount {
-	return &pointAccount{start: s, tempStart: math.NaN(), tempEnd: math.NaN(), methods: map[string]bool{}}
+	return &pointAccount{start: s, gpus: map[string]*pointSamples{}, methods: map[string]bool{}}
 }
 
 func (p *pointAccount) sample(s event.Sample) {
-	p.samples++
+	g := p.gpus[s.GPU]
+	if g == nil {
+		g = &pointSamples{tempStart: math.NaN()}
+		p.gpus[s.GPU] = g
+	}
+	g.n++
 	if s.SMMHz >= 0 {
-		p.smSum += float64(s.SMMHz)
-		p.smN++
+		g.smSum += float64(s.SMMHz)
+		g.smN++
 	}
 	if limited(s.Sample) {
-		p.throttled++
+		g.throttled++
 	}
-	if math.IsNaN(p.tempStart) {
-		p.tempStart = s.TempC
+	if math.IsNaN(g.tempStart) {
+		g.tempStart = s.TempC
 	}
-	p.tempEnd = s.TempC
+	g.tempEnd = s.TempC
+}
+
+// sampled gives the point its clock (the mean over the GPUs), throttling and
+// temperature (of the GPU that has most). farthest is the mean clock of the GPU
+// that is farthest from the requested one, MHz.
+func (p *pointAccount) sampled(d *event.PointDone) (farthest float64) {
+	sum := 0.0
+	farthest = math.NaN()
+	d.AchievedSMMHz, d.ThrottledPct, d.TempStartC, d.TempEndC = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	for _, id := range slices.Sorted(maps.Keys(p.gpus)) {
+		g := p.gpus[id]
+		mean := g.smSum / float64(g.smN)
+		if asked := float64(d.RequestedSMMHz); !(math.Abs(mean-asked) <= math.Abs(farthest-asked)) {
+			farthest = mean
+		}
+		sum += mean
+		d.ThrottledPct = fmax(d.ThrottledPct, 100*float64(g.throttled)/float64(g.n))
+		d.TempStartC, d.TempEndC = fmax(d.TempStartC, g.tempStart), fmax(d.TempEndC, g.tempEnd)
+	}
+	d.AchievedSMMHz = sum / float64(len(p.gpus))
+	return farthest
+}
+
+// fmax is the larger of two numbers, where one may be unknown (NaN).
+func fmax(a, b float64) float64 {
+	if math.IsNaN(a) || b > a {
+		return b
+	}
+	return a
 }
 
 // add takes in a settled batch: its window's energy, gross and net of idle, and its rows.
@@ -94,7 +134,7 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	}
 	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
 	d.Queries = p.requests
-	d.AchievedSMMHz = p.smSum / float64(p.smN)
+	farthest := p.sampled(&d)
 	d.InputTokens, d.OutputTokens = float64(p.input)/n, float64(p.output)/n
 	d.PrefillS, d.DecodeS, d.LatencyS = p.prefillS/n, p.decodeS/n, p.latencyS/n
 	tokens := float64(p.output)
@@ -113,9 +153,7 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	d.EDPJS = d.EnergyJ * d.LatencyS
 	d.MeanPowerW = d.EnergyJ * n / p.busyS
 	d.Quality = p.qualitySum / float64(p.qualityN)
-	d.ThrottledPct = 100 * float64(p.throttled) / float64(p.samples)
-	d.TempStartC, d.TempEndC = p.tempStart, p.tempEnd
-	d.Flags = p.flags(d)
+	d.Flags = p.flags(d, farthest)
 	switch {
 	case err != nil:
 		d.PointResult.Err = err.Error()
@@ -126,12 +164,12 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 }
 
 // flags names what makes the point other than it was asked for.
-func (p *pointAccount) flags(d event.PointDone) string {
+func (p *pointAccount) flags(d event.PointDone, farthest float64) string {
 	var flags []string
 	if d.ThrottledPct > 1 {
 		flags = append(flags, "throttled")
 	}
-	if d.RequestedSMMHz > 0 && math.Abs(d.AchievedSMMHz-float64(d.RequestedSMMHz)) > clockTolerance {
+	if d.RequestedSMMHz > 0 && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
 		flags = append(flags, "clock-off")
 	}
 	if math.IsNaN(d.EnergyJ) {

@@ -17,12 +17,13 @@ import (
 // NewRecomputer, the power readings in the order of the file with Power, then
 // ask for Rows.
 type Recomputer struct {
-	gpus     map[string]*rework
+	gpus     map[string]*rework   // by the rows' gpu column
+	readBy   map[string][]*rework // by the readings'
 	phases   []event.PhaseEnergy
 	requests []event.RequestEnergy
 }
 
-// rework is one GPU's part.
+// rework is the part of one GPU, or of several that worked together.
 type rework struct {
 	account *account
 	batches []*oldBatch // by end
@@ -44,12 +45,18 @@ const hindsight = int64(time.Minute)
 // column, are the sensors as discovered; a GPU not among them is taken with what
 // is commonly known of its sources.
 func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, sources map[string][]gpu.PowerSource) *Recomputer {
-	r := &Recomputer{gpus: map[string]*rework{}, phases: phases, requests: requests}
+	r := &Recomputer{gpus: map[string]*rework{}, readBy: map[string][]*rework{}, phases: phases, requests: requests}
 	batches := map[[2]string]*oldBatch{}
 	batch := func(gpuID, id string) *oldBatch {
 		g := r.gpus[gpuID]
 		if g == nil {
-			g = &rework{account: newAccount(energy.New(sources[gpuID], energy.Options{}), noRequests{})}
+			g = &rework{}
+			var parts meters
+			for _, id := range gpu.MemberIDs(gpuID) {
+				parts = append(parts, meter{id, energy.New(sources[id], energy.Options{})})
+				r.readBy[id] = append(r.readBy[id], g)
+			}
+			g.account = newAccount(parts, noRequests{})
 			r.gpus[gpuID] = g
 		}
 		key := [2]string{gpuID, id}
@@ -89,19 +96,17 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 
 // Power takes the next reading.
 func (r *Recomputer) Power(p event.Power) {
-	g := r.gpus[p.GPU]
-	if g == nil {
-		return
+	for _, g := range r.readBy[p.GPU] {
+		g.feed(p.TimeNS)
+		g.account.meter.add(p)
+		r.settle(g, g.account.meter.covered()-hindsight)
 	}
-	g.feed(p.TimeNS)
-	g.account.meter.Add(p.PowerReading)
-	r.settle(g, g.account.meter.Covered()-hindsight)
 }
 
 // feed adds the phases that ended by t.
 func (g *rework) feed(t int64) {
 	for g.next < len(g.fed) && g.fed[g.next].EndNS <= t {
-		g.account.meter.AddPhase(meterPhase(g.fed[g.next]))
+		g.account.meter.addPhase(meterPhase(g.fed[g.next]))
 		g.next++
 	}
 }
@@ -116,13 +121,15 @@ func (r *Recomputer) Rows() ([]event.PhaseEnergy, []event.RequestEnergy) {
 	return r.phases, r.requests
 }
 
-// Powers returns what was found of each kind of phase, by the files' gpu column:
+// Powers returns what was found of each kind of phase, by GPU:
 // its mean power with its interval, of the last ten minutes where a session is
 // longer. Call it after Rows.
 func (r *Recomputer) Powers() map[string][]energy.PhasePower {
 	out := map[string][]energy.PhasePower{}
-	for id, g := range r.gpus {
-		out[id] = g.account.meter.Powers()
+	for _, g := range r.gpus {
+		for _, m := range g.account.meter {
+			out[m.gpu] = m.Powers()
+		}
 	}
 	return out
 }

@@ -143,10 +143,15 @@ func (e *Engine) measureIdle(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+// temperature is the hottest GPU's, °C.
 func (e *Engine) temperature() float64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.lastTemp
+	hottest := math.Inf(-1)
+	for _, u := range e.units {
+		hottest = max(hottest, u.tempC) // NaN where one is unknown
+	}
+	return hottest
 }
 
 // coolDown waits until the GPU is about as cool as before the first point.

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Errors that a caller decides by; wrapped with what was tried.
@@ -76,15 +78,20 @@ type Info struct {
 	MemMHz      int      `json:"mem_clock_mhz"`     // default memory clock
 	PowerLimitW float64  `json:"power_limit_w"`
 	MemoryMiB   int      `json:"memory_mib"`
-	Hidden      []string `json:"hidden,omitempty"` // what MIG or the driver hides, a sentence each
+	Hidden      []string `json:"hidden,omitempty"`  // what MIG or the driver hides, a sentence each
+	Members     []string `json:"members,omitempty"` // ids, where Together made it of several
 }
 
 // Simulated tells whether the GPU is a simulated one.
 func (i Info) Simulated() bool { return i.Profile != "" }
 
 // ID is the value of every file's gpu column: "0:GPU-1a2b3c4d" for a real GPU
-// (index and the UUID's head), "sim:h100" for a simulated one.
+// (index and the UUID's head), "sim:h100" for a simulated one. GPUs that work on
+// one job have theirs joined by "+" in the rows about the job.
 func (i Info) ID() string {
+	if len(i.Members) > 0 {
+		return strings.Join(i.Members, memberMark)
+	}
 	if i.Simulated() {
 		return "sim:" + i.Profile
 	}
@@ -93,6 +100,41 @@ func (i Info) ID() string {
 		uuid = uuid[:const8]
 	}
 	return fmt.Sprintf("%d:%s", i.Index, uuid)
+}
+
+const memberMark = "+"
+
+// MemberIDs returns the ids of the GPUs that an id stands for: itself, or those
+// that [Together] joined.
+func MemberIDs(id string) []string { return strings.Split(id, memberMark) }
+
+// Together describes GPUs that work on one job as if they were one: the SM clocks
+// that all of them support, memory and power limits added up, the rest the
+// first's. Of one GPU it is its own description.
+func Together(infos ...Info) Info {
+	all := infos[0]
+	if len(infos) == 1 {
+		return all
+	}
+	names := []string{}
+	all.SMClocks, all.Hidden, all.MemoryMiB, all.PowerLimitW = slices.Clone(all.SMClocks), nil, 0, 0
+	for _, i := range infos {
+		all.Members = append(all.Members, i.ID())
+		all.SMClocks = slices.DeleteFunc(all.SMClocks, func(mhz int) bool { return !slices.Contains(i.SMClocks, mhz) })
+		all.MemoryMiB += i.MemoryMiB
+		all.PowerLimitW += i.PowerLimitW
+		for _, h := range i.Hidden {
+			all.Hidden = append(all.Hidden, i.ID()+": "+h)
+		}
+		if !slices.Contains(names, i.Name) {
+			names = append(names, i.Name)
+		}
+	}
+	all.Name = strings.Join(names, " + ")
+	if len(names) == 1 {
+		all.Name = fmt.Sprintf("%d × %s", len(infos), names[0])
+	}
+	return all
 }
 
 // MinSM and MaxSM return the lowest and highest supported SM clock in MHz, 0

@@ -152,7 +152,9 @@ func (s *state) gpu(id string) *telemetry {
 	if t == nil {
 		t = &telemetry{sample: gpu.UnknownSample(), requested: -1, powerW: math.NaN(), peakW: math.NaN()}
 		s.tele[id] = t
-		s.gpus = append(s.gpus, id)
+		if id != "" { // before any GPU is known
+			s.gpus = append(s.gpus, id)
+		}
 		s.ver.run++
 	}
 	return t
@@ -325,7 +327,9 @@ func (s *state) powered(e event.Power) {
 func (s *state) phaseStart(e event.PhaseStart) {
 	w := &s.work
 	w.phase, w.inPhase, w.phaseAt, w.tokens = e, true, e.TimeNS, 0
-	s.gpu(e.GPU).track.Begin(phaseIndex(e.Phase), e.TimeNS)
+	for _, id := range gpu.MemberIDs(e.GPU) {
+		s.gpu(id).track.Begin(phaseIndex(e.Phase), e.TimeNS)
+	}
 	s.ver.work++
 }
 
@@ -334,7 +338,9 @@ func (s *state) phaseEnd(e event.PhaseEnd) {
 	if w.inPhase && w.phase.BatchID == e.BatchID && w.phase.Phase == e.Phase {
 		w.inPhase = false
 	}
-	s.gpu(e.GPU).track.End(phaseIndex(e.Phase), e.StartNS, e.EndNS)
+	for _, id := range gpu.MemberIDs(e.GPU) {
+		s.gpu(id).track.End(phaseIndex(e.Phase), e.StartNS, e.EndNS)
+	}
 	if sec := float64(e.EndNS-e.StartNS) / 1e9; sec > 0 && e.Tokens > 0 {
 		switch e.Phase {
 		case event.Prefill, event.Score:
@@ -399,6 +405,16 @@ func (s *state) note(t int64, kind byte, text string) {
 	s.log.add(logEntry{t, kind, text})
 	s.logs++
 	s.ver.log++
+}
+
+// powerW is the power of all GPUs together, W: the job runs on all of them. It is
+// NaN where one is not known.
+func (s *state) powerW() float64 {
+	sum := 0.0
+	for _, id := range s.gpus {
+		sum += s.tele[id].powerW
+	}
+	return sum
 }
 
 // elapsed returns ns since the session began.

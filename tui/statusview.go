@@ -44,6 +44,10 @@ func (m *Model) statusLine(c *canvas.Canvas) {
 	if gpuName == "" {
 		gpuName = "no GPU"
 	}
+	if n := len(m.st.gpus); n > 1 {
+		gpuName += " +" + fmtInt(n-1)
+	}
+	powerW := m.st.powerW()
 	put("", gpuName, 0)
 	policy := m.policy()
 	if limit := pick(m.lay.class, 15, 24, 40); canvas.Width(policy) > limit {
@@ -54,11 +58,11 @@ func (m *Model) statusLine(c *canvas.Canvas) {
 	jpt := pad(fmtSig(m.st.reqs.jpt()), 6)
 	if short {
 		put("", mhz+"MHz", 11)
-		put("", fmtFloat(t.powerW, 0)+"W", 5)
+		put("", fmtFloat(powerW, 0)+"W", 5)
 		put("", jpt+"J/t", 9)
 	} else {
 		put("clock", mhz+" MHz", 13)
-		put("power", fmtFloat(t.powerW, 1)+" W", 8)
+		put("power", fmtFloat(powerW, 1)+" W", 8)
 		put("energy", jpt+" J/token", 14)
 	}
 	l := w.letter()

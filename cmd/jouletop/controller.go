@@ -31,7 +31,7 @@ type controller struct {
 	mu     sync.Mutex
 	policy engine.Policy      // the operator's
 	clocks policy.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
-	armed  string             // policy to take once armed; empty none
+	later  string             // policy to take once armed; empty none
 }
 
 var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
@@ -41,18 +41,15 @@ func (c *controller) Status() tui.Status {
 	c.mu.Lock()
 	clocks := c.clocks
 	c.mu.Unlock()
-	info := c.dev.Info()
 	s := tui.Status{
-		Armed: c.control != nil && c.control.Armed(), ReadOnly: c.o.readOnly,
+		Armed: c.armed(), ReadOnly: c.o.readOnly,
 		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
-		Paused: c.engine.Paused(), Hidden: info.Hidden, Dropped: c.events.Dropped(),
-		PowerSources: map[string][]gpu.PowerSource{info.ID(): c.sources},
+		Paused: c.engine.Paused(), Hidden: c.info.Hidden, Dropped: c.events.Dropped(),
+		PowerSources: c.powerSources(),
 		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()),
 	}
-	if others, err := gpu.OtherProcesses(c.dev, c.ownPIDs()); err == nil && len(others) > 0 {
-		s.Processes = map[string][]gpu.Process{info.ID(): others}
-	}
+	s.Processes, _ = c.otherProcesses() // what cannot be told is told of elsewhere
 	return s
 }
 
@@ -72,28 +69,28 @@ func (c *controller) Choices() (tui.Choices, error) { return c.lib.choices(), ni
 
 // Arm allows setting clocks on a real GPU.
 func (c *controller) Arm(on bool) (string, error) {
-	if c.control == nil {
+	if !c.controlled() {
 		return "", errNoControl
 	}
 	if !on {
 		// The driver's call takes time, simulated time on a simulated GPU: only a
 		// goroutine of the clock's may wait for that.
-		err := c.do(func() error { return errors.Join(c.GiveBack(), c.control.Arm(false)) })
+		err := c.do(func() error { return errors.Join(c.GiveBack(), c.arm(false)) })
 		return "clock control is off; the clock is the driver's", err
 	}
-	if err := c.do(func() error { return c.control.Arm(true) }); err != nil {
+	if err := c.do(func() error { return c.arm(true) }); err != nil {
 		return "", err
 	}
 	c.mu.Lock()
-	spec := c.armed
-	c.armed = ""
+	spec := c.later
+	c.later = ""
 	c.mu.Unlock()
 	if spec != "" {
 		if err := c.SetPolicy(spec); err != nil {
 			return "", err
 		}
 	}
-	return clockguard.ArmWarning(c.dev.Info(), clockguard.Bounds{}), nil
+	return c.armWarning(), nil
 }
 
 // begin takes the policy asked for at the start, or keeps it until clock control
@@ -104,7 +101,7 @@ func (c *controller) begin(spec string) error {
 		return err
 	}
 	c.mu.Lock()
-	c.armed = spec
+	c.later = spec
 	c.mu.Unlock()
 	c.engine.Warn(fmt.Sprintf("policy %s waits until clock control is armed (a)", spec))
 	return nil
@@ -115,7 +112,7 @@ func (c *controller) SetClock(phase event.Phase, mhz int) error {
 	if err := c.mayset(); err != nil {
 		return err
 	}
-	if err := c.dev.Info().CheckSMClock(mhz); err != nil {
+	if err := c.info.CheckSMClock(mhz); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -154,9 +151,9 @@ func (c *controller) restore() {
 
 func (c *controller) mayset() error {
 	switch {
-	case c.control == nil:
+	case !c.controlled():
 		return errNoControl
-	case !c.control.Armed():
+	case !c.armed():
 		return fmt.Errorf("%w: press a to arm it", clockguard.ErrNotArmed)
 	}
 	return nil
@@ -164,7 +161,7 @@ func (c *controller) mayset() error {
 
 // GiveBack leaves the clock to the driver.
 func (c *controller) GiveBack() error {
-	if c.control == nil {
+	if !c.controlled() {
 		return nil
 	}
 	c.mu.Lock()
@@ -192,7 +189,7 @@ func (c *controller) SetPolicy(spec string) error {
 	if err != nil {
 		return err
 	}
-	p, err := policy.Parse(spec, c.dev.Info(), policy.Options{MaxSlowdown: slow})
+	p, err := policy.Parse(spec, c.info, policy.Options{MaxSlowdown: slow})
 	if err != nil {
 		return err
 	}
@@ -267,7 +264,7 @@ func (c *controller) StartSweep(s tui.SweepPlan) error {
 		settings = append(settings, setting{0, spec})
 	}
 	if len(settings) == 0 {
-		clocks, err := parseClocks(s.Clocks, c.dev.Info())
+		clocks, err := parseClocks(s.Clocks, c.info)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/policy"
 	"jouletop/engine/session"
-	"jouletop/gpu"
 	"jouletop/tui"
 )
 
@@ -72,7 +71,7 @@ func runDashboard(ctx context.Context, o *options) error {
 		mode = tui.Monitor
 	}
 	err = tui.Run(ctx, tui.Options{
-		Source: c.events, Controller: c, Mode: mode, Version: version(), GPUs: []gpu.Info{r.dev.Info()},
+		Source: c.events, Controller: c, Mode: mode, Version: version(), GPUs: r.infos(),
 		Simulated: r.simulated(), Caveat: r.note, PricePerKWh: o.price, Analyse: analyse,
 	})
 	if errors.Is(err, tui.ErrAbandoned) {
@@ -96,10 +95,10 @@ func needTerminal(instead string) error {
 
 // checkPolicy finds what is wrong with --policy before anything is recorded.
 func (o *options) checkPolicy(r *rig) error {
-	if o.policy != "none" && r.control == nil {
+	if o.policy != "none" && !r.controlled() {
 		return usagef("--policy %s sets clocks; leave --read-only out", o.policy)
 	}
-	if _, err := policy.Parse(o.policy, r.dev.Info(), policy.Options{}); err != nil {
+	if _, err := policy.Parse(o.policy, r.info, policy.Options{}); err != nil {
 		return usageError{err}
 	}
 	return o.refuseMeaningless(r)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,9 +27,16 @@ func newGPU() *cobra.Command {
 	var o options
 	c := &cobra.Command{
 		Use:   "gpu",
-		Short: "What this GPU can tell and do: clocks, sensors and their periods, permission, other processes",
+		Short: "What each GPU can tell and do: clocks, sensors and their periods, permission, other processes",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return showGPU(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, sim, _ := wantsSim(o.gpu); !sim && !cmd.Flags().Changed("device") {
+				if n, err := nvml.Count(); err == nil && n > 1 {
+					o.devices = []string{allDevices}
+				}
+			}
+			return showGPU(cmd.Context(), &o)
+		},
 	}
 	f := c.PersistentFlags()
 	o.addGPU(f)
@@ -43,13 +49,17 @@ func newGPU() *cobra.Command {
 
 // gpuReport is what `jouletop gpu` tells.
 type gpuReport struct {
+	Simulated bool         `json:"simulated"`
+	Control   string       `json:"clock_control"`
+	GPUs      []gpuState   `json:"gpus"`
+	Engine    engineReport `json:"engine"`
+}
+
+type gpuState struct {
 	ID        string            `json:"id"`
-	Simulated bool              `json:"simulated"`
 	Info      gpu.Info          `json:"info"`
 	Sensors   []gpu.PowerSource `json:"sensors"`
-	Control   string            `json:"clock_control"`
 	Processes []gpu.Process     `json:"other_processes"`
-	Engine    engineReport      `json:"engine"`
 }
 
 type engineReport struct {
@@ -64,16 +74,21 @@ func showGPU(ctx context.Context, o *options) error {
 		return err
 	}
 	defer r.Close()
-	rep := gpuReport{ID: r.dev.Info().ID(), Simulated: r.simulated(), Info: r.dev.Info(), Control: controlText(r, o)}
-	err = r.do(func() (err error) {
-		rep.Sensors, err = gpu.Discover(r.dev, r.clk, discoverTime)
-		return err
-	})
+	rep := gpuReport{Simulated: r.simulated(), Control: controlText(r, o)}
+	others, err := r.otherProcesses()
 	if err != nil {
-		return fmt.Errorf("sensors: %w", err)
-	}
-	if rep.Processes, err = gpu.OtherProcesses(r.dev, r.ownPIDs()); err != nil && !errors.Is(err, gpu.ErrNotSupported) {
 		return err
+	}
+	for _, g := range r.gpus {
+		st := gpuState{ID: g.Info().ID(), Info: g.Info(), Processes: others[g.Info().ID()]}
+		err := r.do(func() (err error) {
+			st.Sensors, err = gpu.Discover(g, r.clk, discoverTime)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("sensors of GPU %s: %w", st.ID, err)
+		}
+		rep.GPUs = append(rep.GPUs, st)
 	}
 	rep.Engine = describeEngine(o, !r.simulated())
 	if o.json {
@@ -129,9 +144,27 @@ func controlText(r *rig, o *options) string {
 	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
 }
 
-func (g gpuReport) write(w io.Writer) error {
+func (rep gpuReport) write(w io.Writer) error {
+	for _, g := range rep.GPUs {
+		if err := g.write(w, rep); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(w, "Inference engine")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range rep.Engine.Devices {
+		fmt.Fprintf(t, "  device\t%s: %s\n", d.Name, d.Description)
+	}
+	fmt.Fprintf(t, "  built for\t%v\n", rep.Engine.BuildFlags)
+	if rep.Engine.Warning != "" {
+		fmt.Fprintf(t, "  warning\t%s\n", rep.Engine.Warning)
+	}
+	return t.Flush()
+}
+
+func (g gpuState) write(w io.Writer, rep gpuReport) error {
 	mark := ""
-	if g.Simulated {
+	if rep.Simulated {
 		mark = "SIMULATED "
 	}
 	i := g.Info
@@ -140,13 +173,13 @@ func (g gpuReport) write(w io.Writer) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...)
 	}
-	if !g.Simulated {
+	if !rep.Simulated {
 		row("driver", "%s, VBIOS %s", i.Driver, i.VBIOS)
 	}
 	row("SM clock", "%d to %d MHz, %d steps", i.MinSM(), i.MaxSM(), len(i.SMClocks))
 	row("memory", "%d MiB at %d MHz", i.MemoryMiB, i.MemMHz)
 	row("power limit", "%.0f W", i.PowerLimitW)
-	row("clock control", "%s", g.Control)
+	row("clock control", "%s", rep.Control)
 	for _, h := range i.Hidden {
 		row("hidden", "%s", h)
 	}
@@ -162,18 +195,7 @@ func (g gpuReport) write(w io.Writer) error {
 	for _, s := range g.Sensors {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s\n", s.Name, msText(s.PeriodMS), msText(s.WindowMS), msText(s.CallMS), s.Note)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(w, "\nInference engine")
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, d := range g.Engine.Devices {
-		fmt.Fprintf(t, "  device\t%s: %s\n", d.Name, d.Description)
-	}
-	fmt.Fprintf(t, "  built for\t%v\n", g.Engine.BuildFlags)
-	if g.Engine.Warning != "" {
-		fmt.Fprintf(t, "  warning\t%s\n", g.Engine.Warning)
-	}
+	fmt.Fprintln(t)
 	return t.Flush()
 }
 
@@ -242,13 +264,17 @@ func resetClocks(ctx context.Context, o *options, force bool) error {
 		}
 		return err
 	}
-	for _, index := range o.devices {
-		dev, err := nvml.Open(index)
-		if err != nil {
-			return err
-		}
-		info := dev.Info()
-		_ = dev.Close()
+	indices, err := o.indices()
+	if err != nil {
+		return err
+	}
+	gpus, err := openDevices(indices)
+	if err != nil {
+		return err
+	}
+	defer closeDevices(gpus)
+	for _, g := range gpus {
+		info := g.Info()
 		text, err := clockguard.Reset(ctx, info, clockguard.Options{}, force)
 		if err != nil {
 			return err

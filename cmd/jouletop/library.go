@@ -29,12 +29,12 @@ type library struct {
 // newLibrary opens the backend, where there is a model for one, and lists what
 // can be run.
 func newLibrary(ctx context.Context, r *rig, o *options) (*library, error) {
-	l := &library{o: o, info: r.dev.Info(), data: map[string]dataset{}}
+	l := &library{o: o, info: r.info, data: map[string]dataset{}}
 	if o.monitor {
 		return l, nil
 	}
 	if !r.simulated() && len(o.models) == 0 && o.url == "" {
-		o.models = foundModels(r.dev.Info())
+		o.models = foundModels(r.info)
 		if len(o.models) == 0 {
 			return l, nil // nothing to run: watch
 		}

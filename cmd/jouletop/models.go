@@ -46,7 +46,7 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(found)
 	}
-	info := r.dev.Info()
+	info := r.info
 	if len(found) == 0 {
 		fmt.Println("No model found: no GGUF file here, no Ollama store, no Hugging Face cache.")
 	} else {

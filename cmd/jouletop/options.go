@@ -17,7 +17,7 @@ import (
 // options are the flags that subcommands share.
 type options struct {
 	gpu      string
-	devices  []int
+	devices  []string
 	readOnly bool
 	simSpeed string
 	monitor  bool
@@ -56,7 +56,7 @@ type options struct {
 
 func (o *options) addGPU(f *pflag.FlagSet) {
 	f.StringVar(&o.gpu, "gpu", "auto", "`GPU`: auto, nvml, sim, sim:h100 or sim:rtx-pro-6000")
-	f.IntSliceVar(&o.devices, "device", []int{0}, "`index` of the GPU to use")
+	f.StringSliceVar(&o.devices, "device", []string{defaultDevice}, "`GPU` to use: index or UUID; several, as in 0,1, or all work together")
 	f.BoolVar(&o.readOnly, "read-only", false, "never set a clock")
 	f.StringVar(&o.simSpeed, "sim-speed", "", "simulated time against real time, a `factor` or max")
 }
@@ -183,3 +183,6 @@ func plural(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// defaultDevice tells whether --device asks for nothing but the first GPU.
+func (o *options) defaultDevice() bool { return slices.Equal(o.devices, []string{defaultDevice}) }

@@ -29,7 +29,7 @@ type progress struct {
 	done      int
 	point     string
 	loading   string
-	watts     float64
+	watts     map[string]float64 // by GPU
 	mhz       int
 	jPerToken float64
 	state     string
@@ -37,7 +37,7 @@ type progress struct {
 
 // showProgress reads the stream until it closes.
 func showProgress(sub *engine.Subscriber) {
-	p := &progress{out: os.Stderr, started: time.Now(), watts: math.NaN(), jPerToken: math.NaN()}
+	p := &progress{out: os.Stderr, started: time.Now(), watts: map[string]float64{}, jPerToken: math.NaN()}
 	fd := int(os.Stderr.Fd())
 	p.terminal = term.IsTerminal(fd)
 	if w, _, err := term.GetSize(fd); err == nil {
@@ -83,7 +83,7 @@ func (p *progress) apply(e event.Event) {
 		p.mhz = e.SMMHz
 	case event.Power:
 		if !math.IsNaN(e.PowerW) {
-			p.watts = e.PowerW
+			p.watts[e.GPU] = e.PowerW
 		}
 	case event.Warning:
 		p.line("warning: %s", oneLine(e.Text))
@@ -141,8 +141,12 @@ func (p *progress) draw() {
 		text += ", ending after this batch"
 	case p.loading != "":
 		text += ", " + p.loading
-	case !math.IsNaN(p.watts):
-		text += fmt.Sprintf(", %d MHz %.0f W", p.mhz, p.watts)
+	case len(p.watts) > 0:
+		watts := 0.0
+		for _, w := range p.watts {
+			watts += w
+		}
+		text += fmt.Sprintf(", %d MHz %.0f W", p.mhz, watts)
 		if !math.IsNaN(p.jPerToken) {
 			text += fmt.Sprintf(" %.3g J/token", p.jPerToken)
 		}

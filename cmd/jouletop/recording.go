@@ -32,8 +32,9 @@ func newManifest(r *rig, o *options, what string) session.Manifest {
 	if r.simulated() && m.Note == "" {
 		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"
 	}
-	info := r.dev.Info()
-	m.GPUs = []session.GPU{{ID: info.ID(), Info: info, Sensors: r.sources}}
+	for _, g := range r.gpus {
+		m.GPUs = append(m.GPUs, session.GPU{ID: g.Info().ID(), Info: g.Info(), Sensors: g.sources})
+	}
 	if r.backend != nil {
 		m.Backend = r.backend.Name()
 	}
@@ -46,7 +47,7 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	c := &recording{rig: r, rec: rec, stream: engine.NewStream(rec)}
 	var err error
 	c.engine, err = engine.New(engine.Config{
-		Clock: r.clk, Device: r.dev, Sources: r.sources, Backend: r.backend, Control: r.clockControl(),
+		Clock: r.clk, GPUs: r.engineGPUs(), Backend: r.backend,
 		Stream: c.stream, Simulated: r.simulated(), Policy: p, Load: r.load(),
 	})
 	if err != nil {
@@ -54,10 +55,8 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	}
 	heard := c.engine.Warn
 	r.heard.Store(&heard)
-	if r.control != nil {
-		for _, n := range r.control.Notes() {
-			heard(n)
-		}
+	for _, n := range r.controlNotes() {
+		heard(n)
 	}
 	c.engine.Start()
 	return c, nil
@@ -66,18 +65,23 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 // watchOthers names the other processes on the GPU in the manifest and warns of
 // them: their energy is counted as ours.
 func (c *recording) watchOthers() error {
-	others, err := gpu.OtherProcesses(c.dev, c.ownPIDs())
-	if errors.Is(err, gpu.ErrNotSupported) || len(others) == 0 {
-		return nil
-	}
+	others, err := c.otherProcesses()
 	if err != nil {
-		c.engine.Warn(fmt.Sprintf("other processes on the GPU: %v", err))
+		c.engine.Warn(err.Error())
+	}
+	if len(others) == 0 {
 		return nil
 	}
-	for _, p := range others {
-		c.engine.Warn(fmt.Sprintf("another process is on the GPU: %s (pid %d); its energy is counted as ours", p.Name, p.PID))
+	for _, id := range gpu.MemberIDs(c.info.ID()) {
+		for _, p := range others[id] {
+			c.engine.Warn(fmt.Sprintf("another process is on GPU %s: %s (pid %d); its energy is counted as ours", id, p.Name, p.PID))
+		}
 	}
-	return c.rec.Update(func(m *session.Manifest) { m.GPUs[0].Processes = others })
+	return c.rec.Update(func(m *session.Manifest) {
+		for i := range m.GPUs {
+			m.GPUs[i].Processes = others[m.GPUs[i].ID]
+		}
+	})
 }
 
 // finish ends the engine and the recording; how is the manifest's last word. It

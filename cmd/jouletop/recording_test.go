@@ -13,7 +13,7 @@ import (
 // TestOtherProcessesAreNamed: a process of someone else's on the GPU is in the
 // manifest and warned of.
 func TestOtherProcessesAreNamed(t *testing.T) {
-	o := &options{gpu: "sim", devices: []int{0}, backend: "sim", policy: "none"}
+	o := &options{gpu: "sim", devices: []string{"0"}, backend: "sim", policy: "none"}
 	r, err := openRig(context.Background(), o, 0, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/gpu"
 )
 
 // plot draws the pictures into dir and names them on stderr.
@@ -82,9 +83,10 @@ func phaseAwareMoment(s *session.Session) ([]event.Sample, []event.PhaseSpan, er
 	}
 	const around = 100e6 // ns either side
 	from, to := phases[0].StartNS-around, phases[len(phases)-1].EndNS+around
+	first := gpu.MemberIDs(phases[0].GPU)[0] // of GPUs that work together all do alike
 	var samples []event.Sample
 	err = s.Samples(func(r *event.Sample) error {
-		if r.TimeNS >= from && r.TimeNS <= to && r.SMMHz >= 0 {
+		if r.TimeNS >= from && r.TimeNS <= to && r.SMMHz >= 0 && r.GPU == first {
 			samples = append(samples, *r)
 		}
 		return nil

@@ -14,23 +14,22 @@ import (
 	"jouletop/engine/simllm"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
-	"jouletop/gpu/nvml"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
 )
 
-// rig is what a command works with: a clock, a GPU, whoever may set its clock,
-// and a backend.
+// rig is what a command works with: a clock, GPUs (mostly one), whoever may set
+// their clocks, and a backend.
 type rig struct {
 	clk     timebase.Clock
 	sim     *timebase.Sim // clk, where time is simulated
-	dev     gpu.Device
-	simGPU  *simgpu.GPU // dev, where it is simulated
-	sources []gpu.PowerSource
-	control *clockguard.Client // nil: read-only
-	backend engine.Backend     // nil until openBackend
-	log     *os.File           // of native code; nil without any
-	note    string             // what the numbers do not mean
+	gpus    []rigGPU
+	info    gpu.Info       // of the GPUs together
+	indices []int          // of real GPUs
+	simGPU  *simgpu.GPU    // the GPU, where it is simulated
+	backend engine.Backend // nil until openBackend
+	log     *os.File       // of native code; nil without any
+	note    string         // what the numbers do not mean
 	heard   atomic.Pointer[func(string)]
 }
 
@@ -58,37 +57,42 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 	if err != nil {
 		return nil, err
 	}
-	if len(o.devices) != 1 || o.devices[0] < 0 {
-		// A second GPU's energy would be missing from every figure.
-		return nil, usagef("--device %v: want the index of one GPU; energy is measured on one at a time", o.devices)
-	}
 	if !sim {
-		dev, err := nvml.Open(o.devices[0])
+		indices, err := o.indices()
+		var gpus []rigGPU
+		if err == nil {
+			gpus, err = openDevices(indices)
+		}
 		switch {
 		case err == nil:
-			return realRig(ctx, o, dev)
-		case o.gpu == "nvml" || !errors.Is(err, gpu.ErrNoGPU):
+			return realRig(ctx, o, indices, gpus)
+		case o.gpu == "nvml" || !errors.Is(err, gpu.ErrNoGPU) || !o.defaultDevice():
 			return nil, err
 		}
 		profile = "h100"
 	}
+	if !o.defaultDevice() {
+		return nil, usagef("--device %s: --gpu sim simulates one GPU", strings.Join(o.devices, ","))
+	}
 	return simRig(o, profile, speed, startNS)
 }
 
-func realRig(ctx context.Context, o *options, dev gpu.Device) (*rig, error) {
+func realRig(ctx context.Context, o *options, indices []int, gpus []rigGPU) (*rig, error) {
+	r := &rig{clk: timebase.Monotonic(), indices: indices}
+	r.use(gpus...)
 	if o.simSpeed != "" {
-		_ = dev.Close()
-		return nil, usagef("--sim-speed goes with a simulated GPU; this is a %s", dev.Info().Name)
+		return nil, errors.Join(usagef("--sim-speed goes with a simulated GPU; this is a %s", r.info.Name), r.Close())
 	}
-	r := &rig{clk: timebase.Monotonic(), dev: dev, sources: dev.PowerSources()}
 	if o.readOnly {
-		r.dev = gpu.ReadOnly(dev)
+		for i := range r.gpus {
+			r.gpus[i].Device = gpu.ReadOnly(r.gpus[i].Device)
+		}
 		return r, nil
 	}
-	clockguard.PreferLatency()
-	var err error
-	r.control, err = clockguard.Open(ctx, dev.Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
-	return r, err
+	if err := r.openControls(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
 }
 
 // notify hands on what the clock guard has to say.
@@ -100,23 +104,14 @@ func (r *rig) notify(text string) {
 
 // armForRun arms clock control for a command that was asked to set clocks.
 func (r *rig) armForRun() error {
-	if r.control == nil {
+	if !r.controlled() {
 		return gpu.ErrReadOnly
 	}
 	if r.simulated() {
 		return nil
 	}
-	fmt.Fprintln(os.Stderr, clockguard.ArmWarning(r.dev.Info(), clockguard.Bounds{}))
-	return r.control.Arm(true)
-}
-
-// openNVML opens a GPU for the clock guard.
-func openNVML(index int) (gpu.Device, error) {
-	dev, err := nvml.Open(index)
-	if err != nil {
-		return nil, err
-	}
-	return dev, nil
+	fmt.Fprintln(os.Stderr, r.armWarning())
+	return r.arm(true)
 }
 
 // simRig makes a simulated GPU. Under real inference its time is real.
@@ -136,25 +131,19 @@ func simRig(o *options, profile string, speed float64, startNS int64) (*rig, err
 	if err != nil {
 		return nil, usageError{err}
 	}
-	r.simGPU, r.dev, r.sources = g, g, g.PowerSources()
+	r.simGPU = g
+	one := rigGPU{Device: g, sources: g.PowerSources()}
 	if o.readOnly {
-		r.dev = gpu.ReadOnly(g)
-		return r, nil
+		one.Device = gpu.ReadOnly(g)
+	} else if one.control, err = clockguard.InProcess(g, r.clk, clockguard.Options{}); err != nil {
+		return nil, err
 	}
-	r.control, err = clockguard.InProcess(g, r.clk, clockguard.Options{})
-	return r, err
+	r.use(one)
+	return r, nil
 }
 
 // simulated tells whether anything of the rig is.
 func (r *rig) simulated() bool { return r.simGPU != nil }
-
-// clockControl is the control as the engine takes it: nil, not a nil pointer.
-func (r *rig) clockControl() engine.ClockControl {
-	if r.control == nil {
-		return nil
-	}
-	return r.control
-}
 
 // load tells a simulated GPU what a real backend would be doing to it: the
 // shares seen on an H100 with a 3B model at batch 1.
@@ -187,10 +176,12 @@ func (r *rig) Close() error {
 	if r.backend != nil {
 		errs = append(errs, r.backend.Close())
 	}
-	if r.control != nil {
-		errs = append(errs, r.control.Close())
+	for _, g := range r.gpus {
+		if g.control != nil {
+			errs = append(errs, g.control.Close())
+		}
 	}
-	errs = append(errs, r.dev.Close())
+	errs = append(errs, closeDevices(r.gpus))
 	if r.log != nil {
 		errs = append(errs, r.log.Close())
 	}
@@ -253,7 +244,7 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 	}
 	var specs []engine.ModelSpec
 	for _, m := range names {
-		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: o.devices, Threads: o.threads}
+		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: r.indices, Threads: o.threads}
 		switch name {
 		case "sim":
 			if !simKnows(m) {

@@ -222,9 +222,9 @@ func phaseAware(info gpu.Info) string {
 // routeSettings are the routed points' clocks and the baseline's, nil where it is
 // not asked for. Without clock control both are the driver's.
 func routeSettings(o *options, r *rig) (routed setting, base *setting) {
-	info := r.dev.Info()
+	info := r.info
 	highest := setting{0, "none"}
-	if r.control != nil && len(info.SMClocks) > 0 {
+	if r.controlled() && len(info.SMClocks) > 0 {
 		highest = fixed(info.MaxSM())
 		if o.policy == "none" {
 			o.policy = phaseAware(info)

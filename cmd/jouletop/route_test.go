@@ -99,7 +99,7 @@ func TestNewRouterRefuses(t *testing.T) {
 
 // The dashboard's jobs are routed where it was started with --route.
 func TestLibraryRoutes(t *testing.T) {
-	o := &options{route: "rule", backend: "auto", gpu: "sim", devices: []int{0}, batches: []int{2}, maxTokens: 10, maxSlowdown: "3%", seed: 1}
+	o := &options{route: "rule", backend: "auto", gpu: "sim", devices: []string{"0"}, batches: []int{2}, maxTokens: 10, maxSlowdown: "3%", seed: 1}
 	r, err := openRig(t.Context(), o, 0, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestLibraryRoutes(t *testing.T) {
 	n := 0
 	for _, p := range plan.Points {
 		n += len(p.Queries)
-		if !strings.HasPrefix(p.PointID, "route.j1.") || p.Policy == nil || p.Policy.Name() != phaseAware(r.dev.Info()) {
+		if !strings.HasPrefix(p.PointID, "route.j1.") || p.Policy == nil || p.Policy.Name() != phaseAware(r.info) {
 			t.Errorf("point %s with policy %v", p.PointID, p.Policy)
 		}
 	}

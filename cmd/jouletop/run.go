@@ -79,9 +79,9 @@ func runJobs(ctx context.Context, o *options) error {
 	}
 	plan := engine.Plan{Name: "run", Idle: idleTime}
 	if router != nil {
-		plan.Points, err = router.plan(o, r.dev.Info(), specs, data, s, base, o.repeats)
+		plan.Points, err = router.plan(o, r.info, specs, data, s, base, o.repeats)
 	} else {
-		plan.Points, err = points(o, r.dev.Info(), specs, data, []setting{s}, o.repeats)
+		plan.Points, err = points(o, r.info, specs, data, []setting{s}, o.repeats)
 	}
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (c *collector) observe(e event.Event) []event.Event {
 }
 
 func newSummary(r *rig, dir string, price float64, points []event.PointDone) summary {
-	s := summary{Session: dir, GPU: r.dev.Info().ID(), Simulated: r.simulated(), Note: r.note}
+	s := summary{Session: dir, GPU: r.info.ID(), Simulated: r.simulated(), Note: r.note}
 	total := 0.0
 	for _, p := range points {
 		s.Requests += p.Queries

@@ -78,7 +78,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 		return err
 	}
 	defer r.Close()
-	if r.control == nil {
+	if !r.controlled() {
 		return usagef("a sweep sets clocks; leave --read-only out")
 	}
 	specs, err := r.openBackend(ctx, o)
@@ -91,7 +91,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	if err := r.armForRun(); err != nil {
 		return err
 	}
-	clocks, err := parseClocks(o.clocks, r.dev.Info())
+	clocks, err := parseClocks(o.clocks, r.info)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	if o.policy != "none" {
 		settings = append(settings, setting{0, o.policy})
 	}
-	pts, err := points(o, r.dev.Info(), specs, data, settings, o.repeats)
+	pts, err := points(o, r.info, specs, data, settings, o.repeats)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func openSweep(o *options, m session.Manifest) (*session.Recorder, []event.Point
 	switch {
 	case old.Name != "sweep":
 		return nil, nil, usagef("--resume: %s is no sweep", o.session)
-	case len(old.GPUs) != 1 || old.GPUs[0].ID != m.GPUs[0].ID:
+	case !slices.EqualFunc(old.GPUs, m.GPUs, func(a, b session.GPU) bool { return a.ID == b.ID }):
 		return nil, nil, usagef("--resume: the sweep in %s ran on another GPU", o.session)
 	case old.Seed != m.Seed || !slices.Equal(old.Plan.Points, m.Plan.Points):
 		return nil, nil, usagef("--resume: the sweep in %s had another plan; give the same flags as at its start", o.session)

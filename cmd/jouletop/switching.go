@@ -21,10 +21,13 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		return err
 	}
 	defer r.Close()
+	if len(r.gpus) > 1 {
+		return usagef("switching is measured on one GPU; name it with --device")
+	}
 	if err := r.armForRun(); err != nil {
 		return fmt.Errorf("switching: %w", err)
 	}
-	info := r.dev.Info()
+	info := r.info
 	if clocks == "" {
 		clocks = fmt.Sprintf("%d:%d:3", info.MinSM(), info.MaxSM())
 	}
@@ -42,8 +45,8 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		defer stop()
 		r.keepBusy(work)
 		var err error
-		rows, err = gpu.MeasureSwitching(ctx, r.dev, r.clk, func(mhz int) (call, done int64, err error) {
-			t, err := r.control.SetTimed(mhz)
+		rows, err = gpu.MeasureSwitching(ctx, r.gpus[0], r.clk, func(mhz int) (call, done int64, err error) {
+			t, err := r.gpus[0].control.SetTimed(mhz)
 			return t.CallNS, t.ReturnNS, err
 		}, list, gpu.SwitchOptions{Repeats: repeats, Seed: o.seed, Progress: func(done, all int) { bar.set(float64(done) / float64(all)) }})
 		return err

@@ -72,7 +72,7 @@ func sweep(t *testing.T, seed int64, repeats int, gpuOpts []simgpu.Option, llmOp
 			if err != nil {
 				return err
 			}
-			e, err := engine.New(engine.Config{Clock: clk, Device: g, Sources: g.PowerSources(), Backend: simllm.New(g, clk, seed, llmOpts...), Control: control, Stream: engine.NewStream(k)})
+			e, err := engine.New(engine.Config{Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources(), Control: control}}, Backend: simllm.New(g, clk, seed, llmOpts...), Stream: engine.NewStream(k)})
 			if err != nil {
 				return err
 			}

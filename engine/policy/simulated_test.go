@@ -68,8 +68,8 @@ func simulate(t *testing.T, seed int64, pt engine.PointPlan, minimum time.Durati
 				return err
 			}
 			s.engine, err = engine.New(engine.Config{
-				Clock: clk, Device: s.gpu, Sources: s.gpu.PowerSources(), Backend: simllm.New(s.gpu, clk, seed, opts...),
-				Control: control, Stream: engine.NewStream(s), Simulated: true,
+				Clock: clk, GPUs: []engine.GPU{{Device: s.gpu, Sources: s.gpu.PowerSources(), Control: control}},
+				Backend: simllm.New(s.gpu, clk, seed, opts...), Stream: engine.NewStream(s), Simulated: true,
 			})
 			if err != nil {
 				return err
