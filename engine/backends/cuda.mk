@@ -25,7 +25,7 @@ cuda:
 	v=$$(cmake --version | sed -n '1s/[^0-9]*\([0-9]*\.[0-9]*\).*/\1/p'); \
 	if [ "$(CUDA_ARCH)" = native ]; then \
 		[ "$$(printf '3.24\n%s\n' "$$v" | sort -V | head -1)" = 3.24 ] || fail "cmake $$v does not know the native architecture, 3.24 does: give CUDA_ARCH, such as CUDA_ARCH=90"; \
-		ls /dev/nvidiactl /dev/dxg >/dev/null 2>&1 || fail "there is no NVIDIA GPU here to build for: give CUDA_ARCH, such as CUDA_ARCH=90 for Hopper or 89 for Ada"; \
+		[ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || fail "there is no NVIDIA GPU here to build for: give CUDA_ARCH, such as CUDA_ARCH=90 for Hopper or 89 for Ada"; \
 	fi; \
 	src="$(SRC)"; release=""; \
 	if [ -z "$$src" ]; then \
