@@ -209,9 +209,9 @@ const (
 // are unknown until found by measurement (gpu/energy's discovery).
 type PowerSource struct {
 	Name     string  `json:"name"`
-	PeriodMS float64 `json:"period_ms"` // how often its value is renewed
-	WindowMS float64 `json:"window_ms"` // how long each value averages over
-	CallMS   float64 `json:"call_ms"`   // what one read costs
+	PeriodMS float64 `json:"period_ms,omitzero"` // how often its value is renewed
+	WindowMS float64 `json:"window_ms,omitzero"` // how long each value averages over
+	CallMS   float64 `json:"call_ms,omitzero"`   // what one read costs
 	Note     string  `json:"note,omitempty"`
 }
 

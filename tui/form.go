@@ -110,6 +110,10 @@ func (m *Model) openForm() tea.Cmd {
 	if !m.canRun() {
 		return m.say(errNotHere.Error(), true)
 	}
+	if !m.chosen && m.opt.Controller != nil {
+		m.formWanted = true
+		return m.say("finding what can be run…", false)
+	}
 	c := &m.choices
 	batches := "1"
 	if len(c.Batches) > 0 {

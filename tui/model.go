@@ -44,24 +44,27 @@ type Model struct {
 
 	status   Status
 	choices  Choices
+	chosen   bool // the choices are known
 	workload workloadView
 	sessions sessionsView
 	curves   curvesView
 	compare  compareView
 	points   int // first row of the sweep table shown, from the newest
 
-	panel     *clockPanel // open over the screen
-	form      *form
-	line      *lineInput // a note, a path or a prompt being typed
-	helping   bool
-	helpPage  int
-	asking    bool // whether to quit
-	leaving   bool // waiting for the stream to close
-	forced    bool // left without waiting
-	broken    error
-	noteShown bool                                                  // tabNote's, on the top line
-	untimed   bool                                                  // tests: nothing waits for a time or for the stream
-	present   func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
+	panel *clockPanel // open over the screen
+	form  *form
+	// formWanted: the form opens once the choices are known.
+	formWanted bool
+	line       *lineInput // a note, a path or a prompt being typed
+	helping    bool
+	helpPage   int
+	asking     bool // whether to quit
+	leaving    bool // waiting for the stream to close
+	forced     bool // left without waiting
+	broken     error
+	noteShown  bool                                                  // tabNote's, on the top line
+	untimed    bool                                                  // tests: nothing waits for a time or for the stream
+	present    func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
 
 	message  message
 	frame    *canvas.Canvas
@@ -109,13 +112,16 @@ type message struct {
 
 // Messages of the model's own.
 type (
-	readyMsg  struct{}          // the source has something
-	frameMsg  struct{}          // time to take it
-	statusMsg struct{ Status }  // the controller's answer
-	statusDue struct{}          // time to ask again
-	expireMsg struct{ n int }   // a message has stood long enough
-	choiceMsg struct{ Choices } // what can be run
-	doneMsg   struct {          // something is done, or could not be
+	readyMsg  struct{}         // the source has something
+	frameMsg  struct{}         // time to take it
+	statusMsg struct{ Status } // the controller's answer
+	statusDue struct{}         // time to ask again
+	expireMsg struct{ n int }  // a message has stood long enough
+	choiceMsg struct {         // what can be run
+		Choices
+		err error
+	}
+	doneMsg struct { // something is done, or could not be
 		text string
 		err  error
 	}
@@ -199,11 +205,22 @@ func (m *Model) askChoices() tea.Cmd {
 	}
 	return func() tea.Msg {
 		choices, err := c.Choices()
-		if err != nil {
-			return doneMsg{err: err}
-		}
-		return choiceMsg{choices}
+		return choiceMsg{choices, err}
 	}
+}
+
+// takeChoices takes what can be run, and opens the form that waited for it.
+func (m *Model) takeChoices(msg choiceMsg) tea.Cmd {
+	wanted := m.formWanted
+	m.choices, m.chosen, m.formWanted, m.dirty = msg.Choices, true, false, true
+	var cmds []tea.Cmd
+	if msg.err != nil {
+		cmds = append(cmds, m.say(msg.err.Error(), true))
+	}
+	if wanted {
+		cmds = append(cmds, m.openForm())
+	}
+	return tea.Batch(cmds...)
 }
 
 // Update takes one message. A panic, which is a bug, ends the dashboard with an
@@ -262,8 +279,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case statusDue:
 		return m.askStatus()
 	case choiceMsg:
-		m.choices = msg.Choices
-		m.dirty = true
+		return m.takeChoices(msg)
 	case commandMsg:
 		m.pending--
 		return m.commandDone(doneMsg(msg))
