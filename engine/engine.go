@@ -40,8 +40,8 @@ type GPU struct {
 	Control ClockControl
 }
 
-// Engine samples GPUs and runs plans on it, publishing everything on its
-// stream. Start it, Run plans one after another, Stop it.
+// Engine samples GPUs and runs plans on them, publishing everything on its
+// stream. Start it, Run plans one after another, Close it.
 type Engine struct {
 	cfg     Config
 	clk     timebase.Clock

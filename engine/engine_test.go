@@ -20,9 +20,9 @@ import (
 	"jouletop/workloads"
 )
 
-// bench is an engine over a simulated GPU and model.
+// bench is an engine over simulated GPUs and a simulated model on the first.
 type bench struct {
-	gpu    *simgpu.GPU
+	gpus   []*simgpu.GPU
 	engine *engine.Engine
 	events []event.Event
 }
@@ -31,24 +31,36 @@ func (b *bench) Record(e event.Event) { b.events = append(b.events, e) }
 func (b *bench) Err() error           { return nil }
 func (b *bench) Close() error         { return nil }
 
-// simulate runs do within simulated time and returns what happened.
+// simulate runs do on a simulated H100 within simulated time and returns what
+// happened.
 func simulate(t *testing.T, do func(b *bench)) *bench {
+	t.Helper()
+	return simulateOn(t, []string{"h100"}, do)
+}
+
+// simulateOn is simulate on GPUs of these profiles.
+func simulateOn(t *testing.T, profiles []string, do func(b *bench)) *bench {
 	t.Helper()
 	b := &bench{}
 	clk := timebase.NewSim(0)
 	done := make(chan error, 1)
 	clk.Go(func() {
 		done <- func() (err error) {
-			if b.gpu, err = simgpu.New("h100", clk, 7, simgpu.WithTruth(), simgpu.WithGain(0)); err != nil {
-				return err
-			}
-			control, err := clockguard.InProcess(b.gpu, clk, clockguard.Options{})
-			if err != nil {
-				return err
+			var gpus []engine.GPU
+			for _, profile := range profiles {
+				g, err := simgpu.New(profile, clk, 7, simgpu.WithTruth(), simgpu.WithGain(0))
+				if err != nil {
+					return err
+				}
+				control, err := clockguard.InProcess(g, clk, clockguard.Options{})
+				if err != nil {
+					return err
+				}
+				b.gpus = append(b.gpus, g)
+				gpus = append(gpus, engine.GPU{Device: g, Sources: g.PowerSources(), Control: control})
 			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: []engine.GPU{{Device: b.gpu, Sources: b.gpu.PowerSources(), Control: control}},
-				Backend: simllm.New(b.gpu, clk, 7), Stream: engine.NewStream(b), Simulated: true,
+				Clock: clk, GPUs: gpus, Backend: simllm.New(b.gpus[0], clk, 7), Stream: engine.NewStream(b), Simulated: true,
 			})
 			if err != nil {
 				return err
@@ -124,7 +136,7 @@ func TestRunAccountsForEveryRequest(t *testing.T) {
 		phases[p.BatchID] = [2]int64{min(span[0], p.StartNS), max(span[1], p.EndNS)}
 	}
 	for _, s := range phases {
-		truth += b.gpu.TrueEnergyJ(s[0], s[1])
+		truth += b.gpus[0].TrueEnergyJ(s[0], s[1])
 	}
 	if rel := sum/truth - 1; math.Abs(rel) > 0.02 {
 		t.Errorf("requests add up to %.4g J, the truth is %.4g J (%+.1f %%)", sum, truth, 100*rel)

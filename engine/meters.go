@@ -53,17 +53,11 @@ func (m meters) sum(of func(meter) energy.Estimate) energy.Estimate {
 	for i, g := range m {
 		parts[i] = of(g)
 	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
 	return energy.Sum(parts...)
 }
 
 // request estimates a batch as a whole and each of its phases.
 func (m meters) request(phases []energy.Phase) (whole energy.Estimate, parts []energy.Estimate) {
-	if len(m) == 1 {
-		return m[0].Request(phases)
-	}
 	wholes := make([]energy.Estimate, len(m))
 	each := make([][]energy.Estimate, len(phases)) // phase, GPU
 	for i, g := range m {

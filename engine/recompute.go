@@ -121,9 +121,9 @@ func (r *Recomputer) Rows() ([]event.PhaseEnergy, []event.RequestEnergy) {
 	return r.phases, r.requests
 }
 
-// Powers returns what was found of each kind of phase, by GPU:
-// its mean power with its interval, of the last ten minutes where a session is
-// longer. Call it after Rows.
+// Powers returns what was found of each kind of phase, by GPU: its mean power
+// with its interval, of the last ten minutes where a session is longer. Call it
+// after Rows.
 func (r *Recomputer) Powers() map[string][]energy.PhasePower {
 	out := map[string][]energy.PhasePower{}
 	for _, g := range r.gpus {

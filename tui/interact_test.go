@@ -362,6 +362,22 @@ func TestSimulatedEverywhere(t *testing.T) {
 	}
 }
 
+// TestFormWaitsForChoices: asked for before it is known what can be run, the form
+// opens filled once it is.
+func TestFormWaitsForChoices(t *testing.T) {
+	for _, screen := range []string{"1", "3", "4"} {
+		d := unasked(t, tui.Options{Theme: theme.Dark})
+		d.size(120, 40)
+		d.press(screen, "n")
+		d.wants("finding what can be run")
+		if s := d.screen(); strings.Contains(s, "─ New ") {
+			t.Errorf("screen %s: a form without choices:\n%s", screen, s)
+		}
+		d.refresh()
+		d.wants("─ New ", "llama-3.2-1b")
+	}
+}
+
 func TestProcessesAndHiddenAreShown(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.size(200, 60)

@@ -31,6 +31,13 @@ type driver struct {
 }
 
 func newDriver(t testing.TB, o tui.Options) *driver {
+	d := unasked(t, o)
+	d.refresh()
+	return d
+}
+
+// unasked is a driver whose model has asked its controller nothing yet.
+func unasked(t testing.TB, o tui.Options) *driver {
 	g := synth.New(1)
 	c := synth.NewControl(g)
 	o.Source, o.Controller = c, c
@@ -43,7 +50,6 @@ func newDriver(t testing.TB, o tui.Options) *driver {
 	o.Wall = func() time.Time { return time.Date(2026, 11, 22, 9, 41, 0, 0, time.UTC) }
 	d := &driver{t: t, m: tui.New(o), c: c}
 	d.m.Untimed()
-	d.refresh()
 	return d
 }
 

@@ -80,15 +80,21 @@ func showGPU(ctx context.Context, o *options) error {
 		return err
 	}
 	for _, g := range r.gpus {
-		st := gpuState{ID: g.Info().ID(), Info: g.Info(), Processes: others[g.Info().ID()]}
+		info := g.dev.Info()
+		st := gpuState{ID: info.ID(), Info: info, Processes: others[info.ID()]}
 		err := r.do(func() (err error) {
-			st.Sensors, err = gpu.Discover(g, r.clk, discoverTime)
+			st.Sensors, err = gpu.Discover(g.dev, r.clk, discoverTime)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("sensors of GPU %s: %w", st.ID, err)
 		}
 		rep.GPUs = append(rep.GPUs, st)
+		if !o.json { // at once: each takes some seconds
+			if err := st.write(os.Stdout, rep); err != nil {
+				return err
+			}
+		}
 	}
 	rep.Engine = describeEngine(o, !r.simulated())
 	if o.json {
@@ -96,7 +102,7 @@ func showGPU(ctx context.Context, o *options) error {
 		e.SetIndent("", "  ")
 		return e.Encode(rep)
 	}
-	return rep.write(os.Stdout)
+	return rep.Engine.write(os.Stdout)
 }
 
 // describeEngine asks llama.cpp, in a process of its own, what it sees.
@@ -144,20 +150,15 @@ func controlText(r *rig, o *options) string {
 	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
 }
 
-func (rep gpuReport) write(w io.Writer) error {
-	for _, g := range rep.GPUs {
-		if err := g.write(w, rep); err != nil {
-			return err
-		}
-	}
+func (e engineReport) write(w io.Writer) error {
 	fmt.Fprintln(w, "Inference engine")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, d := range rep.Engine.Devices {
+	for _, d := range e.Devices {
 		fmt.Fprintf(t, "  device\t%s: %s\n", d.Name, d.Description)
 	}
-	fmt.Fprintf(t, "  built for\t%v\n", rep.Engine.BuildFlags)
-	if rep.Engine.Warning != "" {
-		fmt.Fprintf(t, "  warning\t%s\n", rep.Engine.Warning)
+	fmt.Fprintf(t, "  built for\t%v\n", e.BuildFlags)
+	if e.Warning != "" {
+		fmt.Fprintf(t, "  warning\t%s\n", e.Warning)
 	}
 	return t.Flush()
 }
@@ -274,7 +275,7 @@ func resetClocks(ctx context.Context, o *options, force bool) error {
 	}
 	defer closeDevices(gpus)
 	for _, g := range gpus {
-		info := g.Info()
+		info := g.dev.Info()
 		text, err := clockguard.Reset(ctx, info, clockguard.Options{}, force)
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 
 // rigGPU is one GPU of a rig.
 type rigGPU struct {
-	gpu.Device
+	dev     gpu.Device
 	sources []gpu.PowerSource
 	control *clockguard.Client // nil: read-only
 }
@@ -63,7 +63,7 @@ func openDevices(indices []int) ([]rigGPU, error) {
 		if err != nil {
 			return nil, errors.Join(err, closeDevices(out))
 		}
-		out = append(out, rigGPU{Device: dev, sources: dev.PowerSources()})
+		out = append(out, rigGPU{dev: dev, sources: dev.PowerSources()})
 	}
 	return out, nil
 }
@@ -71,7 +71,7 @@ func openDevices(indices []int) ([]rigGPU, error) {
 func closeDevices(gpus []rigGPU) error {
 	var errs []error
 	for _, g := range gpus {
-		errs = append(errs, g.Close())
+		errs = append(errs, g.dev.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -95,7 +95,7 @@ func (r *rig) use(gpus ...rigGPU) {
 func (r *rig) infos() []gpu.Info {
 	var out []gpu.Info
 	for _, g := range r.gpus {
-		out = append(out, g.Info())
+		out = append(out, g.dev.Info())
 	}
 	return out
 }
@@ -104,7 +104,7 @@ func (r *rig) infos() []gpu.Info {
 func (r *rig) openControls(ctx context.Context) error {
 	clockguard.PreferLatency()
 	for i := range r.gpus {
-		c, err := clockguard.Open(ctx, r.gpus[i].Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
+		c, err := clockguard.Open(ctx, r.gpus[i].dev.Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (r *rig) armWarning() string {
 		if i > 0 {
 			text += "\n"
 		}
-		text += clockguard.ArmWarning(g.Info(), clockguard.Bounds{})
+		text += clockguard.ArmWarning(g.dev.Info(), clockguard.Bounds{})
 	}
 	return text
 }
@@ -169,7 +169,7 @@ func (r *rig) controlNotes() []string {
 func (r *rig) engineGPUs() []engine.GPU {
 	var out []engine.GPU
 	for _, g := range r.gpus {
-		e := engine.GPU{Device: g.Device, Sources: g.sources}
+		e := engine.GPU{Device: g.dev, Sources: g.sources}
 		if g.control != nil { // nil, not a nil pointer
 			e.Control = g.control
 		}
@@ -182,7 +182,7 @@ func (r *rig) engineGPUs() []engine.GPU {
 func (r *rig) powerSources() map[string][]gpu.PowerSource {
 	out := map[string][]gpu.PowerSource{}
 	for _, g := range r.gpus {
-		out[g.Info().ID()] = g.sources
+		out[g.dev.Info().ID()] = g.sources
 	}
 	return out
 }
@@ -194,12 +194,12 @@ func (r *rig) otherProcesses() (map[string][]gpu.Process, error) {
 	var errs []error
 	own := r.ownPIDs()
 	for _, g := range r.gpus {
-		others, err := gpu.OtherProcesses(g, own)
+		others, err := gpu.OtherProcesses(g.dev, own)
 		if err != nil && !errors.Is(err, gpu.ErrNotSupported) {
-			errs = append(errs, fmt.Errorf("other processes on GPU %s: %w", g.Info().ID(), err))
+			errs = append(errs, fmt.Errorf("other processes on GPU %s: %w", g.dev.Info().ID(), err))
 		}
 		if len(others) > 0 {
-			out[g.Info().ID()] = others
+			out[g.dev.Info().ID()] = others
 		}
 	}
 	return out, errors.Join(errs...)

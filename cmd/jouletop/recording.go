@@ -33,7 +33,7 @@ func newManifest(r *rig, o *options, what string) session.Manifest {
 		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"
 	}
 	for _, g := range r.gpus {
-		m.GPUs = append(m.GPUs, session.GPU{ID: g.Info().ID(), Info: g.Info(), Sensors: g.sources})
+		m.GPUs = append(m.GPUs, session.GPU{ID: g.dev.Info().ID(), Info: g.dev.Info(), Sensors: g.sources})
 	}
 	if r.backend != nil {
 		m.Backend = r.backend.Name()

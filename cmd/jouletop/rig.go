@@ -85,7 +85,7 @@ func realRig(ctx context.Context, o *options, indices []int, gpus []rigGPU) (*ri
 	}
 	if o.readOnly {
 		for i := range r.gpus {
-			r.gpus[i].Device = gpu.ReadOnly(r.gpus[i].Device)
+			r.gpus[i].dev = gpu.ReadOnly(r.gpus[i].dev)
 		}
 		return r, nil
 	}
@@ -132,9 +132,9 @@ func simRig(o *options, profile string, speed float64, startNS int64) (*rig, err
 		return nil, usageError{err}
 	}
 	r.simGPU = g
-	one := rigGPU{Device: g, sources: g.PowerSources()}
+	one := rigGPU{dev: g, sources: g.PowerSources()}
 	if o.readOnly {
-		one.Device = gpu.ReadOnly(g)
+		one.dev = gpu.ReadOnly(g)
 	} else if one.control, err = clockguard.InProcess(g, r.clk, clockguard.Options{}); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		defer stop()
 		r.keepBusy(work)
 		var err error
-		rows, err = gpu.MeasureSwitching(ctx, r.gpus[0], r.clk, func(mhz int) (call, done int64, err error) {
+		rows, err = gpu.MeasureSwitching(ctx, r.gpus[0].dev, r.clk, func(mhz int) (call, done int64, err error) {
 			t, err := r.gpus[0].control.SetTimed(mhz)
 			return t.CallNS, t.ReturnNS, err
 		}, list, gpu.SwitchOptions{Repeats: repeats, Seed: o.seed, Progress: func(done, all int) { bar.set(float64(done) / float64(all)) }})

@@ -34,8 +34,9 @@ type evaluator struct {
 }
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
-// threads evaluate on the CPU and, with keep, stay between evaluations; helpers
-// find the best tokens beside the calling thread.
+// threads evaluate on the CPU and, with keep, stay between evaluations (on a GPU
+// they have next to nothing to do); helpers find the best tokens beside the calling
+// thread.
 func newEvaluator(m *model, s shape, threads int, keep bool, helpers int) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
 		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(keep), C.int(helpers))

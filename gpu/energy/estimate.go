@@ -60,6 +60,9 @@ func (e Estimate) Net(idleW, idleErrW, seconds float64) Estimate {
 // they share add up, the others average out. One unresolved part leaves the sum
 // unresolved, with the sum of the bounds.
 func Sum(parts ...Estimate) Estimate {
+	if len(parts) == 1 {
+		return parts[0]
+	}
 	s := Estimate{Resolved: true}
 	var own, common, bound float64
 	for i, e := range parts {
