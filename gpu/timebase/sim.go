@@ -213,9 +213,16 @@ func (s *Sim) catchUp() {
 	s.now = max(s.now, t)
 }
 
+// grain is the wall-clock time in whose steps a paced clock wakes up. Whoever slept
+// till a time within a step wakes at that simulated time exactly, and only sees it
+// later: waking the machine for each of hundreds of sleepers a second costs more
+// than all they do.
+const grain = 20 * time.Millisecond
+
 // arm sets the timer for the next paced wake-up.
 func (s *Sim) arm(t int64) {
-	at := s.pace.wall.Add(time.Duration(float64(t-s.pace.sim) / s.speed))
+	after := time.Duration(float64(t-s.pace.sim) / s.speed)
+	at := s.pace.wall.Add((after + grain - 1) / grain * grain)
 	if s.timer != nil {
 		s.timer.Stop()
 	}
