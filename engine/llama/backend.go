@@ -199,8 +199,6 @@ const (
 	maxSequences = 256
 	maxUbatch    = 2048
 	minUbatch    = 512
-	// maxHelpers is where more threads find the best tokens no faster.
-	maxHelpers = 7
 	// granule is what llama.cpp rounds a sequence's cells up to.
 	granule = 256
 )
@@ -240,7 +238,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, !b.gpu, b.helpers()); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {
@@ -248,15 +246,6 @@ func (b *Backend) make(s shape) error {
 		}
 		s.ubatch = minUbatch // smaller buffers, slower prefill
 	}
-}
-
-// helpers returns how many threads help to find the best tokens: on a GPU,
-// whose steps are short. On the CPU the cores have work already.
-func (b *Backend) helpers() int {
-	if !b.gpu {
-		return 0
-	}
-	return max(0, min(Cores()/2-1, maxHelpers))
 }
 
 func roundUp(n, to int) int { return (n + to - 1) / to * to }

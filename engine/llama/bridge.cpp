@@ -1,22 +1,17 @@
 #include "bridge.h"
-#include "crew.h"
+#include "argmax.h"
 #include "ggml-cpu.h"
+#include "kept.h"
 
 #include <atomic>
 #include <cmath>
 #include <cstring>
 #include <dlfcn.h>
 #include <exception>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <time.h>
 #include <vector>
-
-#ifdef JT_BUNDLED
-#include "ggml-backend-impl.h"
-#endif
 
 extern "C" {
 // In Go.
@@ -127,58 +122,6 @@ struct llama_model * jt_load(const char * path, const int * devices, int n_devic
 
 // The context.
 
-// llama.cpp as the Go module carries it frees a context's backends before the
-// scheduler, which calls them once more (ggml_backend_i.reset). So a context's
-// backends are made not to free themselves, and freed after it.
-#ifdef JT_BUNDLED
-struct kept {
-    ggml_backend_t backend;
-    void (*free)(ggml_backend_t);
-};
-
-typedef decltype(ggml_backend_device_i::init_backend) init_backend;
-
-static thread_local std::vector<kept> *           keeper; // of the context being made
-static std::mutex                                 init_mutex;
-static std::map<ggml_backend_dev_t, init_backend> init_of; // as they were; guarded by init_mutex
-
-static ggml_backend_t init_and_keep(ggml_backend_dev_t dev, const char * params) {
-    init_backend init;
-    {
-        std::lock_guard<std::mutex> lock(init_mutex);
-        init = init_of.at(dev);
-    }
-    ggml_backend_t b = init(dev, params);
-    if (b && keeper) {
-        keeper->push_back({ b, b->iface.free });
-        b->iface.free = [](ggml_backend_t) {};
-    }
-    return b;
-}
-
-static void keep_backends_of(std::vector<kept> * list) {
-    std::lock_guard<std::mutex> lock(init_mutex);
-    for (size_t i = 0; list && i < ggml_backend_dev_count(); i++) {
-        ggml_backend_dev_t dev = ggml_backend_dev_get(i);
-        if (dev->iface.init_backend != init_and_keep) {
-            init_of[dev]            = dev->iface.init_backend;
-            dev->iface.init_backend = init_and_keep;
-        }
-    }
-    keeper = list;
-}
-
-static void free_kept(std::vector<kept> & list) {
-    for (auto & k : list) {
-        k.free(k.backend);
-    }
-}
-#else
-struct kept {};
-static void keep_backends_of(std::vector<kept> *) {}
-static void free_kept(std::vector<kept> &) {}
-#endif
-
 // pool keeps the CPU's threads from one evaluation to the next. Without one
 // llama.cpp starts them anew for every decode step.
 struct pool {
@@ -217,23 +160,20 @@ struct jt_context {
     std::vector<llama_seq_id *> seq_ptr; // as llama_batch wants them
     int                         n_rows = 0; // wanted in the last batch
     std::atomic<bool>           aborted{ false };
-    std::vector<kept>           backends;
-    crew                        helpers;
-
-    explicit jt_context(int n_helpers) : helpers(n_helpers) {}
+    kept_backends               backends; // outlive ctx
+    std::vector<float>          row;      // scratch
 
     ~jt_context() {
         if (ctx) {
             llama_free(ctx);
         }
-        free_kept(backends);
     }
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-                            uint32_t n_ubatch, int threads, int keep_threads, int helpers) {
+                            uint32_t n_ubatch, int threads, int keep_threads) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
-        std::unique_ptr<jt_context> c(new jt_context(helpers));
+        std::unique_ptr<jt_context> c(new jt_context);
         c->vocab       = llama_model_get_vocab(model);
         c->n_vocab     = llama_vocab_n_tokens(c->vocab);
         c->ones.assign(n_batch, 1);
@@ -250,9 +190,9 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
         p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
         p.abort_callback_data = c.get();
         p.abort_callback      = [](void * d) { return ((jt_context *) d)->aborted.load(std::memory_order_relaxed); };
-        keep_backends_of(&c->backends);
+        c->backends.collect(true);
         c->ctx = llama_init_from_model(model, p);
-        keep_backends_of(nullptr);
+        c->backends.collect(false);
         if (!c->ctx) {
             return nullptr;
         }
@@ -278,8 +218,8 @@ void jt_clear(jt_context * c) {
     llama_memory_clear(llama_get_memory(c->ctx), false);
 }
 
-void jt_seq_rm(jt_context * c, int seq, int p0) {
-    llama_memory_seq_rm(llama_get_memory(c->ctx), seq, p0, -1);
+int jt_seq_rm(jt_context * c, int seq, int p0) {
+    return llama_memory_seq_rm(llama_get_memory(c->ctx), seq, p0, -1);
 }
 
 void jt_seq_move(jt_context * c, int from, int to) {
@@ -293,7 +233,7 @@ void jt_abort(jt_context * c, int on) {
     c->aborted.store(on != 0, std::memory_order_relaxed);
 }
 
-int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want) {
+int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want, int best_only) {
     if (n > (int) c->ones.size()) {
         threw("jt_submit", "batch too large");
         return JT_THREW;
@@ -304,42 +244,56 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
         c->n_rows += want[i];
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
-    c->helpers.begin();
-    return guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
+    c->backends.ask(best_only ? c->n_rows : 0, c->n_vocab);
+    const int r = guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
+    c->backends.submitted();
+    return r;
+}
+
+// best_going_on returns the best token of a row that does not end the generation.
+static int32_t best_going_on(const jt_context * c, const float * x) {
+    float   most = -INFINITY;
+    int32_t best = -1;
+    for (int i = 0; i < c->n_vocab; i++) {
+        if (x[i] > most && !llama_vocab_is_eog(c->vocab, i)) {
+            most = x[i];
+            best = i;
+        }
+    }
+    return best;
+}
+
+const float * jt_logits(jt_context * c, int row) {
+    if (c->backends.best()) { // and the logits still on the device
+        c->row.resize(c->n_vocab);
+        c->backends.logits(row, c->row.data());
+        return c->row.data();
+    }
+    const float * x = llama_get_logits(c->ctx);
+    return x ? x + (size_t) row * c->n_vocab : nullptr;
 }
 
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best) {
-    const float * x = best ? llama_get_logits(c->ctx) : nullptr; // synchronizes
-    if (!x) {
-        llama_synchronize(c->ctx);
-        for (int r = 0; best && r < c->n_rows; r++) {
-            best[r] = -1;
+    const int32_t * found = best ? c->backends.best() : nullptr;
+    llama_synchronize(c->ctx);
+    for (int r = 0; best && r < c->n_rows; r++) {
+        if (found) {
+            best[r] = found[r];
+        } else {
+            const float * x = jt_logits(c, r);
+            best[r]         = x ? argmax(x, c->n_vocab) : -1;
         }
-        return jt_now();
-    }
-    c->helpers.finish(x, c->n_rows, c->n_vocab, best);
-    for (int r = 0; no_end && r < c->n_rows; r++, x += c->n_vocab) {
-        if (!llama_vocab_is_eog(c->vocab, best[r])) {
-            continue;
-        }
-        float most = -INFINITY;
-        for (int i = 0; i < c->n_vocab; i++) {
-            if (x[i] > most && !llama_vocab_is_eog(c->vocab, i)) {
-                most    = x[i];
-                best[r] = i;
-            }
+        if (no_end && best[r] >= 0 && llama_vocab_is_eog(c->vocab, best[r])) {
+            best[r] = best_going_on(c, jt_logits(c, r));
         }
     }
     return jt_now();
 }
 
-const float * jt_logits(jt_context * c) {
-    return llama_get_logits(c->ctx);
-}
-
 void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out) {
-    const float * x    = llama_get_logits(c->ctx) + (size_t) row * c->n_vocab;
-    const float   most = x[argmax(x, c->n_vocab)];
+    const float * x    = jt_logits(c, row);
+    const int     best = argmax(x, c->n_vocab);
+    const float   most = best < 0 ? NAN : x[best];
     double        sum  = 0;
     for (int i = 0; i < c->n_vocab; i++) {
         sum += expf(x[i] - most);

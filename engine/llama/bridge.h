@@ -35,28 +35,31 @@ const char * jt_feature(const char * backend, int i, const char ** value);
 struct llama_model * jt_load(const char * path, const int * devices, int n_devices, int gpu_layers, uintptr_t handle);
 
 // n_batch bounds the tokens of one jt_submit. keep_threads keeps the threads
-// that evaluate from one jt_submit to the next. helpers are extra threads that
-// look for the best tokens (see crew.h).
+// that evaluate from one jt_submit to the next.
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-    uint32_t n_ubatch, int threads, int keep_threads, int helpers);
+    uint32_t n_ubatch, int threads, int keep_threads);
 void jt_context_free(jt_context * c);
 uint32_t jt_context_size(const jt_context * c); // tokens a sequence
-// Forgets every sequence; seq_rm forgets from position p0 on; seq_move takes a
-// sequence to another, whose content is lost.
+// Forgets every sequence; seq_rm forgets from position p0 on, or returns 0 where
+// that can't be done; seq_move takes a sequence to another, whose content is lost.
 void jt_clear(jt_context * c);
-void jt_seq_rm(jt_context * c, int seq, int p0);
+int jt_seq_rm(jt_context * c, int seq, int p0);
 void jt_seq_move(jt_context * c, int from, int to);
 // Makes a running evaluation on the CPU stop soon, or lets the next one run.
 void jt_abort(jt_context * c, int on);
 
-// Starts evaluating n tokens: what llama_decode returns, or JT_THREW.
-int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want);
+// Starts evaluating n tokens: what llama_decode returns, or JT_THREW. With
+// best_only the best tokens alone are wanted afterwards, not the logits, and a
+// device may find them (see kept.h); the rows must be in the order of their
+// sequences, one each.
+int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want, int best_only);
 // Waits for it and returns the time. If best is not NULL, finds the best token
 // of each row (the tokens for which want was set, in their order) first; where
-// no_end is not 0, the best that does not end the generation; -1 for none.
+// no_end is not 0, the best that does not end the generation; -1 for none (no
+// logits, or none of them a number).
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best);
-// The rows, n_vocab numbers each, good until the next jt_submit.
-const float * jt_logits(jt_context * c);
+// A row's n_vocab numbers, good until the next call; NULL if there are none.
+const float * jt_logits(jt_context * c, int row);
 // The natural logarithm of the probability of each of the tokens after a row.
 void jt_logprobs(jt_context * c, int row, int n, const int32_t * tokens, double * out);
 

@@ -7,8 +7,9 @@
 // [Options].BackendDir. Without cgo the package has the same API, and [New]
 // returns [ErrNoCgo].
 //
-// A batch is evaluated as: one prefill pass over all prompts, each in a
-// key-value stream of its own; then one decode step a token for all sequences
+// A batch is evaluated as: one prefill over all prompts, each in a key-value
+// stream of its own (on a GPU, prompts of nearly the same length are padded to
+// one, see padding); then one decode step a token for all sequences
 // that are not done, or the scoring of the answer options on the prompts'
 // streams. Every phase boundary follows llama_synchronize and is stamped with
 // CLOCK_MONOTONIC.

@@ -29,22 +29,22 @@ type evaluator struct {
 
 	tokens, pos, seq []int32
 	want             []int8
-	rows             int // wanted
+	rows             int  // wanted
+	onDevice         bool // best tokens are found where the logits are
 	best             []int32
 }
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
-// threads evaluate on the CPU and, with keep, stay between evaluations (on a GPU
-// they have next to nothing to do); helpers find the best tokens beside the calling
-// thread.
-func newEvaluator(m *model, s shape, threads int, keep bool, helpers int) *evaluator {
+// threads evaluate on the CPU and stay between evaluations. On a GPU, they have
+// next to nothing to do, and the best tokens are found there.
+func newEvaluator(m *model, s shape, threads int, gpu bool) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
-		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(keep), C.int(helpers))
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(!gpu))
 	if c == nil {
 		return nil
 	}
 	s.tokens = int(C.jt_context_size(c))
-	return &evaluator{c: c, shape: s}
+	return &evaluator{c: c, shape: s, onDevice: gpu}
 }
 
 func (x *evaluator) free() { C.jt_context_free(x.c) }
@@ -52,8 +52,9 @@ func (x *evaluator) free() { C.jt_context_free(x.c) }
 // clear forgets all sequences; the memory stays.
 func (x *evaluator) clear() { C.jt_clear(x.c) }
 
-// forget drops what sequence seq has from position p0 on.
-func (x *evaluator) forget(seq, p0 int) { C.jt_seq_rm(x.c, C.int(seq), C.int(p0)) }
+// forget drops what sequence seq has from position p0 on, or tells that this
+// can't be done.
+func (x *evaluator) forget(seq, p0 int) bool { return C.jt_seq_rm(x.c, C.int(seq), C.int(p0)) != 0 }
 
 // move makes sequence to what from was.
 func (x *evaluator) move(from, to int) { C.jt_seq_move(x.c, C.int(from), C.int(to)) }
@@ -78,10 +79,11 @@ func (x *evaluator) add(token int32, pos, seq int, want bool) {
 }
 
 // submit starts evaluating the batch. On a GPU it returns before that is done.
-// The result is llama_decode's.
-func (x *evaluator) submit() int {
+// bestOnly tells that no logits will be asked for, and that the rows are one a
+// sequence, in their order. The result is llama_decode's.
+func (x *evaluator) submit(bestOnly bool) int {
 	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
-		(*C.int8_t)(unsafe.SliceData(x.want))))
+		(*C.int8_t)(unsafe.SliceData(x.want)), cbool(bestOnly && x.onDevice)))
 }
 
 // wait waits for the batch and returns the best token after each that was
@@ -103,10 +105,9 @@ func (x *evaluator) logprobs(row int, tokens ...int32) []float64 {
 	return out
 }
 
-// logits returns a copy of a wanted row.
+// logits returns a wanted row, good until the next call.
 func (x *evaluator) logits(row, nVocab int) []float32 {
-	all := unsafe.Slice((*float32)(C.jt_logits(x.c)), x.rows*nVocab)
-	return slices.Clone(all[row*nVocab:][:nVocab])
+	return unsafe.Slice((*float32)(C.jt_logits(x.c, C.int(row))), nVocab)
 }
 
 func i32(s []int32) *C.int32_t { return (*C.int32_t)(unsafe.SliceData(s)) }

@@ -145,6 +145,7 @@ type model struct {
 	vocab    *C.struct_llama_vocab
 	nVocab   int
 	text     bool   // has a tokenizer
+	forgets  bool   // can drop the last tokens of a sequence: it is not recurrent
 	template string // chat template, "" for none
 }
 
@@ -167,6 +168,7 @@ func loadModel(path string, devices []int, gpuLayers int, keep func(progress flo
 	m := &model{c: c, vocab: C.llama_model_get_vocab(c)}
 	m.nVocab = int(C.llama_vocab_n_tokens(m.vocab))
 	m.text = C.llama_vocab_type(m.vocab) != C.LLAMA_VOCAB_TYPE_NONE
+	m.forgets = !bool(C.llama_model_is_recurrent(c)) && !bool(C.llama_model_is_hybrid(c))
 	if t := C.llama_model_chat_template(c, nil); t != nil {
 		m.template = C.GoString(t)
 	}

@@ -126,12 +126,12 @@ func lastLogits(t *testing.T, b *Backend, prompts ...[]int32) [][]float32 {
 	b.eval.clear()
 	copy(order, seqs)
 	slices.SortStableFunc(order, func(a, b *sequence) int { return len(b.prompt) - len(a.prompt) })
-	if _, _, err := b.prefill(t.Context(), order, total, silent{}); err != nil {
+	if _, _, err := b.prefill(t.Context(), order, b.lengths(order), true, silent{}); err != nil {
 		t.Fatal(err)
 	}
 	rows := make([][]float32, len(prompts))
 	for row, s := range order {
-		rows[s.index] = b.eval.logits(row, b.model.nVocab)
+		rows[s.index] = slices.Clone(b.eval.logits(row, b.model.nVocab))
 	}
 	return rows
 }

@@ -141,7 +141,7 @@ func (s *sequence) tokens() int {
 // score.
 func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, obs engine.Observer) error {
 	var run []*sequence
-	longest, total := 0, 0
+	longest := 0
 	for _, s := range seqs {
 		if n := s.tokens(); s.res.Err == nil && n > b.info.ContextMax {
 			s.res.Err = fmt.Errorf("%w: %d tokens of prompt and up to %d more, and the model's context is %d",
@@ -153,12 +153,16 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 			continue
 		}
 		run = append(run, s)
-		longest, total = max(longest, s.tokens()), total+len(s.prompt)
+		longest = max(longest, s.tokens())
 	}
 	if len(run) == 0 {
 		return nil
 	}
-	if err := b.fit(len(run), longest, total); err != nil {
+	// llama.cpp evaluates streams of consecutive numbers together, so the
+	// longest prompts come first: what is left of ragged ones stays together.
+	slices.SortStableFunc(run, func(a, b *sequence) int { return cmp.Compare(len(b.prompt), len(a.prompt)) })
+	lengths := b.lengths(run)
+	if err := b.fit(len(run), longest, sum(lengths)); err != nil {
 		return err
 	}
 	x := b.eval
@@ -173,11 +177,8 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 			<-aborted
 		}
 	}()
-	// llama.cpp evaluates streams of consecutive numbers together, so the
-	// longest prompts come first: what is left of ragged ones stays together.
-	slices.SortStableFunc(run, func(a, b *sequence) int { return cmp.Compare(len(b.prompt), len(a.prompt)) })
 	x.clear()
-	best, t, err := b.prefill(ctx, run, total, obs)
+	best, t, err := b.prefill(ctx, run, lengths, scored, obs)
 	if err != nil {
 		return err
 	}
@@ -187,38 +188,65 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 	return b.decode(ctx, run, best, t, obs)
 }
 
-// prefill evaluates all prompts in one pass, and returns the best token after
-// each and the time.
-func (b *Backend) prefill(ctx context.Context, run []*sequence, total int, obs engine.Observer) ([]int32, int64, error) {
+// lengths returns how many tokens of each prompt, longest first, are evaluated:
+// on a GPU with padding.
+func (b *Backend) lengths(run []*sequence) []int {
+	lengths := make([]int, len(run))
+	for i, s := range run {
+		lengths[i] = len(s.prompt)
+	}
+	if b.gpu && b.model.forgets {
+		return padding(lengths, maxUbatch)
+	}
+	return lengths
+}
+
+func sum(of []int) (total int) {
+	for _, n := range of {
+		total += n
+	}
+	return total
+}
+
+// prefill evaluates all prompts at once, padded to lengths, and returns the best
+// token after each and the time. Where answers are to be scored, the logits
+// stay.
+func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, scored bool, obs engine.Observer) ([]int32, int64, error) {
 	x := b.eval
 	x.reset()
+	total := 0
 	for slot, s := range run {
-		for i, token := range s.prompt {
-			x.add(token, i, slot, i == len(s.prompt)-1)
+		last := len(s.prompt) - 1
+		for i := range lengths[slot] {
+			x.add(s.prompt[min(i, last)], i, slot, i == last)
 		}
+		total += len(s.prompt)
 	}
 	x.sync()
 	t0 := now()
 	obs.PhaseStart(event.Prefill, t0, total)
-	if err := b.submit(ctx); err != nil {
+	if err := b.submit(ctx, !scored); err != nil {
 		obs.PhaseEnd(event.Prefill, x.sync(), 0)
 		return nil, 0, err
 	}
 	best, t := x.wait(true)
 	obs.PhaseEnd(event.Prefill, t, total)
-	for _, s := range run {
+	for slot, s := range run {
 		s.res.StartNS, s.res.PrefillEndNS = t0, t
 		s.res.InputTokens = len(s.prompt)
+		if lengths[slot] > len(s.prompt) {
+			x.forget(slot, len(s.prompt))
+		}
 	}
 	return best, t, nil
 }
 
 // submit starts the evaluation of the batch under way.
-func (b *Backend) submit(ctx context.Context) error {
+func (b *Backend) submit(ctx context.Context, bestOnly bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	switch r := b.eval.submit(); {
+	switch r := b.eval.submit(bestOnly); {
 	case r == 0:
 		return nil
 	case ctx.Err() != nil:
@@ -267,7 +295,7 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 			n := len(s.generated)
 			x.add(s.generated[n-1], len(s.prompt)+n-1, slot, true)
 		}
-		if err := b.submit(ctx); err != nil {
+		if err := b.submit(ctx, true); err != nil {
 			obs.PhaseEnd(event.Decode, x.sync(), steps)
 			return err
 		}
@@ -288,7 +316,7 @@ func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, e
 	for slot, s := range run {
 		token := best[slot]
 		if token < 0 {
-			return nil, fmt.Errorf("llama.cpp gave no logits: %s", nativeLog.firstError("no reason given"))
+			return nil, fmt.Errorf("no token can be chosen, the model's logits are not numbers (damaged weights?): %s", nativeLog.firstError("llama.cpp says nothing"))
 		}
 		s.generated = append(s.generated, token)
 		ends := b.model.ends(token)

@@ -154,8 +154,8 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
-// TestAsOnAGPU takes the ways that a GPU takes: helpers find the best tokens,
-// and text is handed on while the next step runs.
+// TestAsOnAGPU takes the ways that a GPU takes: the best tokens are found where
+// the logits are, and text is handed on while the next step runs.
 func TestAsOnAGPU(t *testing.T) {
 	b, _ := loadSmall(t)
 	want, err := b.Run(t.Context(), generate(40, questions...), silent{})
@@ -164,7 +164,7 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 	b.gpu = true
 	b.eval.free()
-	if b.eval = newEvaluator(b.model, b.eval.shape, 1, false, 3); b.eval == nil {
+	if b.eval = newEvaluator(b.model, b.eval.shape, 1, true); b.eval == nil {
 		t.Fatal("no context")
 	}
 	for range 10 {
@@ -181,12 +181,12 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 }
 
-// TestBestToken compares the best tokens found with the logits themselves,
-// with helpers and without.
+// TestBestToken compares the best tokens found, here and where the logits are,
+// with the logits themselves.
 func TestBestToken(t *testing.T) {
 	b, _ := loadSmall(t)
-	for _, helpers := range []int{0, 3} {
-		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, false, helpers); b.eval == nil {
+	for _, gpu := range []bool{false, true} {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu); b.eval == nil {
 			t.Fatal("no context")
 		}
 		for first := range int32(20) {
@@ -194,15 +194,25 @@ func TestBestToken(t *testing.T) {
 			for i := range int32(8) {
 				run = append(run, &sequence{prompt: []int32{first, i}, maxTokens: 1})
 			}
-			b.eval.clear()
-			best, _, err := b.prefill(t.Context(), run, 16, silent{})
-			if err != nil {
-				t.Fatal(err)
+			prefill := func(scored bool) []int32 {
+				b.eval.clear()
+				best, _, err := b.prefill(t.Context(), run, b.lengths(run), scored, silent{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return slices.Clone(best)
+			}
+			prefill(true)
+			mark := &b.eval.logits(0, b.model.nVocab)[0] // in llama.cpp's buffer
+			*mark = 1e9
+			best := prefill(false)
+			if copied := *mark != 1e9; copied == gpu {
+				t.Errorf("gpu %t: logits copied: %t", gpu, copied)
 			}
 			for row := range run {
-				x := b.eval.logits(row, b.model.nVocab)
+				x := slices.Clone(b.eval.logits(row, b.model.nVocab))
 				if want := slices.Index(x, slices.Max(x)); int(best[row]) != want {
-					t.Errorf("%d helpers: token %d is the best, not %d", helpers, want, best[row])
+					t.Errorf("gpu %t: token %d is the best, not %d", gpu, want, best[row])
 				}
 			}
 		}

@@ -4,6 +4,7 @@ package llama
 
 import (
 	"context"
+	"errors"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -76,7 +77,9 @@ func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, 
 			list = list[n:]
 		}
 		for slot, s := range run {
-			x.forget(slot, len(s.prompt))
+			if !x.forget(slot, len(s.prompt)) {
+				return done, errors.New("a recurrent model keeps no tokens that could be taken back, so it can't score several options")
+			}
 		}
 	}
 	return done, nil
@@ -88,7 +91,7 @@ func (b *Backend) scorePass(ctx context.Context, list []scored) error {
 	for _, e := range list {
 		x.add(e.feed, e.pos, e.slot, true)
 	}
-	if err := b.submit(ctx); err != nil {
+	if err := b.submit(ctx, false); err != nil {
 		return err
 	}
 	x.sync()

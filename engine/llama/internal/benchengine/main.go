@@ -7,6 +7,9 @@
 // With -bareloop PROGRAM the yardstick is a program of its own, called as
 // PROGRAM MODEL BACKEND_DIR GPU_LAYERS THREADS BATCH PROMPT GENERATE SECONDS,
 // that prints a line "PHASE … tokens_per_s N" a phase.
+//
+// On a GPU it also runs prompts of unequal lengths, a third to each side of the
+// mean, whose prefill it compares with the bare loop's of equal ones.
 package main
 
 import (
@@ -29,8 +32,12 @@ import (
 	"jouletop/workloads"
 )
 
-// target is the least the binding may reach of the bare loop's tokens/s.
-const target = 0.98
+// The least the binding may reach of the bare loop's tokens/s, and that with
+// prompts of unequal lengths.
+const (
+	target        = 0.98
+	unequalTarget = 0.80
+)
 
 type options struct {
 	model, backendDir, program string
@@ -109,42 +116,66 @@ func run(o options, batches string) (short bool, err error) {
 // rates are tokens/s of prefill and decode.
 type rates [2]float64
 
+// contender is what a bench runs in turns with others.
+type contender struct {
+	run func() (rates, error)
+	of  [2][]float64 // tokens/s by phase
+}
+
 func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 	prompt, tokens, err := promptOf(b, o.prompt)
 	if err != nil {
 		return false, err
 	}
-	bare, done, err := yardstick(o, batch, tokens)
+	measure, done, err := yardstick(o, batch, tokens)
 	if err != nil {
 		return false, err
 	}
 	defer done()
-	binding := func() (rates, error) { return bindingRates(b, batch, prompt, o.generate) }
-	for _, warm := range []func() (rates, error){bare, binding} {
-		if _, err := warm(); err != nil {
+	bare := &contender{run: measure}
+	equal := &contender{run: func() (rates, error) { return bindingRates(b, slices.Repeat([]string{prompt}, batch), o.generate) }}
+	turn := []*contender{bare, equal}
+	var unequal *contender
+	if o.layers != 0 && batch > 1 {
+		var prompts []string
+		for i := range batch {
+			text, _, err := promptOf(b, o.prompt*2/3+o.prompt*2*i/(3*(batch-1)))
+			if err != nil {
+				return false, err
+			}
+			prompts = append(prompts, text)
+		}
+		unequal = &contender{run: func() (rates, error) { return bindingRates(b, prompts, 1) }}
+		turn = append(turn, unequal)
+	}
+	for _, c := range turn { // warm up
+		if _, err := c.run(); err != nil {
 			return false, err
 		}
 	}
-	var of [2][2][]float64 // bare or binding, phase
 	begin := time.Now()
 	rounds := 0
 	for ; rounds < o.rounds && (rounds < 5 || time.Since(begin) < o.limit); rounds++ {
-		turn := []func() (rates, error){bare, binding}
 		for i := range turn {
-			who := (i + rounds) % 2 // who goes first alternates too
-			r, err := turn[who]()
+			c := turn[(i+rounds)%len(turn)] // who goes first alternates too
+			r, err := c.run()
 			if err != nil {
 				return false, err
 			}
 			for phase := range r {
-				of[who][phase] = append(of[who][phase], r[phase])
+				c.of[phase] = append(c.of[phase], r[phase])
 			}
 		}
 	}
-	for phase, name := range []string{"prefill", "decode"} {
-		x, y := median(of[0][phase]), median(of[1][phase])
+	row := func(name string, phase int, c *contender, target float64) {
+		x, y := median(bare.of[phase]), median(c.of[phase])
 		fmt.Printf("%-8s %5d %7d %14.1f %14.1f %8.4f %7.2f\n", name, batch, rounds, x, y, y/x, target)
 		short = short || !(y/x >= target)
+	}
+	row("prefill", 0, equal, target)
+	row("decode", 1, equal, target)
+	if unequal != nil {
+		row("unequal", 0, unequal, unequalTarget)
 	}
 	return short, nil
 }
@@ -212,10 +243,10 @@ func promptOf(b *llama.Backend, n int) (string, int, error) {
 	return text, tokens, nil
 }
 
-func bindingRates(b *llama.Backend, batch int, prompt string, generate int) (r rates, err error) {
+func bindingRates(b *llama.Backend, prompts []string, generate int) (r rates, err error) {
 	var w watch
 	job := engine.Batch{ID: "bench"}
-	for range batch {
+	for _, prompt := range prompts {
 		job.Requests = append(job.Requests, engine.Request{Query: workloads.Query{Prompt: prompt}, MaxTokens: generate})
 	}
 	results, err := b.Run(context.Background(), job, &w)
