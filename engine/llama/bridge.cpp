@@ -274,8 +274,8 @@ const float * jt_logits(jt_context * c, int row) {
 }
 
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best) {
-    const int32_t * found = best ? c->backends.best() : nullptr;
     llama_synchronize(c->ctx);
+    const int32_t * found = c->backends.best();
     for (int r = 0; best && r < c->n_rows; r++) {
         if (found) {
             best[r] = found[r];

@@ -4,8 +4,9 @@
 //   - it frees them before the scheduler, which calls them once more
 //     (ggml_backend_i.reset), so they are kept until after it;
 //   - it copies all logits to the host, and greedy decoding wants the best token
-//     of each row alone. So a backend can be asked for those in place of the
-//     copy: it finds them where the logits are, and 4 bytes a row are copied.
+//     of each row alone. So they can be asked for those in place of the copy: the
+//     backend that computes the logits finds them too, and 4 bytes a row are
+//     copied.
 //
 // A system's llama.cpp is left as it is.
 #ifndef JOULETOP_KEPT_H
@@ -28,17 +29,17 @@ class kept_backends {
     void collect(bool on);
 
     // The next evaluation's logits, n_rows × n_vocab, are wanted for their best
-    // tokens only; with n_rows 0, as they are. Where a device can't find the best
-    // tokens, or not all rows at once, the logits are copied as ever. submitted()
-    // follows once the evaluation is submitted.
+    // tokens only; with n_rows 0, as they are. Where a backend can't find the best
+    // tokens, or does not get all rows at once, the logits are copied as ever.
+    // submitted() follows once the evaluation is submitted.
     void ask(int n_rows, int n_vocab);
     void submitted();
-    // Waits for the best tokens asked for; nullptr if the logits were copied. The
-    // first of equal ones is not always the one found; NaN never is; -1 where all
-    // are NaN. Good until the next ask.
-    const int32_t * best();
+    // The best tokens asked for, once the context is synchronized; nullptr if the
+    // logits were copied. Which of equal ones it is depends on the backend; never
+    // NaN; -1 where all are NaN. Good until the next evaluation.
+    const int32_t * best() const;
     // Copies a row of the logits whose best tokens were found.
-    void logits(int row, float * to);
+    void logits(int row, float * to) const;
 
   private:
     std::vector<std::unique_ptr<kept_backend>> list;
