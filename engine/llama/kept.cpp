@@ -9,42 +9,52 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
+
+// question is what is asked of the next evaluation.
+struct question {
+    bool step   = true; // it is a step of a token a sequence
+    int  n_rows = 0;    // of logits of which the best tokens are wanted; 0: none
+    int  n_vocab = 0;
+};
 
 // kept_backend is a backend of a context, with the functions that it had before
-// they were replaced. Where best tokens are asked for, the graph that computes
-// the logits is computed with one node more, argmax: on a GPU it becomes part of
-// the one CUDA graph that is launched for a step.
+// they were replaced.
 class kept_backend {
   public:
-    const ggml_backend_t   backend;
-    const ggml_backend_i   was;
-    // The node that the last graph ended with, where argmax followed it.
-    const ggml_tensor *    logits = nullptr;
+    const ggml_backend_t backend;
+    const ggml_backend_i was;
+    // The node that the last graph ended with, where the best tokens were found.
+    const ggml_tensor *  logits = nullptr;
 
-    explicit kept_backend(ggml_backend_t b) : backend(b), was(b->iface), memory(ggml_tensor_overhead()) {}
+    explicit kept_backend(ggml_backend_t b) : backend(b), was(b->iface), memory(8 * ggml_tensor_overhead()) {}
 
     ~kept_backend() {
         ggml_free(tensors);
         ggml_backend_buffer_free(device);
         ggml_backend_buffer_free(host);
+        ggml_backend_event_free(before);
+        ggml_backend_event_free(after);
+        ggml_backend_free(other);
         was.free(backend);
     }
 
-    // Computes g, and the best tokens where it ends with n_rows × n_vocab logits.
-    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab) {
-        logits                = nullptr;
-        const ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
-        if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != n_vocab || x->ne[1] != n_rows ||
-            ggml_nrows(x) != n_rows || !prepare(const_cast<ggml_tensor *>(x))) {
-            return was.graph_compute(backend, g, batch_size);
+    // Computes g, and the best tokens where it ends with the logits asked for: then
+    // they are part of the one CUDA graph that is launched for a step.
+    ggml_status compute(ggml_cgraph * g, int batch_size, const question & q) {
+        ggml_tensor * x = q.n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
+        if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != q.n_vocab || x->ne[1] != q.n_rows ||
+            ggml_nrows(x) != q.n_rows || !prepare(x)) {
+            logits = nullptr;
+            return q.step ? was.graph_compute(backend, g, batch_size) : compute_aside(g, batch_size);
         }
+        logits = x;
         nodes.assign(g->nodes, g->nodes + g->n_nodes);
-        nodes.push_back(ids);
+        nodes.insert(nodes.end(), { in_chunk, values, chunk });
         ggml_cgraph more = *g;
         more.nodes       = nodes.data();
         more.n_nodes     = (int) nodes.size();
-        logits           = x;
-        return was.graph_compute(backend, &more, batch_size);
+        return q.step ? was.graph_compute(backend, &more, batch_size) : compute_aside(&more, batch_size);
     }
 
     // Copies a tensor to the host.
@@ -58,33 +68,106 @@ class kept_backend {
     }
 
     // Copies the best tokens to the host.
-    void get_best() { get(ids, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(ids)); }
+    void get_best() { get(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer)); }
 
-    const int32_t * best() const { return (const int32_t *) ggml_backend_buffer_get_base(host); }
+    const int32_t * best() {
+        const int32_t * of_chunk = (const int32_t *) ggml_backend_buffer_get_base(host);
+        const int32_t * of_row   = of_chunk + in_chunk->ne[0];
+        tokens.resize(chunk->ne[0]);
+        for (size_t r = 0; r < tokens.size(); r++, of_chunk += n_chunks) {
+            const int32_t c = of_row[r];
+            tokens[r]       = c < 0 || of_chunk[c] < 0 ? -1 : c * (int32_t) (logits->ne[0] / n_chunks) + of_chunk[c];
+        }
+        return tokens.data();
+    }
 
   private:
     ggml_backend_buffer_t      device = nullptr, host = nullptr; // for the best tokens
     std::vector<uint8_t>       memory;                           // of tensors
     ggml_context *             tensors = nullptr;
-    ggml_tensor *              ids     = nullptr;
+    int                        n_chunks = 0; // of a row
+    ggml_tensor *              in_chunk = nullptr; // the best of each chunk of each row, within it
+    ggml_tensor *              values   = nullptr; // their logits
+    ggml_tensor *              chunk    = nullptr; // the chunk with the best, of each row
+    ggml_tensor *              answer   = nullptr; // in_chunk and chunk
     std::vector<ggml_tensor *> nodes;
+    std::vector<int32_t>       tokens;
 
-    // Makes ids the argmax of x.
+    bool                 tried = false; // to make the following
+    ggml_backend_t       other = nullptr;
+    ggml_backend_event_t before = nullptr, after = nullptr;
+
+    // Makes the tensors that find the best tokens of x. A GPU's argmax reads a row
+    // on one multiprocessor, 50 us for 128k logits on an H100, a thirtieth of a 1B
+    // model's step; so rows are cut into chunks.
     bool prepare(ggml_tensor * x) {
-        const size_t size = ggml_nrows(x) * sizeof(int32_t);
-        if (!device || ggml_backend_buffer_get_size(device) < size) {
+        const int64_t rows = x->ne[1], vocab = x->ne[0];
+        for (n_chunks = 64; vocab % n_chunks != 0;) {
+            n_chunks--;
+        }
+        const int64_t n = rows * n_chunks, size = vocab / n_chunks;
+        const size_t  bytes = (n + rows + n) * sizeof(int32_t);
+        if (!device || ggml_backend_buffer_get_size(device) < bytes) {
             ggml_backend_buffer_free(device);
             ggml_backend_buffer_free(host);
-            device = ggml_backend_alloc_buffer(backend, size);
+            device = ggml_backend_alloc_buffer(backend, bytes);
             // Pinned where there is such memory: copies to other are not asynchronous.
             ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(ggml_backend_get_device(backend));
-            host = ggml_backend_buft_alloc_buffer(pinned ? pinned : ggml_backend_cpu_buffer_type(), size);
+            host = ggml_backend_buft_alloc_buffer(pinned ? pinned : ggml_backend_cpu_buffer_type(), bytes);
+        }
+        ggml_backend_buffer_t of_x = x->view_src ? x->view_src->buffer : x->buffer;
+        // A chunk without a number has its best at -1, which values then reads: it
+        // must be memory of the buffer.
+        if (!device || !host || x->data == ggml_backend_buffer_get_base(of_x)) {
+            return false;
         }
         ggml_free(tensors);
         tensors = ggml_init({ memory.size(), memory.data(), true });
-        ids     = ggml_argmax(tensors, x);
-        return device && host && ggml_backend_supports_op(backend, ids) &&
-               ggml_backend_tensor_alloc(device, ids, ggml_backend_buffer_get_base(device)) == GGML_STATUS_SUCCESS;
+
+        ggml_tensor * chunks = ggml_reshape_2d(tensors, x, size, n);
+        ggml_tensor * column = ggml_reshape_3d(tensors, x, 1, size, n);
+        in_chunk             = ggml_argmax(tensors, chunks);
+        ggml_tensor * index  = ggml_reshape_2d(tensors, in_chunk, 1, n);
+        values               = ggml_get_rows(tensors, column, index);
+        ggml_tensor * of_row = ggml_reshape_2d(tensors, values, n_chunks, rows);
+        chunk                = ggml_argmax(tensors, of_row);
+        answer               = ggml_new_tensor_1d(tensors, GGML_TYPE_I32, n + rows);
+
+        int32_t * at = (int32_t *) ggml_backend_buffer_get_base(device);
+        bool      ok = true;
+        for (auto place : { std::make_pair(answer, at), std::make_pair(in_chunk, at), std::make_pair(chunk, at + n),
+                            std::make_pair(values, at + n + rows) }) {
+            ok = ok && ggml_backend_tensor_alloc(device, place.first, place.second) == GGML_STATUS_SUCCESS;
+        }
+        for (ggml_tensor * view : { chunks, column, index, of_row }) {
+            ok = ok && ggml_backend_view_init(view) == GGML_STATUS_SUCCESS;
+        }
+        for (ggml_tensor * node : { in_chunk, values, chunk }) {
+            ok = ok && ggml_backend_supports_op(backend, node);
+        }
+        return ok;
+    }
+
+    // A CUDA backend keeps the CUDA graph of the last graph it computed; making that
+    // of a decode step anew after each prefill takes as long as some steps. So what
+    // is no step is computed by another backend of the device, in its turn.
+    ggml_status compute_aside(ggml_cgraph * g, int batch_size) {
+        if (!tried) {
+            tried                  = true;
+            ggml_backend_dev_t dev = ggml_backend_get_device(backend);
+            before                 = ggml_backend_event_new(dev);
+            after                  = ggml_backend_event_new(dev);
+            other                  = before && after ? ggml_backend_dev_init(dev, nullptr) : nullptr;
+        }
+        if (!other) {
+            return was.graph_compute(backend, g, batch_size);
+        }
+        ggml_backend_event_record(before, backend);
+        ggml_backend_event_wait(other, before);
+        const ggml_status status = ggml_backend_graph_compute_async(other, g, batch_size);
+        ggml_backend_event_record(after, other);
+        ggml_backend_event_wait(backend, after);
+        return status;
     }
 };
 
@@ -97,11 +180,8 @@ static std::map<ggml_backend_t, kept_backend *>    kept_of; // both guarded by m
 // Of this thread, which calls llama.cpp: where to keep the backends it makes, and
 // what is asked for while it evaluates.
 static thread_local std::vector<std::unique_ptr<kept_backend>> * collected;
-static thread_local struct {
-    int            n_rows = 0; // 0: nothing
-    int            n_vocab;
-    kept_backend * found;
-} asked;
+static thread_local question       asked;
+static thread_local kept_backend * answered;
 
 static kept_backend * kept(ggml_backend_t b) {
     std::lock_guard<std::mutex> lock(mutex);
@@ -109,14 +189,14 @@ static kept_backend * kept(ggml_backend_t b) {
 }
 
 static ggml_status compute_and_find(ggml_backend_t b, ggml_cgraph * g, int batch_size) {
-    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab);
+    return kept(b)->compute(g, batch_size, asked);
 }
 
 static void get_or_take_best(ggml_backend_t b, const ggml_tensor * x, void * data, size_t offset, size_t size) {
     kept_backend * k = kept(b);
     if (asked.n_rows > 0 && x == k->logits && offset == 0 && size == ggml_nbytes(x)) {
         k->get_best();
-        asked.found = k;
+        answered = k;
     } else {
         k->get(x, data, offset, size);
     }
@@ -161,12 +241,13 @@ void kept_backends::collect(bool on) {
     }
 }
 
-void kept_backends::ask(int n_rows, int n_vocab) {
-    asked = { n_rows, n_vocab, nullptr };
+void kept_backends::ask(bool step, int n_rows, int n_vocab) {
+    asked    = { step, n_rows, n_vocab };
+    answered = nullptr;
 }
 
 void kept_backends::submitted() {
-    found = asked.found;
+    found = answered;
     asked = {};
 }
 
@@ -187,7 +268,7 @@ kept_backends::kept_backends()  = default;
 kept_backends::~kept_backends() = default;
 
 void kept_backends::collect(bool) {}
-void kept_backends::ask(int, int) {}
+void kept_backends::ask(bool, int, int) {}
 void kept_backends::submitted() {}
 void kept_backends::logits(int, float *) const {}
 
