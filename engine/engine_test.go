@@ -248,14 +248,14 @@ func mustInfo(t *testing.T) gpu.Info {
 func TestPauseSkipStop(t *testing.T) {
 	b := simulate(t, func(b *bench) {
 		pts := []engine.PointPlan{point("llama-3.2-1b", 4, 1, nil), point("llama-3.2-1b", 4, 1, nil), point("llama-3.2-1b", 4, 1, nil)}
-		n := 0
 		for i := range pts {
 			pts[i].PointID = fmt.Sprintf("p%d", i)
+			calls := 0
 			pts[i].Class = func(workloads.Query) string {
-				if n++; n == 1 {
+				// The second query is looked at while the first runs.
+				if calls++; calls == 2 && i == 0 {
 					b.engine.Skip()
-				}
-				if pts[i].PointID == "p2" {
+				} else if calls == 2 && i == 2 {
 					b.engine.StopRun()
 				}
 				return ""

@@ -43,6 +43,7 @@ type PointPlan struct {
 	Chat      bool
 	// Policy sets the clock; nil keeps the operator's.
 	Policy Policy
-	// Class, if not nil, tells a query's difficulty class.
+	// Class, if not nil, tells a query's difficulty class. It is called while
+	// another batch runs.
 	Class func(q workloads.Query) string
 }

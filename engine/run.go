@@ -216,6 +216,8 @@ var errSkipped = errors.New("skipped")
 func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error {
 	began := e.clk.Now()
 	size := max(pt.BatchSize, 1)
+	queries := func(at int) []workloads.Query { return pt.Queries[at:min(at+size, len(pt.Queries))] }
+	classes := pt.classes(queries(0))
 	for n := 0; ; {
 		for at := 0; at < len(pt.Queries); at += size {
 			stop, skip := e.gate(ctx)
@@ -229,10 +231,21 @@ func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error 
 				return errSkipped
 			}
 			n++
-			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, pt.Queries[at:min(at+size, len(pt.Queries))], pt.MaxTokens)
-			if err := e.runBatch(ctx, pt, batch); err != nil {
+			// What the next batch's queries are is found while this one runs, so that
+			// the GPU does not wait for it.
+			next := make(chan []string, 1)
+			go func() {
+				after := at + size
+				if after >= len(pt.Queries) {
+					after = 0
+				}
+				next <- pt.classes(queries(after))
+			}()
+			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, queries(at), pt.MaxTokens)
+			if err := e.runBatch(ctx, pt, batch, classes); err != nil {
 				return err
 			}
+			classes = <-next
 		}
 		if e.clk.Now()-began >= int64(plan.MinPoint) {
 			return nil
@@ -252,15 +265,16 @@ func requests(id string, pt PointPlan, queries []workloads.Query, maxTokens int)
 // promptShown is how much of a prompt the stream carries, in bytes.
 const promptShown = 400
 
-// runBatch runs one batch and publishes its phases and requests.
-func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch) error {
+// runBatch runs one batch, whose queries' difficulty classes are given, and
+// publishes its phases and requests.
+func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []string) error {
 	start := event.BatchStart{At: e.now(), BatchID: b.ID, PointID: pt.PointID}
 	for _, r := range b.Requests {
 		start.Queries = append(start.Queries, r.Query.ID)
 	}
 	first := b.Requests[0].Query
 	start.Prompt = first.Prompt[:min(len(first.Prompt), promptShown)]
-	start.Class = pt.class(first)
+	start.Class = classes[0]
 	e.publish(start)
 
 	results, err := e.cfg.Backend.Run(ctx, b, &batchObserver{engine: e, batch: b})
@@ -271,24 +285,28 @@ func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch) error {
 		}
 	}
 	for i, r := range results {
-		e.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: e.request(pt, b, i, r)})
+		e.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: e.request(pt, b, i, r, classes[i])})
 	}
 	return err
 }
 
-func (pt PointPlan) class(q workloads.Query) string {
-	if pt.Class == nil {
-		return ""
+// classes returns the difficulty class of each query.
+func (pt PointPlan) classes(queries []workloads.Query) []string {
+	classes := make([]string, len(queries))
+	for i, q := range queries {
+		if pt.Class != nil {
+			classes[i] = pt.Class(q)
+		}
 	}
-	return pt.Class(q)
+	return classes
 }
 
-func (e *Engine) request(pt PointPlan, b Batch, i int, r Result) event.Request {
+func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) event.Request {
 	q := b.Requests[i].Query
 	mhz, _ := e.clocks.requestedIn(r.StartNS, r.EndNS)
 	out := event.Request{
 		RequestID: b.Requests[i].ID, BatchID: b.ID, PointID: pt.PointID, Repeat: pt.Repeat, GPU: e.gpuID,
-		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: pt.class(q), BatchSize: len(b.Requests),
+		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests),
 		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
 		PrefillS: float64(r.PrefillEndNS-r.StartNS) / 1e9, DecodeS: float64(r.EndNS-r.PrefillEndNS) / 1e9,

@@ -138,9 +138,13 @@ func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset,
 // recordRun runs the plan into rec, with progress on stderr. A done ctx ends it
 // after the batch in hand.
 func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset) (*collector, error) {
-	// Events come by the million and live a moment: collect them seldom. What a run
-	// keeps is a few tens of MB.
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	// Events live a moment. Simulated, they come by the million: collect them
+	// seldom. Else memory is worth more than the little time.
+	percent := 50
+	if r.sim != nil {
+		percent = 400
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(percent))
 	got := &collector{}
 	var shown chan struct{}
 	err := r.do(func() error {

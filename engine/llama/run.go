@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -40,12 +41,16 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	}
 	scored := batch.Scored()
 	seqs := make([]*sequence, len(batch.Requests))
-	for i, r := range batch.Requests {
+	for _, r := range batch.Requests {
 		if r.Query.Classification() != scored {
 			return nil, fmt.Errorf("batch %s mixes requests to generate and to score", batch.ID)
 		}
-		seqs[i] = b.prepare(i, r)
 	}
+	var tokenized sync.WaitGroup // together: a long prompt takes a millisecond
+	for i, r := range batch.Requests {
+		tokenized.Go(func() { seqs[i] = b.prepare(i, r) })
+	}
+	tokenized.Wait()
 	if err := b.evaluate(ctx, seqs, scored, obs); err != nil {
 		return nil, fmt.Errorf("batch %s: %w", batch.ID, err)
 	}
