@@ -11,13 +11,6 @@
 #include <mutex>
 #include <utility>
 
-// question is what is asked of the next evaluation.
-struct question {
-    bool step   = true; // it is a step of a token a sequence
-    int  n_rows = 0;    // of logits of which the best tokens are wanted; 0: none
-    int  n_vocab = 0;
-};
-
 // kept_backend is a backend of a context, with the functions that it had before
 // they were replaced.
 class kept_backend {
@@ -33,20 +26,17 @@ class kept_backend {
         ggml_free(tensors);
         ggml_backend_buffer_free(device);
         ggml_backend_buffer_free(host);
-        ggml_backend_event_free(before);
-        ggml_backend_event_free(after);
-        ggml_backend_free(other);
         was.free(backend);
     }
 
     // Computes g, and the best tokens where it ends with the logits asked for: then
     // they are part of the one CUDA graph that is launched for a step.
-    ggml_status compute(ggml_cgraph * g, int batch_size, const question & q) {
-        ggml_tensor * x = q.n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
-        if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != q.n_vocab || x->ne[1] != q.n_rows ||
-            ggml_nrows(x) != q.n_rows || !prepare(x)) {
+    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab) {
+        ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
+        if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != n_vocab || x->ne[1] != n_rows ||
+            ggml_nrows(x) != n_rows || !prepare(x)) {
             logits = nullptr;
-            return q.step ? was.graph_compute(backend, g, batch_size) : compute_aside(g, batch_size);
+            return was.graph_compute(backend, g, batch_size);
         }
         logits = x;
         nodes.assign(g->nodes, g->nodes + g->n_nodes);
@@ -54,7 +44,7 @@ class kept_backend {
         ggml_cgraph more = *g;
         more.nodes       = nodes.data();
         more.n_nodes     = (int) nodes.size();
-        return q.step ? was.graph_compute(backend, &more, batch_size) : compute_aside(&more, batch_size);
+        return was.graph_compute(backend, &more, batch_size);
     }
 
     // Copies a tensor to the host.
@@ -84,8 +74,8 @@ class kept_backend {
   private:
     ggml_backend_buffer_t      device = nullptr, host = nullptr; // for the best tokens
     std::vector<uint8_t>       memory;                           // of tensors
-    ggml_context *             tensors = nullptr;
-    int                        n_chunks = 0; // of a row
+    ggml_context *             tensors  = nullptr;
+    int                        n_chunks = 0;       // of a row
     ggml_tensor *              in_chunk = nullptr; // the best of each chunk of each row, within it
     ggml_tensor *              values   = nullptr; // their logits
     ggml_tensor *              chunk    = nullptr; // the chunk with the best, of each row
@@ -93,13 +83,9 @@ class kept_backend {
     std::vector<ggml_tensor *> nodes;
     std::vector<int32_t>       tokens;
 
-    bool                 tried = false; // to make the following
-    ggml_backend_t       other = nullptr;
-    ggml_backend_event_t before = nullptr, after = nullptr;
-
     // Makes the tensors that find the best tokens of x. A GPU's argmax reads a row
-    // on one multiprocessor, 50 us for 128k logits on an H100, a thirtieth of a 1B
-    // model's step; so rows are cut into chunks.
+    // on one multiprocessor: for 128k logits that took 40 us of a 1B model's step of
+    // 1500 on an H100. In chunks it takes less than the copy of the row did.
     bool prepare(ggml_tensor * x) {
         const int64_t rows = x->ne[1], vocab = x->ne[0];
         for (n_chunks = 64; vocab % n_chunks != 0;) {
@@ -147,28 +133,6 @@ class kept_backend {
         }
         return ok;
     }
-
-    // A CUDA backend keeps the CUDA graph of the last graph it computed; making that
-    // of a decode step anew after each prefill takes as long as some steps. So what
-    // is no step is computed by another backend of the device, in its turn.
-    ggml_status compute_aside(ggml_cgraph * g, int batch_size) {
-        if (!tried) {
-            tried                  = true;
-            ggml_backend_dev_t dev = ggml_backend_get_device(backend);
-            before                 = ggml_backend_event_new(dev);
-            after                  = ggml_backend_event_new(dev);
-            other                  = before && after ? ggml_backend_dev_init(dev, nullptr) : nullptr;
-        }
-        if (!other) {
-            return was.graph_compute(backend, g, batch_size);
-        }
-        ggml_backend_event_record(before, backend);
-        ggml_backend_event_wait(other, before);
-        const ggml_status status = ggml_backend_graph_compute_async(other, g, batch_size);
-        ggml_backend_event_record(after, other);
-        ggml_backend_event_wait(backend, after);
-        return status;
-    }
 };
 
 typedef decltype(ggml_backend_device_i::init_backend) init_function;
@@ -180,8 +144,11 @@ static std::map<ggml_backend_t, kept_backend *>    kept_of; // both guarded by m
 // Of this thread, which calls llama.cpp: where to keep the backends it makes, and
 // what is asked for while it evaluates.
 static thread_local std::vector<std::unique_ptr<kept_backend>> * collected;
-static thread_local question       asked;
-static thread_local kept_backend * answered;
+static thread_local struct {
+    int            n_rows = 0; // 0: nothing
+    int            n_vocab;
+    kept_backend * found;
+} asked;
 
 static kept_backend * kept(ggml_backend_t b) {
     std::lock_guard<std::mutex> lock(mutex);
@@ -189,14 +156,14 @@ static kept_backend * kept(ggml_backend_t b) {
 }
 
 static ggml_status compute_and_find(ggml_backend_t b, ggml_cgraph * g, int batch_size) {
-    return kept(b)->compute(g, batch_size, asked);
+    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab);
 }
 
 static void get_or_take_best(ggml_backend_t b, const ggml_tensor * x, void * data, size_t offset, size_t size) {
     kept_backend * k = kept(b);
     if (asked.n_rows > 0 && x == k->logits && offset == 0 && size == ggml_nbytes(x)) {
         k->get_best();
-        answered = k;
+        asked.found = k;
     } else {
         k->get(x, data, offset, size);
     }
@@ -241,13 +208,12 @@ void kept_backends::collect(bool on) {
     }
 }
 
-void kept_backends::ask(bool step, int n_rows, int n_vocab) {
-    asked    = { step, n_rows, n_vocab };
-    answered = nullptr;
+void kept_backends::ask(int n_rows, int n_vocab) {
+    asked = { n_rows, n_vocab, nullptr };
 }
 
 void kept_backends::submitted() {
-    found = answered;
+    found = asked.found;
     asked = {};
 }
 
@@ -268,7 +234,7 @@ kept_backends::kept_backends()  = default;
 kept_backends::~kept_backends() = default;
 
 void kept_backends::collect(bool) {}
-void kept_backends::ask(bool, int, int) {}
+void kept_backends::ask(int, int) {}
 void kept_backends::submitted() {}
 void kept_backends::logits(int, float *) const {}
 

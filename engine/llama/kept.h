@@ -6,9 +6,7 @@
 //   - it copies all logits to the host, and greedy decoding wants the best token
 //     of each row alone. So they can be asked for those in place of the copy: the
 //     backend that computes the logits finds them too, and a few bytes a row are
-//     copied;
-//   - it makes the CUDA graph of a decode step anew after each prefill, so prefills
-//     are computed beside.
+//     copied.
 //
 // A system's llama.cpp is left as it is.
 #ifndef JOULETOP_KEPT_H
@@ -30,12 +28,11 @@ class kept_backends {
     // longer.
     void collect(bool on);
 
-    // What the next evaluation is: whether it is a step of one token a sequence; and
-    // whether its logits, n_rows × n_vocab, are wanted for their best tokens only, or,
-    // with n_rows 0, as they are. Where a backend can't find the best tokens, or
-    // does not get all rows at once, the logits are copied as ever. submitted()
-    // follows once the evaluation is submitted.
-    void ask(bool step, int n_rows, int n_vocab);
+    // The next evaluation's logits, n_rows × n_vocab, are wanted for their best
+    // tokens only; with n_rows 0, as they are. Where a backend can't find the best
+    // tokens, or does not get all rows at once, the logits are copied as ever.
+    // submitted() follows once the evaluation is submitted.
+    void ask(int n_rows, int n_vocab);
     void submitted();
     // The best tokens asked for, once the context is synchronized; nullptr if the
     // logits were copied. Which of equal ones it is depends on the backend; never
