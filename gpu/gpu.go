@@ -210,9 +210,12 @@ const (
 type PowerSource struct {
 	Name     string  `json:"name"`
 	PeriodMS float64 `json:"period_ms,omitzero"` // how often its value is renewed
-	WindowMS float64 `json:"window_ms,omitzero"` // how long each value averages over
-	CallMS   float64 `json:"call_ms,omitzero"`   // what one read costs
-	Note     string  `json:"note,omitempty"`
+	// SeenPeriodMS is how often new values were seen while recording; one renewed
+	// to an equal value was not.
+	SeenPeriodMS float64 `json:"seen_period_ms,omitzero"`
+	WindowMS     float64 `json:"window_ms,omitzero"` // how long each value averages over
+	CallMS       float64 `json:"call_ms,omitzero"`   // what one read costs
+	Note         string  `json:"note,omitempty"`
 }
 
 // PowerReading is one reading of a power source at its own time.

@@ -110,7 +110,7 @@ func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*c
 	if err != nil {
 		return nil, errors.Join(err, rec.Close())
 	}
-	rc.noteModels()
+	rc.describe()
 	c := &controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: policy.None{}}
 	c.jobs = newJobQueue(rc.engine, r.clk, c.restore)
 	if err := errors.Join(rc.watchOthers(), c.begin(o.policy)); err != nil {

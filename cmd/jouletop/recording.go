@@ -20,6 +20,8 @@ type recording struct {
 	engine *engine.Engine
 	// requests counts those done; of the stream's goroutine until it is closed.
 	requests int
+	// renewals are the power sources' by GPU; of the stream's goroutine as well.
+	renewals map[string]*gpu.Renewals
 }
 
 // newManifest describes the rig.
@@ -94,6 +96,11 @@ func (c *recording) finish(runErr error) error {
 	errs = append(errs, c.rec.Update(func(m *session.Manifest) {
 		m.End, m.Ended = time.Now().UTC(), ending(runErr)
 		m.Requests += c.requests // a resumed sweep has some already
+		for i, g := range m.GPUs {
+			if seen := c.renewals[g.ID]; seen != nil {
+				m.GPUs[i].Sensors = seen.Describe(g.Sensors)
+			}
+		}
 		if m.Ended == "failed" {
 			m.Error = oneLine(runErr.Error())
 		}
@@ -116,9 +123,14 @@ func ending(err error) string {
 	return "failed"
 }
 
-// noteModels keeps the loaded models and the warnings in the manifest.
-func (c *recording) noteModels() {
+// describe keeps for the manifest the loaded models, the warnings, and how often the
+// power sources renewed their values.
+func (c *recording) describe() {
 	models := map[string]bool{}
+	c.renewals = map[string]*gpu.Renewals{}
+	for _, g := range c.gpus {
+		c.renewals[g.dev.Info().ID()] = &gpu.Renewals{}
+	}
 	c.stream.Observe(func(ev event.Event) []event.Event {
 		switch ev := ev.(type) {
 		case event.PointStart:
@@ -129,6 +141,10 @@ func (c *recording) noteModels() {
 			}
 		case event.RequestDone:
 			c.requests++
+		case event.Power:
+			if seen := c.renewals[ev.GPU]; seen != nil {
+				seen.Add(ev.PowerReading)
+			}
 		case event.Warning:
 			c.update(func(m *session.Manifest) { m.Warnings = append(m.Warnings, ev.Text) })
 		}

@@ -30,7 +30,7 @@ func TestOtherProcessesAreNamed(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		c.noteModels()
+		c.describe()
 		if err := c.watchOthers(); err != nil {
 			return err
 		}

@@ -153,7 +153,7 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 			return errors.Join(err, rec.Close())
 		}
 		c.stream.Observe(got.observe)
-		c.noteModels()
+		c.describe()
 		sub := c.stream.Subscribe(1000)
 		shown = make(chan struct{})
 		go func() {
