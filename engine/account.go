@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"jouletop/engine/event"
@@ -272,15 +273,18 @@ func stepShare(rs []event.Request, i int) float64 {
 	if last == 0 {
 		return 1 / float64(len(rs)) // scored: all the way together
 	}
-	share := 0.0
-	for step := 1; step <= rs[i].OutputTokens; step++ {
-		active := 0
-		for _, r := range rs {
-			if r.OutputTokens >= step {
-				active++
-			}
+	ends := make([]int, len(rs)) // the last step of each
+	for k, r := range rs {
+		ends[k] = r.OutputTokens
+	}
+	slices.Sort(ends)
+	share, from := 0.0, 0
+	for k, end := range ends {
+		if end > rs[i].OutputTokens {
+			break
 		}
-		share += 1 / float64(active)
+		share += float64(end-from) / float64(len(ends)-k) // those still active
+		from = end
 	}
 	return share / float64(last)
 }

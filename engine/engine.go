@@ -58,6 +58,7 @@ type Engine struct {
 	inPhase bool
 	paused  bool
 	stop    bool
+	loading context.CancelFunc // of the model being loaded, nil if none
 	skip    bool
 	state   timebase.Signal // wakes a paused run
 	loaded  ModelSpec
@@ -214,10 +215,14 @@ func (e *Engine) Skip() {
 	e.state.Notify()
 }
 
-// StopRun ends the run after the batch in hand, everything saved.
+// StopRun ends the run after the batch in hand, or at once while a model is
+// loaded, everything saved.
 func (e *Engine) StopRun() {
 	e.mu.Lock()
 	e.stop = true
+	if e.loading != nil {
+		e.loading()
+	}
 	e.mu.Unlock()
 	e.state.Notify()
 	e.publish(event.State{At: e.now(), State: "stopping"})

@@ -60,7 +60,7 @@ func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
 		if err == nil {
 			e.coolDown(ctx, plan, cool)
 			err = e.runPoint(ctx, plan, pt)
-		} else if !errors.Is(err, context.Canceled) {
+		} else if !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped) {
 			e.failPoint(pt, err)
 		}
 		switch {
@@ -89,8 +89,29 @@ func (e *Engine) stopped(ctx context.Context) error {
 	return ErrStopped
 }
 
-// ready loads the point's model, unless it is there already, and warms it up.
+// ready makes the point's model ready; ErrStopped if the operator would not wait.
 func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
+	loading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.mu.Lock()
+	e.loading = cancel
+	if e.stop {
+		cancel()
+	}
+	e.mu.Unlock()
+	err := e.load(loading, pt)
+	e.mu.Lock()
+	e.loading = nil
+	stopped := e.stop
+	e.mu.Unlock()
+	if err != nil && stopped && ctx.Err() == nil {
+		return ErrStopped
+	}
+	return err
+}
+
+// load loads the point's model, unless it is there already, and warms it up.
+func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 	if len(pt.Queries) == 0 {
 		return fmt.Errorf("point %s: no queries", pt.PointID)
 	}

@@ -26,7 +26,7 @@ func newLlama(o *options, realGPU bool, log io.Writer) (engine.Backend, error) {
 		return nil, err
 	}
 	if o.inProcess {
-		return llama.New(llama.Options{BackendDir: dir, Log: log})
+		return orNil(llama.New(llama.Options{BackendDir: dir, Log: log}))
 	}
 	opt := worker.Options{Args: []string{workerCommand, "--backend-dir", dir}, Env: backends.Env(dir), Log: log}
 	if realGPU {
@@ -34,7 +34,15 @@ func newLlama(o *options, realGPU bool, log io.Writer) (engine.Backend, error) {
 		// small, but it spins.
 		opt.Nice = 10
 	}
-	return worker.New(opt)
+	return orNil(worker.New(opt))
+}
+
+// orNil keeps a nil pointer from becoming an interface that is not nil.
+func orNil[B engine.Backend](b B, err error) (engine.Backend, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // backendDir is the folder of GPU backends to load: the one named, or for a real

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -44,13 +45,7 @@ func main() {
 }
 
 func mainStatus(args []string) int {
-	// The first SIGINT, SIGTERM or SIGHUP ends the run after the batch in hand; a
-	// second one is left to the system.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		<-ctx.Done()
-		stop()
-	}()
+	ctx, stop := onSignals()
 	defer stop()
 
 	root := newRoot()
@@ -70,9 +65,50 @@ func mainStatus(args []string) int {
 	return exitFailure
 }
 
-// oneLine keeps an error on one line whatever it wraps.
+// onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends: then
+// a run ends after the batch in hand. The second ends the batch too (see
+// atOnce), and what ran is saved; a third is left to the system.
+func onSignals() (context.Context, func()) {
+	hard, abandon := context.WithCancel(context.Background())
+	soft, end := context.WithCancel(context.WithValue(context.Background(), atOnceKey{}, hard))
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for _, cancel := range []func(){end, abandon} {
+			if _, ok := <-signals; !ok {
+				return
+			}
+			cancel()
+		}
+		signal.Stop(signals)
+	}()
+	return soft, func() {
+		signal.Stop(signals)
+		end()
+		abandon()
+	}
+}
+
+type atOnceKey struct{}
+
+// atOnce returns the context of what is ended by a second signal only.
+func atOnce(ctx context.Context) context.Context {
+	if hard, ok := ctx.Value(atOnceKey{}).(context.Context); ok {
+		return hard
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// oneLine keeps an error on one line whatever it wraps, and control characters
+// off the terminal.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 func newRoot() *cobra.Command {

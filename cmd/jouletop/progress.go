@@ -92,7 +92,9 @@ func (p *progress) apply(e event.Event) {
 			p.line("error: %s", oneLine(e.Text))
 		}
 	case event.State:
-		p.state = e.State
+		if p.state = e.State; p.state == "stopping" {
+			p.line("ending after the batch in hand; interrupt again to end at once")
+		}
 	}
 }
 

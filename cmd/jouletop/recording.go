@@ -57,7 +57,7 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	}
 	heard := c.engine.Warn
 	r.heard.Store(&heard)
-	for _, n := range r.controlNotes() {
+	for _, n := range append(r.controlNotes(), r.backendNotes()...) {
 		heard(n)
 	}
 	c.engine.Start()

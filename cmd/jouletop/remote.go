@@ -16,6 +16,14 @@ func newRemote(o *options, r *rig) (engine.Backend, error) {
 	return b, nil
 }
 
+// backendNotes are what the backend's figures hold that one might not expect.
+func (r *rig) backendNotes() []string {
+	if r.backend == nil || r.backend.Name() != "remote" {
+		return nil
+	}
+	return []string{"on a server a prefill ends with the first token: the time that a request waits there is in it"}
+}
+
 // refuseOverlap refuses clocks by phase where requests are in different phases
 // at once.
 func (o *options) refuseOverlap(r *rig, spec string) error {

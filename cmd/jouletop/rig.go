@@ -123,6 +123,9 @@ func simRig(o *options, profile string, speed float64, startNS int64) (*rig, err
 		}
 		r.clk = timebase.Monotonic()
 		r.note = "real inference on a CPU beside a simulated GPU: the times are the CPU's and the joules mean nothing"
+		if o.url != "" {
+			r.note = "a server's inference beside a simulated GPU: the times are the server's and the joules mean nothing"
+		}
 	} else {
 		r.sim = timebase.NewSimAt(startNS, speed)
 		r.clk = r.sim

@@ -136,7 +136,8 @@ func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset,
 }
 
 // recordRun runs the plan into rec, with progress on stderr. A done ctx ends it
-// after the batch in hand.
+// after the batch in hand, atOnce's at once. That every request failed is an
+// error.
 func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset) (*collector, error) {
 	// Events live a moment. Simulated, they come by the million: collect them
 	// seldom. Else memory is worth more than the little time.
@@ -169,10 +170,13 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 		}
 		err = c.watchOthers()
 		if err == nil {
-			err = c.engine.Run(context.WithoutCancel(ctx), plan)
+			err = c.engine.Run(atOnce(ctx), plan)
 		}
-		if errors.Is(err, engine.ErrStopped) && ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil && (errors.Is(err, engine.ErrStopped) || atOnce(ctx).Err() != nil):
 			err = errInterrupted
+		case err == nil:
+			err = got.allFailed()
 		}
 		return errors.Join(err, c.finish(err))
 	})

@@ -56,13 +56,37 @@ func known(x float64) *float64 {
 }
 
 // collector keeps the points' results as they come by.
-type collector struct{ points []event.PointDone }
+type collector struct {
+	points           []event.PointDone
+	requests, failed int
+	failure          string // the first request's that failed
+}
 
 func (c *collector) observe(e event.Event) []event.Event {
-	if p, ok := e.(event.PointDone); ok {
-		c.points = append(c.points, p)
+	switch e := e.(type) {
+	case event.PointDone:
+		c.points = append(c.points, e)
+	case event.RequestDone:
+		c.requests++
+		if e.Err == "" {
+			break
+		}
+		if c.failed++; c.failure == "" {
+			c.failure = e.Err
+		}
 	}
 	return nil
+}
+
+// allFailed returns an error if no request succeeded.
+func (c *collector) allFailed() error {
+	if c.requests == 0 || c.failed < c.requests {
+		return nil
+	}
+	if c.requests == 1 {
+		return fmt.Errorf("the request failed: %s", c.failure)
+	}
+	return fmt.Errorf("all %d requests failed; the first: %s", c.requests, c.failure)
 }
 
 func newSummary(r *rig, dir string, price float64, points []event.PointDone) summary {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"jouletop/engine/session"
+)
+
+// saying is a buffer that can be waited on.
+type saying struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *saying) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *saying) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// command starts the program in a folder of its own.
+func command(t *testing.T, args ...string) (c *exec.Cmd, home string, stderr *saying) {
+	t.Helper()
+	home, stderr = t.TempDir(), &saying{}
+	c = exec.Command("jouletop", args...)
+	c.Dir, c.Env, c.Stderr = home, append(homeEnv(home), "PATH="+os.Getenv("PATH")), stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	return c, home, stderr
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestRunInterrupted(t *testing.T) {
+	t.Parallel()
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(func() {
+		silent.CloseClientConnections() // or Close waits for them
+		silent.Close()
+	})
+	for _, c := range []struct {
+		name    string
+		args    []string
+		begun   string // in events.jsonl, before the first signal
+		signals int
+	}{
+		// A batch takes about 30 s of real time.
+		{"twice in a batch", []string{"--sim-speed", "1", "--max-tokens", "4000", "--dataset", "narrativeqa"}, "batch_start", 2},
+		{"while loading", []string{"--gpu", "sim", "--url", silent.URL, "--model", "m"}, "run_start", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cmd, home, stderr := command(t, append([]string{"run", "--session", "s"}, c.args...)...)
+			dir := filepath.Join(home, "s")
+			eventually(t, c.begun, func() bool {
+				b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
+				return bytes.Contains(b, []byte(c.begun))
+			})
+			began := time.Now()
+			for i := range c.signals {
+				if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					eventually(t, "a word about it", func() bool { return strings.Contains(stderr.String(), "interrupt") })
+				}
+			}
+			_ = cmd.Wait() // the status is looked at
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("exit status %d: %s", code, stderr)
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("took %v", took)
+			}
+			s, err := session.Open(dir)
+			if err != nil || s.Manifest.Ended != "interrupted" {
+				t.Errorf("session: %v, ended %q", err, s.Manifest.Ended)
+			}
+		})
+	}
+}
+
+// TestAllRequestsFailed: a run of which nothing succeeded has failed.
+func TestAllRequestsFailed(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/models"):
+			_, _ = w.Write([]byte(`{"object":"list","data":[{"id":"m"}]}`))
+		case !strings.HasSuffix(r.URL.Path, "/completions"):
+			http.NotFound(w, r)
+		default:
+			http.Error(w, `{"error":{"message":"this model has gone home"}}`, http.StatusBadRequest)
+		}
+	}))
+	t.Cleanup(server.Close)
+	c, home, stderr := command(t, "run", "--gpu", "sim", "--url", server.URL, "--model", "m", "--dataset", "narrativeqa", "--queries", "2", "--session", "s")
+	_ = c.Wait() // the status is looked at
+	if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(stderr.String(), "gone home") {
+		t.Errorf("exit status %d: %s", code, stderr)
+	}
+	if s, err := session.Open(filepath.Join(home, "s")); err != nil || s.Manifest.Ended != "failed" {
+		t.Errorf("session: %v, ended %q", err, s.Manifest.Ended)
+	}
+}
