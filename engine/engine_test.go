@@ -25,6 +25,8 @@ type bench struct {
 	gpus   []*simgpu.GPU
 	engine *engine.Engine
 	events []event.Event
+	// wrap, if not nil, stands before the simulated model.
+	wrap func(engine.Backend) engine.Backend
 }
 
 func (b *bench) Record(e event.Event) { b.events = append(b.events, e) }
@@ -41,7 +43,11 @@ func simulate(t *testing.T, do func(b *bench)) *bench {
 // simulateOn is simulate on GPUs of these profiles.
 func simulateOn(t *testing.T, profiles []string, do func(b *bench)) *bench {
 	t.Helper()
-	b := &bench{}
+	return simulateIn(t, &bench{}, profiles, do)
+}
+
+func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *bench {
+	t.Helper()
 	clk := timebase.NewSim(0)
 	done := make(chan error, 1)
 	clk.Go(func() {
@@ -59,8 +65,12 @@ func simulateOn(t *testing.T, profiles []string, do func(b *bench)) *bench {
 				b.gpus = append(b.gpus, g)
 				gpus = append(gpus, engine.GPU{Device: g, Sources: g.PowerSources(), Control: control})
 			}
+			var backend engine.Backend = simllm.New(b.gpus[0], clk, 7)
+			if b.wrap != nil {
+				backend = b.wrap(backend)
+			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: gpus, Backend: simllm.New(b.gpus[0], clk, 7), Stream: engine.NewStream(b), Simulated: true,
+				Clock: clk, GPUs: gpus, Backend: backend, Stream: engine.NewStream(b), Simulated: true,
 			})
 			if err != nil {
 				return err

@@ -90,13 +90,19 @@ func fmax(a, b float64) float64 {
 
 // add takes in a settled batch: its window's energy, gross and net of idle, and its rows.
 func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []event.Event) {
-	seconds := float64(b.end-b.start) / 1e9
-	p.busyS += seconds
-	p.methods[whole.Method] = true
-	p.whole, p.net = append(p.whole, whole), append(p.net, net)
+	// What a batch cost of which nothing came is no query's.
+	counts := slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" })
+	if counts {
+		p.busyS += float64(b.end-b.start) / 1e9
+		p.methods[whole.Method] = true
+		p.whole, p.net = append(p.whole, whole), append(p.net, net)
+	}
 	for _, ev := range rows {
 		switch r := ev.(type) {
 		case event.PhaseEnergy:
+			if !counts {
+				break
+			}
 			if r.Phase == event.Prefill {
 				p.prefillJ += r.EnergyJ // NaN where unresolved, and so is the sum
 			} else {

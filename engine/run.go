@@ -298,7 +298,16 @@ func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []
 	start.Class = classes[0]
 	e.publish(start)
 
-	results, err := e.cfg.Backend.Run(ctx, b, &batchObserver{engine: e, batch: b})
+	obs := &batchObserver{engine: e, batch: b}
+	results, err := e.cfg.Backend.Run(ctx, b, obs)
+	if errors.Is(err, ErrBackendDied) && obs.start.Phase == "" && ctx.Err() == nil {
+		// It died before: nothing of this batch is lost yet.
+		e.loaded = ModelSpec{}
+		if err = e.ready(ctx, pt); err == nil {
+			results, err = e.cfg.Backend.Run(ctx, b, obs)
+		}
+	}
+	obs.close()
 	if err != nil && len(results) != len(b.Requests) {
 		results = make([]Result, len(b.Requests))
 		for i := range results {
@@ -379,7 +388,10 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 				return e.stopped(ctx)
 			}
 			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
-			if _, err := e.cfg.Backend.Run(ctx, b, &batchObserver{engine: e, batch: b}); err != nil {
+			obs := &batchObserver{engine: e, batch: b}
+			_, err := e.cfg.Backend.Run(ctx, b, obs)
+			obs.close()
+			if err != nil {
 				return err
 			}
 		}
@@ -391,11 +403,20 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 type batchObserver struct {
 	engine *Engine
 	batch  Batch
-	start  event.PhaseStart
+	start  event.PhaseStart // of the newest phase
+	open   bool             // it has not ended
+}
+
+// close ends a phase that the backend left open: it died in it.
+func (o *batchObserver) close() {
+	if o.open {
+		o.PhaseEnd(o.start.Phase, o.engine.clk.Now(), 0)
+	}
 }
 
 func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
 	e := o.engine
+	o.open = true
 	o.start = event.PhaseStart{
 		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: len(o.batch.Requests), Tokens: tokens,
 	}
@@ -405,6 +426,7 @@ func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
 
 func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
 	e := o.engine
+	o.open = false
 	e.mu.Lock()
 	e.inPhase = false
 	e.mu.Unlock()

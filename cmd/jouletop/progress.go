@@ -71,7 +71,9 @@ func (p *progress) apply(e event.Event) {
 	case event.PointDone:
 		p.pointsNow++
 		if e.PointResult.Err != "" {
-			p.line("point %s failed: %s", e.PointID, oneLine(e.PointResult.Err))
+			if p.points > 1 { // the run's own error tells it of a single one
+				p.line("point %s failed: %s", e.PointID, oneLine(e.PointResult.Err))
+			}
 		} else if !p.terminal {
 			p.line("point %d/%d %s: %s", p.pointsNow, p.points, e.PointID, pointText(e))
 		}
@@ -87,10 +89,6 @@ func (p *progress) apply(e event.Event) {
 		}
 	case event.Warning:
 		p.line("warning: %s", oneLine(e.Text))
-	case event.Error:
-		if !p.terminal {
-			p.line("error: %s", oneLine(e.Text))
-		}
 	case event.State:
 		if p.state = e.State; p.state == "stopping" {
 			p.line("ending after the batch in hand; interrupt again to end at once")

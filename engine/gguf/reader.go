@@ -68,7 +68,7 @@ func (t Tensor) Elements() uint64 {
 // Open reads the header of the file at path. Errors about content wrap
 // ErrFormat.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := OpenRegular(path)
 	if err != nil {
 		return nil, err // names the path
 	}
@@ -77,14 +77,26 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
 	g, err := Read(f, st.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return g, nil
+}
+
+// OpenRegular opens a file for reading, and nothing else: to open a named pipe
+// would wait for someone to write into it.
+func OpenRegular(path string) (*os.File, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case st.IsDir():
+		return nil, fmt.Errorf("%s: a folder, not a file", path)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	return os.Open(path)
 }
 
 // Read reads a header from r, the beginning of a file of size bytes.

@@ -78,7 +78,7 @@ func sumFiles(ctx context.Context, paths []string) (string, error) {
 }
 
 func copyFile(ctx context.Context, w io.Writer, path string, buf []byte) error {
-	f, err := os.Open(path)
+	f, err := OpenRegular(path)
 	if err != nil {
 		return err
 	}

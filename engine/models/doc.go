@@ -6,8 +6,11 @@ package models
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode"
 )
 
 // ErrNotFound: no file, Ollama model or cached Hugging Face repository has the
@@ -51,10 +54,54 @@ func (o Options) home(names ...string) string {
 	return filepath.Join(append([]string{h}, names...)...)
 }
 
+// distinct drops empty names, and folders that are there already under another
+// spelling or by a link.
+func distinct(dirs []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, d := range dirs {
+		real, err := filepath.EvalSymlinks(filepath.Clean(d))
+		if err != nil { // not there, or not for us: told where it is read
+			real = filepath.Clean(d)
+		}
+		if d != "" && !seen[real] {
+			seen[real] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// shown makes text fit for a terminal: names of files and what headers say may
+// hold escapes that would move its cursor or colour it.
+func shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// shownError is an error with its text fit for a terminal.
+type shownError struct{ error }
+
+func (e shownError) Error() string { return shown(e.error.Error()) }
+func (e shownError) Unwrap() error { return e.error }
+
+// few joins the first names of a list.
+func few(names []string) string {
+	const most = 6
+	if len(names) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
 // Found is a model, or what is left of one.
 type Found struct {
-	Name   string   `json:"name"`   // what Resolve takes
-	Path   string   `json:"path"`   // its (first) file
+	Name   string   `json:"name"`   // what Resolve takes, fit to be shown
+	Path   string   `json:"path"`   // its (first) file, exactly
 	Paths  []string `json:"-"`      // all files of a split model, in order
 	Source string   `json:"source"` // file, ollama, huggingface
 	// From the header; zero where Problem is set or the file does not say.

@@ -18,26 +18,60 @@ import (
 // cache, each group sorted by name.
 func Find(o Options) []Found {
 	var out []Found
-	for _, p := range o.Paths {
-		out = append(out, findPath(p)...)
+	h := headers{}
+	for _, p := range distinct(o.Paths) {
+		out = append(out, h.findPath(p)...)
 	}
-	out = append(out, o.findOllama()...)
-	return append(out, o.findHuggingFace()...)
+	out = append(out, o.findOllama(h)...)
+	out = append(out, o.findHuggingFace(h)...)
+	for i := range out {
+		out[i] = out[i].shown()
+	}
+	return out
+}
+
+// shown makes fit for a terminal all that is there to be shown.
+func (f Found) shown() Found {
+	f.Name, f.Architecture, f.Problem = shown(f.Name), shown(f.Architecture), shown(f.Problem)
+	return f
+}
+
+// headers remembers what was read of files by their real paths: a store may have
+// thousands of names for one.
+type headers map[string]Found
+
+// inspect is the function, with each file read once. Parts of a split model are
+// told from their names and not remembered.
+func (h headers) inspect(f Found) Found {
+	real, err := filepath.EvalSymlinks(f.Path)
+	if _, split := splitBase(f.Path); split || err != nil {
+		return inspect(f)
+	}
+	known, ok := h[real]
+	if !ok {
+		known = inspect(f)
+		h[real] = known
+	}
+	known.Name, known.Path, known.Source = f.Name, f.Path, f.Source
+	if known.Problem == "" {
+		known.Paths = []string{f.Path}
+	}
+	return known
 }
 
 // findPath lists a file, or the GGUF files of a folder.
-func findPath(path string) []Found {
+func (h headers) findPath(path string) []Found {
 	st, err := os.Stat(path)
 	if err != nil {
 		return []Found{{Name: path, Path: path, Source: SourceFile, Problem: problem(err)}}
 	}
 	if !st.IsDir() {
-		return []Found{inspect(Found{Name: path, Path: path, Source: SourceFile})}
+		return []Found{h.inspect(Found{Name: path, Path: path, Source: SourceFile})}
 	}
 	files, _ := filepath.Glob(filepath.Join(escape(path), "*.gguf")) // fails for bad patterns only
 	var out []Found
 	for _, f := range firstParts(files) {
-		out = append(out, inspect(Found{Name: f, Path: f, Source: SourceFile}))
+		out = append(out, h.inspect(Found{Name: f, Path: f, Source: SourceFile}))
 	}
 	return out
 }
@@ -85,14 +119,18 @@ func splitBase(path string) (base string, split bool) {
 // Inspect reads the header of the model at path, the other parts of a split one
 // included.
 func Inspect(path string) Found {
-	return inspect(Found{Name: path, Path: path, Source: SourceFile})
+	return inspect(Found{Name: path, Path: path, Source: SourceFile}).shown()
 }
+
+// projector is the architecture of files that belong to a model that also sees
+// or hears.
+const projector = "clip"
 
 // inspect fills in what the header says.
 func inspect(f Found) Found {
 	m, err := gguf.OpenModel(f.Path)
 	if err != nil {
-		f.Problem = problem(err)
+		f.Problem = strings.TrimPrefix(problem(err), f.Path+": ")
 		if st, err := os.Stat(f.Path); err == nil {
 			f.SizeBytes = st.Size()
 		}
@@ -103,6 +141,9 @@ func inspect(f Found) Found {
 	f.Architecture, f.Parameters = head.Architecture(), m.Parameters()
 	f.Quantisation, f.SizeBytes, f.ContextMax = head.Quantisation(), m.Size, head.ContextLength()
 	f.kvBytes = head.KVBytesPerToken()
+	if f.Architecture == projector {
+		f.Problem = "a projector of images or sound, which is no model by itself"
+	}
 	f.embd, f.wide = head.Hyper("embedding_length"), head.Hyper("feed_forward_length")
 	for _, part := range m.Files {
 		if t, ok := part.Tensor("token_embd.weight"); ok && len(t.Shape) == 2 {
@@ -134,6 +175,14 @@ func problem(err error) string {
 // does. Errors wrap ErrNotFound where nothing has the name, engine.ErrModel
 // where something has and is not whole.
 func Resolve(o Options, name string) (Found, error) {
+	f, err := o.resolve(name)
+	if err != nil {
+		return Found{}, shownError{err}
+	}
+	return f.shown(), nil
+}
+
+func (o Options) resolve(name string) (Found, error) {
 	if name == "" {
 		return Found{}, fmt.Errorf("%w: the name is empty", ErrNotFound)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"jouletop/engine"
+	"jouletop/engine/gguf"
 )
 
 // The layout of the cache (huggingface_hub, "Manage your cache"):
@@ -23,23 +24,22 @@ import (
 // first.
 func (o Options) huggingFaceCaches() []string {
 	var dirs []string
-	add := func(dir string) {
-		if dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
+	for _, v := range []struct {
+		key   string
+		below []string
+	}{
+		{"HF_HUB_CACHE", nil}, {"HUGGINGFACE_HUB_CACHE", nil},
+		{"HF_HOME", []string{"hub"}}, {"XDG_CACHE_HOME", []string{"huggingface", "hub"}},
+	} {
+		dir := o.env(v.key)
+		if rest, ok := strings.CutPrefix(dir, "~/"); ok { // as huggingface_hub does
+			dir = o.home(rest)
+		}
+		if dir != "" {
+			dirs = append(dirs, filepath.Join(append([]string{dir}, v.below...)...))
 		}
 	}
-	add(o.env("HF_HUB_CACHE"))
-	add(o.env("HUGGINGFACE_HUB_CACHE"))
-	if h := o.env("HF_HOME"); h != "" {
-		add(filepath.Join(h, "hub"))
-	}
-	if x := o.env("XDG_CACHE_HOME"); x != "" {
-		add(filepath.Join(x, "huggingface", "hub"))
-	}
-	if h := o.home(".cache", "huggingface", "hub"); h != "" {
-		add(h)
-	}
-	return dirs
+	return distinct(append(dirs, o.home(".cache", "huggingface", "hub")))
 }
 
 // repository is a model repository in a cache.
@@ -58,8 +58,8 @@ func repositories(cache string) []repository {
 	return out
 }
 
-// files lists the GGUF files of the repository by their names within it, from
-// the revision that main names, or else from the newest that has any.
+// files lists the GGUF files of the repository by their names within it, but for
+// projectors (mmproj-*, as llama.cpp names them), from the revision that main names, or else from the newest that has any.
 func (r repository) files() map[string]string {
 	revisions, err := os.ReadDir(filepath.Join(r.dir, "snapshots"))
 	if err != nil {
@@ -75,7 +75,10 @@ func (r repository) files() map[string]string {
 	})
 	order := make([]string, 0, len(revisions)+1)
 	if ref, err := readBounded(filepath.Join(r.dir, "refs", "main"), 256); err == nil {
-		order = append(order, filepath.Base(strings.TrimSpace(string(ref))))
+		rev := strings.TrimSpace(string(ref))
+		if rev != "" && rev != "." && rev != ".." && filepath.Base(rev) == rev { // else damaged: no folder of snapshots
+			order = append(order, rev)
+		}
 	}
 	for _, rev := range revisions {
 		order = append(order, rev.Name())
@@ -84,7 +87,8 @@ func (r repository) files() map[string]string {
 		root := filepath.Join(r.dir, "snapshots", rev)
 		out := map[string]string{}
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(strings.ToLower(d.Name()), ".gguf") {
+			name := strings.ToLower(d.Name())
+			if err != nil || d.IsDir() || !strings.HasSuffix(name, ".gguf") || strings.HasPrefix(name, "mmproj") {
 				return nil // what cannot be read holds no model that can be used
 			}
 			rel, err := filepath.Rel(root, path)
@@ -104,7 +108,7 @@ func (r repository) unfinished() []string {
 	return files
 }
 
-func (o Options) findHuggingFace() []Found {
+func (o Options) findHuggingFace(h headers) []Found {
 	var out []Found
 	for _, cache := range o.huggingFaceCaches() {
 		for _, r := range repositories(cache) {
@@ -116,7 +120,10 @@ func (o Options) findHuggingFace() []Found {
 				names[path] = name
 			}
 			for _, p := range firstParts(paths) {
-				out = append(out, inspect(Found{Name: r.id + ":" + names[p], Path: p, Source: SourceHuggingFace}))
+				f := h.inspect(Found{Name: r.id + ":" + names[p], Path: p, Source: SourceHuggingFace})
+				if f.Architecture != projector {
+					out = append(out, f)
+				}
 			}
 			for _, p := range r.unfinished() {
 				out = append(out, Found{
@@ -165,6 +172,15 @@ func (r repository) resolve(want string) (Found, error) {
 	if want != "" {
 		match = choose(names, want)
 	}
+	if len(match) == 0 && strings.EqualFold(want, "latest") { // Ollama's word for no tag
+		match, want = names, ""
+	}
+	if len(match) > 1 {
+		match = slices.DeleteFunc(slices.Clone(match), func(n string) bool {
+			g, err := gguf.Open(files[n])
+			return err == nil && g.Architecture() == projector
+		})
+	}
 	name := r.id
 	if want != "" {
 		name += ":" + want
@@ -173,11 +189,11 @@ func (r repository) resolve(want string) (Found, error) {
 	case len(names) == 0 && len(r.unfinished()) > 0:
 		return Found{}, fmt.Errorf("%w: %s: unfinished download: `hf download %s` again", engine.ErrModel, name, r.id)
 	case len(names) == 0:
-		return Found{}, fmt.Errorf("%w: %s: the cached repository has no GGUF file", engine.ErrModel, r.id)
+		return Found{}, fmt.Errorf("%w: %s: the cached repository has no GGUF file of a model", engine.ErrModel, r.id)
 	case len(match) == 0:
-		return Found{}, fmt.Errorf("%w: %s: the cached repository has %s", engine.ErrModel, name, strings.Join(names, ", "))
+		return Found{}, fmt.Errorf("%w: %s: the cached repository has %s", engine.ErrModel, name, few(names))
 	case len(match) > 1:
-		return Found{}, fmt.Errorf("%w: %s names %d files: choose with %s:%s, …", engine.ErrModel, name, len(match), r.id, match[0])
+		return Found{}, fmt.Errorf("%w: %s names %d files: choose one as %s:FILE, of %s", engine.ErrModel, name, len(match), r.id, few(match))
 	}
 	f, err := whole(Found{Name: r.id + ":" + match[0], Path: files[match[0]], Source: SourceHuggingFace})
 	if err != nil && errors.Is(err, engine.ErrModel) && len(r.unfinished()) > 0 {

@@ -7,18 +7,25 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/ollama/ollama/types/model"
 
 	"jouletop/engine"
+	"jouletop/engine/gguf"
 )
 
 // modelLayer is the media type of the layer that holds the weights.
 const modelLayer = "application/vnd.ollama.image.model"
+
+// adapterLayer is that of a LoRA adapter, without which the weights are another
+// model.
+const adapterLayer = "application/vnd.ollama.image.adapter"
 
 // maxManifest bounds what is read of a manifest, in bytes; real ones have
 // about one KiB.
@@ -29,62 +36,79 @@ var blobDigest = regexp.MustCompile(`^sha256[:-][0-9a-fA-F]{64}$`)
 // ollamaStores are the folders that may hold manifests and blobs: the one in
 // force for this user, and those of the services that packages install.
 func (o Options) ollamaStores() []string {
-	var stores []string
-	add := func(dir string) {
-		if dir != "" && !slices.Contains(stores, dir) {
-			stores = append(stores, dir)
-		}
+	stores := []string{
+		strings.Trim(strings.TrimSpace(o.env("OLLAMA_MODELS")), `"'`), // as Ollama reads it
+		o.home(".ollama", "models"),
 	}
-	add(strings.Trim(strings.TrimSpace(o.env("OLLAMA_MODELS")), `"'`)) // as Ollama reads it
-	add(o.home(".ollama", "models"))
 	for _, dir := range []string{
 		"/usr/share/ollama/.ollama/models", "/var/lib/ollama/.ollama/models", "/var/lib/ollama/models", "/var/lib/ollama",
 		"/var/snap/ollama/common/models",
 	} {
-		add(filepath.Join(o.Root, dir))
+		stores = append(stores, filepath.Join(o.Root, dir))
 	}
-	return stores
+	return distinct(stores)
 }
 
 // findOllama lists the models of every store.
-func (o Options) findOllama() []Found {
+func (o Options) findOllama(h headers) []Found {
 	var out []Found
 	for _, store := range o.ollamaStores() {
-		manifests := filepath.Join(store, "manifests")
-		err := filepath.WalkDir(manifests, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				return nil
-			case err != nil:
-				out = append(out, Found{Name: store, Path: path, Source: SourceOllama, Problem: problem(err)})
-				return nil
-			case d.IsDir() || strings.HasPrefix(d.Name(), "."):
-				return nil
-			}
-			rel, err := filepath.Rel(manifests, path)
-			if err != nil {
-				return err
-			}
-			if name := model.ParseNameFromFilepath(rel); name.IsValid() {
-				out = append(out, inspectOllama(store, name))
-			}
-			return nil
-		})
-		if err != nil {
-			out = append(out, Found{Name: store, Path: manifests, Source: SourceOllama, Problem: problem(err)})
+		names, unreadable := manifestNames(store)
+		for _, name := range names {
+			out = append(out, h.inspectOllama(store, name))
 		}
+		out = append(out, unreadable...)
 		out = append(out, partialBlobs(store)...)
 	}
 	slices.SortStableFunc(out, byName)
 	return out
 }
 
-func inspectOllama(store string, name model.Name) Found {
+// manifestNames lists the models that a store has manifests of, and what of it
+// cannot be read.
+func manifestNames(store string) (names []model.Name, unreadable []Found) {
+	bad := func(path string, err error) {
+		unreadable = append(unreadable, Found{Name: store, Path: path, Source: SourceOllama, Problem: problem(err)})
+	}
+	manifests := filepath.Join(store, "manifests")
+	root, err := filepath.EvalSymlinks(manifests) // WalkDir enters no link
+	if err != nil {
+		if _, linkErr := os.Readlink(manifests); linkErr == nil || !errors.Is(err, fs.ErrNotExist) {
+			bad(manifests, err)
+		}
+		return nil, unreadable
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			bad(path, err)
+			return nil
+		case d.IsDir():
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if name := model.ParseNameFromFilepath(rel); name.IsValid() {
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		bad(manifests, err)
+	}
+	return names, unreadable
+}
+
+func (h headers) inspectOllama(store string, name model.Name) Found {
 	f, err := fromManifest(store, name)
 	if err != nil {
 		return Found{Name: name.DisplayShortest(), Path: f.Path, Source: SourceOllama, Problem: strip(err, name)}
 	}
-	return inspect(f)
+	return h.inspect(f)
 }
 
 // strip takes the sentinel and the name off an error for a list that shows them.
@@ -102,8 +126,9 @@ func partialBlobs(store string) []Found {
 	files, _ := filepath.Glob(filepath.Join(escape(store), "blobs", "sha256-*-partial")) // fails for bad patterns only
 	var out []Found
 	for _, f := range files {
+		digest := strings.TrimSuffix(filepath.Base(f), "-partial")
 		out = append(out, Found{
-			Name: strings.TrimSuffix(filepath.Base(f), "-partial")[:len("sha256-")+12] + "…", Path: f, Source: SourceOllama,
+			Name: digest[:min(len("sha256-")+12, len(digest))] + "…", Path: f, Source: SourceOllama,
 			Problem: "unfinished download: `ollama pull` the model again",
 		})
 	}
@@ -117,25 +142,78 @@ func (o Options) resolveOllama(text string) (f Found, hint string, err error) {
 	if !name.IsValid() {
 		return Found{}, "", ErrNotFound
 	}
-	var tags []string
-	for _, store := range o.ollamaStores() {
+	stores := o.ollamaStores()
+	var hints []string
+	for _, store := range stores {
 		path := filepath.Join(store, "manifests", name.Filepath())
-		if _, err := os.Stat(path); err != nil {
-			entries, _ := os.ReadDir(filepath.Dir(path)) // what is not there gives no hint
-			for _, e := range entries {
-				other := name
-				other.Tag = e.Name()
-				tags = append(tags, other.DisplayShortest())
-			}
-			continue
+		_, err := os.Stat(path)
+		if err == nil {
+			f, err := fromManifest(store, name)
+			return f, "", err
 		}
-		f, err := fromManifest(store, name)
+		if errors.Is(err, fs.ErrPermission) {
+			hints = append(hints, closed(path))
+		}
+	}
+	// Not by the letter: in other letters, if that is one model, or else what is
+	// there to choose from, other tags of the model before other models.
+	var same, tags, all []string
+	in := map[string]string{} // store by name
+	var match model.Name
+	for _, store := range stores {
+		names, _ := manifestNames(store) // what cannot be read gives no hint but that above
+		for _, n := range names {
+			show := n.DisplayShortest()
+			if in[show] != "" {
+				continue
+			}
+			in[show], all = store, append(all, show)
+			if n.EqualFold(name) {
+				same, match = append(same, show), n
+			}
+			if other := n; strings.EqualFold(other.DisplayNamespaceModel(), name.DisplayNamespaceModel()) && strings.EqualFold(other.Host, name.Host) {
+				tags = append(tags, show)
+			}
+		}
+	}
+	if len(same) == 1 {
+		f, err := fromManifest(in[same[0]], match)
 		return f, "", err
 	}
-	if len(tags) > 0 {
-		hint = fmt.Sprintf("the Ollama store has %s", strings.Join(tags, ", "))
+	for _, list := range [][]string{same, tags, all} {
+		if len(list) > 0 {
+			hints = append(hints, "the Ollama store has "+few(list))
+			break
+		}
 	}
-	return Found{}, hint, ErrNotFound
+	return Found{}, strings.Join(hints, "; "), ErrNotFound
+}
+
+// closed tells whose the folder is that keeps path from being read: the last
+// above it that can be seen.
+func closed(path string) string {
+	dir := filepath.Dir(path)
+	st, err := os.Stat(dir)
+	for err != nil && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		st, err = os.Stat(dir)
+	}
+	text := "no permission to read the Ollama store in " + dir
+	if err != nil {
+		return text
+	}
+	own, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return text
+	}
+	owner, group := fmt.Sprint(own.Uid), fmt.Sprint(own.Gid)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
+	}
+	return fmt.Sprintf("%s (%s): run as user %s, or as one of the group %s if that may", text, st.Mode(), owner, group)
 }
 
 // fromManifest follows a manifest to the blob of its weights.
@@ -161,8 +239,11 @@ func fromManifest(store string, name model.Name) (Found, error) {
 	var digests []string
 	var size int64
 	for _, l := range manifest.Layers {
-		if l.MediaType == modelLayer {
+		switch l.MediaType {
+		case modelLayer:
 			digests, size = append(digests, l.Digest), l.Size
+		case adapterLayer:
+			return fail("it has an adapter, which jouletop does not apply")
 		}
 	}
 	switch {
@@ -177,6 +258,8 @@ func fromManifest(store string, name model.Name) (Found, error) {
 	f.Paths = []string{f.Path}
 	st, err := os.Stat(f.Path)
 	switch {
+	case err == nil && !st.Mode().IsRegular():
+		return fail("blob %s is not a regular file", filepath.Base(f.Path)[:19])
 	case err != nil:
 		if _, partial := os.Stat(f.Path + "-partial"); partial == nil {
 			return fail("unfinished download: `ollama pull %s` again", f.Name)
@@ -191,7 +274,7 @@ func fromManifest(store string, name model.Name) (Found, error) {
 
 // readBounded reads a file of at most most bytes.
 func readBounded(path string, most int64) ([]byte, error) {
-	r, err := os.Open(path)
+	r, err := gguf.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"jouletop/engine"
 	"jouletop/engine/event"
 )
 
 // Resume goes on recording into dir: torn last lines are cut off, rows of
-// points that did not finish are taken out (they run again), and the points
-// that did are returned. Errors wrap ErrNotSession, ErrSchema or ErrInUse.
+// points that did not finish, or in which the backend died, are taken out (they
+// run again), and the points that did are returned. Errors wrap ErrNotSession, ErrSchema or ErrInUse.
 func Resume(dir string) (*Recorder, []event.PointDone, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
@@ -33,14 +34,20 @@ func Resume(dir string) (*Recorder, []event.PointDone, error) {
 	}
 	s := &Session{dir, m}
 	var done []event.PointDone
-	finished := map[string]bool{}
+	finished, died := map[string]bool{}, false
 	err = s.Points(func(p *event.PointDone) error {
-		if !finished[p.PointID] {
+		switch {
+		case strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()):
+			died = true
+		case !finished[p.PointID]:
 			finished[p.PointID] = true
 			done = append(done, *p)
 		}
 		return nil
 	})
+	if err == nil && died {
+		err = s.WritePoints(done)
+	}
 	if err == nil {
 		err = s.dropUnfinished(finished)
 	}

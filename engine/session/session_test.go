@@ -191,6 +191,32 @@ func TestResumeDropsUnfinishedPoints(t *testing.T) {
 	}
 }
 
+func TestResumeRepeatsPointsWhoseBackendDied(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "s")
+	record(t, dir)
+	r, done, err := Resume(dir)
+	if err != nil || len(done) != 1 {
+		t.Fatal(done, err)
+	}
+	for id, text := range map[string]string{"p2": "backend died: its process 7 was killed (SIGKILL)", "p3": "prompt too long"} {
+		p := done[0]
+		p.PointID, p.PointResult.Err = id, text
+		r.Record(p)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is out of the files
+		r, done, err = Resume(dir)
+		if err != nil || len(done) != 2 || done[0].PointID != "p1" || done[1].PointID != "p3" {
+			t.Fatal(done, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFolderErrors(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Open(dir); !errors.Is(err, ErrNotSession) {
