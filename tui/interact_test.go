@@ -144,6 +144,21 @@ func TestJobPromptAndMark(t *testing.T) {
 	}
 }
 
+// TestErrorStands until somebody has pressed a key, its cause first.
+func TestErrorStands(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.size(80, 24)
+	d.c.Put(event.Error{At: event.At{TimeNS: 5e9}, Text: "point j3.15m.narrativeqa.b2.r1: backend died: process 4711 was killed (SIGKILL); its last words: a | b"})
+	for range 100 {
+		d.step(100 * time.Millisecond)
+	}
+	d.wants("backend died: process 4711 was killed (SIGKILL) (point j3.")
+	d.press("1")
+	if strings.Contains(d.screen(), "backend died") {
+		t.Error("it stands after a key")
+	}
+}
+
 func TestSweepFromTheKeyboard(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.press("3", "n")

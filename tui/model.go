@@ -317,11 +317,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 // drain takes what the source has.
 func (m *Model) drain() tea.Cmd {
 	events, closed := m.opt.Source.Drain()
-	for _, e := range events {
-		m.st.apply(e)
-	}
-	m.dirty = true
-	m.pic.follow(m.st)
+	m.Apply(events...)
 	if !closed {
 		return m.wait()
 	}
@@ -336,6 +332,10 @@ func (m *Model) drain() tea.Cmd {
 func (m *Model) Apply(events ...event.Event) {
 	for _, e := range events {
 		m.st.apply(e)
+		if e, ok := e.(event.Error); ok {
+			// Until a key is pressed: it may come while nobody looks.
+			m.message = message{text: causeFirst(e.Text), bad: true, n: m.message.n + 1}
+		}
 	}
 	m.pic.follow(m.st)
 	m.dirty = true
@@ -346,6 +346,17 @@ func (m *Model) resize(w, h int) {
 	clear(m.panels)
 	m.lines = nil
 	m.dirty = true
+}
+
+// causeFirst words an error for one line, which may end early: what happened,
+// then where. What else there is stands on the session's screen.
+func causeFirst(text string) string {
+	text, _, _ = strings.Cut(text, "; its last words")
+	where, what, ok := strings.Cut(text, ": ")
+	if !ok || !strings.HasPrefix(where, "point ") {
+		return text
+	}
+	return what + " (" + where + ")"
 }
 
 // say shows a message for a while.

@@ -27,7 +27,7 @@ const shownLines = 4
 
 // Error returns one line.
 func (d *Death) Error() string {
-	s := fmt.Sprintf("%v: its process %d %s", engine.ErrBackendDied, d.PID, d.How)
+	s := fmt.Sprintf("%v: process %d %s", engine.ErrBackendDied, d.PID, d.How)
 	if n := len(d.Log); n > 0 {
 		s += "; its last words: " + strings.Join(d.Log[max(0, n-shownLines):], " | ")
 	}
