@@ -2,17 +2,21 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
 
@@ -103,6 +107,85 @@ func TestRunInterrupted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// workerOf returns the child that runs llama.cpp for a process, once there is one.
+func workerOf(t *testing.T, pid int) int {
+	t.Helper()
+	child := 0
+	eventually(t, "a child", func() bool {
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // of the thread that forked; fails for bad patterns only
+		for _, list := range lists {
+			b, _ := os.ReadFile(list) // not there once it ended
+			for _, f := range strings.Fields(string(b)) {
+				name, _ := os.ReadFile("/proc/" + f + "/cmdline") // neither
+				if strings.Contains(string(name), workerCommand) {
+					child, _ = strconv.Atoi(f) // the kernel's number
+				}
+			}
+		}
+		return child > 0
+	})
+	return child
+}
+
+// TestWorkerKilled kills the child that runs llama.cpp: as it starts, and in a
+// job, after which the next one runs on a fresh child.
+func TestWorkerKilled(t *testing.T) {
+	if !engineBuilt() {
+		t.Skip("built without llama.cpp")
+	}
+	t.Parallel()
+	home := t.TempDir()
+	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
+	run := []string{"run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"), "--dataset", "narrativeqa", "--queries", "4", "--max-tokens", "60", "--session", "s"}
+	t.Run("at its start", func(t *testing.T) {
+		c, _, stderr := command(t, run...)
+		if err := syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait() // the status is looked at
+		text := strings.TrimSpace(stderr.String())
+		if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(text, "SIGKILL") || strings.Count(text, "\n") > 1 {
+			t.Errorf("exit status %d: %s", code, text)
+		}
+	})
+	t.Run("in a job", func(t *testing.T) {
+		c, dir, stderr := command(t, append(run, "--repeats", "2")...)
+		dir = filepath.Join(dir, "s")
+		eventually(t, "a decode", func() bool {
+			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
+			return bytes.Contains(b, []byte(`"decode"`))
+		})
+		if err := syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("%v: %s", err, stderr)
+		}
+		s, err := session.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var failed []bool
+		if err := s.Events(func(e event.Event) error {
+			if p, ok := e.(event.PointDone); ok {
+				failed = append(failed, strings.Contains(p.PointResult.Err, "SIGKILL"))
+			}
+			return nil
+		}); err != nil || !slices.Equal(failed, []bool{true, false}) {
+			t.Errorf("points that failed: %v, %v", failed, err)
+		}
+		good := 0
+		if err := s.Requests(func(r *event.RequestEnergy) error {
+			if r.PointID != "" && r.Err == "" && r.Repeat == 2 {
+				good++
+			}
+			return nil
+		}); err != nil || good != 4 {
+			t.Errorf("%d requests of the second job, %v", good, err)
+		}
+	})
 }
 
 // TestAllRequestsFailed: a run of which nothing succeeded has failed.

@@ -1,12 +1,15 @@
 package backends
 
 import (
+	"debug/elf"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -170,10 +173,85 @@ func TestDamagedFoldersAreRefused(t *testing.T) {
 				t.Cleanup(func() { makeBackend(t, dir, dir, strings.Fields(baseSymbols)) })
 			}
 			spoil()
-			if err := Check(dir); !errors.Is(err, ErrVersion) && !errors.Is(err, ErrMissing) {
+			if err := Check(dir); !errors.Is(err, ErrLibrary) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrMissing) {
 				t.Errorf("Check: %v", err)
 			}
 		})
+	}
+}
+
+func TestWhatIsNoBackendIsToldSo(t *testing.T) {
+	dir := t.TempDir()
+	makeBackend(t, dir, dir, strings.Fields(baseSymbols))
+	cuda := filepath.Join(dir, "libggml-cuda.so")
+	whole, err := os.ReadFile(cuda)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched := func(at int, b ...byte) func() error {
+		spoilt := slices.Clone(whole)
+		copy(spoilt[at:], b)
+		return func() error { return os.WriteFile(cuda, spoilt, 0o644) }
+	}
+	for name, c := range map[string]struct {
+		make func() error
+		want string
+	}{
+		"text":            {func() error { return os.WriteFile(cuda, []byte("#!/bin/sh\n"), 0o644) }, "not a shared library"},
+		"a folder":        {func() error { return os.Mkdir(cuda, 0o755) }, "a folder"},
+		"a named pipe":    {func() error { return syscall.Mkfifo(cuda, 0o644) }, "not a regular file"},
+		"another machine": {patched(18, byte(elf.EM_S390), 0), "a library for s390, 64 bits, and this program is for"},
+		"an object file":  {patched(16, byte(elf.ET_REL), 0), "an ELF file of type ET_REL"},
+		"no backend": {func() error {
+			compile(t, cuda, "libggml-cuda.so", []string{"other"}, nil)
+			return nil
+		}, "no ggml_backend_init"},
+		"a program": {func() error {
+			exe, err := exec.Command("gcc", "-pie", "-fPIE", "-o", cuda, "-x", "c", "/dev/null", "-nostdlib", "-Wl,-e,0").CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%w: %s", err, exe)
+			}
+			return nil
+		}, "a program, not a shared library"},
+	} {
+		if err := os.RemoveAll(cuda); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.make(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		err := Check(dir)
+		if !errors.Is(err, ErrLibrary) || errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		} else if !strings.HasSuffix(err.Error(), "`make cuda` builds one that fits, or leave out --backend-dir") {
+			t.Errorf("%s: %v tells not what to do", name, err)
+		}
+	}
+	if os.Getuid() != 0 { // who may read everything
+		if err := errors.Join(os.RemoveAll(cuda), os.WriteFile(cuda, whole, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Check(dir); !errors.Is(err, ErrLibrary) || !strings.Contains(err.Error(), "no permission") {
+			t.Errorf("no permission: %v", err)
+		}
+	}
+}
+
+func TestEmptyVersionIsNone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lib", "ollama", "cuda_v13")
+	write(t, filepath.Join(dir, "..", "..", "..", "bin", "ollama"), "#!/bin/sh\necho 'ollama version is 0.15.2'\n", 0o755)
+	note := filepath.Join(dir, versionFile)
+	for _, text := range []string{"", " \n"} {
+		write(t, note, text, 0o644)
+		if v, _ := releaseOf(dir); v != "0.15.2" {
+			t.Errorf("with %q the release is %q", text, v)
+		}
+	}
+	if err := errors.Join(os.Remove(note), syscall.Mkfifo(note, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := releaseOf(dir); v != "0.15.2" {
+		t.Errorf("with a named pipe the release is %q", v)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,16 +25,43 @@ type library struct {
 	runPath []string // where to look for them, $ORIGIN replaced
 }
 
-// readLibrary reads a header; it runs nothing.
+// readLibrary reads a header; it runs nothing. Errors wrap ErrLibrary.
 func readLibrary(path string) (library, error) {
+	fail := func(format string, args ...any) (library, error) {
+		return library{}, fmt.Errorf("%w: %s: %w", ErrLibrary, path, fmt.Errorf(format, args...))
+	}
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fail("no permission to read it")
+	case err != nil:
+		return fail("%w", err)
+	case st.IsDir():
+		return fail("a folder, not a shared library")
+	case !st.Mode().IsRegular(): // to open a named pipe would wait for a writer
+		return fail("not a regular file")
+	}
 	f, err := elf.Open(path)
-	if err != nil {
-		return library{}, fmt.Errorf("%s: no shared library: %w", path, err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fail("no permission to read it")
+	case err != nil:
+		return fail("not a shared library: its ELF header is damaged, or it has none (%w)", err)
 	}
 	defer f.Close()
+	own := ownHeader()
+	flags, _ := f.DynValue(elf.DT_FLAGS_1) // none where it is damaged, which the rest tells
+	switch {
+	case slices.ContainsFunc(flags, func(v uint64) bool { return elf.DynFlag1(v)&elf.DF_1_PIE != 0 }):
+		return fail("a program, not a shared library")
+	case f.Type != elf.ET_DYN:
+		return fail("not a shared library: an ELF file of type %s", f.Type)
+	case own.Machine != elf.EM_NONE && (f.Machine != own.Machine || f.Class != own.Class || f.Data != own.Data):
+		return fail("a library for %s, and this program is for %s", architecture(f.FileHeader), architecture(own))
+	}
 	symbols, err := f.DynamicSymbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+		return fail("damaged: %w", err)
 	}
 	var l library
 	for _, s := range symbols {
@@ -44,12 +72,12 @@ func readLibrary(path string) (library, error) {
 		}
 	}
 	if l.needed, err = f.DynString(elf.DT_NEEDED); err != nil {
-		return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+		return fail("damaged: %w", err)
 	}
 	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
 		paths, err := f.DynString(tag)
 		if err != nil {
-			return library{}, fmt.Errorf("%s: damaged: %w", path, err)
+			return fail("damaged: %w", err)
 		}
 		for _, list := range paths {
 			for p := range strings.SplitSeq(list, ":") {
@@ -61,10 +89,47 @@ func readLibrary(path string) (library, error) {
 	return l, nil
 }
 
-// Check tells why the backends of dir cannot be used with this program: errors
-// wrap ErrNone, ErrVersion or ErrMissing. nil says that they can be loaded, not
-// that there is a GPU for them.
+// ownHeader is the ELF header of the running program; zero where it has none.
+var ownHeader = sync.OnceValue(func() elf.FileHeader {
+	path, err := os.Executable()
+	if err != nil {
+		return elf.FileHeader{}
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return elf.FileHeader{}
+	}
+	defer f.Close()
+	return f.FileHeader
+})
+
+// architecture words what a machine must be to run a file: "x86_64, 64 bits".
+func architecture(h elf.FileHeader) string {
+	bits := map[elf.Class]int{elf.ELFCLASS32: 32, elf.ELFCLASS64: 64}[h.Class]
+	text := fmt.Sprintf("%s, %d bits", strings.ToLower(strings.TrimPrefix(h.Machine.String(), "EM_")), bits)
+	if h.Data == elf.ELFDATA2MSB {
+		text += ", big-endian"
+	}
+	return text
+}
+
+// Check tells why the backends of dir cannot be used with this program, and what
+// to do about it: errors wrap ErrNone, ErrLibrary, ErrVersion or ErrMissing. nil
+// says that they can be loaded, not that there is a GPU for them.
 func Check(dir string) error {
+	err := check(dir)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrMissing): // says itself what is to be had
+		return fmt.Errorf("%w, or leave out --backend-dir", err)
+	}
+	return fmt.Errorf("%w; %s, or leave out --backend-dir", err, remedy)
+}
+
+const remedy = "`make cuda` builds one that fits"
+
+func check(dir string) error {
 	files, err := backendFiles(dir)
 	if err != nil {
 		return err
@@ -74,11 +139,11 @@ func Check(dir string) error {
 	}
 	base, ok := basePath(dir)
 	if !ok {
-		return fmt.Errorf("%s: %w: libggml-base.so, which belongs beside the backend", dir, ErrMissing)
+		return fmt.Errorf("%s: %w: libggml-base.so, which belongs beside the backend: %s", dir, ErrMissing, remedy)
 	}
 	lib, err := readLibrary(base)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrVersion, err)
+		return err
 	}
 	if diff := difference(lib.exports); diff != "" {
 		return fmt.Errorf("%w: %s is not of Ollama %s, which this program is built with: %s", ErrVersion, base, Release, diff)
@@ -117,8 +182,9 @@ func backendFiles(dir string) ([]string, error) {
 func basePath(dir string) (string, bool) {
 	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
 		for _, name := range []string{"libggml-base.so.0", "libggml-base.so"} {
-			if p := filepath.Join(d, name); exists(p) {
-				return p, true
+			p := filepath.Join(d, name)
+			if _, err := os.Stat(p); err == nil || errors.Is(err, fs.ErrPermission) {
+				return p, true // reading it tells that it may not be read
 			}
 		}
 	}
@@ -162,10 +228,10 @@ func difference(exports []string) string {
 func checkBackend(path string, base []string, dir string) error {
 	lib, err := readLibrary(path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrVersion, err)
+		return err
 	}
 	if !slices.Contains(lib.exports, "ggml_backend_init") {
-		return fmt.Errorf("%s: %w: it has no ggml_backend_init", path, ErrVersion)
+		return fmt.Errorf("%w: %s: no backend of ggml: it has no ggml_backend_init", ErrLibrary, path)
 	}
 	for _, s := range lib.imports {
 		if interfaceName(s) && !slices.Contains(base, s) && !slices.Contains(lib.exports, s) {
@@ -177,7 +243,7 @@ func checkBackend(path string, base []string, dir string) error {
 	case len(missing) == 0:
 		return nil
 	case slices.Contains(missing, "libcuda.so.1"):
-		return fmt.Errorf("%s: %w: libcuda.so.1: there is no NVIDIA driver here", path, ErrMissing)
+		return fmt.Errorf("%s: %w: libcuda.so.1: there is no NVIDIA driver here: install it", path, ErrMissing)
 	}
 	return fmt.Errorf("%s: %w: %s: install the CUDA runtime, or name its folder in LD_LIBRARY_PATH", path, ErrMissing, strings.Join(missing, ", "))
 }
@@ -240,10 +306,15 @@ var releasePattern = regexp.MustCompile(`\b\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?\b`)
 // releaseOf tells the release of a folder and how that is known; "" if it is
 // not.
 func releaseOf(dir string) (release, from string) {
-	if text, err := os.ReadFile(filepath.Join(dir, versionFile)); err == nil {
-		return releasePattern.FindString(string(text)), filepath.Join(dir, versionFile)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", ""
+	note := filepath.Join(dir, versionFile)
+	if st, err := os.Stat(note); err == nil && st.Mode().IsRegular() && st.Size() > 0 {
+		text, err := os.ReadFile(note)
+		if err != nil {
+			return "", ""
+		}
+		if len(bytes.TrimSpace(text)) > 0 {
+			return releasePattern.FindString(string(text)), note
+		}
 	}
 	// PREFIX/lib/ollama/cuda_v13 belongs to PREFIX/bin/ollama.
 	clean, err := filepath.EvalSymlinks(dir)

@@ -32,6 +32,9 @@ const versionFile = "VERSION"
 var (
 	// ErrNone: the folder holds no backend.
 	ErrNone = errors.New("no backend (libggml-*.so)")
+	// ErrLibrary: what is there is no backend, or none for this kind of machine,
+	// or cannot be read.
+	ErrLibrary = errors.New("backend cannot be loaded")
 	// ErrVersion: the backend belongs to another release.
 	ErrVersion = errors.New("backend of another release")
 	// ErrMissing: the backend needs libraries that the loader does not find.

@@ -2,6 +2,7 @@ package backends
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,11 +80,14 @@ func Find() (dir string, err error) { return here().find() }
 func (p places) find() (string, error) {
 	var errs []error
 	for _, dir := range p.dirs() {
-		err := Check(dir)
+		err := check(dir)
 		if err == nil {
 			return dir, errors.Join(errs...)
 		}
 		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		errs[len(errs)-1] = fmt.Errorf("%w; %s", errs[len(errs)-1], remedy)
 	}
 	return "", errors.Join(errs...)
 }

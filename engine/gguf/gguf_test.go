@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -183,6 +184,22 @@ func TestSplit(t *testing.T) {
 	lone := save(t, dir, "lone.gguf", part(0, 2))
 	if _, err := OpenModel(lone); !errors.Is(err, ErrFormat) {
 		t.Errorf("a part under another name: %v", err)
+	}
+}
+
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	dir := t.TempDir()
+	pipe, to := filepath.Join(dir, "pipe.gguf"), filepath.Join(dir, "link.gguf")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o644), os.Symlink(pipe, to)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{pipe: "not a regular file", to: "not a regular file", dir: "a folder"} {
+		if _, err := OpenModel(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := StartSHA256(t.Context(), []string{path})(); err == nil {
+			t.Errorf("%s has a checksum", path)
+		}
 	}
 }
 

@@ -90,8 +90,15 @@ func (s *logSink) firstError(otherwise string) string {
 	if name, rest, ok := strings.Cut(line, ": "); ok && !strings.Contains(name, " ") {
 		line = rest
 	}
+	// It may quote the model file at length.
+	if r := []rune(line); len(r) > maxQuoted {
+		line = string(r[:maxQuoted]) + "…"
+	}
 	return line
 }
+
+// maxQuoted is how much of a log line an error's text quotes, in runes.
+const maxQuoted = 240
 
 // LastLog returns the last lines of the native log, oldest first, for a message
 // about a failure.

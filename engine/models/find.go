@@ -126,6 +126,11 @@ func Inspect(path string) Found {
 // or hears.
 const projector = "clip"
 
+func isProjector(path string) bool {
+	g, err := gguf.Open(path)
+	return err == nil && g.Architecture() == projector
+}
+
 // inspect fills in what the header says.
 func inspect(f Found) Found {
 	m, err := gguf.OpenModel(f.Path)
@@ -134,6 +139,9 @@ func inspect(f Found) Found {
 		if st, err := os.Stat(f.Path); err == nil {
 			f.SizeBytes = st.Size()
 		}
+		if isProjector(f.Path) {
+			f.Architecture, f.Problem = projector, "a projector of images or sound, which is no model by itself"
+		}
 		return f
 	}
 	head := m.Files[0]
@@ -141,9 +149,6 @@ func inspect(f Found) Found {
 	f.Architecture, f.Parameters = head.Architecture(), m.Parameters()
 	f.Quantisation, f.SizeBytes, f.ContextMax = head.Quantisation(), m.Size, head.ContextLength()
 	f.kvBytes = head.KVBytesPerToken()
-	if f.Architecture == projector {
-		f.Problem = "a projector of images or sound, which is no model by itself"
-	}
 	f.embd, f.wide = head.Hyper("embedding_length"), head.Hyper("feed_forward_length")
 	for _, part := range m.Files {
 		if t, ok := part.Tensor("token_embd.weight"); ok && len(t.Shape) == 2 {

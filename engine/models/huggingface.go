@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"jouletop/engine"
-	"jouletop/engine/gguf"
 )
 
 // The layout of the cache (huggingface_hub, "Manage your cache"):
@@ -176,10 +175,7 @@ func (r repository) resolve(want string) (Found, error) {
 		match, want = names, ""
 	}
 	if len(match) > 1 {
-		match = slices.DeleteFunc(slices.Clone(match), func(n string) bool {
-			g, err := gguf.Open(files[n])
-			return err == nil && g.Architecture() == projector
-		})
+		match = slices.DeleteFunc(slices.Clone(match), func(n string) bool { return isProjector(files[n]) })
 	}
 	name := r.id
 	if want != "" {

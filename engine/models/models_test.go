@@ -122,7 +122,7 @@ func TestOllamaStore(t *testing.T) {
 		"llama3.2:1b":                                 user,
 		"library/llama3.2:1b":                         user,
 		"registry.ollama.ai/library/llama3.2:1b":      user,
-		"LLAMA3.2:1b":                                 "",
+		"LLAMA3.2:1b":                                 user,
 		"qwen2":                                       user,
 		"qwen2:latest":                                user,
 		"someone/tuned:q8_0":                          system,
@@ -238,6 +238,9 @@ func TestUnreadableStoreIsTold(t *testing.T) {
 	found := Find(o)
 	if len(found) != 1 || !strings.Contains(found[0].Problem, "no permission") {
 		t.Errorf("%+v", found)
+	}
+	if _, err := Resolve(o, "x"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "no permission to read the Ollama store in "+filepath.Join(store, "manifests")+" (d---------): run as user ") {
+		t.Errorf("Resolve: %v", err)
 	}
 }
 

@@ -71,11 +71,15 @@ func manifestNames(store string) (names []model.Name, unreadable []Found) {
 		unreadable = append(unreadable, Found{Name: store, Path: path, Source: SourceOllama, Problem: problem(err)})
 	}
 	manifests := filepath.Join(store, "manifests")
-	root, err := filepath.EvalSymlinks(manifests) // WalkDir enters no link
-	if err != nil {
+	if _, err := os.Stat(manifests); err != nil {
 		if _, linkErr := os.Readlink(manifests); linkErr == nil || !errors.Is(err, fs.ErrNotExist) {
 			bad(manifests, err)
 		}
+		return nil, unreadable
+	}
+	root, err := filepath.EvalSymlinks(manifests) // WalkDir enters no link
+	if err != nil {
+		bad(manifests, err)
 		return nil, unreadable
 	}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -171,7 +175,7 @@ func (o Options) resolveOllama(text string) (f Found, hint string, err error) {
 			if n.EqualFold(name) {
 				same, match = append(same, show), n
 			}
-			if other := n; strings.EqualFold(other.DisplayNamespaceModel(), name.DisplayNamespaceModel()) && strings.EqualFold(other.Host, name.Host) {
+			if n.Tag = name.Tag; n.EqualFold(name) {
 				tags = append(tags, show)
 			}
 		}
@@ -213,7 +217,11 @@ func closed(path string) string {
 	if g, err := user.LookupGroupId(group); err == nil {
 		group = g.Name
 	}
-	return fmt.Sprintf("%s (%s): run as user %s, or as one of the group %s if that may", text, st.Mode(), owner, group)
+	text += fmt.Sprintf(" (%s): run as user %s", st.Mode(), owner)
+	if st.Mode().Perm()&0o050 == 0o050 {
+		text += ", or as one of the group " + group
+	}
+	return text
 }
 
 // fromManifest follows a manifest to the blob of its weights.
@@ -224,7 +232,7 @@ func fromManifest(store string, name model.Name) (Found, error) {
 	}
 	text, err := readBounded(f.Path, maxManifest)
 	if err != nil {
-		return fail("%s", problem(err))
+		return fail("its manifest: %s", strings.TrimPrefix(problem(err), f.Path+": "))
 	}
 	var manifest struct {
 		Layers []struct {
