@@ -226,6 +226,8 @@ func TestValidate(t *testing.T) {
 		"no architecture":   {key("general.architecture", nil), "general.architecture"},
 		"other arch":        {key("general.architecture", "mamba"), ""},
 		"alignment":         {key("general.alignment", uint32(48)), "power of two"},
+		"small alignment":   {key("general.alignment", uint32(8)), "from 32 to"},
+		"long string":       {key("x", strings.Repeat("a", maxString+1)), "are the most"},
 		"labels":            {key("llama.classifier.output_labels", []int32{1}), "strings"},
 		"scores":            {key("tokenizer.ggml.scores", []float32{1}), "4 tokens"},
 		"charsmap":          {key("tokenizer.ggml.precompiled_charsmap", "x"), "precompiled_charsmap"},

@@ -21,7 +21,8 @@ const (
 	maxKeyLen     = 1 << 16 // of the format
 	maxNameLen    = 63      // GGML_MAX_NAME less the terminator
 	maxDims       = 4
-	maxHeader     = 1 << 30 // bytes before the weights
+	maxHeader     = 1 << 28 // bytes before the weights
+	maxString     = 1 << 24 // bytes of one string
 	maxAlignment  = 1 << 20
 	defaultAlign  = 32
 	minPairSize   = 8 + 1 + 4 + 1
@@ -153,8 +154,8 @@ func (d *decoder) file(f *File) error {
 	f.Alignment = defaultAlign
 	if v, ok := f.Lookup("general.alignment"); ok {
 		a, _ := v.Uint()
-		if v.Type != Uint32 || a == 0 || a&(a-1) != 0 || a > maxAlignment {
-			return fmt.Errorf("general.alignment is %v, not a power of two up to %d", v, maxAlignment)
+		if v.Type != Uint32 || a < defaultAlign || a&(a-1) != 0 || a > maxAlignment {
+			return fmt.Errorf("general.alignment is %v, not a power of two from %d to %d", v, defaultAlign, maxAlignment)
 		}
 		f.Alignment = a
 	}
@@ -223,7 +224,7 @@ func (d *decoder) value() (Value, error) {
 		return v, err
 	}
 	if v.Type == String {
-		s, err := d.str(d.left())
+		s, err := d.str(maxString)
 		v.raw = []byte(s)
 		return v, err
 	}
@@ -239,12 +240,12 @@ func (d *decoder) value() (Value, error) {
 // length prefixes.
 func (d *decoder) array(elem ValueType, n uint64) ([]byte, error) {
 	if elem == String {
-		if n > d.left()/8 {
+		if n > min(d.left(), maxHeader)/8 {
 			return nil, fmt.Errorf("array of %d strings does not fit the file", n)
 		}
 		var raw []byte
 		for range n {
-			s, err := d.str(d.left())
+			s, err := d.str(maxString)
 			if err != nil {
 				return nil, err
 			}
