@@ -360,7 +360,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 	cases := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "none.gguf"), "no such file"},
-		{"folder", dir, "not a regular file"},
+		{"folder", dir, "a folder, not a file"},
 		{"empty", file("empty.gguf", nil), "shorter than a GGUF header"},
 		{"text", file("text.gguf", []byte("Once upon a time")), "not GGUF"},
 		{"truncated", file("cut.gguf", whole[:len(whole)-100]), "truncated"},
