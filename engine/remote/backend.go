@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,9 +40,10 @@ type Options struct {
 
 // Backend is a model served elsewhere. Make one with New.
 type Backend struct {
-	opt    Options
-	base   *url.URL // with /v1
-	key    string
+	opt  Options
+	base *url.URL // with /v1
+	cleaner
+	brief  time.Duration // bounds what an answer does not hang on
 	client *http.Client
 	clk    timebase.Clock
 	life   context.Context // done when Close is called
@@ -66,7 +66,7 @@ var (
 	ErrNoScoring = errors.New("the server gives no log-likelihoods of a prompt (completions with echo and logprobs), which tasks with answer options need: use a generation dataset, or a server such as vLLM")
 )
 
-// New checks the address; it does not connect.
+// New checks the address and the key; it does not connect.
 func New(opt Options) (*Backend, error) {
 	base, err := parseURL(opt.URL)
 	if err != nil {
@@ -74,6 +74,10 @@ func New(opt Options) (*Backend, error) {
 	}
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
+	}
+	key, err := apiKey(opt.Getenv, base)
+	if err != nil {
+		return nil, err
 	}
 	orDefault := func(d *time.Duration, otherwise time.Duration) {
 		if *d <= 0 {
@@ -93,58 +97,13 @@ func New(opt Options) (*Backend, error) {
 		opt.Transport = t
 	}
 	b := &Backend{
-		opt: opt, base: base, key: apiKey(opt.Getenv, base), clk: timebase.Monotonic(), warned: map[string]bool{},
+		opt: opt, base: base, cleaner: newCleaner(key), brief: 5 * time.Second, clk: timebase.Monotonic(), warned: map[string]bool{},
 		client: &http.Client{Transport: opt.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // a prompt and a key go where the operator said
 		}},
 	}
 	b.life, b.finish = context.WithCancel(context.Background())
 	return b, nil
-}
-
-// parseURL returns the address that paths such as /completions are joined to.
-func parseURL(text string) (*url.URL, error) {
-	if !strings.Contains(text, "://") {
-		text = "http://" + text
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil: // its text may hold a secret
-		return nil, errors.New("server address: want one like http://host:8000/v1")
-	case u.User != nil:
-		return nil, errors.New("server address: it holds a user name or password; give a key in JOULETOP_API_KEY instead")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("server address: scheme %q, want http or https", u.Scheme)
-	case u.Host == "":
-		return nil, errors.New("server address: no host")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("server address: it ends in a query or fragment, want one like http://host:8000/v1")
-	}
-	path := strings.TrimRight(u.Path, "/")
-	for _, end := range []string{"/chat/completions", "/completions", "/models"} {
-		path = strings.TrimSuffix(path, end)
-	}
-	if path == "" {
-		path = "/v1"
-	}
-	u.Path, u.RawPath = path, ""
-	return u, nil
-}
-
-// apiKey returns the key for a server. OpenAI's own goes nowhere that the
-// environment does not name.
-func apiKey(getenv func(string) string, base *url.URL) string {
-	if k := getenv("JOULETOP_API_KEY"); k != "" {
-		return k
-	}
-	host := strings.ToLower(base.Hostname())
-	if host == "api.openai.com" || strings.HasSuffix(host, ".openai.com") {
-		return getenv("OPENAI_API_KEY")
-	}
-	if u, err := url.Parse(getenv("OPENAI_BASE_URL")); err == nil && u.Host != "" && strings.EqualFold(u.Host, base.Host) {
-		return getenv("OPENAI_API_KEY")
-	}
-	return ""
 }
 
 // Name returns "remote".
@@ -186,26 +145,30 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	}
 	name := spec.Name
 	if name == "" && len(served) == 1 {
-		name = served[0].ID
+		name = b.clean(served[0].ID)
 	}
+	id := name // as the server has it
 	info := engine.ModelInfo{
-		Name: name, Parameters: -1, SizeBytes: -1, ContextMax: -1, Devices: []string{"remote:" + b.base.Host},
+		Name: b.clean(name), Parameters: -1, SizeBytes: -1, ContextMax: -1, Devices: []string{"remote:" + b.base.Host},
 	}
 	if len(served) > 0 {
-		m, ok := find(served, name)
+		m, ok := b.find(served, name)
 		if !ok {
-			return engine.ModelInfo{}, fmt.Errorf("%w: %q: %s serves %s", engine.ErrModel, name, b.base.Host, names(served))
+			return engine.ModelInfo{}, fmt.Errorf("%w: %q: %s serves %s", engine.ErrModel, name, b.base.Host, b.names(served))
+		}
+		if b.clean(m.ID) == name {
+			id = m.ID
 		}
 		m.describe(&info)
 	}
 	if name == "" {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %s lists no models; name one", engine.ErrModel, b.base.Host)
 	}
-	_, err = b.count(ctx, name, "a")
+	_, err = b.count(ctx, id, "a")
 	if ctx.Err() != nil {
 		return engine.ModelInfo{}, fmt.Errorf("ask %s: %w", b.base.Host, ctx.Err())
 	}
-	b.setModel(name, err == nil)
+	b.setModel(id, err == nil)
 	if progress != nil {
 		progress(1)
 	}

@@ -16,7 +16,7 @@ import (
 // Bounds on what is read of an answer, in bytes, and on a pause.
 const (
 	maxAnswer    = 64 << 20
-	maxErrorBody = 4 << 10
+	maxErrorBody = 64 << 10 // far more than is shown
 	maxPause     = 30 * time.Second
 )
 
@@ -108,7 +108,7 @@ func (b *Backend) open(ctx context.Context, method, path string, body any) (*ans
 		text, _ := io.ReadAll(io.LimitReader(a, maxErrorBody)) // what there is of it
 		e := &statusError{code: resp.StatusCode, text: b.clean(errorText(text)), after: retryAfter(resp.Header.Get("Retry-After"))}
 		if to := resp.Header.Get("Location"); to != "" {
-			e.text = "it redirects to " + b.clean(oneLine(to)) + "; give that address"
+			e.text = "it redirects to " + b.clean(to) + "; give that address"
 		}
 		a.Close()
 		return nil, e
@@ -126,14 +126,6 @@ func (b *Backend) transportError(a *answer, err error) error {
 		err = inner
 	}
 	return fmt.Errorf("%w %s: %s", errUnreachable, b.base.Host, b.clean(err.Error()))
-}
-
-// clean keeps the key out of a text that came from outside.
-func (b *Backend) clean(text string) string {
-	if b.key == "" {
-		return text
-	}
-	return strings.ReplaceAll(text, b.key, "***")
 }
 
 // retryAfter reads the header: seconds, or a date.
@@ -183,6 +175,9 @@ func (a *answer) cause() error {
 	}
 }
 
+// finishWithin leaves the answer only so long to end.
+func (a *answer) finishWithin(d time.Duration) { a.timeout.Reset(d) }
+
 // Close ends the try.
 func (a *answer) Close() {
 	a.watch.Stop()
@@ -203,12 +198,15 @@ func (b *Backend) call(ctx context.Context, method, path string, body, into any)
 	text, err := io.ReadAll(io.LimitReader(a, maxAnswer+1))
 	switch {
 	case err != nil:
+		if a.cause() == nil {
+			err = errors.New(b.clean(err.Error()))
+		}
 		return fmt.Errorf("the answer broke off: %w", err)
 	case len(text) > maxAnswer:
 		return fmt.Errorf("%w: more than %d bytes", errMalformed, maxAnswer)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%w: %w", errMalformed, err)
+		return fmt.Errorf("%w: %s", errMalformed, b.clean(err.Error()))
 	}
 	return nil
 }
@@ -261,7 +259,8 @@ func (b *Backend) models(ctx context.Context) ([]servedModel, error) {
 const tokenizePath = "tokenize"
 
 // count asks how many tokens text is: vLLM reads prompt and answers count,
-// llama-server reads content and answers tokens.
+// llama-server reads content and answers tokens. It waits briefly: a server may
+// take the request and say nothing.
 func (b *Backend) count(ctx context.Context, model, text string) (int, error) {
 	ask := struct {
 		Model      string `json:"model"`
@@ -273,6 +272,8 @@ func (b *Backend) count(ctx context.Context, model, text string) (int, error) {
 		Count  int               `json:"count"`
 		Tokens []json.RawMessage `json:"tokens"`
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, b.brief, errTimeout)
+	defer cancel()
 	if err := b.call(ctx, http.MethodPost, tokenizePath, ask, &got); err != nil {
 		return 0, fmt.Errorf("count tokens: %w", err)
 	}

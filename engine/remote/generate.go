@@ -111,6 +111,7 @@ type generation struct {
 	res     engine.Result
 	chunks  int // with text
 	usage   usage
+	absurd  bool        // the server gave counts that cannot be
 	phase   event.Phase // begun and not ended; ""
 }
 
@@ -119,7 +120,7 @@ func (g *generation) try() error {
 	for {
 		k := g.quirk()
 		g.res = newResult(g.clk.Now())
-		g.chunks, g.usage = 0, usage{PromptTokens: g.counted, CompletionTokens: -1}
+		g.chunks, g.absurd, g.usage = 0, false, usage{PromptTokens: g.counted, CompletionTokens: -1}
 		g.begin(event.Prefill, g.res.StartNS, g.counted)
 		path, body := g.request(g.q, k)
 		a, err := g.open(g.ctx, http.MethodPost, path, body)
@@ -158,17 +159,18 @@ func (g *generation) end(t int64, tokens int) {
 
 // follow reads the stream to its end.
 func (g *generation) follow(a *answer) error {
-	if kind, _, _ := mime.ParseMediaType(a.resp.Header.Get("Content-Type")); kind != "text/event-stream" {
+	header := a.resp.Header.Get("Content-Type")
+	if kind, _, _ := mime.ParseMediaType(header); kind != "text/event-stream" {
 		text, _ := io.ReadAll(io.LimitReader(a, maxErrorBody)) // what there is of it
-		return fmt.Errorf("%w: %q instead of a stream of events: %s", errMalformed, kind, g.clean(errorText(text)))
+		return fmt.Errorf("%w: %q instead of a stream of events: %s", errMalformed, g.clean(header), g.clean(errorText(text)))
 	}
 	events := newEventReader(a)
 	finished := false
 	for {
 		data, err := events.next()
 		switch {
-		case errors.Is(err, io.EOF) && finished:
-			return nil // some servers leave [DONE] out
+		case err != nil && finished && g.ctx.Err() == nil:
+			return nil // some servers leave [DONE] out, or the end
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the stream broke off")
 		case err != nil && (errors.Is(err, errStalled) || errors.Is(err, errTimeout) || errors.Is(err, errMalformed) || g.ctx.Err() != nil):
@@ -177,14 +179,20 @@ func (g *generation) follow(a *answer) error {
 			return fmt.Errorf("the stream broke off: %s", g.clean(err.Error()))
 		}
 		now := g.clk.Now()
+		if events.failed {
+			return fmt.Errorf("the server gave up: %s", g.clean(errorText(data)))
+		}
 		if string(data) == "[DONE]" {
+			if !finished && g.chunks == 0 {
+				return errors.New("the stream ended without a token, and without a reason")
+			}
 			return nil
 		}
 		var c completion
 		if err := json.Unmarshal(data, &c); err != nil {
-			return fmt.Errorf("%w: an event that is no JSON: %s", errMalformed, g.clean(oneLine(string(data))))
+			return fmt.Errorf("%w: an event that is no JSON: %s", errMalformed, g.clean(string(data)))
 		}
-		if e := messageOf(c.Error); e != "" {
+		if e := c.failed(); e != "" {
 			return fmt.Errorf("the server gave up: %s", g.clean(e))
 		}
 		if c.Usage != nil {
@@ -196,6 +204,7 @@ func (g *generation) follow(a *answer) error {
 			}
 			if choice.FinishReason != "" {
 				finished = true
+				a.finishWithin(g.brief)
 				if g.chunks > 0 {
 					g.res.EndNS = now // the token that ends a text has none
 				}
@@ -204,13 +213,24 @@ func (g *generation) follow(a *answer) error {
 	}
 }
 
+// Bounds on the counts that a server may claim.
+const (
+	maxPromptTokens = 1 << 24
+	specialTokens   = 8 // that some servers count beyond max_tokens
+)
+
+// takeUsage takes the counts over that can be.
 func (g *generation) takeUsage(u usage) {
-	if u.PromptTokens > 0 {
-		g.usage.PromptTokens = u.PromptTokens
+	take := func(into *int, n, most int) {
+		switch {
+		case n < 0 || n > most:
+			g.absurd = true
+		case n > 0:
+			*into = n
+		}
 	}
-	if u.CompletionTokens > 0 {
-		g.usage.CompletionTokens = u.CompletionTokens
-	}
+	take(&g.usage.PromptTokens, u.PromptTokens, maxPromptTokens)
+	take(&g.usage.CompletionTokens, u.CompletionTokens, max(g.q.MaxTokens, 1)+specialTokens)
 }
 
 // token takes a chunk of text that came at t.
@@ -241,9 +261,12 @@ func (g *generation) close(whole bool) {
 	g.res.OutputTokens = g.usage.CompletionTokens
 	if g.res.OutputTokens < 0 {
 		g.res.OutputTokens = g.chunks
-		if whole && g.chunks > 0 {
+		if whole && g.chunks > 0 && !g.absurd {
 			g.warn("the server gives no token counts (usage): the chunks of its streams are counted instead, and prompts only where it has /tokenize")
 		}
+	}
+	if g.absurd && min(g.usage.PromptTokens, g.usage.CompletionTokens) < 0 {
+		g.warn("the server gives token counts (usage) that cannot be: the chunks of its streams are counted instead, and prompts only where it has /tokenize")
 	}
 	g.res.InputTokens = g.usage.PromptTokens
 	if g.chunks == 0 { // it never came to a token

@@ -409,6 +409,9 @@ func TestKeyStaysSecret(t *testing.T) {
 		{"OpenAI's to OpenAI", "https://api.openai.com", map[string]string{"OPENAI_API_KEY": key}, key},
 		{"OpenAI's to another", "http://host:1", map[string]string{"OPENAI_API_KEY": key}, ""},
 		{"OpenAI's to its base", "http://host:1/v1", map[string]string{"OPENAI_API_KEY": key, "OPENAI_BASE_URL": "http://host:1/v1"}, key},
+		{"OpenAI's to its base, another scheme", "http://host:1/v1", map[string]string{"OPENAI_API_KEY": key, "OPENAI_BASE_URL": "https://host:1/v1"}, ""},
+		{"with a line end", "http://host:1", map[string]string{"JOULETOP_API_KEY": " " + key + "\r\n"}, key},
+		{"blank", "https://api.openai.com", map[string]string{"JOULETOP_API_KEY": "\n", "OPENAI_API_KEY": key}, key},
 		{"OpenAI's to a namesake", "https://openai.com.evil.example", map[string]string{"OPENAI_API_KEY": key}, ""},
 	} {
 		b, err := New(Options{URL: c.url, Getenv: func(k string) string { return c.env[k] }})
@@ -442,6 +445,16 @@ func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://h:8000":                     "http://h:8000/v1",
 		"h:8000":                            "http://h:8000/v1",
+		"localhost:8000":                    "http://localhost:8000/v1",
+		"127.0.0.1:8000":                    "http://127.0.0.1:8000/v1",
+		"[::1]:8000":                        "http://[::1]:8000/v1",
+		"192.168.1.2":                       "http://192.168.1.2/v1",
+		"box.local:8000":                    "http://box.local:8000/v1",
+		"api.openai.com":                    "https://api.openai.com/v1",
+		"8.8.8.8:8000/v1":                   "https://8.8.8.8:8000/v1",
+		"134744072":                         "https://134744072/v1",
+		"172.32.0.1":                        "https://172.32.0.1/v1",
+		"http://:8000":                      "!no host",
 		"http://h:8000/":                    "http://h:8000/v1",
 		"http://h:8000/v1":                  "http://h:8000/v1",
 		"https://h/api/v1/":                 "https://h/api/v1",
@@ -499,7 +512,7 @@ func FuzzEvents(f *testing.F) {
 			}
 			var c completion
 			if json.Unmarshal(data, &c) == nil {
-				_ = messageOf(c.Error)
+				_ = c.failed()
 			}
 		}
 	})

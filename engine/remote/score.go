@@ -80,7 +80,7 @@ func (r *run) echo(text string) (logprobs, error) {
 	if err != nil {
 		return logprobs{}, err
 	}
-	if e := messageOf(got.Error); e != "" {
+	if e := got.failed(); e != "" {
 		return logprobs{}, fmt.Errorf("the server gave up: %s", r.clean(e))
 	}
 	if len(got.Choices) != 1 {
@@ -95,13 +95,15 @@ func (r *run) echo(text string) (logprobs, error) {
 	}
 	generated := 1
 	if got.Usage != nil {
-		generated = got.Usage.CompletionTokens
+		if got.Usage.CompletionTokens >= 0 {
+			generated = got.Usage.CompletionTokens
+		}
 		if got.Usage.PromptTokens > 0 && len(p.Tokens) < got.Usage.PromptTokens {
 			return logprobs{}, ErrNoScoring // echo was ignored
 		}
 	}
 	n := len(p.Tokens) - generated
-	if n <= 0 || generated < 0 {
+	if n <= 0 {
 		return logprobs{}, ErrNoScoring
 	}
 	return logprobs{p.Tokens[:n], p.TokenLogprobs[:n]}, nil

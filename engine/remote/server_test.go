@@ -26,7 +26,9 @@ type server struct {
 	together chan struct{} // closed when two requests of "together" are there
 
 	noUsage, strict, early, noScoring, tokenizer bool
-	models                                       string // of /v1/models; "" answers 404
+	models                                       string            // of /v1/models; "" answers 404
+	silent                                       string            // the path that is never answered
+	scripts                                      map[string]string // the stream a prompt gets, after which "HANG" or "RESET" may stand
 }
 
 func newServer(t *testing.T, change func(*server)) *server {
@@ -44,6 +46,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.keys = append(s.keys, r.Header.Get("Authorization"))
 	s.mu.Unlock()
 	switch r.URL.Path {
+	case s.silent:
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
 	case "/v1/models":
 		if s.models == "" {
 			http.NotFound(w, r)
@@ -184,6 +189,20 @@ func (st *stream) play(prompt string, try int) {
 	case prompt == "always 429":
 		status(http.StatusTooManyRequests, "", `{"error":"overloaded"}`)
 		return
+	case prompt == "later":
+		status(http.StatusTooManyRequests, "30", "")
+		return
+	case prompt == "key in text":
+		key := strings.TrimPrefix(st.r.Header.Get("Authorization"), "Bearer ")
+		status(http.StatusBadRequest, "", `{"error":{"message":"`+strings.Repeat("x", 280)+" "+key+` \u001b[31m"}}`)
+		return
+	case prompt == "key at the cut":
+		status(http.StatusBadRequest, "", strings.Repeat(" ", maxErrorBody-9)+strings.TrimPrefix(st.r.Header.Get("Authorization"), "Bearer "))
+		return
+	case prompt == "key as type":
+		st.w.Header().Set("Content-Type", "text/"+strings.TrimPrefix(st.r.Header.Get("Authorization"), "Bearer "))
+		status(http.StatusOK, "", "x")
+		return
 	case prompt == "always 500":
 		status(http.StatusInternalServerError, "", "")
 		return
@@ -213,6 +232,18 @@ func (st *stream) play(prompt string, try int) {
 		<-st.s.together
 	}
 	st.head()
+	if script, ok := st.s.scripts[prompt]; ok {
+		script, hang := strings.CutSuffix(script, "HANG")
+		script, reset := strings.CutSuffix(script, "RESET")
+		st.raw(script)
+		if hang {
+			<-st.r.Context().Done()
+		}
+		if reset {
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
 	st.raw(": queued\n\n")
 	time.Sleep(pause)
 	if st.chat {

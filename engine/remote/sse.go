@@ -16,52 +16,63 @@ const maxEvent = 1 << 20
 var errMalformed = errors.New("malformed answer")
 
 // eventReader reads server-sent events (WHATWG HTML, section 9.2): the data of
-// each; names, ids and comments are skipped.
+// each; ids, comments and names but one are skipped.
 type eventReader struct {
-	r    *bufio.Reader
-	data []byte
+	r      *bufio.Reader
+	data   []byte
+	text   []byte // of a line
+	begun  bool   // the first line was read
+	cr     bool   // the last line ended in CR: an LF may belong to it
+	failed bool   // the event tells of an error: it is named so, or has a field "error" (older llama-server)
 }
 
 func newEventReader(r io.Reader) *eventReader {
 	return &eventReader{r: bufio.NewReaderSize(r, 1<<14)}
 }
 
-// next returns the data of the next event, good until the call after. io.EOF
-// means that the stream ended after a whole event, io.ErrUnexpectedEOF within
-// one.
+// next returns the data of the next event that has any, good until the call
+// after. io.EOF means that the stream ended after a whole event,
+// io.ErrUnexpectedEOF within one.
 func (e *eventReader) next() ([]byte, error) {
-	e.data = e.data[:0]
-	some := false
+	e.data, e.failed = e.data[:0], false
 	for {
 		line, err := e.line()
 		if err != nil {
 			switch {
 			case errors.Is(err, io.EOF) && len(line) > 0:
 				err = io.ErrUnexpectedEOF
-			case errors.Is(err, io.EOF) && some:
+			case errors.Is(err, io.EOF) && len(e.data) > 0:
 				return e.data, nil // only the blank line after it is missing
 			}
 			return nil, err
 		}
+		if !e.begun {
+			e.begun = true
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		if len(line) == 0 {
-			if some {
+			if len(e.data) > 0 {
 				return e.data, nil
 			}
+			e.failed = false
 			continue
 		}
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
-			if bytes.Equal(line, []byte("data")) {
-				some = true
-			}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			e.failed = e.failed || string(value) == "error"
+			continue
+		case "error":
+			e.failed = true
+		case "data":
+		default:
 			continue
 		}
-		if some {
+		if len(e.data) > 0 {
 			e.data = append(e.data, '\n')
 		}
-		e.data = append(e.data, bytes.TrimPrefix(value, []byte(" "))...)
-		some = true
-		if len(e.data) > maxEvent {
+		if e.data = append(e.data, value...); len(e.data) > maxEvent {
 			return nil, errLongEvent
 		}
 	}
@@ -69,26 +80,24 @@ func (e *eventReader) next() ([]byte, error) {
 
 var errLongEvent = fmt.Errorf("%w: an event of more than %d bytes", errMalformed, maxEvent)
 
-// line returns a line without its end (LF or CR LF).
+// line returns a line without its end (LF, CR LF or CR).
 func (e *eventReader) line() ([]byte, error) {
-	var long []byte
+	e.text = e.text[:0]
 	for {
-		part, err := e.r.ReadSlice('\n')
-		if err == nil && long == nil {
-			return trimEnd(part), nil
+		c, err := e.r.ReadByte()
+		if err != nil {
+			return e.text, err
 		}
-		if long = append(long, part...); len(long) > maxEvent {
+		rest := c == '\n' && e.cr
+		e.cr = c == '\r'
+		switch {
+		case rest:
+			continue
+		case c == '\n' || c == '\r':
+			return e.text, nil
+		}
+		if e.text = append(e.text, c); len(e.text) > maxEvent {
 			return nil, errLongEvent
 		}
-		switch {
-		case err == nil:
-			return trimEnd(long), nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return long, err
-		}
 	}
-}
-
-func trimEnd(line []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 }

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"encoding/json"
+	"math"
+	"strconv"
 	"strings"
 
 	"jouletop/engine"
@@ -34,9 +36,17 @@ type streamOptions struct {
 
 // completion is an answer, or a chunk of one.
 type completion struct {
-	Choices []choice        `json:"choices"`
-	Usage   *usage          `json:"usage"`
-	Error   json.RawMessage `json:"error"`
+	Choices []choice `json:"choices"`
+	Usage   *usage   `json:"usage"`
+	failure
+}
+
+// failed is what the server says instead of going on; "" if it does go on.
+func (c completion) failed() string {
+	if len(c.Choices) > 0 {
+		return messageOf(c.Error)
+	}
+	return c.text()
 }
 
 type choice struct {
@@ -56,8 +66,36 @@ func (c choice) text() string {
 }
 
 type usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
+	PromptTokens     int // 0: not given, -1: not to be made out
+	CompletionTokens int
+}
+
+// UnmarshalJSON reads what it can and never fails: an answer is whole without
+// its counts.
+func (u *usage) UnmarshalJSON(text []byte) error {
+	var form struct {
+		Prompt     json.RawMessage `json:"prompt_tokens"`
+		Completion json.RawMessage `json:"completion_tokens"`
+	}
+	if json.Unmarshal(text, &form) != nil {
+		*u = usage{-1, -1}
+		return nil
+	}
+	*u = usage{tokenCount(form.Prompt), tokenCount(form.Completion)}
+	return nil
+}
+
+// tokenCount reads 7, 7.0 and "7".
+func tokenCount(raw json.RawMessage) int {
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || text == "null" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		return -1
+	}
+	return int(n)
 }
 
 type logprobs struct {
@@ -88,11 +126,11 @@ func (m servedModel) describe(info *engine.ModelInfo) {
 	}
 }
 
-// find looks a model up; Ollama lists "m:latest" for "m".
-func find(served []servedModel, name string) (servedModel, bool) {
+// find looks a model up, by its name or by what is shown of it; Ollama lists "m:latest" for "m".
+func (c cleaner) find(served []servedModel, name string) (servedModel, bool) {
 	for _, want := range []string{name, name + ":latest"} {
 		for _, m := range served {
-			if m.ID == want {
+			if m.ID == want || c.clean(m.ID) == want {
 				return m, true
 			}
 		}
@@ -100,7 +138,7 @@ func find(served []servedModel, name string) (servedModel, bool) {
 	return servedModel{}, false
 }
 
-func names(served []servedModel) string {
+func (c cleaner) names(served []servedModel) string {
 	const most = 12
 	var list []string
 	for i, m := range served {
@@ -108,54 +146,7 @@ func names(served []servedModel) string {
 			list = append(list, "…")
 			break
 		}
-		list = append(list, m.ID)
+		list = append(list, c.clean(m.ID))
 	}
 	return strings.Join(list, ", ")
-}
-
-// errorText finds what a server says of an error, in the forms that are about:
-// {"error":{"message":…}}, {"error":"…"}, {"message":…}, {"detail":…}, or text.
-func errorText(body []byte) string {
-	var form struct {
-		Error   json.RawMessage `json:"error"`
-		Message string          `json:"message"`
-		Detail  json.RawMessage `json:"detail"`
-	}
-	if json.Unmarshal(body, &form) == nil {
-		for _, raw := range []json.RawMessage{form.Error, form.Detail} {
-			if s := messageOf(raw); s != "" {
-				return s
-			}
-		}
-		if form.Message != "" {
-			return oneLine(form.Message)
-		}
-	}
-	return oneLine(string(body))
-}
-
-func messageOf(raw json.RawMessage) string {
-	var inner struct {
-		Message string `json:"message"`
-	}
-	if json.Unmarshal(raw, &inner) == nil && inner.Message != "" {
-		return oneLine(inner.Message)
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return oneLine(text)
-	}
-	if len(raw) > 0 && string(raw) != "null" {
-		return oneLine(string(raw))
-	}
-	return ""
-}
-
-// oneLine cuts a foreign text to what a message can hold.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "�")), " ")
-	if r := []rune(s); len(r) > 300 {
-		s = string(r[:300]) + "…"
-	}
-	return s
 }
