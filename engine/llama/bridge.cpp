@@ -244,7 +244,7 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
         c->n_rows += want[i];
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
-    c->backends.ask(best_only ? c->n_rows : 0, c->n_vocab);
+    c->backends.ask(best_only ? c->n_rows : 0, c->n_vocab, best_only > 1);
     const int r = guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
     c->backends.submitted();
     return r;

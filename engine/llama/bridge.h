@@ -49,9 +49,9 @@ void jt_seq_move(jt_context * c, int from, int to);
 void jt_abort(jt_context * c, int on);
 
 // Starts evaluating n tokens: what llama_decode returns, or JT_THREW. With
-// best_only the best tokens alone are wanted afterwards, not the logits, and a
-// device may find them (see kept.h); the rows must be in the order of their
-// sequences, one each.
+// best_only the best tokens alone are wanted afterwards, not the logits, which
+// then are not copied (see kept.h; 2 for in_graph); the rows must be in the order
+// of their sequences, one each.
 int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want, int best_only);
 // Waits for it and returns the time. If best is not NULL, finds the best token
 // of each row (the tokens for which want was set, in their order) first; where

@@ -30,13 +30,13 @@ type evaluator struct {
 	tokens, pos, seq []int32
 	want             []int8
 	rows             int  // wanted
-	onDevice         bool // best tokens are found where the logits are
+	inGraph          bool // for tests: best tokens are found as on a GPU
 	best             []int32
 }
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
-// threads evaluate on the CPU and stay between evaluations. On a GPU, they have
-// next to nothing to do, and the best tokens are found there.
+// threads evaluate on the CPU and stay between evaluations; on a GPU they have
+// next to nothing to do.
 func newEvaluator(m *model, s shape, threads int, gpu bool) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
 		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(!gpu))
@@ -44,7 +44,7 @@ func newEvaluator(m *model, s shape, threads int, gpu bool) *evaluator {
 		return nil
 	}
 	s.tokens = int(C.jt_context_size(c))
-	return &evaluator{c: c, shape: s, onDevice: gpu}
+	return &evaluator{c: c, shape: s}
 }
 
 func (x *evaluator) free() { C.jt_context_free(x.c) }
@@ -82,8 +82,12 @@ func (x *evaluator) add(token int32, pos, seq int, want bool) {
 // bestOnly tells that no logits will be asked for, and that the rows are one a
 // sequence, in their order. The result is llama_decode's.
 func (x *evaluator) submit(bestOnly bool) int {
+	best := cbool(bestOnly)
+	if bestOnly && x.inGraph {
+		best = 2
+	}
 	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
-		(*C.int8_t)(unsafe.SliceData(x.want)), cbool(bestOnly && x.onDevice)))
+		(*C.int8_t)(unsafe.SliceData(x.want)), best))
 }
 
 // wait waits for the batch and returns the best token after each that was

@@ -1,5 +1,7 @@
 #include "kept.h"
 
+#include "argmax.h"
+
 #ifdef JT_BUNDLED
 
 #include "ggml-backend-impl.h"
@@ -17,7 +19,7 @@ class kept_backend {
   public:
     const ggml_backend_t backend;
     const ggml_backend_i was;
-    // The node that the last graph ended with, where the best tokens were found.
+    // The node that the last graph ended with, where its best tokens are found.
     const ggml_tensor *  logits = nullptr;
 
     explicit kept_backend(ggml_backend_t b) : backend(b), was(b->iface), memory(8 * ggml_tensor_overhead()) {}
@@ -29,16 +31,22 @@ class kept_backend {
         was.free(backend);
     }
 
-    // Computes g, and the best tokens where it ends with the logits asked for: then
-    // they are part of the one CUDA graph that is launched for a step.
-    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab) {
+    // Computes g. Where it ends with the logits asked for and these are on a device,
+    // it finds the best tokens too: then they are part of the one CUDA graph that is
+    // launched for a step.
+    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab, bool in_graph) {
         ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
         if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != n_vocab || x->ne[1] != n_rows ||
-            ggml_nrows(x) != n_rows || !prepare(x)) {
+            ggml_nrows(x) != n_rows) {
             logits = nullptr;
             return was.graph_compute(backend, g, batch_size);
         }
         logits = x;
+        here   = !in_graph && ggml_backend_buffer_is_host(buffer_of(x));
+        if (here || !prepare(x)) {
+            logits = here ? x : nullptr;
+            return was.graph_compute(backend, g, batch_size);
+        }
         nodes.assign(g->nodes, g->nodes + g->n_nodes);
         nodes.insert(nodes.end(), { in_chunk, values, chunk });
         ggml_cgraph more = *g;
@@ -57,10 +65,23 @@ class kept_backend {
         }
     }
 
-    // Copies the best tokens to the host.
-    void get_best() { get(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer)); }
+    // Copies the best tokens to the host, or finds them there.
+    void get_best() {
+        if (!here) {
+            get(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer));
+            return;
+        }
+        ggml_backend_synchronize(backend);
+        tokens.resize(logits->ne[1]);
+        for (size_t r = 0; r < tokens.size(); r++) {
+            tokens[r] = argmax((const float *) logits->data + r * logits->ne[0], (int) logits->ne[0]);
+        }
+    }
 
     const int32_t * best() {
+        if (here) {
+            return tokens.data();
+        }
         const int32_t * of_chunk = (const int32_t *) ggml_backend_buffer_get_base(host);
         const int32_t * of_row   = of_chunk + in_chunk->ne[0];
         tokens.resize(chunk->ne[0]);
@@ -82,6 +103,9 @@ class kept_backend {
     ggml_tensor *              answer   = nullptr; // in_chunk and chunk
     std::vector<ggml_tensor *> nodes;
     std::vector<int32_t>       tokens;
+    bool                       here = false; // the logits are in the host's memory
+
+    static ggml_backend_buffer_t buffer_of(const ggml_tensor * x) { return x->view_src ? x->view_src->buffer : x->buffer; }
 
     // Makes the tensors that find the best tokens of x. A GPU's argmax reads a row
     // on one multiprocessor: for 128k logits that took 40 us of a 1B model's step of
@@ -101,10 +125,9 @@ class kept_backend {
             ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(ggml_backend_get_device(backend));
             host = ggml_backend_buft_alloc_buffer(pinned ? pinned : ggml_backend_cpu_buffer_type(), bytes);
         }
-        ggml_backend_buffer_t of_x = x->view_src ? x->view_src->buffer : x->buffer;
         // A chunk without a number has its best at -1, which values then reads: it
         // must be memory of the buffer.
-        if (!device || !host || x->data == ggml_backend_buffer_get_base(of_x)) {
+        if (!device || !host || x->data == ggml_backend_buffer_get_base(buffer_of(x))) {
             return false;
         }
         ggml_free(tensors);
@@ -147,6 +170,7 @@ static thread_local std::vector<std::unique_ptr<kept_backend>> * collected;
 static thread_local struct {
     int            n_rows = 0; // 0: nothing
     int            n_vocab;
+    bool           in_graph;
     kept_backend * found;
 } asked;
 
@@ -156,7 +180,7 @@ static kept_backend * kept(ggml_backend_t b) {
 }
 
 static ggml_status compute_and_find(ggml_backend_t b, ggml_cgraph * g, int batch_size) {
-    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab);
+    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab, asked.in_graph);
 }
 
 static void get_or_take_best(ggml_backend_t b, const ggml_tensor * x, void * data, size_t offset, size_t size) {
@@ -208,8 +232,8 @@ void kept_backends::collect(bool on) {
     }
 }
 
-void kept_backends::ask(int n_rows, int n_vocab) {
-    asked = { n_rows, n_vocab, nullptr };
+void kept_backends::ask(int n_rows, int n_vocab, bool in_graph) {
+    asked = { n_rows, n_vocab, in_graph, nullptr };
 }
 
 void kept_backends::submitted() {
@@ -234,7 +258,7 @@ kept_backends::kept_backends()  = default;
 kept_backends::~kept_backends() = default;
 
 void kept_backends::collect(bool) {}
-void kept_backends::ask(int, int) {}
+void kept_backends::ask(int, int, bool) {}
 void kept_backends::submitted() {}
 void kept_backends::logits(int, float *) const {}
 

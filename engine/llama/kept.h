@@ -4,9 +4,9 @@
 //   - it frees them before the scheduler, which calls them once more
 //     (ggml_backend_i.reset), so they are kept until after it;
 //   - it copies all logits to the host, and greedy decoding wants the best token
-//     of each row alone. So they can be asked for those in place of the copy: the
-//     backend that computes the logits finds them too, and a few bytes a row are
-//     copied.
+//     of each row alone. So they can be asked for those in place of the copy: a
+//     device that computes the logits finds them too, and a few bytes a row are
+//     copied; in the host's memory they are searched where they are.
 //
 // A system's llama.cpp is left as it is.
 #ifndef JOULETOP_KEPT_H
@@ -29,10 +29,11 @@ class kept_backends {
     void collect(bool on);
 
     // The next evaluation's logits, n_rows × n_vocab, are wanted for their best
-    // tokens only; with n_rows 0, as they are. Where a backend can't find the best
+    // tokens only; with n_rows 0, as they are. in_graph (for tests) takes the way of
+    // a device on the host too. Where a backend can't find the best
     // tokens, or does not get all rows at once, the logits are copied as ever.
     // submitted() follows once the evaluation is submitted.
-    void ask(int n_rows, int n_vocab);
+    void ask(int n_rows, int n_vocab, bool in_graph);
     void submitted();
     // The best tokens asked for, once the context is synchronized; nullptr if the
     // logits were copied. Which of equal ones it is depends on the backend; never
