@@ -27,6 +27,7 @@ type progress struct {
 	pointsNow int
 	total     int // requests
 	done      int
+	good      int // of those done
 	point     string
 	loading   string
 	watts     map[string]float64 // by GPU
@@ -71,7 +72,7 @@ func (p *progress) apply(e event.Event) {
 	case event.PointDone:
 		p.pointsNow++
 		if e.PointResult.Err != "" {
-			if p.points > 1 { // the run's own error tells it of a single one
+			if p.points > 1 || p.good > 0 { // else the run's own error tells it
 				p.line("point %s failed: %s", e.PointID, oneLine(e.PointResult.Err))
 			}
 		} else if !p.terminal {
@@ -79,6 +80,9 @@ func (p *progress) apply(e event.Event) {
 		}
 	case event.RequestDone:
 		p.done++
+		if e.Err == "" {
+			p.good++
+		}
 	case event.RequestEnergy:
 		p.jPerToken = e.JoulesPerToken()
 	case event.Sample:

@@ -36,15 +36,11 @@ class kept_backend {
     // launched for a step.
     ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab, bool in_graph) {
         ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
-        if (!x || x->type != GGML_TYPE_F32 || !ggml_is_contiguous(x) || x->ne[0] != n_vocab || x->ne[1] != n_rows ||
-            ggml_nrows(x) != n_rows) {
-            logits = nullptr;
-            return was.graph_compute(backend, g, batch_size);
-        }
-        logits = x;
-        here   = !in_graph && ggml_backend_buffer_is_host(buffer_of(x));
-        if (here || !prepare(x)) {
-            logits = here ? x : nullptr;
+        const bool asked_for = x && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && x->ne[0] == n_vocab &&
+                               x->ne[1] == n_rows && ggml_nrows(x) == n_rows;
+        here   = asked_for && !in_graph && ggml_backend_buffer_is_host(buffer_of(x));
+        logits = here || (asked_for && prepare(x)) ? x : nullptr;
+        if (here || !logits) {
             return was.graph_compute(backend, g, batch_size);
         }
         nodes.assign(g->nodes, g->nodes + g->n_nodes);

@@ -58,7 +58,8 @@ func repositories(cache string) []repository {
 }
 
 // files lists the GGUF files of the repository by their names within it, but for
-// projectors (mmproj-*, as llama.cpp names them), from the revision that main names, or else from the newest that has any.
+// projectors (mmproj-*, as llama.cpp names them), from the revision that main
+// names, or else from the newest that has any.
 func (r repository) files() map[string]string {
 	revisions, err := os.ReadDir(filepath.Join(r.dir, "snapshots"))
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 
 // Resume goes on recording into dir: torn last lines are cut off, rows of
 // points that did not finish, or in which the backend died, are taken out (they
-// run again), and the points that did are returned. Errors wrap ErrNotSession, ErrSchema or ErrInUse.
+// run again), and the points that did are returned. Errors wrap ErrNotSession,
+// ErrSchema or ErrInUse.
 func Resume(dir string) (*Recorder, []event.PointDone, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {

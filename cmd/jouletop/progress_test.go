@@ -1,0 +1,38 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"jouletop/engine/event"
+)
+
+// TestFailedPointIsSaidOnce: the run's own error tells of a single point of which
+// nothing came; what else fails is told where it does.
+func TestFailedPointIsSaidOnce(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		points int
+		good   bool
+		told   bool
+	}{
+		{"the only point, nothing came of it", 1, false, false},
+		{"the only point, some of it failed", 1, true, true},
+		{"one of several", 2, false, true},
+	} {
+		var out bytes.Buffer
+		p := &progress{out: &out}
+		p.apply(event.RunStart{Points: c.points})
+		if c.good {
+			p.apply(event.RequestDone{})
+		}
+		p.apply(event.RequestDone{Request: event.Request{Err: "too long"}})
+		done := event.PointDone{Point: event.Point{PointID: "p1"}}
+		done.PointResult.Err = "too long"
+		p.apply(done)
+		if told := strings.Contains(out.String(), "point p1 failed: too long"); told != c.told {
+			t.Errorf("%s: told %t", c.name, told)
+		}
+	}
+}
