@@ -25,6 +25,7 @@ type pointAccount struct {
 	qualitySum        float64
 	qualityN          int
 	errs              string
+	requestFlags      event.Flags // of any of its requests
 }
 
 // pointSamples adds up what one GPU's samples tell of a point.
@@ -110,6 +111,7 @@ func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []e
 			}
 		case event.RequestEnergy:
 			p.requests++
+			p.requestFlags = p.requestFlags.Union(r.Flags)
 			if r.Err != "" {
 				p.failed++
 				p.errs = r.Err
@@ -170,21 +172,21 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 }
 
 // flags names what makes the point other than it was asked for.
-func (p *pointAccount) flags(d event.PointDone, farthest float64) string {
-	var flags []string
+func (p *pointAccount) flags(d event.PointDone, farthest float64) event.Flags {
+	flags := p.requestFlags
 	if d.ThrottledPct > 1 {
-		flags = append(flags, "throttled")
+		flags = flags.With(event.FlagThrottled)
 	}
 	if d.RequestedSMMHz > 0 && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
-		flags = append(flags, "clock-off")
+		flags = flags.With(event.FlagClockOff)
 	}
 	if math.IsNaN(d.EnergyJ) {
-		flags = append(flags, "energy-unresolved")
+		flags = flags.With(event.FlagEnergyUnresolved)
 	}
 	if p.failed > 0 {
-		flags = append(flags, "failed-requests")
+		flags = flags.With(event.FlagFailedRequests)
 	}
-	return strings.Join(flags, "+")
+	return flags
 }
 
 func joinKeys(m map[string]bool) string {

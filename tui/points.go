@@ -95,7 +95,7 @@ func curvesOf(done []event.PointDone, batch int, dataset string) []curve {
 		m.rate += p.TokensPerS
 		m.power += p.MeanPowerW
 		m.quality += p.Quality
-		m.throttled = m.throttled || strings.Contains(p.Flags, "throttled")
+		m.throttled = m.throttled || p.Flags.Has(event.FlagThrottled)
 	}
 	by := map[curveKey]*curve{}
 	for k, m := range sums {

@@ -135,7 +135,7 @@ func TestStateIsBounded(t *testing.T) {
 }
 
 func TestCurvesAreMeansOverRepeats(t *testing.T) {
-	point := func(model string, mhz, batch int, jpt float64, flags, err string) event.PointDone {
+	point := func(model string, mhz, batch int, jpt float64, flags event.Flags, err string) event.PointDone {
 		return event.PointDone{Point: event.Point{Model: model, RequestedSMMHz: mhz, BatchSize: batch, Dataset: "boolq"},
 			PointResult: event.PointResult{AchievedSMMHz: float64(mhz) - 5, JoulesPerToken: jpt, LatencyS: 1, EDPJS: jpt, Flags: flags, Err: err}}
 	}

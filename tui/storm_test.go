@@ -54,7 +54,7 @@ func stormEvents(r *rand.Rand, now int64) []event.Event {
 		event.Power{GPU: synth.ID, PowerReading: gpu.PowerReading{TimeNS: at.TimeNS, Source: gpu.SourceInstant, PowerW: f, Fresh: true}},
 		event.RunStart{At: at, Name: text, GPU: synth.ID, Policy: text, Points: n, Requests: n}, event.RunEnd{At: at, How: text, Err: text},
 		event.ModelLoading{At: at, Model: text, Progress: f}, event.PointStart{At: at, Point: point},
-		event.PointDone{At: at, Point: point, PointResult: event.PointResult{AchievedSMMHz: f, LatencyS: f, Energy: energy, JoulesPerToken: f, EDPJS: f, Flags: text, Err: text}},
+		event.PointDone{At: at, Point: point, PointResult: event.PointResult{AchievedSMMHz: f, LatencyS: f, Energy: energy, JoulesPerToken: f, EDPJS: f, Flags: event.Flags(text), Err: text}},
 		event.PointDone{At: at, Point: point, PointResult: event.PointResult{AchievedSMMHz: f, LatencyS: f, Energy: energy, JoulesPerToken: f, EDPJS: f}},
 		event.BatchStart{At: at, BatchID: text, Prompt: text, Class: text}, event.PhaseStart{At: at, BatchID: text, GPU: synth.ID, Phase: phase},
 		event.PhaseEnd{At: at, PhaseSpan: span}, event.Token{At: at, BatchID: text, Index: n, Text: text}, event.RequestDone{At: at, Request: req},

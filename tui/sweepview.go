@@ -33,7 +33,7 @@ var pointColumns = []struct {
 	{"quality", "", 7, func(p *event.PointDone) string { return fmtFloat(p.Quality, 3) }},
 	{"temp", "°C", 5, func(p *event.PointDone) string { return fmtFloat(p.TempEndC, 0) }},
 	{"policy", "", -16, func(p *event.PointDone) string { return p.Policy }},
-	{"flags", "", -18, func(p *event.PointDone) string { return p.Flags + errSuffix(p.PointResult.Err) }},
+	{"flags", "", -18, func(p *event.PointDone) string { return string(p.Flags) + errSuffix(p.PointResult.Err) }},
 }
 
 func (m *Model) drawSweep() {

@@ -104,7 +104,7 @@ func (p *progress) apply(e event.Event) {
 func pointText(e event.PointDone) string {
 	text := fmt.Sprintf("%.3g s, %.4g J, %.3g J/token", e.LatencyS, e.EnergyJ, e.JoulesPerToken)
 	if e.Flags != "" {
-		text += " [" + e.Flags + "]"
+		text += " [" + string(e.Flags) + "]"
 	}
 	return text
 }

@@ -102,7 +102,7 @@ func newSummary(r *rig, dir string, price float64, points []event.PointDone) sum
 			Point: p.PointID, Model: p.Model, Dataset: p.Dataset, BatchSize: p.BatchSize, Queries: p.Queries,
 			LatencyS: known(p.LatencyS), PrefillS: known(p.PrefillS), DecodeS: known(p.DecodeS), TokensPerS: known(p.TokensPerS),
 			EnergyJ: known(p.EnergyJ), EnergyErrJ: known(p.EnergyErrJ), JoulesPerToken: known(p.JoulesPerToken), EDPJS: known(p.EDPJS),
-			Quality: known(p.Quality), Flags: p.Flags, Error: p.PointResult.Err,
+			Quality: known(p.Quality), Flags: string(p.Flags), Error: p.PointResult.Err,
 		})
 	}
 	if r.note == "" {

@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -70,8 +69,8 @@ type Clock struct {
 	Quality        Stat
 	TokensPerS     Stat
 
-	Flagged int      // repeats left out: throttled or off the requested clock
-	Flags   []string // why, each once
+	Flagged int         // repeats left out: throttled or off the requested clock
+	Flags   event.Flags // why
 	repeats []event.PointDone
 }
 
@@ -80,11 +79,6 @@ type Curve struct {
 	Key
 	Clocks   []Clock // fixed clocks, ascending
 	Policies []Clock // clocks chosen by phase or by an optimizer
-}
-
-// spoils tells whether a flag makes a point useless for its clock.
-func spoils(flags string) bool {
-	return strings.Contains(flags, "throttled") || strings.Contains(flags, "clock-off")
 }
 
 // Curves groups points by GPU, model, dataset and batch size, and each group by
@@ -142,11 +136,9 @@ func clockOf(ps []event.PointDone) Clock {
 	slices.SortFunc(ps, func(a, b event.PointDone) int { return cmp.Or(a.Repeat-b.Repeat, cmp.Compare(a.PointID, b.PointID)) })
 	var c Clock
 	for _, p := range ps {
-		if spoils(p.Flags) {
+		if p.Flags.Spoils() {
 			c.Flagged++
-			if !slices.Contains(c.Flags, p.Flags) {
-				c.Flags = append(c.Flags, p.Flags)
-			}
+			c.Flags = c.Flags.Union(p.Flags)
 			continue
 		}
 		c.repeats = append(c.repeats, p)
@@ -175,7 +167,7 @@ func clockOf(ps []event.PointDone) Clock {
 }
 
 // Clean tells whether the clock has repeats that ran as asked.
-func (c Clock) Clean() bool { return c.Flagged == 0 || !spoils(c.repeats[0].Flags) }
+func (c Clock) Clean() bool { return c.Flagged == 0 || !c.repeats[0].Flags.Spoils() }
 
 // Label names the clock or the policy.
 func (c Clock) Label() string {
@@ -308,12 +300,9 @@ func pooled(ps []event.PointDone) event.PointDone {
 	sum.MeanPowerW = sum.EnergyJ * n / seconds
 	sum.TokensPerS = tokens / seconds
 	sum.EDPJS = sum.EnergyJ * sum.LatencyS
-	var flags []string
+	sum.Flags = ""
 	for _, p := range ps {
-		if p.Flags != "" && !slices.Contains(flags, p.Flags) {
-			flags = append(flags, p.Flags)
-		}
+		sum.Flags = sum.Flags.Union(p.Flags)
 	}
-	sum.Flags = strings.Join(flags, "+")
 	return sum
 }

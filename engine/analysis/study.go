@@ -341,8 +341,8 @@ func policies(curves []Curve) Table {
 func flagged(points []event.PointDone) Table {
 	t := Table{Title: "points that did not run as asked (not averaged)", Columns: []string{"point", "requested MHz", "achieved MHz", "throttled %", "flags"}}
 	for _, p := range points {
-		if spoils(p.Flags) || p.PointResult.Err != "" {
-			flags := p.Flags
+		if p.Flags.Spoils() || p.PointResult.Err != "" {
+			flags := string(p.Flags)
 			if p.PointResult.Err != "" {
 				flags = "failed: " + p.PointResult.Err
 			}

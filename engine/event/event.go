@@ -235,7 +235,7 @@ type PointResult struct {
 	ThrottledPct   float64 `json:"throttled_pct"`
 	TempStartC     float64 `json:"temp_start_c"`
 	TempEndC       float64 `json:"temp_end_c"`
-	Flags          string  `json:"flags"` // joined by "+": throttled, clock-off, warm-start, …
+	Flags          Flags   `json:"flags"` // its requests', and its own
 	Err            string  `json:"error,omitempty"`
 }
 
@@ -275,6 +275,7 @@ type Request struct {
 	Quality        float64 `json:"quality"`  // 0 to 1; NaN unknown
 	QualityMetric  string  `json:"quality_metric,omitempty"`
 	Output         Output  `json:"output"`
+	Flags          Flags   `json:"flags,omitempty"`
 	Err            string  `json:"error,omitempty"`
 }
 

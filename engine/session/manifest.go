@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/event"
 	"jouletop/gpu"
 )
 
@@ -40,6 +41,8 @@ type Manifest struct {
 	Seed       uint64             `json:"seed"`
 	SampleKeep string             `json:"samples"` // full, thin, none
 	Warnings   []string           `json:"warnings,omitempty"`
+	// Flags says what the words in the flags columns mean.
+	Flags map[event.Flag]string `json:"flags,omitempty"`
 }
 
 // Host is the machine.

@@ -88,7 +88,7 @@ func Create(dir string, m Manifest, keep Keep) (*Recorder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("session folder: %w", err)
 	}
-	m.Schema, m.SampleKeep = Schema, string(keep)
+	m.Schema, m.SampleKeep, m.Flags = Schema, string(keep), event.FlagMeanings
 	return start(dir, m, keep)
 }
 

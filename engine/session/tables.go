@@ -121,6 +121,7 @@ var requestsTable = table[event.RequestEnergy]{
 		text("quality_metric", func(r *event.RequestEnergy) *string { return &r.QualityMetric }),
 		flag("mixed_clock", func(r *event.RequestEnergy) *bool { return &r.MixedClock }),
 		text("error", func(r *event.RequestEnergy) *string { return &r.Err }),
+		flags(func(r *event.RequestEnergy) *event.Flags { return &r.Flags }),
 	},
 }
 
@@ -172,7 +173,7 @@ var pointsTable = table[event.PointDone]{
 		number("throttled_pct", 5, func(r *event.PointDone) *float64 { return &r.ThrottledPct }),
 		number("temp_start_c", 4, func(r *event.PointDone) *float64 { return &r.TempStartC }),
 		number("temp_end_c", 4, func(r *event.PointDone) *float64 { return &r.TempEndC }),
-		text("flags", func(r *event.PointDone) *string { return &r.Flags }),
+		flags(func(r *event.PointDone) *event.Flags { return &r.Flags }),
 		text("error", func(r *event.PointDone) *string { return &r.PointResult.Err }),
 	},
 }
@@ -184,6 +185,11 @@ var blankPoint = event.PointDone{
 		TokensPerS: nan, Energy: noEnergy, NetEnergyJ: nan, PrefillEnergyJ: nan, DecodeEnergyJ: nan,
 		JoulesPerToken: nan, EDPJS: nan, MeanPowerW: nan, Quality: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	},
+}
+
+// flags is the flags column.
+func flags[T any](at func(*T) *event.Flags) column[T] {
+	return text("flags", func(r *T) *string { return (*string)(at(r)) })
 }
 
 // requestedClock is the requested SM clock in MHz; empty where none was

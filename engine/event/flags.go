@@ -1,0 +1,83 @@
+package event
+
+import (
+	"slices"
+	"strings"
+)
+
+// Flag is one reason to look twice at a row, in a word.
+type Flag string
+
+// The flags. Each has its meaning in FlagMeanings.
+const (
+	// Of a point.
+	FlagFailedRequests Flag = "failed-requests"
+
+	// Of the clock.
+	FlagThrottled Flag = "throttled"
+	FlagClockOff  Flag = "clock-off"
+
+	// Of the energy.
+	FlagEnergyUnresolved Flag = "energy-unresolved"
+)
+
+// FlagMeanings says what each flag means, for people: it stands in every
+// session's manifest.
+var FlagMeanings = map[Flag]string{
+	FlagFailedRequests:   "some of the point's requests failed; means are over the others",
+	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
+	FlagClockOff:         "the mean SM clock was more than one step away from the requested one",
+	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
+}
+
+// Flags is a set of flags as it stands in the flags columns: sorted, joined by
+// "+". The zero value is none. Flags of newer programs are kept as they are.
+type Flags string
+
+// FlagsOf returns the set of these flags.
+func FlagsOf(flags ...Flag) Flags { return Flags("").With(flags...) }
+
+// List returns the flags in order.
+func (f Flags) List() []Flag {
+	if f == "" {
+		return nil
+	}
+	var out []Flag
+	for s := range strings.SplitSeq(string(f), "+") {
+		out = append(out, Flag(s))
+	}
+	return out
+}
+
+// Has tells whether f holds any of these flags.
+func (f Flags) Has(any ...Flag) bool {
+	return slices.ContainsFunc(f.List(), func(x Flag) bool { return slices.Contains(any, x) })
+}
+
+// With returns f and these flags.
+func (f Flags) With(flags ...Flag) Flags {
+	all := append(f.List(), flags...)
+	slices.Sort(all)
+	var b strings.Builder
+	for i, x := range slices.Compact(all) {
+		if x == "" {
+			continue
+		}
+		if i > 0 && b.Len() > 0 {
+			b.WriteByte('+')
+		}
+		b.WriteString(string(x))
+	}
+	return Flags(b.String())
+}
+
+// Spoils tells whether a point is of no use for the clock it asked for.
+func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff) }
+
+// Union returns f and g.
+func (f Flags) Union(g Flags) Flags {
+	if g == "" || f == g {
+		return f
+	}
+	return f.With(g.List()...)
+}
