@@ -32,6 +32,10 @@ type clockRequests interface {
 	// requestedIn returns the clock that was requested for most of the time from
 	// t0 to t1 (MHz, 0 the driver's), and whether it was another in between.
 	requestedIn(t0, t1 int64) (mhz int, mixed bool)
+	// flagsIn says what was wrong with it from t0 to t1.
+	flagsIn(t0, t1 int64) event.Flags
+	// confirmed returns the time in ns up to which both are known for good.
+	confirmed() int64
 	// forget drops what was requested before t.
 	forget(t int64)
 }
@@ -57,7 +61,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 	case event.Power:
 		a.meter.add(ev)
 		if len(a.queue)+len(a.loose) > 0 {
-			return a.resolve(a.meter.covered())
+			return a.resolve(min(a.meter.covered(), a.requests.confirmed()))
 		}
 	case event.Sample:
 		a.clocks.add(ev)
@@ -131,7 +135,10 @@ func (a *account) settleLoose(s event.PhaseSpan) event.PhaseEnergy {
 	if seconds := float64(s.EndNS-s.StartNS) / 1e9; s.Phase == event.Idle && e.Resolved && seconds > 0 {
 		a.idleW, a.idleErr = e.Joules/seconds, e.ErrJ/seconds
 	}
-	return event.PhaseEnergy{At: event.At{TimeNS: s.EndNS}, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), Energy: eventEnergy(e)}
+	return event.PhaseEnergy{
+		At: event.At{TimeNS: s.EndNS}, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), Energy: eventEnergy(e),
+		Flags: a.requests.flagsIn(s.StartNS, s.EndNS),
+	}
 }
 
 // flush resolves what the sensors will no longer cover.
@@ -175,12 +182,16 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		shares.phase(s, e)
 		mhz, mixed := a.requests.requestedIn(s.StartNS, s.EndNS)
 		s.RequestedSMMHz = mhz
-		row := event.PhaseEnergy{At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e)}
+		row := event.PhaseEnergy{
+			At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e),
+			Flags: a.requests.flagsIn(s.StartNS, s.EndNS),
+		}
 		out = append(out, row)
 	}
 	for i, r := range b.requests {
 		share := shares.of(i)
-		_, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
+		mhz, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
+		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.flagsIn(r.StartNS, r.EndNS))
 		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share

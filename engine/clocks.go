@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -24,22 +25,34 @@ const (
 	// limitedPart is the part of a clock by which a limit may hold it down while
 	// it still counts as settled: a tenth. The slope on the way there is steeper.
 	limitedPart = 10
+	// awaitLimit is how long a point waits for its clock: a driver's call that
+	// hangs is given up after 2 s.
+	awaitLimit = 4 * time.Second
 )
 
 // clockDriver sets clocks from a goroutine of its own, so that a slow driver
 // call never holds up inference. Of several wishes waiting only the last counts.
+// It knows which clock was in force when, and when what was asked for was not.
 type clockDriver struct {
 	clk      timebase.Clock
 	gpu      string
 	control  ClockControl
+	rearm    bool // set what was asked for again once it is lost
 	publish  func(event.Event)
+	failed   func(clockFailure) // told without a lock held
 	wake     timebase.Signal
 	achieved atomic.Pointer[achieved] // last sampled
 
 	mu       sync.Mutex
 	wish     *wish
-	current  int // requested SM clock in force, MHz; 0: the driver's
+	asked    wish // the last wish
+	current  int  // requested SM clock in force, MHz; 0: the driver's
+	unsure   bool // a call may have changed it, or not
 	log      []requestedAt
+	faults   faults
+	watch    clockWatch
+	calling  int64 // when the driver's call under way began; 0 none
+	arming   bool  // the guard is to be armed again
 	applying bool
 	stopping bool
 	ended    timebase.Signal
@@ -62,8 +75,9 @@ func (a achieved) settledAt(mhz int) bool {
 
 type wish struct {
 	mhz   int
-	cause string
+	cause event.Cause
 	phase int64 // the backend's stamp of the boundary that caused it, ns; 0 none
+	tries int   // that failed
 }
 
 type requestedAt struct {
@@ -72,46 +86,64 @@ type requestedAt struct {
 }
 
 func newClockDriver(clk timebase.Clock, id string, control ClockControl, publish func(event.Event)) *clockDriver {
-	d := &clockDriver{clk: clk, gpu: id, control: control, publish: publish, wake: clk.NewSignal(), ended: clk.NewSignal()}
+	d := &clockDriver{clk: clk, gpu: id, control: control, publish: publish, failed: func(clockFailure) {}, wake: clk.NewSignal(), ended: clk.NewSignal()}
 	d.achieved.Store(&achieved{mhz: -1})
 	return d
 }
 
-func (d *clockDriver) start() { d.clk.Go(d.loop) }
+func (d *clockDriver) start() {
+	if d.control != nil {
+		d.control.OnLoss(d.guardLost)
+	}
+	d.clk.Go(d.loop)
+}
 
 // want asks for a clock; 0 gives it back to the driver.
-func (d *clockDriver) want(mhz int, cause string, phase int64) {
+func (d *clockDriver) want(mhz int, cause event.Cause, phase int64) {
 	d.mu.Lock()
-	if d.stopping || d.wish == nil && mhz == d.current {
+	if d.stopping {
 		d.mu.Unlock()
 		return
 	}
-	d.wish = &wish{mhz, cause, phase}
+	d.asked = wish{mhz: mhz, cause: cause, phase: phase}
+	if d.wish == nil && d.calling == 0 && d.inForce(mhz) {
+		d.faults.close(d.clk.Now())
+		d.mu.Unlock()
+		return
+	}
+	w := d.asked
+	d.wish = &w
 	d.mu.Unlock()
 	d.wake.Notify()
 }
 
+// inForce tells whether mhz is set, for all that is known. d.mu is held.
+func (d *clockDriver) inForce(mhz int) bool { return mhz == d.current && !d.unsure }
+
 // await waits until the clock asked for last is set and has settled, or cannot
-// be.
-func (d *clockDriver) await() {
-	deadline := d.clk.Now() + int64(settleLimit) + int64(time.Second)
-	for d.clk.Now() < deadline {
+// be; it tells why not.
+func (d *clockDriver) await() *clockFailure {
+	deadline := d.clk.Now() + int64(awaitLimit)
+	for {
 		d.mu.Lock()
-		idle := d.wish == nil && !d.applying
+		idle := d.wish == nil && !d.applying && !d.arming
+		failure := d.faults.why
 		d.mu.Unlock()
-		if idle {
-			return
+		if idle || d.clk.Now() >= deadline {
+			return failure
 		}
 		_ = d.clk.Sleep(context.Background(), settlePoll)
 	}
 }
 
 // release gives the clock back and lets the loop end.
-func (d *clockDriver) release(cause string) {
+func (d *clockDriver) release(cause event.By) {
 	d.mu.Lock()
 	d.wish = nil
-	if d.current != 0 {
-		d.wish = &wish{0, cause, 0}
+	d.asked = wish{cause: event.Cause{By: cause}}
+	if d.current != 0 || d.unsure || d.calling != 0 {
+		w := d.asked
+		d.wish = &w
 	}
 	d.stopping = true
 	d.mu.Unlock()
@@ -159,6 +191,31 @@ func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	return longest, mixed
 }
 
+// flagsIn implements clockRequests.
+func (d *clockDriver) flagsIn(t0, t1 int64) event.Flags {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	flags := d.faults.in(t0, t1)
+	if d.calling != 0 && d.calling < t1 { // asked before it is known: by who cannot wait
+		flags = flags.With(event.FlagClockRefused)
+	}
+	return flags
+}
+
+// confirmed implements clockRequests.
+func (d *clockDriver) confirmed() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := int64(math.MaxInt64)
+	if d.calling != 0 {
+		t = d.calling
+	}
+	if d.current != 0 {
+		t = min(t, d.watch.verified, d.control.HeldUntil())
+	}
+	return t
+}
+
 // forget implements clockRequests.
 func (d *clockDriver) forget(t int64) {
 	d.mu.Lock()
@@ -166,18 +223,31 @@ func (d *clockDriver) forget(t int64) {
 	for len(d.log) > 1 && d.log[1].t <= t {
 		d.log = d.log[1:]
 	}
+	d.faults.forget(t)
 }
 
 func (d *clockDriver) loop() {
 	defer d.ended.Notify()
+	if !d.clk.Simulated() {
+		clockguard.RaiseThread()
+	}
 	for {
 		d.mu.Lock()
-		w, stopping := d.wish, d.stopping
-		d.wish = nil
-		skip := w != nil && w.mhz == d.current
-		d.applying = w != nil && !skip
+		arming, stopping := d.arming && !d.stopping, d.stopping
+		var w *wish
+		if !arming {
+			w, d.wish = d.wish, nil
+		}
+		skip := w != nil && d.inForce(w.mhz)
+		if d.applying = w != nil && !skip; d.applying {
+			d.calling = d.clk.Now()
+		} else if skip {
+			d.faults.close(d.clk.Now())
+		}
 		d.mu.Unlock()
 		switch {
+		case arming:
+			d.armAgain()
 		case w != nil && !skip:
 			d.apply(*w)
 		case w == nil && stopping:
@@ -197,7 +267,8 @@ func (d *clockDriver) apply(w wish) {
 	}
 	timing, err := d.set(w.mhz)
 	called := d.clk.Now()
-	if timing.CallNS == 0 { // no call was made
+	made := timing.CallNS != 0 // a call
+	if !made {
 		timing = clockguard.Timing{CallNS: start, ReturnNS: called}
 	}
 	change.CallMS = float64(timing.ReturnNS-timing.CallNS) / 1e6
@@ -206,17 +277,15 @@ func (d *clockDriver) apply(w wish) {
 	}
 	if err != nil {
 		change.Err = err.Error()
-		d.mu.Lock()
-		if d.stopping {
-			d.err = err
-		}
-		d.mu.Unlock()
+		d.refused(w, start, made || errors.Is(err, clockguard.ErrBusy), err)
 		d.publish(change)
 		return
 	}
 	d.mu.Lock()
-	d.current = w.mhz
+	d.current, d.unsure, d.calling = w.mhz, false, 0
 	d.log = append(d.log, requestedAt{called, w.mhz})
+	d.watch = clockWatch{setAt: called, verified: called}
+	d.faults.close(called)
 	d.mu.Unlock()
 	d.settle(&change, called)
 	d.publish(change)
@@ -242,7 +311,7 @@ func (d *clockDriver) settle(change *event.ClockChange, called int64) {
 			break
 		}
 		d.mu.Lock()
-		interrupted := d.wish != nil || d.stopping
+		interrupted := d.wish != nil || d.stopping || d.arming
 		d.mu.Unlock()
 		if interrupted {
 			break

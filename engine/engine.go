@@ -15,6 +15,10 @@ import (
 // ErrStopped: the operator stopped the run; what ran is saved.
 var ErrStopped = errors.New("stopped")
 
+// ErrClock: the clock asked for was not in force, so that the run was ended or a
+// point not run.
+var ErrClock = errors.New("the clock asked for is not in force")
+
 // Config is what an engine is made of.
 type Config struct {
 	Clock timebase.Clock
@@ -27,6 +31,10 @@ type Config struct {
 	Simulated bool
 	// Policy is in force until SetPolicy; nil is none.
 	Policy Policy
+	// Rearm sets a clock that was lost (its guard ended, somebody else gave it
+	// back) again and goes on; otherwise the run ends after the batch in hand. What
+	// was touched is flagged either way.
+	Rearm bool
 	// Load, if not nil, is told what the device is doing: event.Idle or a phase.
 	// A simulated GPU under real inference needs it.
 	Load func(event.Phase)
@@ -56,8 +64,11 @@ type Engine struct {
 	held    bool // the operator's policy stands against the points' own
 	phase   event.PhaseStart
 	inPhase bool
+	running bool // a plan
 	paused  bool
 	stop    bool
+	stopErr error              // why it stops, if nobody asked
+	told    map[string]bool    // of failing clocks, in this run
 	loading context.CancelFunc // of the model being loaded, nil if none
 	skip    bool
 	state   timebase.Signal // wakes a paused run
@@ -88,6 +99,7 @@ func New(cfg Config) (*Engine, error) {
 	for _, g := range cfg.GPUs {
 		info := g.Device.Info()
 		u := &unit{GPU: g, id: info.ID(), clocks: newClockDriver(e.clk, info.ID(), g.Control, e.publish)}
+		u.clocks.rearm, u.clocks.failed = cfg.Rearm, e.clockFailed
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
 		infos, parts = append(infos, info), append(parts, meter{u.id, energy.New(g.Sources, energy.Options{})})
 	}
@@ -116,7 +128,7 @@ func (e *Engine) Start() {
 // Close ends sampling, gives the clocks back and resolves what energies it can.
 // The stream stays open.
 func (e *Engine) Close() error {
-	err := e.clocks.stop("exit")
+	err := e.clocks.stop(event.ByExit)
 	for _, u := range e.units {
 		u.sampler.Stop()
 	}
@@ -137,7 +149,7 @@ func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: 
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
 
 func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
-	u.clocks.achieved.Store(&achieved{t, s.SMMHz, s.Throttle.Limits()})
+	u.clocks.sampled(achieved{t, s.SMMHz, s.Throttle.Limits()})
 	e.mu.Lock()
 	u.tempC = s.TempC
 	e.mu.Unlock()
@@ -165,17 +177,51 @@ func (e *Engine) observe(ev event.Event) []event.Event {
 
 // SetPolicy puts p in force at once, in the middle of a run too. With hold it
 // also stands against the policies of the points that follow.
-func (e *Engine) SetPolicy(p Policy, cause string, hold bool) {
+func (e *Engine) SetPolicy(p Policy, by event.By, hold bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.policy, e.held = p, hold
-	mhz, phase := p.Start(), ""
+	mhz, cause := p.Start(), event.Cause{By: by}
 	if e.inPhase {
 		if m, set := p.Phase(e.phase); set {
-			mhz, phase = m, ":"+string(e.phase.Phase)
+			mhz, cause.Phase = m, e.phase.Phase
 		}
 	}
-	e.clocks.want(mhz, cause+phase, 0)
+	e.clocks.want(mhz, cause, 0)
+}
+
+// clockFailed says that the clock asked for is not in force, and ends the run
+// where it was lost for good.
+func (e *Engine) clockFailed(f clockFailure) {
+	text := f.String()
+	e.mu.Lock()
+	stop := f.lost && !f.mending && e.running
+	if stop && !e.stop {
+		e.stop, e.stopErr = true, fmt.Errorf("%w: %s", ErrClock, text)
+		if e.loading != nil {
+			e.loading()
+		}
+	}
+	if e.told == nil {
+		e.told = map[string]bool{}
+	}
+	known := e.told[text]
+	e.told[text] = true
+	e.mu.Unlock()
+	if known {
+		return // a policy may ask, and be refused, twice a batch
+	}
+	switch {
+	case stop:
+		text += "; the run ends after the batch in hand"
+	case f.mending:
+		text += "; it is set again"
+	}
+	e.publish(event.Error{At: e.now(), Text: text})
+	if stop {
+		e.state.Notify()
+		e.publish(event.State{At: e.now(), State: "stopping"})
+	}
 }
 
 // Policy returns the policy in force.

@@ -27,6 +27,9 @@ type bench struct {
 	events []event.Event
 	// wrap, if not nil, stands before the simulated model.
 	wrap func(engine.Backend) engine.Backend
+	// guard, if not nil, stands before the control of the first GPU's clock.
+	guard *fakeGuard
+	rearm bool
 }
 
 func (b *bench) Record(e event.Event) { b.events = append(b.events, e) }
@@ -63,14 +66,19 @@ func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *b
 					return err
 				}
 				b.gpus = append(b.gpus, g)
-				gpus = append(gpus, engine.GPU{Device: g, Sources: g.PowerSources(), Control: control})
+				one := engine.GPU{Device: g, Sources: g.PowerSources(), Control: control}
+				if b.guard != nil && len(gpus) == 0 {
+					b.guard.Client, b.guard.gpu, b.guard.clk = control, g, clk
+					one.Control = b.guard
+				}
+				gpus = append(gpus, one)
 			}
 			var backend engine.Backend = simllm.New(b.gpus[0], clk, 7)
 			if b.wrap != nil {
 				backend = b.wrap(backend)
 			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: gpus, Backend: backend, Stream: engine.NewStream(b), Simulated: true,
+				Clock: clk, GPUs: gpus, Backend: backend, Stream: engine.NewStream(b), Simulated: true, Rearm: b.rearm,
 			})
 			if err != nil {
 				return err
@@ -194,7 +202,7 @@ func TestClockChangesInMidRun(t *testing.T) {
 		plan.Points[1].Class = func(workloads.Query) string {
 			if !changed { // as the second point's first batch begins
 				changed = true
-				b.engine.SetPolicy(policy.Fixed{MHz: 1005}, "operator", true)
+				b.engine.SetPolicy(policy.Fixed{MHz: 1005}, event.ByOperator, true)
 			}
 			return ""
 		}
@@ -237,7 +245,7 @@ func TestPhaseAwarePolicySwitches(t *testing.T) {
 	seen := map[int]bool{}
 	for _, c := range of[event.ClockChange](b) {
 		seen[c.RequestedSMMHz] = true
-		if c.Cause == "phase:1980/1005:decode" && !(c.DelayMS >= 0 && c.DelayMS < 50) {
+		if c.Cause.String() == "phase:1980/1005:decode" && !(c.DelayMS >= 0 && c.DelayMS < 50) {
 			t.Errorf("delay %g ms", c.DelayMS)
 		}
 	}

@@ -20,6 +20,9 @@ type Plan struct {
 	// first, within CoolMargin °C, or for so long.
 	Cooldown   time.Duration
 	CoolMargin float64
+	// NeedsClocks: a point whose clock is refused is not run, and the plan ends
+	// where the next one's would be refused too. Otherwise it runs, flagged.
+	NeedsClocks bool
 	// Blocks is how long each phase is repeated back to back after a point's
 	// queries, for a precise figure of its power; 0 not at all.
 	Blocks time.Duration

@@ -31,9 +31,15 @@ type ClockControl interface {
 	// ResetTimed gives the clock back to the driver. It is harmless when nothing
 	// is set.
 	ResetTimed() (clockguard.Timing, error)
-	// Armed tells whether SetTimed may work: the operator has armed clock control
-	// and there is permission.
-	Armed() bool
+	// Arm switches clock control on, starting a guard in place of one that was
+	// lost, or off.
+	Arm(on bool) error
+	// OnLoss has f told when the guard ends by itself and the clock with it. f
+	// must not call the control.
+	OnLoss(f func(clockguard.Loss))
+	// HeldUntil returns the time in ns up to which the clock set last is known to
+	// have been in force; math.MaxInt64 where nothing can take it away.
+	HeldUntil() int64
 }
 
 // Recorder keeps every event. Record is called from one goroutine at a time, in

@@ -162,4 +162,6 @@ func (r *Recomputer) settle(g *rework, t int64) {
 type noRequests struct{}
 
 func (noRequests) requestedIn(int64, int64) (int, bool) { return 0, false }
+func (noRequests) flagsIn(int64, int64) event.Flags     { return "" }
+func (noRequests) confirmed() int64                     { return math.MaxInt64 }
 func (noRequests) forget(int64)                         {}

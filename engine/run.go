@@ -19,9 +19,13 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 		return errors.New("run: no backend")
 	}
 	// A wish to stop that came just before the start counts.
+	e.mu.Lock()
+	e.running = true
+	clear(e.told)
+	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
-		e.stop, e.skip = false, false
+		e.running, e.stop, e.skip, e.stopErr = false, false, false, nil
 		e.mu.Unlock()
 	}()
 	policy := e.Policy().Name()
@@ -49,7 +53,7 @@ func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
 	cool := math.NaN()
 	for _, pt := range plan.Points {
 		if stop, _ := e.gate(ctx); stop {
-			return e.stopped(ctx)
+			return e.ended(ctx)
 		}
 		err := e.ready(ctx, pt)
 		if err == nil && !idle {
@@ -65,7 +69,7 @@ func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
 		}
 		switch {
 		case errors.Is(err, ErrStopped), ctx.Err() != nil:
-			return e.stopped(ctx)
+			return e.ended(ctx)
 		case err != nil:
 			failed++
 			if first == nil {
@@ -73,8 +77,11 @@ func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
 			}
 		}
 	}
+	if err := e.stopCause(); err != nil { // in the last batch
+		return err
+	}
 	if err := e.measureIdle(ctx, plan.Idle); err != nil {
-		return e.stopped(ctx)
+		return e.ended(ctx)
 	}
 	if failed == len(plan.Points) {
 		return first
@@ -87,6 +94,20 @@ func (e *Engine) stopped(ctx context.Context) error {
 		return err
 	}
 	return ErrStopped
+}
+
+// ended is stopped of the whole run, which says why where nobody asked for it.
+func (e *Engine) ended(ctx context.Context) error {
+	if err := e.stopCause(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return e.stopped(ctx)
+}
+
+func (e *Engine) stopCause() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopErr
 }
 
 // ready makes the point's model ready; ErrStopped if the operator would not wait.
@@ -190,12 +211,26 @@ func (e *Engine) failPoint(pt PointPlan, err error) {
 	e.publish(event.Error{At: e.now(), Text: err.Error()})
 	start := event.PointStart{At: e.now(), Point: pt.Point}
 	e.publish(start)
-	e.publish(newPointAccount(start).result(e.clk.Now(), err))
+	done := newPointAccount(start).result(e.clk.Now(), err)
+	if errors.Is(err, ErrClock) {
+		done.Flags = done.Flags.With(event.FlagClockRefused)
+	}
+	e.publish(done)
 }
 
 // runPoint runs one point's queries and publishes its result.
 func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
-	e.applyPolicy(pt)
+	if f := e.applyPolicy(pt); f != nil && plan.NeedsClocks {
+		err := fmt.Errorf("point %s: %w: %s", pt.PointID, ErrClock, f)
+		if !f.final {
+			e.failPoint(pt, err)
+			return err
+		}
+		e.mu.Lock()
+		e.stop, e.stopErr = true, err
+		e.mu.Unlock()
+		return ErrStopped
+	}
 	start := event.PointStart{At: e.now(), Point: pt.Point}
 	e.publish(start)
 	err := e.runBatches(ctx, plan, pt)
@@ -220,16 +255,17 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	return err
 }
 
-// applyPolicy puts the point's policy in force and waits for its clock.
-func (e *Engine) applyPolicy(pt PointPlan) {
+// applyPolicy puts the point's policy in force and waits for its clock; it tells
+// why that is not set.
+func (e *Engine) applyPolicy(pt PointPlan) *clockFailure {
 	e.mu.Lock()
 	held := e.held
 	e.mu.Unlock()
 	if pt.Policy == nil || held {
-		return
+		return nil
 	}
-	e.SetPolicy(pt.Policy, "policy", false)
-	e.clocks.await()
+	e.SetPolicy(pt.Policy, event.ByPolicy, false)
+	return e.clocks.await()
 }
 
 var errSkipped = errors.New("skipped")
@@ -453,7 +489,7 @@ func (e *Engine) phaseBegins(p event.PhaseStart) {
 	name := e.policy.Name()
 	e.mu.Unlock()
 	if set {
-		e.clocks.want(mhz, name+":"+string(p.Phase), p.TimeNS)
+		e.clocks.want(mhz, event.Cause{By: event.ByPolicy, Policy: name, Phase: p.Phase}, p.TimeNS)
 	}
 	if l := e.cfg.Load; l != nil {
 		l(p.Phase)

@@ -1,6 +1,11 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"math"
+
+	"jouletop/engine/event"
+)
 
 // clockDrivers set the clocks of GPUs that work on one job: the same on all.
 type clockDrivers []*clockDriver
@@ -12,21 +17,26 @@ func (ds clockDrivers) start() {
 }
 
 // want asks for a clock; 0 gives it back to the driver.
-func (ds clockDrivers) want(mhz int, cause string, phase int64) {
+func (ds clockDrivers) want(mhz int, cause event.Cause, phase int64) {
 	for _, d := range ds {
 		d.want(mhz, cause, phase)
 	}
 }
 
-// await waits until the clock asked for last is set everywhere, or cannot be.
-func (ds clockDrivers) await() {
+// await waits until the clock asked for last is set everywhere, or cannot be: it
+// tells why not.
+func (ds clockDrivers) await() *clockFailure {
+	var failure *clockFailure
 	for _, d := range ds {
-		d.await()
+		if f := d.await(); f != nil && (failure == nil || f.final) {
+			failure = f
+		}
 	}
+	return failure
 }
 
 // stop gives the clocks back, of all GPUs at once, and ends the drivers.
-func (ds clockDrivers) stop(cause string) error {
+func (ds clockDrivers) stop(cause event.By) error {
 	for _, d := range ds {
 		d.release(cause)
 	}
@@ -48,6 +58,24 @@ func (ds clockDrivers) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 		mixed = mixed || m || other != mhz
 	}
 	return mhz, mixed
+}
+
+// flagsIn implements clockRequests: of any.
+func (ds clockDrivers) flagsIn(t0, t1 int64) event.Flags {
+	var flags event.Flags
+	for _, d := range ds {
+		flags = flags.Union(d.flagsIn(t0, t1))
+	}
+	return flags
+}
+
+// confirmed implements clockRequests: of all.
+func (ds clockDrivers) confirmed() int64 {
+	t := int64(math.MaxInt64)
+	for _, d := range ds {
+		t = min(t, d.confirmed())
+	}
+	return t
 }
 
 // forget implements clockRequests.

@@ -394,11 +394,11 @@ func (s *state) clockChange(e event.ClockChange) {
 		what += ", settled " + fmtFloat(e.SettleMS, 0) + " ms"
 	}
 	s.ver.clock++
-	if byPolicy := strings.HasPrefix(e.Cause, "policy"); byPolicy && e.Err == "" {
+	if e.Cause.By == event.ByPolicy && e.Err == "" {
 		t.policyChanges++ // too many to log: a policy may set two a batch
 		return
 	}
-	s.note(e.TimeNS, 'c', what+" ("+e.Cause+")"+errSuffix(e.Err))
+	s.note(e.TimeNS, 'c', what+" ("+e.Cause.String()+")"+errSuffix(e.Err))
 }
 
 func (s *state) note(t int64, kind byte, text string) {

@@ -221,10 +221,10 @@ func TestPolicyClocksAreCountedNotLogged(t *testing.T) {
 	s := newState()
 	nan := math.NaN()
 	for range 100 {
-		s.apply(event.ClockChange{At: at(1), GPU: testGPU, RequestedSMMHz: 960, AchievedSMMHz: 960, CallMS: 3, SettleMS: 20, DelayMS: nan, Cause: "policy:decode"})
+		s.apply(event.ClockChange{At: at(1), GPU: testGPU, RequestedSMMHz: 960, AchievedSMMHz: 960, CallMS: 3, SettleMS: 20, DelayMS: nan, Cause: event.Cause{By: event.ByPolicy, Policy: "phase:1980/960", Phase: event.Decode}})
 	}
-	s.apply(event.ClockChange{At: at(2), GPU: testGPU, RequestedSMMHz: 960, AchievedSMMHz: -1, CallMS: nan, SettleMS: nan, Cause: "policy:decode", Err: "no permission"})
-	s.apply(event.ClockChange{At: at(3), GPU: testGPU, RequestedSMMHz: 1005, AchievedSMMHz: 1005, CallMS: 3, SettleMS: 20, Cause: "operator"})
+	s.apply(event.ClockChange{At: at(2), GPU: testGPU, RequestedSMMHz: 960, AchievedSMMHz: -1, CallMS: nan, SettleMS: nan, Cause: event.Cause{By: event.ByPolicy, Policy: "phase:1980/960", Phase: event.Decode}, Err: "no permission"})
+	s.apply(event.ClockChange{At: at(3), GPU: testGPU, RequestedSMMHz: 1005, AchievedSMMHz: 1005, CallMS: 3, SettleMS: 20, Cause: event.Cause{By: event.ByOperator}})
 	if s.log.len() != 2 || s.gpu(testGPU).policyChanges != 100 {
 		t.Fatalf("%d logged, %d counted", s.log.len(), s.gpu(testGPU).policyChanges)
 	}

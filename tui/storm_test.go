@@ -59,7 +59,7 @@ func stormEvents(r *rand.Rand, now int64) []event.Event {
 		event.BatchStart{At: at, BatchID: text, Prompt: text, Class: text}, event.PhaseStart{At: at, BatchID: text, GPU: synth.ID, Phase: phase},
 		event.PhaseEnd{At: at, PhaseSpan: span}, event.Token{At: at, BatchID: text, Index: n, Text: text}, event.RequestDone{At: at, Request: req},
 		event.RequestEnergy{At: at, Request: req, Energy: energy}, event.PhaseEnergy{At: at, PhaseSpan: span, Energy: energy},
-		event.ClockChange{At: at, GPU: synth.ID, RequestedSMMHz: n, AchievedSMMHz: n, CallMS: f, SettleMS: f, Cause: text, Err: text},
+		event.ClockChange{At: at, GPU: synth.ID, RequestedSMMHz: n, AchievedSMMHz: n, CallMS: f, SettleMS: f, Cause: event.Cause{By: event.By(text)}, Err: text},
 		event.PolicyNote{At: at, Text: text}, event.Mark{At: at, Note: text}, event.Warning{At: at, Text: text}, event.Error{At: at, Text: text},
 		event.State{At: at, State: text},
 	}

@@ -129,24 +129,24 @@ func (c *controller) SetClock(phase event.Phase, mhz int) error {
 	}
 	k := c.clocks
 	if k.Prefill == k.Decode && k.Decode == k.Score {
-		c.apply(policy.Fixed{MHz: mhz}, "operator")
+		c.apply(policy.Fixed{MHz: mhz}, event.ByOperator)
 		return nil
 	}
-	c.apply(policy.NewPhaseAware(k, nil), "operator")
+	c.apply(policy.NewPhaseAware(k, nil), event.ByOperator)
 	return nil
 }
 
 // apply puts a policy in force as the operator's; c.mu is held.
-func (c *controller) apply(p engine.Policy, cause string) {
+func (c *controller) apply(p engine.Policy, by event.By) {
 	c.policy = p
-	c.engine.SetPolicy(p, cause, true)
+	c.engine.SetPolicy(p, by, true)
 }
 
 // restore puts the operator's policy in force again after a sweep.
 func (c *controller) restore() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.apply(c.policy, "sweep end")
+	c.apply(c.policy, event.BySweepEnd)
 }
 
 func (c *controller) mayset() error {
@@ -167,7 +167,7 @@ func (c *controller) GiveBack() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clocks = policy.PhaseClocks{}
-	c.apply(policy.None{}, "operator")
+	c.apply(policy.None{}, event.ByOperator)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (c *controller) SetPolicy(spec string) error {
 	case *policy.PhaseAware:
 		c.clocks = p.Clocks()
 	}
-	c.apply(p, "operator")
+	c.apply(p, event.ByOperator)
 	return nil
 }
 

@@ -142,6 +142,7 @@ type (
 		SMMHzMean  float64 `json:"sm_mhz_mean"`
 		MixedClock bool    `json:"mixed_clock"` // the requested clock changed within
 		Energy
+		Flags Flags `json:"flags,omitempty"`
 	}
 	// RequestEnergy is a row of requests.csv: a request with its energy.
 	RequestEnergy struct {
@@ -151,7 +152,7 @@ type (
 		Energy
 		NetEnergyJ float64 `json:"net_energy_j"` // less idle power times the time
 	}
-	// ClockChange is a clock set, given back, or refused: a row of clocks.csv.
+	// ClockChange is a clock set, given back, lost or refused: a row of clocks.csv.
 	ClockChange struct {
 		At
 		GPU            string  `json:"gpu"`
@@ -162,7 +163,7 @@ type (
 		// DelayMS is from the backend's stamp of the phase boundary to the call; NaN
 		// where no phase caused the change.
 		DelayMS float64 `json:"delay_ms"`
-		Cause   string  `json:"cause"` // operator, policy:prefill, sweep, exit, …
+		Cause   Cause   `json:"cause"`
 		Err     string  `json:"error,omitempty"`
 	}
 	// PolicyNote is a decision of a policy worth showing: a skipped switch, an

@@ -14,8 +14,10 @@ const (
 	FlagFailedRequests Flag = "failed-requests"
 
 	// Of the clock.
-	FlagThrottled Flag = "throttled"
-	FlagClockOff  Flag = "clock-off"
+	FlagThrottled    Flag = "throttled"
+	FlagClockOff     Flag = "clock-off"
+	FlagClockLost    Flag = "clock-lost"
+	FlagClockRefused Flag = "clock-refused"
 
 	// Of the energy.
 	FlagEnergyUnresolved Flag = "energy-unresolved"
@@ -27,6 +29,8 @@ var FlagMeanings = map[Flag]string{
 	FlagFailedRequests:   "some of the point's requests failed; means are over the others",
 	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
 	FlagClockOff:         "the mean SM clock was more than one step away from the requested one",
+	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
+	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
 }
 
@@ -72,7 +76,11 @@ func (f Flags) With(flags ...Flag) Flags {
 }
 
 // Spoils tells whether a point is of no use for the clock it asked for.
-func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff) }
+func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff) || f.ClockFailed() }
+
+// ClockFailed tells whether the clock asked for was not in force all the time: a
+// sweep that is resumed runs such a point again.
+func (f Flags) ClockFailed() bool { return f.Has(FlagClockLost, FlagClockRefused) }
 
 // Union returns f and g.
 func (f Flags) Union(g Flags) Flags {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -81,7 +82,7 @@ func encodeFields(b *bytes.Buffer, v reflect.Value) error {
 }
 
 func encodeValue(b *bytes.Buffer, v reflect.Value) error {
-	switch {
+	switch _, text := v.Interface().(encoding.TextMarshaler); {
 	case v.Kind() == reflect.Float64:
 		encodeFloat(b, v.Float())
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Float64:
@@ -93,7 +94,7 @@ func encodeValue(b *bytes.Buffer, v reflect.Value) error {
 			encodeFloat(b, v.Index(i).Float())
 		}
 		b.WriteByte(']')
-	case v.Kind() == reflect.Struct:
+	case v.Kind() == reflect.Struct && !text:
 		var inner bytes.Buffer
 		if err := encodeFields(&inner, v); err != nil {
 			return err

@@ -27,7 +27,7 @@ func TestRoundTrip(t *testing.T) {
 	nan := math.NaN()
 	for _, e := range []Event{
 		RunStart{At: At{7}, Name: "run", GPU: "sim:h100", Simulated: true},
-		ClockChange{At: At{9}, GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: -1, CallMS: 2.5, SettleMS: nan, DelayMS: nan, Cause: "operator"},
+		ClockChange{At: At{9}, GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: -1, CallMS: 2.5, SettleMS: nan, DelayMS: nan, Cause: Cause{ByPolicy, "phase:1980/1005", Decode}},
 		RequestEnergy{At: At{3}, Request: Request{RequestID: "r1", Quality: nan, TTFTS: 0.5, Output: Output{Text: "two\nlines", Choice: -1}}, Energy: Energy{EnergyJ: nan, EnergyErrJ: nan, Method: "unresolved"}, NetEnergyJ: nan},
 		PhaseEnd{At: At{5}, PhaseSpan: PhaseSpan{BatchID: "b1", Phase: Score, StartNS: 1, EndNS: 5, BatchSize: 4, Tokens: 99}},
 	} {

@@ -345,6 +345,10 @@ func (j *job) joulesPerToken() float64 {
 }
 
 func (o *Online) changed(e event.ClockChange) {
+	if e.Cause.Unasked() {
+		o.current = 0
+		return
+	}
 	if e.Err == "" {
 		o.failed = 0
 		return

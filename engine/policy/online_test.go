@@ -42,7 +42,7 @@ func (e *engineRun) observe(ev event.Event) {
 
 func (e *engineRun) set(mhz int) {
 	e.mhz = mhz
-	e.observe(event.ClockChange{At: event.At{TimeNS: e.now}, RequestedSMMHz: mhz, Cause: "policy"})
+	e.observe(event.ClockChange{At: event.At{TimeNS: e.now}, RequestedSMMHz: mhz, Cause: event.Cause{By: event.ByPolicy}})
 }
 
 // batch runs one batch of two requests of random length.

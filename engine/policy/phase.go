@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -187,9 +186,14 @@ func (p *PhaseAware) Observe(e event.Event) []event.PolicyNote {
 }
 
 // changed learns from a clock change. It may be told late, when the next one
-// has been asked for already, so what is in force is known from what was asked,
-// unless the change was refused or somebody else's.
+// has been asked for already, so what is in force is known from what was asked:
+// whoever else sets a clock puts another policy in force. Only a change that was
+// refused, or that nobody asked for, makes it unknown.
 func (p *PhaseAware) changed(e event.ClockChange) {
+	if e.Cause.Unasked() {
+		p.current, p.last, p.before = 0, event.ClockChange{}, 0
+		return
+	}
 	if e.Err != "" {
 		if e.RequestedSMMHz == p.current {
 			p.current = 0 // unknown: the next phase asks again
@@ -202,9 +206,6 @@ func (p *PhaseAware) changed(e event.ClockChange) {
 		return
 	}
 	p.failures = 0
-	if !strings.HasPrefix(e.Cause, "policy") {
-		p.current = e.RequestedSMMHz
-	}
 	p.learnSwitch(e)
 	p.last = e
 }

@@ -31,18 +31,18 @@ func (r *gpuRun) observe(e event.Event) {
 	}
 }
 
-func (r *gpuRun) set(mhz int, cause string) {
+func (r *gpuRun) set(mhz int, phase event.Phase) {
 	r.mhz = mhz
 	r.switches++
 	r.observe(event.ClockChange{At: event.At{TimeNS: r.now}, RequestedSMMHz: mhz, AchievedSMMHz: mhz,
-		CallMS: r.callMS, SettleMS: r.settleMS, Cause: cause})
+		CallMS: r.callMS, SettleMS: r.settleMS, Cause: event.Cause{By: event.ByPolicy, Phase: phase}})
 }
 
 // phase runs one phase and returns the clock it had.
 func (r *gpuRun) phase(p *PhaseAware, phase event.Phase, batch, tokens int, lengthMS float64) int {
 	start := event.PhaseStart{At: event.At{TimeNS: r.now}, BatchID: "b", Phase: phase, BatchSize: batch, Tokens: tokens}
 	if mhz, set := p.Phase(start); set {
-		r.set(mhz, "policy:"+string(phase))
+		r.set(mhz, phase)
 	}
 	r.observe(start)
 	// As the engine does: a switch is done once the phase runs already.
@@ -58,7 +58,7 @@ func (r *gpuRun) phase(p *PhaseAware, phase event.Phase, batch, tokens int, leng
 func newRun(clocks PhaseClocks, callMS, settleMS float64) (*gpuRun, *PhaseAware) {
 	p := NewPhaseAware(clocks, nil)
 	r := &gpuRun{p: p, callMS: callMS, settleMS: settleMS}
-	r.set(p.Start(), "policy:start")
+	r.set(p.Start(), "")
 	return r, p
 }
 
@@ -158,7 +158,7 @@ func TestRefusedSwitches(t *testing.T) {
 		phase := []event.Phase{event.Prefill, event.Decode}[i%2]
 		if mhz, set := p.Phase(event.PhaseStart{Phase: phase, BatchSize: 1, Tokens: 100}); set {
 			asked++
-			notes = append(notes, p.Observe(event.ClockChange{RequestedSMMHz: mhz, Err: "no permission", Cause: "policy"})...)
+			notes = append(notes, p.Observe(event.ClockChange{RequestedSMMHz: mhz, Err: "no permission", Cause: event.Cause{By: event.ByPolicy}})...)
 		}
 	}
 	if asked != maxFailures || len(notes) != 1 || !strings.Contains(notes[0].Text, "no permission") {

@@ -79,6 +79,7 @@ var phasesTable = table[event.PhaseEnergy]{
 		number("energy_err_j", 4, func(r *event.PhaseEnergy) *float64 { return &r.EnergyErrJ }),
 		text("energy_method", func(r *event.PhaseEnergy) *string { return &r.Method }),
 		flag("mixed_clock", func(r *event.PhaseEnergy) *bool { return &r.MixedClock }),
+		flags(func(r *event.PhaseEnergy) *event.Flags { return &r.Flags }),
 	},
 }
 
@@ -135,7 +136,11 @@ var clocksTable = table[event.ClockChange]{
 		whole("achieved_sm_mhz", func(r *event.ClockChange) *int { return &r.AchievedSMMHz }),
 		number("call_ms", 6, func(r *event.ClockChange) *float64 { return &r.CallMS }),
 		number("settle_ms", 6, func(r *event.ClockChange) *float64 { return &r.SettleMS }),
-		text("cause", func(r *event.ClockChange) *string { return &r.Cause }),
+		{
+			name: "cause",
+			put:  func(b []byte, r *event.ClockChange) []byte { return appendText(b, r.Cause.String()) },
+			set:  func(r *event.ClockChange, s string) error { return r.Cause.UnmarshalText([]byte(s)) },
+		},
 		text("error", func(r *event.ClockChange) *string { return &r.Err }),
 	},
 }

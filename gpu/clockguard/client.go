@@ -3,6 +3,7 @@ package clockguard
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"jouletop/gpu"
@@ -22,6 +23,15 @@ type link interface {
 	do(r request) reply
 	// close gives the clock back and ends the link.
 	close() error
+	// heldUntil is the time up to which what was set is known to be in force.
+	heldUntil() int64
+}
+
+// Loss tells that the guard ended by itself: the clock was given back, or will
+// be, though nobody asked.
+type Loss struct {
+	HeldNS int64 // the clock was in force until then, ns of CLOCK_MONOTONIC
+	Err    error // what became of the guard; ErrGuardLost
 }
 
 // Client is the program's handle on the clock of one GPU. It implements
@@ -37,6 +47,7 @@ type Client struct {
 	mu     sync.Mutex // guards link; never held while waiting
 	link   link
 	lost   error // why the last link ended by itself
+	onLoss func(Loss)
 	notes  []string
 }
 
@@ -57,6 +68,8 @@ func InProcess(dev gpu.Device, clock timebase.Clock, o Options) (*Client, error)
 type local struct{ ctl control }
 
 func (l *local) do(r request) reply { return l.ctl.handle(r) }
+
+func (l *local) heldUntil() int64 { return math.MaxInt64 }
 
 func (l *local) close() error { return l.ctl.handle(request{op: opBye}).err() }
 
@@ -155,7 +168,42 @@ func (c *Client) guardLost(l link, err error) {
 	}
 }
 
+// linkLost is guardLost by the link itself, which tells once.
+func (c *Client) linkLost(l link, loss Loss) {
+	c.guardLost(l, loss.Err)
+	c.mu.Lock()
+	f := c.onLoss
+	c.mu.Unlock()
+	if f != nil {
+		f(loss)
+	}
+}
+
+// OnLoss has f told when the guard ends by itself, from a goroutine of the
+// client's and before any call says so. f must not call the client. There is one
+// listener, the last.
+func (c *Client) OnLoss(f func(Loss)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onLoss = f
+}
+
+// HeldUntil returns the time, in ns of the device's time base, up to which the
+// clock set last is known to have been in force: the guard says so ten times a
+// second. math.MaxInt64 where nothing can take it away, or where there is no
+// guard, whose end was told.
+func (c *Client) HeldUntil() int64 {
+	c.mu.Lock()
+	l, lost := c.link, c.lost
+	c.mu.Unlock()
+	if l == nil || lost != nil {
+		return math.MaxInt64
+	}
+	return l.heldUntil()
+}
+
 // Close gives the clock back and ends the guard. The client may be armed again.
+// An error wraps ErrNotGivenBack and names the remedy.
 func (c *Client) Close() error { return c.Arm(false) }
 
 // Notes returns what the operator should know of how the client was opened: a

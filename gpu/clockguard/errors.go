@@ -17,6 +17,8 @@ var (
 	// ErrGuardLost: the guard has ended; the clock was given back by it or by
 	// its watcher. Arming again starts a new one.
 	ErrGuardLost = errors.New("clock guard has ended")
+	// ErrNotGivenBack: clock control ended, and the clock may still be locked.
+	ErrNotGivenBack = errors.New("the SM clock has not been given back")
 	// ErrBusy: the driver has not answered an earlier call yet.
 	ErrBusy = errors.New("driver has not answered the last clock call yet")
 	// ErrBounds: a supported clock outside the bounds that were allowed.

@@ -86,11 +86,42 @@ func TestResetIsRetried(t *testing.T) {
 	}
 	b.gpu.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
 	b.gpu.Set(fakenvml.ResetFaultLeft, 3)
-	if err := c.Close(); err != nil {
-		t.Logf("Close: %v", err)
+	if err := c.Close(); err != nil || b.locked() {
+		t.Errorf("Close: %v, locked %v; it was given back at the fourth try", err, b.locked())
 	}
-	if took, ok := b.unlockedWithin(backAfter); !ok {
-		t.Errorf("still locked after %v", took)
+}
+
+// A reset that fails for good, or hangs, is told with the remedy.
+func TestNotGivenBack(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakenvml.Field
+		left  fakenvml.Field
+		value int64
+	}{
+		{"reset fails", fakenvml.ResetFault, fakenvml.ResetFaultLeft, fakenvml.CodeUnknown},
+		{"reset hangs", fakenvml.HangMS, fakenvml.HangLeft, 6000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newRig(t, 1, fakenvml.H100())[0]
+			c, err := Open(t.Context(), b.info, b.options())
+			if err == nil {
+				err = errors.Join(c.Arm(true), c.Set(1005))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.gpu.Set(tt.left, -1)
+			b.gpu.Set(tt.fault, tt.value)
+			err = c.Close()
+			if !errors.Is(err, ErrNotGivenBack) || !strings.Contains(err.Error(), "jouletop gpu reset") {
+				t.Errorf("Close: %v, want %v with the remedy", err, ErrNotGivenBack)
+			}
+			b.gpu.Set(tt.fault, 0)
+			if took, ok := b.unlockedWithin(8 * time.Second); !ok {
+				t.Errorf("the guard does not try on: locked for %v", took)
+			}
+		})
 	}
 }
 
@@ -232,9 +263,20 @@ func TestGuardLostIsTold(t *testing.T) {
 	if err := c.Set(1005); err != nil {
 		t.Fatal(err)
 	}
+	losses := make(chan Loss, 2)
+	c.OnLoss(func(l Loss) { losses <- l })
+	held := c.HeldUntil()
+	time.Sleep(3 * renewEvery)
+	if h := c.HeldUntil(); h <= held || h > monotonic() {
+		t.Errorf("known to be held until %d, and until %d some renewals later", held, h)
+	}
 	rec, _ := readRecord(b.dir, b.info.UUID)
+	killed := monotonic()
 	if !rec.Guard.kill(time.Second) {
 		t.Fatal("cannot kill the guard")
+	}
+	if l := <-losses; l.HeldNS > killed || killed-l.HeldNS > int64(3*renewEvery) || !errors.Is(l.Err, ErrGuardLost) {
+		t.Errorf("loss %+v, killed at %d", l, killed)
 	}
 	if took, ok := b.unlockedWithin(backAfter); !ok {
 		t.Errorf("still locked after %v", took)
@@ -258,6 +300,33 @@ func TestGuardLostIsTold(t *testing.T) {
 	}
 	if err := c.Set(1005); err != nil || !b.locked() {
 		t.Errorf("Set after arming again: %v", err)
+	}
+}
+
+// A program that was stopped is told, once it goes on, since when the clock has
+// been the driver's.
+func TestLossWhileStopped(t *testing.T) {
+	b, c, _ := armed(t, fakenvml.H100())
+	if err := c.Set(1005); err != nil {
+		t.Fatal(err)
+	}
+	losses := make(chan Loss, 2)
+	c.OnLoss(func(l Loss) { losses <- l })
+	b.gpu.Set(fakenvml.ResetFaultLeft, 2) // the first reset that is tried counts: it may have had its effect
+	b.gpu.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
+	rec, _ := readRecord(b.dir, b.info.UUID)
+	if err := syscall.Kill(rec.Guard.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	l := <-losses
+	var first int64
+	for _, call := range b.state.Log() {
+		if call.Reset && first == 0 {
+			first = call.StartNS
+		}
+	}
+	if l.HeldNS > first {
+		t.Errorf("held until %d, and the first reset began at %d", l.HeldNS, first)
 	}
 }
 

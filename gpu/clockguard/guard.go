@@ -241,6 +241,9 @@ func (g *guard) answer(r request) string {
 	g.deadline = max(g.deadline, r.sent+int64(leaseTime))
 	switch r.op {
 	case opRenew:
+		if r.sent != 0 {
+			g.send(reply{op: opRenew, seq: r.seq, returned: now})
+		}
 	case opSet, opReset:
 		if now-r.sent > int64(leaseTime) {
 			g.refuse(r, fmt.Errorf("%w: %v old", ErrRefused, time.Duration(now-r.sent)))
@@ -285,9 +288,13 @@ func (g *guard) send(r reply) {
 func (g *guard) finish(reason string) int {
 	had := g.ctl.holding()
 	var err error
+	var called int64 // first: from then on the clock is not held
 	pause := 10 * time.Millisecond
 	for end := monotonic() + int64(resetPatience); ; {
 		r := g.ctl.handle(request{op: opBye})
+		if called == 0 {
+			called = r.called
+		}
 		if err = r.err(); err == nil || monotonic() > end {
 			break
 		}
@@ -302,7 +309,7 @@ func (g *guard) finish(reason string) int {
 		text += "; the clock was given back"
 	}
 	g.log.Info("ending", "reason", text)
-	g.send(reply{op: opNotice, text: text})
+	g.send(reply{op: opNotice, text: text, called: called})
 	if err != nil {
 		return 1 // the watcher tries on, and the record stays
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -124,6 +125,16 @@ func raisePriority() {
 			_ = unix.SchedSetAttr(tid, &rt, 0)
 		}
 	}
+}
+
+// RaiseThread ties the calling goroutine to its thread and has that run before
+// others where it may (see raisePriority), as far as it may otherwise; it tells
+// whether it runs in real time. It is for the few goroutines between a phase's
+// boundary and the guard; threads that they start are not raised.
+func RaiseThread() bool {
+	runtime.LockOSThread()
+	rt := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	return unix.SchedSetAttr(0, &rt, 0) == nil
 }
 
 // PreferLatency asks the scheduler to let this process's threads run for short

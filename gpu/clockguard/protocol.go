@@ -26,7 +26,7 @@ type op uint8
 
 const (
 	opHello  op = iota + 1 // asks for a GPU's lease
-	opRenew                // renews it; not answered
+	opRenew                // renews it; the answer says that the guard lives and holds
 	opSet                  // locks the SM clock
 	opReset                // gives it back
 	opBye                  // reset, answer and end

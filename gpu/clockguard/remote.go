@@ -30,7 +30,7 @@ func Open(ctx context.Context, info gpu.Info, o Options) (*Client, error) {
 		return nil, gpu.ErrReadOnly
 	}
 	c := &Client{info: info, now: monotonic}
-	c.dial = func() (link, error) { return dial(info, o, c.guardLost) }
+	c.dial = func() (link, error) { return dial(info, o, c.linkLost) }
 	rec, found := Stale(info, o)
 	if !found && os.Geteuid() != 0 {
 		rec, found = others(info, o)
@@ -51,7 +51,8 @@ func Open(ctx context.Context, info gpu.Info, o Options) (*Client, error) {
 type remote struct {
 	conn   *net.UnixConn
 	ended  chan struct{} // closed when the guard's end of the socket is
-	onLost func(link, error)
+	info   gpu.Info
+	onLost func(link, Loss)
 	notify func(string)
 	// given tells whether the clock has been given back; nil where that can't be
 	// seen.
@@ -64,21 +65,21 @@ type remote struct {
 	notice  error           // what the guard said of its end
 	err     error           // why the link ended
 	closing bool
+	held    int64 // up to when the guard is known to hold the clock
+	answers bool  // it answers renewals: it is none of an earlier version
+	heard   bool  // of it since the last renewal
 }
 
 // dial starts a guard, or connects to the service, and has it take the GPU's
 // lease.
-func dial(info gpu.Info, o Options, onLost func(link, error)) (link, error) {
+func dial(info gpu.Info, o Options, onLost func(link, Loss)) (link, error) {
 	conn, err := connect(o)
 	if err != nil {
 		return nil, err
 	}
 	l := &remote{
-		conn: conn, ended: make(chan struct{}), onLost: onLost, notify: o.Notify,
+		conn: conn, ended: make(chan struct{}), info: info, onLost: onLost, notify: o.Notify,
 		waiting: map[uint32]chan reply{}, late: map[uint32]bool{},
-	}
-	if o.service() == "" {
-		l.given = func() bool { _, locked := readRecord(o.dir(), info.UUID); return !locked }
 	}
 	hello, err := json.Marshal(greeting{
 		UUID: info.UUID, Index: info.Index, MinMHz: o.Bounds.MinMHz, MaxMHz: o.Bounds.MaxMHz,
@@ -96,6 +97,15 @@ func dial(info gpu.Info, o Options, onLost func(link, error)) (link, error) {
 			err = heldFrom(r.text)
 		}
 		return nil, err
+	}
+	// The record says whether the clock is locked: the service's as well, where
+	// it is kept in the usual place.
+	dir := o.dir()
+	if o.service() != "" {
+		dir = systemDir
+	}
+	if held(dir, info.UUID) {
+		l.given = func() bool { _, locked := readRecord(dir, info.UUID); return !locked }
 	}
 	go l.renew()
 	return l, nil
@@ -187,6 +197,9 @@ func (l *remote) call(r request, limit time.Duration) reply {
 	l.mu.Unlock()
 	err := l.send(r)
 	if err == unix.EAGAIN { // the queue is full: the guard has been in a call for long
+		l.mu.Lock()
+		delete(l.waiting, r.seq)
+		l.mu.Unlock()
 		return failed(r, codeOther, ErrBusy)
 	}
 	if err != nil {
@@ -240,19 +253,28 @@ func (l *remote) read() {
 		notice = errors.New("it was killed")
 	}
 	l.err = fmt.Errorf("%w: %w", ErrGuardLost, notice)
+	loss := Loss{HeldNS: l.held, Err: l.err}
 	l.mu.Unlock()
-	close(l.ended)
-	if closing {
-		return
+	if !closing {
+		l.onLost(l, loss) // before a call that waits hears of it
 	}
-	l.onLost(l, l.err)
-	l.report(notice.Error())
+	close(l.ended)
+	if !closing {
+		l.report(notice.Error())
+	}
 }
 
 func (l *remote) deliver(r reply) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.heard = true
+	l.held = max(l.held, r.returned)
+	if r.op == opRenew {
+		l.answers = true
+		return
+	}
 	if r.op == opNotice {
+		l.held = max(l.held, r.called)
 		if l.notice = r.err(); l.notice == nil {
 			l.notice = errors.New(r.text)
 		}
@@ -274,14 +296,7 @@ func (l *remote) report(notice string) {
 	}
 	text := "clock guard ended: " + notice
 	if l.given != nil {
-		back := false
-		for range 40 {
-			if back = l.given(); back {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		if back {
+		if l.givenBack() {
 			text += "; the clock is the driver's again"
 		} else {
 			text += "; the clock may still be locked: `jouletop gpu reset` gives it back"
@@ -290,34 +305,75 @@ func (l *remote) report(notice string) {
 	l.notify(text + "; clock control is off until armed again")
 }
 
+// givenBack waits a little to see the clock given back.
+func (l *remote) givenBack() bool {
+	for range 40 {
+		if l.given() {
+			return true
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
+}
+
+// silence is how many renewals may go unanswered, while no call is under way,
+// before a guard is taken for frozen.
+const silence = int((leaseTime + 2*beatLimit) / renewEvery)
+
 // renew keeps the lease.
 func (l *remote) renew() {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
-	for {
+	for unheard := 0; ; {
 		select {
 		case <-l.ended:
 			return
 		case <-tick.C:
 			// Failing, it has nothing to tell: the guard is in a long call with a full
 			// queue, or gone, which read finds out.
-			_ = l.send(request{op: opRenew, sent: monotonic()})
+			err := l.send(request{op: opRenew, sent: monotonic()})
+			l.mu.Lock()
+			if err == nil && !l.answers {
+				l.held = monotonic() // all that is known of it: its end of the socket is open
+			}
+			// Counted, not timed: this process may have been stopped itself.
+			if unheard++; l.heard || !l.answers || len(l.waiting) > 0 {
+				unheard = 0
+			}
+			l.heard = false
+			frozen := unheard >= silence
+			if frozen && l.notice == nil {
+				l.notice = errors.New("it does not answer any more")
+			}
+			l.mu.Unlock()
+			if frozen {
+				_ = l.conn.Close() // read says the rest
+				return
+			}
 		}
 	}
 }
 
-// close has the guard give the clock back and end. Where the driver hangs, the
-// guard does so once it returns.
+func (l *remote) heldUntil() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
+}
+
+// close has the guard give the clock back and end. Where the driver hangs or
+// fails, the guard goes on trying.
 func (l *remote) close() error {
 	l.mu.Lock()
 	l.closing = true
 	l.mu.Unlock()
 	r := l.call(request{op: opBye, sent: monotonic()}, callLimit)
 	l.shut()
-	if r.code == codeGuardLost {
-		return nil // ended by itself, which was told
+	err := r.err()
+	if err == nil || l.given != nil && l.givenBack() || l.given == nil && r.code == codeGuardLost {
+		return nil
 	}
-	return r.err()
+	return fmt.Errorf("%w: GPU %d (%s): %w; its guard goes on trying for %v: if the clock is still locked then, `jouletop gpu reset` gives it back",
+		ErrNotGivenBack, l.info.Index, l.info.UUID, err, resetPatience)
 }
 
 func (l *remote) shut() {

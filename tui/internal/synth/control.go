@@ -152,7 +152,7 @@ func (c *Control) SetClock(phase event.Phase, mhz int) error {
 	if m.Prefill == m.Decode {
 		c.policy = fmt.Sprintf("fixed:%d", mhz)
 	}
-	c.Gen.Request(mhz, "operator")
+	c.Gen.Request(mhz, event.Cause{By: event.ByOperator})
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (c *Control) GiveBack() error {
 	defer c.call("give back")()
 	c.Gen.Manual = Clocks{}
 	c.policy = "none"
-	c.Gen.Request(0, "operator")
+	c.Gen.Request(0, event.Cause{By: event.ByOperator})
 	return nil
 }
 

@@ -230,11 +230,11 @@ func (g *Gen) begin(p event.Phase, tokens int, lastsMS int64) {
 			want = g.Manual.Prefill
 		}
 	}
-	g.Request(want, "policy:"+string(p))
+	g.Request(want, event.Cause{By: event.ByPolicy, Policy: "phase", Phase: p})
 }
 
 // Request asks for a clock, 0 for the driver's own.
-func (g *Gen) Request(mhz int, cause string) {
+func (g *Gen) Request(mhz int, cause event.Cause) {
 	if mhz == g.requested {
 		return
 	}

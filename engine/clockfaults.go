@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+)
+
+// clockFailure is why the clock asked for is not in force.
+type clockFailure struct {
+	gpu  string
+	mhz  int // asked for; 0: to be given back
+	lost bool
+	err  error
+	// final: it will be the same the next time.
+	final bool
+	// mending: it is being set again.
+	mending bool
+}
+
+func (f clockFailure) String() string {
+	switch {
+	case f.lost:
+		return fmt.Sprintf("the clock of GPU %s (%d MHz asked for) is not in force any more: %v", f.gpu, f.mhz, f.err)
+	case f.mhz == 0:
+		return fmt.Sprintf("the clock of GPU %s could not be given back: %v", f.gpu, f.err)
+	}
+	return fmt.Sprintf("the clock of GPU %s could not be set to %d MHz: %v", f.gpu, f.mhz, f.err)
+}
+
+// refusedForGood tells whether a clock that is asked for again is refused again.
+func refusedForGood(err error) bool {
+	for _, e := range []error{gpu.ErrNotSupported, gpu.ErrNoPermission, gpu.ErrReadOnly, gpu.ErrBadClock, clockguard.ErrBounds, clockguard.ErrNotArmed, clockguard.ErrGuardLost} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// faults are the times at which the clock asked for was not in force.
+type faults struct {
+	list []fault       // in order of their beginnings, but for a few
+	why  *clockFailure // of the newest that is open; nil: none is
+}
+
+type fault struct {
+	from, to int64 // ns
+	flag     event.Flag
+}
+
+const open = math.MaxInt64
+
+// begin opens a fault, unless one of its kind is.
+func (f *faults) begin(t int64, flag event.Flag, why clockFailure) {
+	f.why = &why
+	for i := range f.list {
+		if x := &f.list[i]; x.to == open && x.flag == flag {
+			x.from = min(x.from, t)
+			return
+		}
+	}
+	f.list = append(f.list, fault{t, open, flag})
+}
+
+// close ends those that are open: what is asked for is in force from t on.
+func (f *faults) close(t int64) {
+	f.why = nil
+	for i := range f.list {
+		f.list[i].to = min(f.list[i].to, t)
+	}
+}
+
+// in returns the flags of what happened from t0 to t1.
+func (f *faults) in(t0, t1 int64) event.Flags {
+	var flags event.Flags
+	for _, x := range f.list {
+		if x.from < t1 && x.to > t0 {
+			flags = flags.With(x.flag)
+		}
+	}
+	return flags
+}
+
+// forget drops those that ended before t.
+func (f *faults) forget(t int64) {
+	for len(f.list) > 0 && f.list[0].to <= t {
+		f.list = f.list[1:]
+	}
+}
+
+// clockWatch compares the achieved clock with the one that was set.
+type clockWatch struct {
+	setAt    int64
+	settled  bool
+	verified int64 // up to here nothing speaks against the clock that was set
+}
+
+// lostAfter is how long a clock that had settled must run above the one it is
+// locked to, to be taken for lost: nothing but a lock that is gone raises it.
+const lostAfter = 300 * time.Millisecond
+
+// sample takes in a sample and tells whether the clock is not what was set. One
+// below it says nothing: idleness and limits lower it.
+func (w *clockWatch) sample(mhz int, a achieved) (lost bool) {
+	if a.t <= w.setAt {
+		return false
+	}
+	if a.mhz <= mhz+settleMHz { // -1: unknown
+		w.verified = a.t
+		w.settled = w.settled || a.mhz > 0
+		return false
+	}
+	limit := lostAfter
+	if !w.settled {
+		limit = settleLimit
+	}
+	return a.t-w.verified > int64(limit)
+}
+
+// sampled takes in the achieved clock.
+func (d *clockDriver) sampled(a achieved) {
+	d.achieved.Store(&a)
+	d.mu.Lock()
+	if d.current == 0 || d.calling != 0 || d.unsure || d.wish != nil || !d.watch.sample(d.current, a) {
+		d.mu.Unlock()
+		return
+	}
+	f := clockFailure{gpu: d.gpu, mhz: d.current, lost: true, mending: d.rearm && !d.stopping,
+		err: fmt.Errorf("it runs at %d MHz, and nothing of jouletop's gave it back", a.mhz)}
+	d.lose(max(d.watch.verified, d.watch.setAt), f)
+	if f.mending {
+		w := d.asked
+		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
+		d.wish = &w
+	}
+	d.mu.Unlock()
+	d.tellLoss(event.ByOthers, max(d.watch.verified, d.watch.setAt), a.mhz, f)
+}
+
+// guardLost is told by the guard's client.
+func (d *clockDriver) guardLost(loss clockguard.Loss) {
+	now := d.clk.Now()
+	at := loss.HeldNS
+	if at <= 0 || at > now {
+		at = now
+	}
+	d.mu.Lock()
+	if d.current == 0 && !d.unsure && d.wish == nil && d.calling == 0 {
+		d.mu.Unlock()
+		return // no clock was asked for: nothing changes
+	}
+	f := clockFailure{gpu: d.gpu, mhz: d.asked.mhz, lost: true, err: loss.Err, final: true, mending: d.rearm && !d.stopping}
+	if d.calling != 0 { // it may never have been set, or set and given back
+		at = min(at, d.calling)
+	}
+	at = d.lose(at, f)
+	d.arming = f.mending
+	d.mu.Unlock()
+	d.tellLoss(event.ByLoss, at, -1, f)
+}
+
+// lose notes that the clock has been the driver's since t, or since the last
+// change if that is later; d.mu is held.
+func (d *clockDriver) lose(t int64, f clockFailure) int64 {
+	if n := len(d.log); n > 0 {
+		t = max(t, d.log[n-1].t)
+	}
+	d.current, d.unsure = 0, false
+	d.log = append(d.log, requestedAt{t, 0})
+	d.faults.begin(t, event.FlagClockLost, f)
+	return t
+}
+
+func (d *clockDriver) tellLoss(by event.By, t int64, mhz int, f clockFailure) {
+	d.publish(event.ClockChange{
+		At: event.At{TimeNS: t}, GPU: d.gpu, AchievedSMMHz: mhz, CallMS: math.NaN(), SettleMS: math.NaN(), DelayMS: math.NaN(),
+		Cause: event.Cause{By: by}, Err: f.err.Error(),
+	})
+	d.failed(f)
+	d.wake.Notify()
+}
+
+// armAgain starts a new guard in place of a lost one, and sets the clock again.
+func (d *clockDriver) armAgain() {
+	err := d.control.Arm(true)
+	d.mu.Lock()
+	d.arming = false
+	f := clockFailure{gpu: d.gpu, mhz: d.asked.mhz, lost: true, final: true}
+	if err == nil && d.wish == nil {
+		w := d.asked
+		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
+		d.wish = &w
+	} else if err != nil {
+		f.err = fmt.Errorf("clock control could not be armed again: %w", err)
+		d.faults.why = &f
+	}
+	d.mu.Unlock()
+	if err != nil {
+		d.failed(f)
+	}
+}
+
+// refused notes that a wish was not granted. unsure: the call may have had its
+// effect, or have it yet.
+func (d *clockDriver) refused(w wish, start int64, unsure bool, err error) {
+	final := refusedForGood(err)
+	f := clockFailure{gpu: d.gpu, mhz: w.mhz, err: err, final: final}
+	d.mu.Lock()
+	d.calling = 0
+	// Of a guard that was lost, what was told before is the reason.
+	guard := (errors.Is(err, clockguard.ErrGuardLost) || errors.Is(err, clockguard.ErrNotArmed)) && d.faults.why != nil
+	if !guard { // else that is what was told
+		d.unsure = d.unsure || unsure && !final
+		d.faults.begin(start, event.FlagClockRefused, f)
+	}
+	stopping := d.stopping
+	if stopping {
+		d.err = errors.Join(d.err, err)
+	}
+	d.mu.Unlock()
+	if stopping || guard {
+		return
+	}
+	d.failed(f)
+	if !final {
+		d.tryAgain(w)
+	}
+}
+
+// Failed calls are made again after firstPause, and after twice as long each
+// time they fail, up to longestPause.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 4 * time.Second
+)
+
+// tryAgain asks once more, after a pause, for what failed, unless something else
+// is asked for by then.
+func (d *clockDriver) tryAgain(w wish) {
+	pause := min(firstPause<<min(w.tries, 10), longestPause)
+	w.tries++
+	d.clk.Go(func() {
+		_ = d.clk.Sleep(context.Background(), pause)
+		d.mu.Lock()
+		again := !d.stopping && d.wish == nil && d.faults.why != nil && d.asked.mhz == w.mhz
+		if again {
+			w.phase = 0 // that moment is over
+			d.wish = &w
+		}
+		d.mu.Unlock()
+		if again {
+			d.wake.Notify()
+		}
+	})
+}
