@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
-	"jouletop/engine/gguf"
 	"jouletop/engine/models"
 	"jouletop/engine/simllm"
 )
@@ -59,7 +58,10 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 			}
 			need, ok := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens)
 			fits := "yes"
-			if !ok {
+			switch {
+			case f.Unknown != "":
+				fits = f.Unknown
+			case !ok:
 				fits = fmt.Sprintf("no: needs about %.0f MiB", need)
 			}
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", f.Name, f.Source, f.Architecture, humanize.SIWithDigits(float64(f.Parameters), 2, ""),
@@ -75,20 +77,17 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 }
 
 // resolveModel finds a model's file and reads its header, so that a file that is
-// no model is refused before anything has begun.
-func resolveModel(name string) (string, error) {
+// no model is refused, with the reason that `jouletop models` gives, before
+// anything has begun.
+func resolveModel(name string) (models.Found, error) {
 	f, err := models.Resolve(models.Options{}, name)
 	if err != nil {
-		return "", err
+		return f, err
 	}
-	m, err := gguf.OpenModel(f.Path)
-	if err == nil {
-		err = m.Validate()
+	if f = models.Inspect(f.Path); f.Problem != "" {
+		return f, fmt.Errorf("model %s: %w: %s", name, engine.ErrModel, f.Problem)
 	}
-	if err != nil {
-		return "", fmt.Errorf("model %s: %w: %w", name, engine.ErrModel, err)
-	}
-	return f.Path, nil
+	return f, nil
 }
 
 // simKnows tells whether the simulated model has a shape of that name.

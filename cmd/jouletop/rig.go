@@ -254,9 +254,14 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 				return nil, usagef("--model %s: the simulated model knows %s", m, strings.Join(simNames(), ", "))
 			}
 		case "llama":
-			if spec.Path, err = resolveModel(m); err != nil {
+			f, err := resolveModel(m)
+			if err != nil {
 				return nil, err
 			}
+			if o.chat && !f.ChatTemplate {
+				return nil, usagef("--chat: model %s has no chat template; leave --chat out, or take the model's instruct variant", m)
+			}
+			spec.Path = f.Path
 			if spec.Path == m {
 				spec.Name = strings.TrimSuffix(filepath.Base(m), ".gguf")
 			}

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -141,7 +142,9 @@ type Model struct {
 }
 
 // OpenModel reads and validates the headers of the model at path, the other
-// parts of a split one included.
+// parts of a split one included. A file of something else than a model that
+// generates text is refused with an error that wraps ErrNoGenerator; one of an
+// architecture that is not known is not, see [Model.Generates].
 func OpenModel(path string) (*Model, error) {
 	paths, err := Parts(path)
 	if err != nil {
@@ -159,6 +162,9 @@ func OpenModel(path string) (*Model, error) {
 		}
 		m.Files = append(m.Files, f)
 		m.Size += f.Size
+	}
+	if err := m.Generates(); errors.Is(err, ErrNoGenerator) {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -110,8 +110,13 @@ type Found struct {
 	Quantisation string `json:"quantisation"`
 	SizeBytes    int64  `json:"size_bytes"`
 	ContextMax   int    `json:"context_max"` // tokens
-	// Problem says why the model cannot be used; "" where it can.
+	// ChatTemplate: the model says how a chat is worded for it.
+	ChatTemplate bool `json:"chat_template"`
+	// Problem says why the model cannot be used: the file is missing or damaged, or
+	// holds something else than a model that generates text. Unknown says why that
+	// cannot be told. Both are "" where nothing speaks against it.
 	Problem string `json:"problem,omitempty"`
+	Unknown string `json:"unknown,omitempty"`
 
 	kvBytes           uint64 // of a token
 	vocab, embd, wide uint64 // columns of the widest activations

@@ -33,6 +33,7 @@ func Find(o Options) []Found {
 // shown makes fit for a terminal all that is there to be shown.
 func (f Found) shown() Found {
 	f.Name, f.Architecture, f.Problem = shown(f.Name), shown(f.Architecture), shown(f.Problem)
+	f.Unknown = shown(f.Unknown)
 	return f
 }
 
@@ -126,9 +127,11 @@ func Inspect(path string) Found {
 // or hears.
 const projector = "clip"
 
-func isProjector(path string) bool {
-	g, err := gguf.Open(path)
-	return err == nil && g.Architecture() == projector
+// noGenerator tells whether the file is known to be something else than a model
+// that generates text, such as the projector beside one.
+func noGenerator(path string) bool {
+	_, err := gguf.OpenModel(path)
+	return errors.Is(err, gguf.ErrNoGenerator)
 }
 
 // inspect fills in what the header says.
@@ -139,8 +142,8 @@ func inspect(f Found) Found {
 		if st, err := os.Stat(f.Path); err == nil {
 			f.SizeBytes = st.Size()
 		}
-		if isProjector(f.Path) {
-			f.Architecture, f.Problem = projector, "a projector of images or sound, which is no model by itself"
+		if g, e := gguf.Open(f.Path); e == nil && errors.Is(err, gguf.ErrNoGenerator) {
+			f.Architecture = g.Architecture()
 		}
 		return f
 	}
@@ -148,6 +151,10 @@ func inspect(f Found) Found {
 	f.Path, f.Paths = m.Paths[0], m.Paths
 	f.Architecture, f.Parameters = head.Architecture(), m.Parameters()
 	f.Quantisation, f.SizeBytes, f.ContextMax = head.Quantisation(), m.Size, head.ContextLength()
+	f.ChatTemplate = head.Text("tokenizer.chat_template") != ""
+	if err := m.Generates(); err != nil {
+		f.Unknown = err.Error()
+	}
 	f.kvBytes = head.KVBytesPerToken()
 	f.embd, f.wide = head.Hyper("embedding_length"), head.Hyper("feed_forward_length")
 	for _, part := range m.Files {

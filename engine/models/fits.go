@@ -15,7 +15,8 @@ const (
 // tokens each (prompt and output), and whether that is at most memMiB: weights,
 // keys and values in 2-byte elements, the logits and widest activations of one
 // pass in 4-byte ones, and a CUDA context. It leaves out what an architecture
-// keeps beside them, so a near fit may fail. ok is false where f has a problem.
+// keeps beside them, so a near fit may fail. ok is false where f has a problem, or nobody knows
+// whether it has one.
 func Fits(f Found, memMiB float64, batch, tokens int) (needMiB float64, ok bool) {
 	batch, tokens = max(batch, 1), max(tokens, 1)
 	cells := float64((tokens + granule - 1) / granule * granule)
@@ -24,5 +25,5 @@ func Fits(f Found, memMiB float64, batch, tokens int) (needMiB float64, ok bool)
 		float64(batch)*cells*float64(f.kvBytes) +
 		4*ubatch*float64(f.vocab+4*f.embd+2*f.wide)
 	needMiB = bytes/(1<<20) + contextMiB
-	return needMiB, f.Problem == "" && needMiB <= memMiB
+	return needMiB, f.Problem == "" && f.Unknown == "" && needMiB <= memMiB
 }

@@ -176,7 +176,7 @@ func (r repository) resolve(want string) (Found, error) {
 		match, want = names, ""
 	}
 	if len(match) > 1 {
-		match = slices.DeleteFunc(slices.Clone(match), func(n string) bool { return isProjector(files[n]) })
+		match = slices.DeleteFunc(slices.Clone(match), func(n string) bool { return noGenerator(files[n]) })
 	}
 	name := r.id
 	if want != "" {
