@@ -29,7 +29,7 @@ func newManifest(r *rig, o *options, what string) session.Manifest {
 	m := session.Manifest{
 		Program: "jouletop " + version(), Name: what, Simulated: r.simulated(), Note: r.note,
 		Start: time.Now().UTC(), Host: session.ThisHost(), TimeBase: session.TimeBaseOf(r.clk), Seed: o.seed,
-		Plan: session.Plan{Queries: o.queries, Batches: o.batches, Repeats: max(o.repeats, 1), Policy: o.policy, Route: o.route, MaxTokens: o.maxTokens, Blocks: o.blocks},
+		Plan: session.Plan{Queries: o.queries, Batches: o.batches, Repeats: max(o.repeats, 1), Policy: o.policy, Route: o.route, MaxTokens: o.maxTokens, Chat: o.chat, Blocks: o.blocks},
 	}
 	if r.simulated() && m.Note == "" {
 		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"

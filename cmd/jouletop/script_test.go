@@ -2,9 +2,12 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"jouletop/engine/gguf"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +28,25 @@ func TestScripts(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			return cond == "engine" && engineBuilt(), nil
 		},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"header": header},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
+}
+
+// header is the scripts' command to write a GGUF file without weights of any
+// worth: header FILE KEY=TEXT... TENSOR...
+func header(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: header FILE KEY=TEXT... TENSOR...")
+	}
+	f := &gguf.File{}
+	for _, a := range args[1:] {
+		if key, text, ok := strings.Cut(a, "="); ok {
+			f.Meta = append(f.Meta, gguf.Pair{Key: key, Value: gguf.New(text)})
+		} else {
+			f.Tensors = append(f.Tensors, gguf.Tensor{Name: a, Type: gguf.F32, Shape: []uint64{8}})
+		}
+	}
+	head := f.Encode()
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(head, make([]byte, f.Size-int64(len(head)))...), 0o644))
 }

@@ -157,10 +157,20 @@ func openSweep(o *options, m session.Manifest) (*session.Recorder, []event.Point
 		return nil, nil, usagef("--resume: %s is no sweep", o.session)
 	case !slices.EqualFunc(old.GPUs, m.GPUs, func(a, b session.GPU) bool { return a.ID == b.ID }):
 		return nil, nil, usagef("--resume: the sweep in %s ran on another GPU", o.session)
-	case old.Seed != m.Seed || !slices.Equal(old.Plan.Points, m.Plan.Points):
+	case old.Plan.Chat != m.Plan.Chat:
+		return nil, nil, usagef("--resume: the sweep in %s ran %s --chat; give the same flags as at its start", o.session, withOrWithout(old.Plan.Chat))
+	case old.Seed != m.Seed || old.Plan.MaxTokens != m.Plan.MaxTokens || old.Plan.Queries != m.Plan.Queries ||
+		!slices.Equal(old.Plan.Points, m.Plan.Points):
 		return nil, nil, usagef("--resume: the sweep in %s had another plan; give the same flags as at its start", o.session)
 	}
 	return session.Resume(o.session)
+}
+
+func withOrWithout(on bool) string {
+	if on {
+		return "with"
+	}
+	return "without"
 }
 
 // unfinished leaves out the points that have a row.

@@ -8,7 +8,7 @@ import (
 
 // ErrNoGenerator is wrapped by errors about files that are sound, and hold
 // something else than a model that generates text.
-var ErrNoGenerator = errors.New("generates no text")
+var ErrNoGenerator = errors.New("not a model that generates text")
 
 // ErrUnknownArchitecture is wrapped where nothing speaks against a model but
 // that the bundled llama.cpp has no architecture of its name.
