@@ -91,7 +91,7 @@ type Plan struct {
 	Policy    string   `json:"policy"`
 	Route     string   `json:"route,omitempty"` // how queries were sent to models: rule, model, or a file
 	MaxTokens int      `json:"max_tokens"`
-	Chat      bool     `json:"chat"` // prompts were wrapped in the models' chat templates
+	Chat      bool     `json:"chat"`             // prompts were wrapped in the models' chat templates
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
 }
