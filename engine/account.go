@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -47,6 +48,57 @@ type batchAccount struct {
 	end       int64
 	phases    []event.PhaseSpan
 	requests  []event.Request
+}
+
+// add takes a request in, after the batch's phases. One that failed may have run
+// at no time: it makes the batch no longer than its phases.
+func (b *batchAccount) add(r event.Request) {
+	b.requests = append(b.requests, r)
+	if r.Err == "" || len(b.phases) == 0 {
+		b.start, b.end = min(b.start, r.StartNS), max(b.end, r.EndNS)
+	}
+}
+
+// stretch is a part of a batch in which it ran without a pause.
+type stretch struct {
+	start, end int64
+	phases     []energy.Phase
+	rows       []int // the phases' places in the batch
+}
+
+// stretches are the batch without the pauses in it (idle phases: its requests
+// were turned away and sent again), which belong to none of its requests.
+func (b *batchAccount) stretches() []stretch {
+	var pauses []event.PhaseSpan
+	for _, s := range b.phases {
+		if s.Phase == event.Idle {
+			pauses = append(pauses, s)
+		}
+	}
+	slices.SortFunc(pauses, func(x, y event.PhaseSpan) int { return cmp.Compare(x.StartNS, y.StartNS) })
+	var out []stretch
+	at := b.start
+	for _, p := range append(pauses, event.PhaseSpan{StartNS: b.end, EndNS: b.end}) {
+		out = append(out, stretch{start: at, end: max(p.StartNS, at)})
+		at = max(p.EndNS, at)
+	}
+	for i, p := range b.phases {
+		if p.Phase == event.Idle {
+			continue
+		}
+		k := slices.IndexFunc(out, func(s stretch) bool { return p.EndNS <= s.end })
+		out[k].phases, out[k].rows = append(out[k].phases, meterPhase(p)), append(out[k].rows, i)
+	}
+	return out
+}
+
+// seconds is how long the batch ran, pauses left out.
+func (b *batchAccount) seconds() float64 {
+	sum := 0.0
+	for _, s := range b.stretches() {
+		sum += float64(s.end-s.start) / 1e9
+	}
+	return sum
 }
 
 func newAccount(m meters, requests clockRequests) *account {
@@ -104,8 +156,7 @@ func (a *account) addRequest(r event.Request) {
 	if b == nil {
 		return
 	}
-	b.requests = append(b.requests, r)
-	b.start, b.end = min(b.start, r.StartNS), max(b.end, r.EndNS)
+	b.add(r)
 	if len(b.requests) == b.size {
 		a.queue = append(a.queue, b)
 		delete(a.batches, b.id)
@@ -175,11 +226,13 @@ func (a *account) settle(b *batchAccount) []event.Event {
 	var out []event.Event
 	at := event.At{TimeNS: b.end}
 	whole, parts := a.energies(b)
-	net := whole.Net(a.idleW, a.idleErr, float64(b.end-b.start)/1e9)
+	net := whole.Net(a.idleW, a.idleErr, b.seconds())
 	shares := newShares(b)
 	for i, s := range b.phases {
 		e := parts[i]
-		shares.phase(s, e)
+		if s.Phase != event.Idle {
+			shares.phase(s, e)
+		}
 		mhz, mixed := a.requests.requestedIn(s.StartNS, s.EndNS)
 		s.RequestedSMMHz = mhz
 		row := event.PhaseEnergy{
@@ -206,14 +259,21 @@ func (a *account) settle(b *batchAccount) []event.Event {
 
 // energies are the batch's and each of its phases'.
 func (a *account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
-	if len(b.phases) == 0 {
-		return a.meter.window(b.start, b.end), nil
-	}
-	phases := make([]energy.Phase, len(b.phases))
+	parts = make([]energy.Estimate, len(b.phases))
 	for i, s := range b.phases {
-		phases[i] = meterPhase(s)
+		if s.Phase == event.Idle {
+			parts[i] = a.meter.phaseEnergy(meterPhase(s))
+		}
 	}
-	return a.meter.request(phases)
+	var wholes []energy.Estimate
+	for _, s := range b.stretches() {
+		w, of := a.meter.request(s.start, s.end, s.phases)
+		for k, i := range s.rows {
+			parts[i] = of[k]
+		}
+		wholes = append(wholes, w)
+	}
+	return energy.Sum(wholes...), parts
 }
 
 func eventEnergy(e energy.Estimate) event.Energy {
@@ -225,50 +285,104 @@ func eventEnergy(e energy.Estimate) event.Energy {
 }
 
 // shares divides a batch's energy among its requests: prefill by prompt tokens,
-// every step after it equally among the sequences still active.
+// every step after it equally among the sequences still active, and where they
+// are in different phases at once, every moment equally among those under way.
 type shares struct {
-	b                *batchAccount
-	prefill, after   float64 // J, or s where a phase's energy is unresolved
-	byTimeP, byTimeA float64
-	resolved         bool
+	b        *batchAccount
+	parts    []phaseShare
+	resolved bool
+}
+
+// phaseShare is what a phase used.
+type phaseShare struct {
+	event.PhaseSpan
+	joules, seconds float64
 }
 
 func newShares(b *batchAccount) *shares { return &shares{b: b, resolved: true} }
 
 func (s *shares) phase(span event.PhaseSpan, e energy.Estimate) {
-	t := float64(span.EndNS-span.StartNS) / 1e9
-	if !e.Resolved {
-		s.resolved = false
-	}
-	if span.Phase == event.Prefill {
-		s.prefill += e.Joules
-		s.byTimeP += t
-	} else {
-		s.after += e.Joules
-		s.byTimeA += t
-	}
+	s.resolved = s.resolved && e.Resolved
+	s.parts = append(s.parts, phaseShare{span, e.Joules, float64(span.EndNS-span.StartNS) / 1e9})
 }
 
 // of returns request i's share of the batch, 0 to 1; they add up to 1.
 func (s *shares) of(i int) float64 {
-	prefill, after := s.prefill, s.after
-	if !s.resolved || !(prefill+after > 0) {
-		prefill, after = s.byTimeP, s.byTimeA
+	sum, byTime := 0.0, 0.0
+	for _, p := range s.parts {
+		sum += p.joules
+		byTime += p.seconds
 	}
-	if !(prefill+after > 0) {
+	timed := !s.resolved || !(sum > 0)
+	if timed {
+		sum = byTime
+	}
+	if !(sum > 0) {
 		return 1 / float64(len(s.b.requests))
 	}
-	p := prefill / (prefill + after)
-	return p*tokenShare(s.b.requests, i) + (1-p)*stepShare(s.b.requests, i)
+	share := 0.0
+	for _, p := range s.parts {
+		part := p.joules
+		if timed {
+			part = p.seconds
+		}
+		switch p.Phase {
+		case event.Prefill:
+			share += part / sum * tokenShare(s.b.requests, i)
+		case event.Mixed:
+			share += part / sum * timeShare(s.b.requests, p.PhaseSpan, i)
+		default:
+			share += part / sum * stepShare(s.b.requests, i)
+		}
+	}
+	return share
+}
+
+// timeShare is request i's part of a phase, each moment of which is split equally
+// among the requests under way.
+func timeShare(rs []event.Request, span event.PhaseSpan, i int) float64 {
+	cuts := []int64{span.StartNS, span.EndNS}
+	for _, r := range rs {
+		for _, t := range []int64{r.StartNS, r.EndNS} {
+			if t > span.StartNS && t < span.EndNS {
+				cuts = append(cuts, t)
+			}
+		}
+	}
+	slices.Sort(cuts)
+	own, all := 0.0, 0.0
+	for k := 1; k < len(cuts); k++ {
+		from, to := cuts[k-1], cuts[k]
+		n, mine := 0, false
+		for j, r := range rs {
+			if r.StartNS <= from && r.EndNS >= to {
+				n++
+				mine = mine || j == i
+			}
+		}
+		if n > 0 {
+			all += float64(to - from)
+		}
+		if mine {
+			own += float64(to-from) / float64(n)
+		}
+	}
+	if all <= 0 {
+		return 1 / float64(len(rs))
+	}
+	return own / all
 }
 
 // tokenShare is request i's part of the prompt tokens.
 func tokenShare(rs []event.Request, i int) float64 {
 	sum := 0
 	for _, r := range rs {
+		if r.InputTokens < 0 { // unknown
+			return 1 / float64(len(rs))
+		}
 		sum += r.InputTokens
 	}
-	if sum <= 0 {
+	if sum == 0 {
 		return 1 / float64(len(rs))
 	}
 	return float64(rs[i].InputTokens) / float64(sum)

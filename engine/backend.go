@@ -15,6 +15,8 @@ var (
 	ErrModel = errors.New("cannot load model")
 	// ErrTooLong: a request does not fit the model's context or the memory.
 	ErrTooLong = errors.New("request does not fit")
+	// ErrNoAnswer: the model was run and gave no answer to this request.
+	ErrNoAnswer = errors.New("no answer")
 	// ErrBackendDied: the backend's process ended or hung; the next Load starts
 	// a fresh one.
 	ErrBackendDied = errors.New("backend died")
@@ -73,6 +75,9 @@ type ModelInfo struct {
 type Batch struct {
 	ID       string
 	Requests []Request
+	// WarmUp marks the first batch after a load. It is no measurement, and may
+	// take as long as loading does.
+	WarmUp bool
 }
 
 // Request is one sequence of a batch.
@@ -100,15 +105,30 @@ type Observer interface {
 	Token(index int, t int64, text string)
 }
 
+// LateObserver is an Observer that can be told of a phase when it is over, as the
+// engine's own. A backend that sees its phases from outside alone (a server's)
+// starts them as it guesses them, ends none, and says with Phase what they were;
+// an idle one is time within the batch that belongs to none of its requests.
+type LateObserver interface {
+	Observer
+	// Phase: there was this phase from start to end (ns), with tokens as in PhaseEnd.
+	Phase(phase event.Phase, start, end int64, tokens int)
+}
+
 // Result is what one request came to.
 type Result struct {
-	InputTokens  int
-	OutputTokens int   // generated; 0 where scored
-	StartNS      int64 // prefill's start
-	PrefillEndNS int64
-	FirstTokenNS int64 // 0 where scored
-	EndNS        int64 // its own last token; score's end where scored
-	Output       event.Output
+	InputTokens  int // -1: unknown
+	OutputTokens int // generated; 0 where scored, -1 unknown
+	// CachedTokens of the input were not computed: a server had them; -1 unknown.
+	CachedTokens int
+	StartNS      int64 // prefill's start; on a server, of the try that was accepted
+	// PrefillStartNS is prefill's start where it is known to have waited first; 0: StartNS.
+	PrefillStartNS int64
+	PrefillEndNS   int64 // 0: unknown
+	FirstTokenNS   int64 // as the reader saw it; 0 where scored
+	EndNS          int64 // its own last token; score's end where scored
+	Output         event.Output
+	Flags          event.Flags
 	// Quality is set by the simulated model alone, whose text means nothing;
 	// NaN otherwise, and the engine scores the output.
 	Quality float64

@@ -22,6 +22,7 @@ import (
 
 // bench is an engine over simulated GPUs and a simulated model on the first.
 type bench struct {
+	clk    timebase.Clock
 	gpus   []*simgpu.GPU
 	engine *engine.Engine
 	events []event.Event
@@ -52,6 +53,7 @@ func simulateOn(t *testing.T, profiles []string, do func(b *bench)) *bench {
 func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *bench {
 	t.Helper()
 	clk := timebase.NewSim(0)
+	b.clk = clk
 	done := make(chan error, 1)
 	clk.Go(func() {
 		done <- func() (err error) {

@@ -56,13 +56,13 @@ func (m meters) sum(of func(meter) energy.Estimate) energy.Estimate {
 	return energy.Sum(parts...)
 }
 
-// request estimates a batch as a whole and each of its phases.
-func (m meters) request(phases []energy.Phase) (whole energy.Estimate, parts []energy.Estimate) {
+// request estimates a batch, or a part of it, as a whole and each of its phases.
+func (m meters) request(start, end int64, phases []energy.Phase) (whole energy.Estimate, parts []energy.Estimate) {
 	wholes := make([]energy.Estimate, len(m))
 	each := make([][]energy.Estimate, len(phases)) // phase, GPU
 	for i, g := range m {
 		var of []energy.Estimate
-		wholes[i], of = g.Request(phases)
+		wholes[i], of = g.Request(start, end, phases)
 		for p, e := range of {
 			each[p] = append(each[p], e)
 		}

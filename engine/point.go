@@ -15,7 +15,7 @@ type pointAccount struct {
 	start             event.PointStart
 	gpus              map[string]*pointSamples
 	requests, failed  int
-	input, output     int
+	input, output     float64 // tokens; NaN where a request's are unknown
 	prefillS, decodeS float64
 	latencyS          float64
 	busyS             float64           // of the batches, each once
@@ -94,19 +94,21 @@ func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []e
 	// What a batch cost of which nothing came is no query's.
 	counts := slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" })
 	if counts {
-		p.busyS += float64(b.end-b.start) / 1e9
+		p.busyS += b.seconds()
 		p.methods[whole.Method] = true
 		p.whole, p.net = append(p.whole, whole), append(p.net, net)
+	}
+	if counts && !slices.ContainsFunc(b.phases, func(s event.PhaseSpan) bool { return s.Phase == event.Prefill }) {
+		p.prefillJ, p.decodeJ = math.NaN(), math.NaN() // nobody knows which was which
 	}
 	for _, ev := range rows {
 		switch r := ev.(type) {
 		case event.PhaseEnergy:
-			if !counts {
-				break
-			}
-			if r.Phase == event.Prefill {
+			switch {
+			case !counts || r.Phase == event.Idle:
+			case r.Phase == event.Prefill:
 				p.prefillJ += r.EnergyJ // NaN where unresolved, and so is the sum
-			} else {
+			default:
 				p.decodeJ += r.EnergyJ
 			}
 		case event.RequestEnergy:
@@ -117,9 +119,9 @@ func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []e
 				p.errs = r.Err
 				continue
 			}
-			p.input += r.InputTokens
-			p.output += r.OutputTokens
-			p.prefillS += r.PrefillS
+			p.input += count(r.InputTokens)
+			p.output += count(r.OutputTokens)
+			p.prefillS += r.PrefillS // NaN where unknown, and so is the mean
 			p.decodeS += r.DecodeS
 			p.latencyS += r.LatencyS()
 			if !math.IsNaN(r.Quality) {
@@ -128,6 +130,14 @@ func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []e
 			}
 		}
 	}
+}
+
+// count is a number of tokens, NaN where it is unknown.
+func count(tokens int) float64 {
+	if tokens < 0 {
+		return math.NaN()
+	}
+	return float64(tokens)
 }
 
 // clockTolerance is how far the mean achieved clock may lie from the requested
@@ -143,11 +153,11 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
 	d.Queries = p.requests
 	farthest := p.sampled(&d)
-	d.InputTokens, d.OutputTokens = float64(p.input)/n, float64(p.output)/n
+	d.InputTokens, d.OutputTokens = p.input/n, p.output/n
 	d.PrefillS, d.DecodeS, d.LatencyS = p.prefillS/n, p.decodeS/n, p.latencyS/n
-	tokens := float64(p.output)
+	tokens := p.output
 	if tokens == 0 {
-		tokens = float64(p.input)
+		tokens = p.input
 	}
 	d.TokensPerS = tokens / p.busyS
 	whole, net := energy.Sum(p.whole...), energy.Sum(p.net...)

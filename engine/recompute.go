@@ -84,8 +84,8 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 			id = "request " + q.RequestID
 		}
 		b := batch(q.GPU, id)
-		b.requests, b.requestRows = append(b.requests, q.Request), append(b.requestRows, i)
-		b.start, b.end = min(b.start, q.StartNS), max(b.end, q.EndNS)
+		b.requestRows = append(b.requestRows, i)
+		b.add(q.Request)
 	}
 	for _, g := range r.gpus {
 		slices.SortStableFunc(g.batches, func(a, b *oldBatch) int { return cmp.Compare(a.end, b.end) })

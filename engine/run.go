@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"jouletop/engine/event"
@@ -153,14 +155,40 @@ func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 	e.mu.Lock()
 	e.loaded, e.model = pt.Spec, info
 	e.mu.Unlock()
-	// The first pass allocates and compiles; it is no measurement.
-	n := min(max(pt.BatchSize, 1), len(pt.Queries))
-	_, err = e.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], 2), silent{})
-	if err != nil {
+	if err := e.warmUp(ctx, pt); err != nil {
 		e.loaded = ModelSpec{} // the next point loads it afresh
 		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)
 	}
+	if shown < 100 {
+		e.publish(event.ModelLoading{At: e.now(), Model: pt.Spec.Name, Progress: 1})
+	}
 	return nil
+}
+
+// warmUp runs a batch that is no measurement: the first pass allocates and
+// compiles, and a server may load the model for it. One of its requests must
+// succeed. Where what is wrong is its queries' own fault, others are tried.
+func (e *Engine) warmUp(ctx context.Context, pt PointPlan) error {
+	var first error
+	for queries := range slices.Chunk(pt.Queries, max(pt.BatchSize, 1)) {
+		b := requests("warm-up", pt, queries, 2)
+		b.WarmUp = true
+		results, err := e.cfg.Backend.Run(ctx, b, silent{})
+		if err != nil {
+			return err
+		}
+		for _, r := range results {
+			switch {
+			case r.Err == nil:
+				return nil
+			case !errors.Is(r.Err, ErrTooLong) && !errors.Is(r.Err, ErrNoAnswer):
+				return r.Err
+			case first == nil:
+				first = r.Err
+			}
+		}
+	}
+	return first
 }
 
 // Model describes the model loaded last.
@@ -375,8 +403,12 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests),
 		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
-		PrefillS: float64(r.PrefillEndNS-r.StartNS) / 1e9, DecodeS: float64(r.EndNS-r.PrefillEndNS) / 1e9,
-		TTFTS: math.NaN(), Quality: math.NaN(), Output: r.Output,
+		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), CachedTokens: r.CachedTokens,
+		Quality: math.NaN(), Output: r.Output, Flags: r.Flags,
+	}
+	if r.PrefillEndNS > 0 {
+		begin := cmp.Or(r.PrefillStartNS, r.StartNS)
+		out.PrefillS, out.DecodeS = float64(r.PrefillEndNS-begin)/1e9, float64(r.EndNS-r.PrefillEndNS)/1e9
 	}
 	if r.FirstTokenNS > 0 {
 		out.TTFTS = float64(r.FirstTokenNS-r.StartNS) / 1e9
@@ -388,6 +420,8 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 	out.Quality, out.QualityMetric = workloads.Score(q, r.Output.Text, r.Output.Choice)
 	if !math.IsNaN(r.Quality) {
 		out.Quality = r.Quality
+	} else if q.Classification() && r.Output.Choice < 0 {
+		out.Flags = out.Flags.With(event.FlagNoAnswer)
 	}
 	return out
 }
@@ -441,11 +475,16 @@ type batchObserver struct {
 	batch  Batch
 	start  event.PhaseStart // of the newest phase
 	open   bool             // it has not ended
+	late   bool             // the backend says afterwards what its phases were
 }
 
-// close ends a phase that the backend left open: it died in it.
+// close ends a phase that the backend left open: it died in it, or tells of its
+// phases afterwards.
 func (o *batchObserver) close() {
-	if o.open {
+	switch {
+	case o.open && o.late:
+		o.quiet()
+	case o.open:
 		o.PhaseEnd(o.start.Phase, o.engine.clk.Now(), 0)
 	}
 }
@@ -461,6 +500,18 @@ func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
 }
 
 func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
+	o.quiet()
+	o.ended(phase, o.start.TimeNS, t, tokens)
+}
+
+// Phase implements LateObserver.
+func (o *batchObserver) Phase(phase event.Phase, start, end int64, tokens int) {
+	o.late = true
+	o.ended(phase, start, end, tokens)
+}
+
+// quiet notes that no phase is running.
+func (o *batchObserver) quiet() {
 	e := o.engine
 	o.open = false
 	e.mu.Lock()
@@ -469,9 +520,13 @@ func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
 	if l := e.cfg.Load; l != nil {
 		l(event.Idle)
 	}
-	mhz, _ := e.clocks.requestedIn(o.start.TimeNS, t)
-	e.publish(event.PhaseEnd{At: event.At{TimeNS: t}, PhaseSpan: event.PhaseSpan{
-		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: o.start.TimeNS, EndNS: t,
+}
+
+func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
+	e := o.engine
+	mhz, _ := e.clocks.requestedIn(start, end)
+	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
+		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
 		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
 	}})
 }
@@ -484,8 +539,11 @@ func (o *batchObserver) Token(index int, t int64, text string) {
 // the phase: every µs here is one at the wrong clock.
 func (e *Engine) phaseBegins(p event.PhaseStart) {
 	e.mu.Lock()
-	e.phase, e.inPhase = p, true
-	mhz, set := e.policy.Phase(p)
+	e.phase, e.inPhase = p, p.Phase != event.Idle
+	mhz, set := 0, false
+	if e.inPhase {
+		mhz, set = e.policy.Phase(p)
+	}
 	name := e.policy.Name()
 	e.mu.Unlock()
 	if set {

@@ -152,15 +152,6 @@ func billedTokens(q event.Request) int {
 	return max(q.InputTokens, 0)
 }
 
-// tpot returns the time per output token after the first, s; NaN where fewer
-// than two were generated.
-func tpot(q event.Request) float64 {
-	if q.OutputTokens < 2 || math.IsNaN(q.TTFTS) {
-		return math.NaN()
-	}
-	return (q.LatencyS() - q.TTFTS) / float64(q.OutputTokens-1)
-}
-
 // spread is the median and the 95th percentile of a figure.
 type spread struct{ p50, p95 float64 }
 

@@ -148,7 +148,7 @@ func (m *Model) speedFigures() []figure {
 	}
 	r, w := &m.st.reqs, &m.st.work
 	ttft := r.spreadOf(func(q *requestRow) float64 { return q.TTFTS })
-	step := r.spreadOf(func(q *requestRow) float64 { return tpot(q.Request) })
+	step := r.spreadOf(func(q *requestRow) float64 { return q.TPOTS() })
 	latency := r.spreadOf(func(q *requestRow) float64 { return q.LatencyS() })
 	rows := []figure{
 		{heading: true, label: "Speed", text: "median"},

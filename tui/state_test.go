@@ -48,12 +48,6 @@ func TestRequestsJoinTheirEnergy(t *testing.T) {
 	if s.reqs.all.unresolved != 1 || s.reqs.priced.RequestID != "b" {
 		t.Errorf("unresolved %d, last with its energy %s", s.reqs.all.unresolved, s.reqs.priced.RequestID)
 	}
-	if got := tpot(a); math.Abs(got-0.9/49) > 1e-12 {
-		t.Errorf("TPOT %v", got)
-	}
-	if got := tpot(b); !math.IsNaN(got) {
-		t.Errorf("TPOT of a scored request %v", got)
-	}
 }
 
 func TestFinestPowerSourceIsShown(t *testing.T) {

@@ -14,11 +14,11 @@ const (
 )
 
 // Choose returns the index of the option that the log-likelihoods (natural
-// logarithm, one an option, in order) speak for: the highest, the first of
-// equals. Where q is length-normalised each is first divided by the option's
+// logarithm, one an option, in order) speak for: the highest. Every backend
+// chooses by it. Where q is length-normalised each is first divided by the option's
 // length in bytes, the space that joins it to the prompt not counted. It
-// returns -1 when there are not as many likelihoods as options, or none is a
-// number.
+// returns -1, no answer, when several are the highest together, when none is a
+// number above -∞, or when there are not as many likelihoods as options.
 func Choose(q Query, lls []float64) int {
 	if len(lls) != len(q.Options) {
 		return -1
@@ -31,8 +31,11 @@ func Choose(q Query, lls []float64) int {
 		if q.LengthNormalised {
 			ll /= math.Max(1, float64(len(strings.TrimPrefix(q.Options[i], " "))))
 		}
-		if at < 0 || ll > best {
+		switch {
+		case ll > best:
 			best, at = ll, i
+		case ll == best:
+			at = -1
 		}
 	}
 	return at

@@ -17,9 +17,14 @@ func TestChoose(t *testing.T) {
 		want int
 	}{
 		{"highest", plain, []float64{-3, -2}, 1},
-		{"first of equals", plain, []float64{-2, -2}, 0},
+		{"equals", plain, []float64{-2, -2}, -1},
+		{"equals, both right for certain", plain, []float64{0, 0}, -1},
+		{"equals below the highest", Query{Options: []string{" a", " b", " c"}}, []float64{-2, -2, -1}, 2},
+		{"equals above another", Query{Options: []string{" a", " b", " c"}}, []float64{-1, -2, -1}, -1},
+		{"equals by bytes", byLength, []float64{-2, -9, -90}, -1},
 		{"a number before none", plain, []float64{nan, -9}, 1},
-		{"impossible options", plain, []float64{inf, inf}, 0},
+		{"impossible options", plain, []float64{inf, inf}, -1},
+		{"one possible option", plain, []float64{inf, -700}, 1},
 		{"no number", plain, []float64{nan, nan}, -1},
 		{"too few", plain, []float64{-1}, -1},
 		{"none", Query{}, nil, -1},

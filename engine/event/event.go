@@ -272,30 +272,43 @@ type Request struct {
 	OutputTokens   int     `json:"output_tokens"` // generated; 0 where scored
 	PrefillS       float64 `json:"prefill_s"`
 	DecodeS        float64 `json:"decode_s"` // after prefill: decode, or score
-	TTFTS          float64 `json:"ttft_s"`   // time to first token; NaN where scored
-	Quality        float64 `json:"quality"`  // 0 to 1; NaN unknown
-	QualityMetric  string  `json:"quality_metric,omitempty"`
-	Output         Output  `json:"output"`
-	Flags          Flags   `json:"flags,omitempty"`
-	Err            string  `json:"error,omitempty"`
+	TTFTS          float64 `json:"ttft_s"`   // time to the first text, as its reader saw it; NaN where scored
+	// CachedTokens are the input tokens that were not computed, for they lay in a
+	// server's cache; -1 unknown.
+	CachedTokens  int     `json:"cached_tokens"`
+	Quality       float64 `json:"quality"` // 0 to 1; NaN unknown
+	QualityMetric string  `json:"quality_metric,omitempty"`
+	Output        Output  `json:"output"`
+	Flags         Flags   `json:"flags,omitempty"`
+	Err           string  `json:"error,omitempty"`
 }
 
 // LatencyS returns the request's end-to-end latency in s.
 func (r Request) LatencyS() float64 { return float64(r.EndNS-r.StartNS) / 1e9 }
 
+// TPOTS returns the time per output token after the first in s; NaN where there
+// was but one, or when the prefill ended is unknown.
+func (r Request) TPOTS() float64 {
+	if r.OutputTokens < 2 {
+		return math.NaN()
+	}
+	return r.DecodeS / float64(r.OutputTokens-1)
+}
+
 // Output is what a model answered: a line of outputs.jsonl.
 type Output struct {
 	Text           string    `json:"text,omitempty"`
-	Choice         int       `json:"choice"` // option chosen; -1 for generated text
+	Reasoning      string    `json:"reasoning,omitempty"` // thought aloud before the text; no part of the answer
+	Choice         int       `json:"choice"`              // option chosen; -1 for generated text
 	LogLikelihoods []float64 `json:"log_likelihoods,omitempty"`
 }
 
 // JoulesPerToken returns the request's energy over its generated tokens, or,
 // where it was scored and generated none, over the tokens it read; NaN where
-// the energy is unresolved.
+// the energy is unresolved or the tokens are unknown.
 func (r RequestEnergy) JoulesPerToken() float64 {
 	tokens := r.OutputTokens
-	if tokens <= 0 {
+	if tokens == 0 {
 		tokens = r.InputTokens
 	}
 	if tokens <= 0 {

@@ -21,6 +21,19 @@ const (
 
 	// Of the energy.
 	FlagEnergyUnresolved Flag = "energy-unresolved"
+
+	// Of what a server gave.
+	FlagCachedTokens     Flag = "cached-tokens"
+	FlagHiddenTokens     Flag = "hidden-tokens"
+	FlagBufferedStream   Flag = "buffered-stream"
+	FlagCountDoubtful    Flag = "count-doubtful"
+	FlagMaxTokensIgnored Flag = "max-tokens-ignored"
+	FlagNotGreedy        Flag = "not-greedy"
+	FlagRetried          Flag = "retried"
+	FlagEndDoubtful      Flag = "end-doubtful"
+
+	// Of the quality.
+	FlagNoAnswer Flag = "no-answer"
 )
 
 // FlagMeanings says what each flag means, for people: it stands in every
@@ -32,6 +45,15 @@ var FlagMeanings = map[Flag]string{
 	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
 	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
+	FlagCachedTokens:     "the server had part of the prompt in its cache and did not compute it: the prompt's joules are too few",
+	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown",
+	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
+	FlagCountDoubtful:    "the server gave no token counts, or counts that cannot be: they are counted or concluded from what came, or unknown",
+	FlagMaxTokensIgnored: "more tokens were generated than were asked for",
+	FlagNotGreedy:        "the server refuses temperature 0: the text is sampled, and differs from run to run",
+	FlagRetried:          "the request was turned away at first and sent again; its figures are those of the try that was accepted",
+	FlagEndDoubtful:      "the stream ended without saying why (no finish_reason): the text may be cut",
+	FlagNoAnswer:         "no option had the highest log-likelihood alone: the question counts as not answered, and is in no quality",
 }
 
 // Flags is a set of flags as it stands in the flags columns: sorted, joined by

@@ -13,6 +13,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/workloads"
 )
 
 // sequence is one request on its way through a batch.
@@ -57,25 +58,10 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	results := make([]engine.Result, len(seqs))
 	for i, s := range seqs {
 		if results[i] = s.res; s.res.Err == nil && scored {
-			results[i].Output.Choice = choice(s.res.Output.LogLikelihoods, batch.Requests[i])
+			results[i].Output.Choice = workloads.Choose(batch.Requests[i].Query, s.res.Output.LogLikelihoods)
 		}
 	}
 	return results, nil
-}
-
-// choice returns the option of the highest log-likelihood, normalised by its
-// length in bytes where the query asks for that.
-func choice(ll []float64, r engine.Request) int {
-	best, at := math.Inf(-1), 0
-	for i, l := range ll {
-		if r.Query.LengthNormalised {
-			l /= float64(max(1, len(r.Query.Options[i])))
-		}
-		if l > best {
-			best, at = l, i
-		}
-	}
-	return at
 }
 
 // prepare tokenizes a request; what is wrong with it alone ends in res.Err.

@@ -89,7 +89,7 @@ var requestsTable = table[event.RequestEnergy]{
 	file: RequestsFile,
 	blank: event.RequestEnergy{
 		Request: event.Request{Repeat: -1, BatchSize: -1, InputTokens: -1, OutputTokens: -1,
-			PrefillS: nan, DecodeS: nan, TTFTS: nan, Quality: nan, Output: event.Output{Choice: -1}},
+			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, Quality: nan, Output: event.Output{Choice: -1}},
 		Energy: noEnergy, NetEnergyJ: nan,
 	},
 	columns: []column[event.RequestEnergy]{
@@ -123,6 +123,9 @@ var requestsTable = table[event.RequestEnergy]{
 		flag("mixed_clock", func(r *event.RequestEnergy) *bool { return &r.MixedClock }),
 		text("error", func(r *event.RequestEnergy) *string { return &r.Err }),
 		flags(func(r *event.RequestEnergy) *event.Flags { return &r.Flags }),
+		number("ttft_s", 9, func(r *event.RequestEnergy) *float64 { return &r.TTFTS }),
+		derived("tpot_s", 9, func(r *event.RequestEnergy) float64 { return r.TPOTS() }),
+		whole("cached_tokens", func(r *event.RequestEnergy) *int { return &r.CachedTokens }),
 	},
 }
 

@@ -376,18 +376,13 @@ func (m *Meter) MeanPower(start, end int64) (watts, errW float64) {
 	return math.NaN(), math.NaN()
 }
 
-// Request returns the energy of a request (or batch) that consists of these
-// phases, from the first one's start to the last one's end, and of each phase. What
-// the phases come to beyond the whole is taken off them, most where least is
-// known: each was predicted from the bins around it alone.
-func (m *Meter) Request(phases []Phase) (whole Estimate, parts []Estimate) {
-	if len(phases) == 0 {
-		return unresolved(math.Inf(1)), nil
-	}
-	start, end := phases[0].Start, phases[0].End
+// Request returns the energy of a request (or batch) that ran from start to end
+// (ns), and of each of its phases, which lie within. What the phases come to
+// beyond the whole is taken off them, most where least is known: each was
+// predicted from the bins around it alone.
+func (m *Meter) Request(start, end int64, phases []Phase) (whole Estimate, parts []Estimate) {
 	var sum, weight float64
 	for _, p := range phases {
-		start, end = min(start, p.Start), max(end, p.End)
 		e := m.PhaseEnergy(p)
 		parts = append(parts, e)
 		if e.Resolved {

@@ -100,7 +100,7 @@ func TestPhasesNeverExceedTheirWindow(t *testing.T) {
 		m := meterOf(readings, w.phases)
 		for i := 0; i < len(w.phases); i += 2 {
 			p, d := w.phases[i], w.phases[i+1]
-			whole, parts := m.Request([]Phase{p, d})
+			whole, parts := m.Request(p.Start, d.End, []Phase{p, d})
 			sum := 0.0
 			for _, e := range parts {
 				if e.Resolved {

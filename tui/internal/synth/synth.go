@@ -265,9 +265,11 @@ func (g *Gen) endBatch() {
 	joules := (g.joules[event.Prefill] + g.joules[event.Decode] + g.joules[event.Score]) / float64(b)
 	for i := range b {
 		g.reqs++
-		out, ttft := g.steps, prefill+float64(g.stepNS())/1e9
+		// The first step is the first token's: it is no time per output token after it.
+		step := float64(g.stepNS()) / 1e9
+		out, ttft, after := g.steps, prefill+step, rest-step
 		if g.cur.Scored {
-			out, ttft = 0, nan
+			out, ttft, after = 0, nan, rest
 		}
 		requested := g.requested
 		if g.cur.Prefill != g.cur.Decode {
@@ -277,7 +279,7 @@ func (g *Gen) endBatch() {
 			RequestID: fmt.Sprintf("r%d", g.reqs), BatchID: g.batchID(), PointID: g.cur.PointID, Repeat: g.cur.Repeat, GPU: ID,
 			Model: g.cur.Model, Dataset: g.cur.Dataset, QueryID: g.queryID(i), Class: []string{"easy", "hard"}[i%2], BatchSize: b, Policy: g.cur.Policy,
 			RequestedSMMHz: requested, StartNS: g.start, EndNS: g.now, InputTokens: 320 + g.rng.IntN(40), OutputTokens: out,
-			PrefillS: prefill, DecodeS: rest, TTFTS: ttft, Quality: 0.4 + 0.2*g.rng.Float64(), QualityMetric: "rouge-l", Output: event.Output{Choice: -1},
+			PrefillS: prefill, DecodeS: after, TTFTS: ttft, Quality: 0.4 + 0.2*g.rng.Float64(), QualityMetric: "rouge-l", Output: event.Output{Choice: -1},
 		}
 		g.put(event.RequestDone{At: g.at(), Request: r})
 		j := joules * (0.97 + 0.06*g.rng.Float64())
