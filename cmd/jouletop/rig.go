@@ -248,6 +248,9 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 	var specs []engine.ModelSpec
 	for _, m := range names {
 		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: r.indices, Threads: o.threads}
+		if r.simulated() && spec.GPULayers < 0 {
+			spec.GPULayers = 0 // beside a simulated GPU inference is the CPU's
+		}
 		switch name {
 		case "sim":
 			if !simKnows(m) {

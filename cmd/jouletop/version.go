@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"jouletop/engine/llama"
 )
 
 // version is the module's, or the commit it was built from.
@@ -30,6 +32,11 @@ func newVersion() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		Run:   func(*cobra.Command, []string) { fmt.Println("jouletop", version()) },
+		Run: func(*cobra.Command, []string) {
+			fmt.Println("jouletop", version())
+			if v := llama.Version(); v != "" {
+				fmt.Println("llama.cpp", v)
+			}
+		},
 	}
 }

@@ -287,6 +287,39 @@ func TestOrderOfFolders(t *testing.T) {
 	}
 }
 
+// TestOfALinkedLlama takes the view of a program that is linked with an installed
+// llama.cpp: its libggml-base counts, not the module's.
+func TestOfALinkedLlama(t *testing.T) {
+	root := t.TempDir()
+	theirs := []string{"ggml_init", "ggml_of_next_year", "quantize_row_new"}
+	lib, bin := filepath.Join(root, "lib"), filepath.Join(root, "bin")
+	makeBackend(t, bin, lib, theirs)
+	own := filepath.Join(lib, "libggml-base.so.0")
+	p := places{linked: own, prefixes: []string{filepath.Join(root, "usr")}, executable: filepath.Join(root, "bin", "jouletop")}
+	makeBackend(t, filepath.Join(root, "usr", "lib", "ollama", "cuda_v13"), filepath.Join(root, "usr", "lib", "ollama"), strings.Fields(baseSymbols))
+	if dir, err := p.find(); dir != bin || err != nil {
+		t.Errorf("find = %q, %v", dir, err)
+	}
+	if err := checkFor(filepath.Join(root, "usr", "lib", "ollama", "cuda_v13"), own); !errors.Is(err, ErrVersion) ||
+		!strings.Contains(err.Error(), own) || !strings.Contains(err.Error(), "ggml_of_next_year") {
+		t.Errorf("the module's: %v", err)
+	}
+	other := filepath.Join(root, "other")
+	makeBackend(t, other, other, append(slices.Clone(theirs), "ggml_of_the_year_after"))
+	if err := checkFor(other, own); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "ggml_of_the_year_after") {
+		t.Errorf("a newer one: %v", err)
+	}
+	if remedy(own) == remedy("") || !strings.Contains(remedy(own), lib) {
+		t.Errorf("remedy: %s", remedy(own))
+	}
+}
+
+func TestLinked(t *testing.T) {
+	if !mapped("libc.so") && !mapped("backends.test") || mapped("libggml-of-nobody.so") {
+		t.Error("the libraries of this process are not found")
+	}
+}
+
 // TestFitsTheModule holds Release and the list of functions to the sources that
 // go.mod pins.
 func TestFitsTheModule(t *testing.T) {

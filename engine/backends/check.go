@@ -124,32 +124,58 @@ func Check(dir string) error {
 	case errors.Is(err, ErrMissing): // says itself what is to be had
 		return fmt.Errorf("%w, or leave out --backend-dir", err)
 	}
-	return fmt.Errorf("%w; %s, or leave out --backend-dir", err, remedy)
+	return fmt.Errorf("%w; %s, or leave out --backend-dir", err, remedy(linked()))
 }
 
-const remedy = "`make cuda` builds one that fits"
+// remedy tells where a backend is to be had that fits this program, which is
+// linked with the libggml-base at own ("": compiled with its own).
+func remedy(own string) string {
+	if own != "" {
+		return "take the one of the llama.cpp in " + filepath.Dir(own) + ", which this program is linked with"
+	}
+	return "`make cuda` builds one that fits"
+}
 
-func check(dir string) error {
+func check(dir string) error { return checkFor(dir, linked()) }
+
+// checkFor is check for a program that is linked with the libggml-base at own.
+func checkFor(dir, own string) error {
 	files, err := backendFiles(dir)
 	if err != nil {
 		return err
 	}
-	if err := checkRelease(dir); err != nil {
-		return err
+	functions, of := strings.Fields(baseSymbols), "Ollama "+Release+", which this program is built with"
+	if own == "" {
+		if err := checkRelease(dir); err != nil {
+			return err
+		}
+	} else {
+		lib, err := readLibrary(own)
+		if err != nil {
+			return err
+		}
+		functions, of = interfaceOf(lib.exports), "the llama.cpp that this program is linked with ("+own+")"
 	}
 	base, ok := basePath(dir)
-	if !ok {
-		return fmt.Errorf("%s: %w: libggml-base.so, which belongs beside the backend: %s", dir, ErrMissing, remedy)
+	exports := functions
+	if ok {
+		lib, err := readLibrary(base)
+		if err != nil {
+			return err
+		}
+		if diff := difference(lib.exports, functions); diff != "" {
+			return fmt.Errorf("%w: %s is not of %s: %s", ErrVersion, base, of, diff)
+		}
+		exports = lib.exports
+	} else if own == "" {
+		return fmt.Errorf("%s: %w: libggml-base.so, which belongs beside the backend: %s", dir, ErrMissing, remedy(own))
 	}
-	lib, err := readLibrary(base)
-	if err != nil {
-		return err
-	}
-	if diff := difference(lib.exports); diff != "" {
-		return fmt.Errorf("%w: %s is not of Ollama %s, which this program is built with: %s", ErrVersion, base, Release, diff)
+	first := LibraryPath(dir)
+	if own != "" {
+		first = append(first, filepath.Dir(own)) // loaded already
 	}
 	for _, f := range files {
-		if err := checkBackend(f, lib.exports, dir); err != nil {
+		if err := checkBackend(f, exports, first); err != nil {
 			return err
 		}
 	}
@@ -196,18 +222,23 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// difference names functions by which exports differ from this program's ggml;
-// "" if in none.
-func difference(exports []string) string {
+// interfaceOf returns those of a library's functions that baseSymbols would list,
+// sorted.
+func interfaceOf(exports []string) []string {
+	list := slices.DeleteFunc(slices.Clone(exports), func(s string) bool { return !interfaceName(s) })
+	slices.Sort(list)
+	return list
+}
+
+// difference names functions by which exports differ from this program's ggml,
+// which has those of want, sorted; "" if in none.
+func difference(exports, want []string) string {
 	has := map[string]bool{}
 	var extra []string
-	want := strings.Fields(baseSymbols)
-	for _, s := range exports {
-		if interfaceName(s) {
-			has[s] = true
-			if _, ok := slices.BinarySearch(want, s); !ok {
-				extra = append(extra, s)
-			}
+	for _, s := range interfaceOf(exports) {
+		has[s] = true
+		if _, ok := slices.BinarySearch(want, s); !ok {
+			extra = append(extra, s)
 		}
 	}
 	var parts []string
@@ -224,8 +255,9 @@ func difference(exports []string) string {
 	return strings.Join(parts, " and ")
 }
 
-// checkBackend checks one backend against the libggml-base beside it.
-func checkBackend(path string, base []string, dir string) error {
+// checkBackend checks one backend against the functions of its libggml-base; first
+// are the folders where the loader looks for libraries before others.
+func checkBackend(path string, base, first []string) error {
 	lib, err := readLibrary(path)
 	if err != nil {
 		return err
@@ -235,10 +267,10 @@ func checkBackend(path string, base []string, dir string) error {
 	}
 	for _, s := range lib.imports {
 		if interfaceName(s) && !slices.Contains(base, s) && !slices.Contains(lib.exports, s) {
-			return fmt.Errorf("%w: %s and the libggml-base beside it are of two releases: %s is missing", ErrVersion, path, s)
+			return fmt.Errorf("%w: %s and its libggml-base are of two releases: %s is missing", ErrVersion, path, s)
 		}
 	}
-	missing := unresolved(lib, LibraryPath(dir))
+	missing := unresolved(lib, first)
 	switch {
 	case len(missing) == 0:
 		return nil

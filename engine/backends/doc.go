@@ -13,6 +13,9 @@
 //   - Whatever the folder's origin, the functions that its libggml-base exports
 //     are compared with those of this program's ggml: a new operation, type or
 //     call adds one, so releases that differ in their interface differ in these.
+//
+// A program that is linked with an installed llama.cpp is held to the libggml-base
+// of that one, and to its functions.
 package backends
 
 import (

@@ -26,14 +26,19 @@ type Backend struct {
 	eval    *evaluator
 	info    engine.ModelInfo
 	threads int
-	gpu     bool   // some layers are on a GPU
-	kvBytes uint64 // of one token
+	gpu     bool // some layers are on a GPU
+	// onDevice: a GPU computes the logits, and a token can be evaluated again.
+	onDevice bool
+	kvBytes  uint64 // of one token
 }
 
 var _ engine.Backend = (*Backend)(nil)
 
 // New starts the library and loads the backends of opt.BackendDir.
 func New(opt Options) (*Backend, error) {
+	if _, err := releases(); err != nil {
+		return nil, fmt.Errorf("engine/llama: %w", err)
+	}
 	start()
 	nativeLog.setWriter(opt.Log)
 	if opt.BackendDir != "" {
@@ -122,6 +127,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 			nativeLog.firstError("llama.cpp gives no reason"))
 	}
 	b.model, b.gpu = m, len(devices) > 0
+	b.onDevice = b.gpu && layers > m.layers && m.forgets
 	b.threads = spec.Threads
 	if b.threads <= 0 {
 		b.threads = Cores()
@@ -238,7 +244,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu, b.onDevice); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {

@@ -1,7 +1,7 @@
 #include "bridge.h"
 #include "argmax.h"
+#include "best.h"
 #include "ggml-cpu.h"
-#include "kept.h"
 
 #include <atomic>
 #include <cmath>
@@ -17,6 +17,9 @@ extern "C" {
 // In Go.
 void jtLog(int level, char * text);
 int jtProgress(uintptr_t handle, float progress);
+
+// Not in every llama.cpp.
+__attribute__((weak)) const char * llama_version(void);
 }
 
 // The log.
@@ -47,11 +50,46 @@ template <typename T, typename F> static T guarded(const char * where, T otherwi
     return otherwise;
 }
 
+// load_cpu loads the CPU's backend, and the others beside it, where the installed
+// llama.cpp keeps them in libraries of their own: beside libggml or, with ggml's
+// default, in the bin folder, or where it looks by itself.
+static void load_cpu() {
+    auto there = [] { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) != nullptr; };
+    Dl_info info;
+    void *  load = dlsym(RTLD_DEFAULT, "ggml_backend_load"); // not its entry in the program's own table
+    if (!there() && load && dladdr(load, &info) && info.dli_fname) {
+        const std::string path = info.dli_fname, lib = path.substr(0, path.rfind('/'));
+        for (const std::string & dir : { lib, lib + "/../bin" }) {
+            if (!there()) {
+                ggml_backend_load_all_from_path(dir.c_str());
+            }
+        }
+    }
+    if (!there()) {
+        ggml_backend_load_all();
+    }
+}
+
 void jt_init(void) {
     llama_log_set(log_to_go, nullptr);
     ggml_log_set(log_to_go, nullptr);
     ggml_set_abort_callback(last_words);
     llama_backend_init();
+    guarded("loading the CPU's backend", 0, [] { return load_cpu(), 1; });
+}
+
+const char * jt_version(void) {
+    return llama_version ? llama_version() : nullptr;
+}
+
+const char * jt_headers_version(void) {
+#define JT_TEXT_OF(x) #x
+#define JT_TEXT(x) JT_TEXT_OF(x)
+#ifdef JT_LLAMA_VERSION
+    return JT_TEXT(JT_LLAMA_VERSION);
+#else
+    return nullptr;
+#endif
 }
 
 void jt_load_base(const char * path) {
@@ -160,8 +198,7 @@ struct jt_context {
     std::vector<llama_seq_id *> seq_ptr; // as llama_batch wants them
     int                         n_rows = 0; // wanted in the last batch
     std::atomic<bool>           aborted{ false };
-    kept_backends               backends; // outlive ctx
-    std::vector<float>          row;      // scratch
+    best_tokens                 best; // outlives ctx
 
     ~jt_context() {
         if (ctx) {
@@ -171,7 +208,7 @@ struct jt_context {
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-                            uint32_t n_ubatch, int threads, int keep_threads) {
+                            uint32_t n_ubatch, uint32_t n_outputs, int threads, int keep_threads) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
         std::unique_ptr<jt_context> c(new jt_context);
         c->vocab       = llama_model_get_vocab(model);
@@ -190,9 +227,9 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
         p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
         p.abort_callback_data = c.get();
         p.abort_callback      = [](void * d) { return ((jt_context *) d)->aborted.load(std::memory_order_relaxed); };
-        c->backends.collect(true);
+        c->best.before(p, n_outputs);
         c->ctx = llama_init_from_model(model, p);
-        c->backends.collect(false);
+        c->best.after(c->ctx);
         if (!c->ctx) {
             return nullptr;
         }
@@ -244,9 +281,11 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
         c->n_rows += want[i];
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
-    c->backends.ask(best_only ? c->n_rows : 0, c->n_vocab, best_only > 1);
-    const int r = guarded("llama_decode", JT_THREW, [&] { return llama_decode(c->ctx, b); });
-    c->backends.submitted();
+    const int r = guarded("llama_decode", JT_THREW, [&] {
+        c->best.ask(best_only ? c->n_rows : 0, c->n_vocab, best_only > 1);
+        return llama_decode(c->ctx, b);
+    });
+    c->best.submitted();
     return r;
 }
 
@@ -264,27 +303,30 @@ static int32_t best_going_on(const jt_context * c, const float * x) {
 }
 
 const float * jt_logits(jt_context * c, int row) {
-    if (c->backends.best()) { // and the logits still on the device
-        c->row.resize(c->n_vocab);
-        c->backends.logits(row, c->row.data());
-        return c->row.data();
+    if (c->best.found()) {
+        return c->best.logits(row);
     }
     const float * x = llama_get_logits(c->ctx);
     return x ? x + (size_t) row * c->n_vocab : nullptr;
 }
 
+int jt_found(jt_context * c) {
+    return c->best.found() != nullptr;
+}
+
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best) {
     llama_synchronize(c->ctx);
-    const int32_t * found = c->backends.best();
+    const int32_t * found = best ? c->best.found() : nullptr;
     for (int r = 0; best && r < c->n_rows; r++) {
         if (found) {
             best[r] = found[r];
         } else {
             const float * x = jt_logits(c, r);
-            best[r]         = x ? argmax(x, c->n_vocab) : -1;
+            best[r]         = x ? argmax(x, c->n_vocab) : JT_NONE;
         }
         if (no_end && best[r] >= 0 && llama_vocab_is_eog(c->vocab, best[r])) {
-            best[r] = best_going_on(c, jt_logits(c, r));
+            const float * x = jt_logits(c, r);
+            best[r]         = x ? best_going_on(c, x) : JT_ENDS;
         }
     }
     return jt_now();

@@ -4,10 +4,13 @@ package llama
 
 // #cgo CPPFLAGS: -I${SRCDIR}/upstream/llama/llama.cpp/include
 // #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/include
-// #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/src -DJT_BUNDLED
+// #cgo CPPFLAGS: -I${SRCDIR}/upstream/ml/backend/ggml/ggml/src
 // #cgo CXXFLAGS: -std=c++17
 // #cgo linux LDFLAGS: -ldl
 import "C"
 
 // Compiles and links llama.cpp and ggml.
 import _ "github.com/ollama/ollama/llama/llama.cpp/src"
+
+// installed tells whether llama.cpp is linked rather than compiled in.
+const installed = false

@@ -30,21 +30,28 @@ type evaluator struct {
 	tokens, pos, seq []int32
 	want             []int8
 	rows             int  // wanted
-	inGraph          bool // for tests: best tokens are found as on a GPU
+	onDevice         bool // best tokens are found where a GPU has the logits
 	best             []int32
 }
 
+// What wait answers in place of a best token.
+const (
+	noToken = C.JT_NONE // none of the logits is a number
+	endsNow = C.JT_ENDS // it would end the generation, and others are not known
+)
+
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
 // threads evaluate on the CPU and stay between evaluations; on a GPU they have
-// next to nothing to do.
-func newEvaluator(m *model, s shape, threads int, gpu bool) *evaluator {
+// next to nothing to do. onDevice tells that a GPU computes the logits.
+func newEvaluator(m *model, s shape, threads int, gpu, onDevice bool) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
-		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.int(threads), cbool(!gpu))
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.uint32_t(max(s.sequences, m.scoreRows())),
+		C.int(threads), cbool(!gpu))
 	if c == nil {
 		return nil
 	}
 	s.tokens = int(C.jt_context_size(c))
-	return &evaluator{c: c, shape: s}
+	return &evaluator{c: c, shape: s, onDevice: onDevice}
 }
 
 func (x *evaluator) free() { C.jt_context_free(x.c) }
@@ -83,7 +90,7 @@ func (x *evaluator) add(token int32, pos, seq int, want bool) {
 // sequence, in their order. The result is llama_decode's.
 func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
-	if bestOnly && x.inGraph {
+	if bestOnly && x.onDevice {
 		best = 2
 	}
 	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
@@ -91,8 +98,8 @@ func (x *evaluator) submit(bestOnly bool) int {
 }
 
 // wait waits for the batch and returns the best token after each that was
-// wanted, and the time. noEnd leaves out tokens that end a generation. The
-// tokens are good until the next wait.
+// wanted, or noToken, and the time. noEnd leaves out tokens that end a
+// generation, or answers endsNow. The tokens are good until the next wait.
 func (x *evaluator) wait(noEnd bool) ([]int32, int64) {
 	x.best = slices.Grow(x.best[:0], x.rows)[:x.rows]
 	t := C.jt_wait(x.c, cbool(noEnd), i32(x.best))
@@ -109,7 +116,11 @@ func (x *evaluator) logprobs(row int, tokens ...int32) []float64 {
 	return out
 }
 
-// logits returns a wanted row, good until the next call.
+// found tells whether the best tokens were found where the logits are.
+func (x *evaluator) found() bool { return C.jt_found(x.c) != 0 }
+
+// logits returns a wanted row, good until the next call; the batch must have been
+// submitted for more than the best tokens.
 func (x *evaluator) logits(row, nVocab int) []float32 {
 	return unsafe.Slice((*float32)(C.jt_logits(x.c, C.int(row))), nVocab)
 }

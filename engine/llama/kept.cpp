@@ -1,8 +1,17 @@
-#include "kept.h"
+//go:build !system
+
+// best_tokens with llama.cpp as the Go module carries it, which needs something
+// done to the backends of a context:
+//
+//   - it frees them before the scheduler, which calls them once more
+//     (ggml_backend_i.reset), so they are kept until after it;
+//   - it copies all logits to the host. So the backends are asked for the best
+//     tokens in place of the copy: a device that computes the logits finds them
+//     too, and a few bytes a row are copied; in the host's memory they are searched
+//     where they are.
+#include "best.h"
 
 #include "argmax.h"
-
-#ifdef JT_BUNDLED
 
 #include "ggml-backend-impl.h"
 #include "ggml-backend.h"
@@ -34,11 +43,11 @@ class kept_backend {
     // Computes g. Where it ends with the logits asked for and these are on a device,
     // it finds the best tokens too: then they are part of the one CUDA graph that is
     // launched for a step.
-    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab, bool in_graph) {
+    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab, bool on_device) {
         ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
         const bool asked_for = x && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && x->ne[0] == n_vocab &&
                                x->ne[1] == n_rows && ggml_nrows(x) == n_rows;
-        here   = asked_for && !in_graph && ggml_backend_buffer_is_host(buffer_of(x));
+        here   = asked_for && !on_device && ggml_backend_buffer_is_host(buffer_of(x));
         logits = here || (asked_for && prepare(x)) ? x : nullptr;
         if (here || !logits) {
             return was.graph_compute(backend, g, batch_size);
@@ -166,7 +175,7 @@ static thread_local std::vector<std::unique_ptr<kept_backend>> * collected;
 static thread_local struct {
     int            n_rows = 0; // 0: nothing
     int            n_vocab;
-    bool           in_graph;
+    bool           on_device;
     kept_backend * found;
 } asked;
 
@@ -176,7 +185,7 @@ static kept_backend * kept(ggml_backend_t b) {
 }
 
 static ggml_status compute_and_find(ggml_backend_t b, ggml_cgraph * g, int batch_size) {
-    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab, asked.in_graph);
+    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab, asked.on_device);
 }
 
 static void get_or_take_best(ggml_backend_t b, const ggml_tensor * x, void * data, size_t offset, size_t size) {
@@ -207,19 +216,12 @@ static ggml_backend_t init_and_keep(ggml_backend_dev_t dev, const char * params)
     return b;
 }
 
-kept_backends::kept_backends() = default;
-
-kept_backends::~kept_backends() {
+// collect makes the backends that this thread makes from here on those of list,
+// or of none.
+static void collect(std::vector<std::unique_ptr<kept_backend>> * list) {
+    collected = list;
     std::lock_guard<std::mutex> lock(mutex);
-    for (auto & k : list) {
-        kept_of.erase(k->backend);
-    }
-}
-
-void kept_backends::collect(bool on) {
-    collected = on ? &list : nullptr;
-    std::lock_guard<std::mutex> lock(mutex);
-    for (size_t i = 0; on && i < ggml_backend_dev_count(); i++) {
+    for (size_t i = 0; list && i < ggml_backend_dev_count(); i++) {
         ggml_backend_dev_t dev = ggml_backend_dev_get(i);
         if (dev->iface.init_backend != init_and_keep) {
             init_of[dev]            = dev->iface.init_backend;
@@ -228,38 +230,47 @@ void kept_backends::collect(bool on) {
     }
 }
 
-void kept_backends::ask(int n_rows, int n_vocab, bool in_graph) {
-    asked = { n_rows, n_vocab, in_graph, nullptr };
+struct best_tokens::state {
+    std::vector<std::unique_ptr<kept_backend>> list;
+    kept_backend *                             found = nullptr; // who has the answer
+    std::vector<float>                         row;             // scratch
+
+    ~state() {
+        std::lock_guard<std::mutex> lock(mutex);
+        for (auto & k : list) {
+            kept_of.erase(k->backend);
+        }
+    }
+};
+
+best_tokens::best_tokens() : s(new state) {}
+
+best_tokens::~best_tokens() = default;
+
+void best_tokens::before(llama_context_params &, uint32_t) {
+    collect(&s->list);
 }
 
-void kept_backends::submitted() {
-    found = asked.found;
-    asked = {};
+void best_tokens::after(llama_context *) {
+    collect(nullptr);
 }
 
-const int32_t * kept_backends::best() const {
-    return found ? found->best() : nullptr;
+void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
+    asked = { n_rows, n_vocab, on_device, nullptr };
 }
 
-void kept_backends::logits(int row, float * to) const {
-    const size_t size = found->logits->ne[0] * sizeof(float);
-    ggml_backend_tensor_get(found->logits, to, row * size, size);
+void best_tokens::submitted() {
+    s->found = asked.found;
+    asked    = {};
 }
 
-#else
-
-class kept_backend {};
-
-kept_backends::kept_backends()  = default;
-kept_backends::~kept_backends() = default;
-
-void kept_backends::collect(bool) {}
-void kept_backends::ask(int, int, bool) {}
-void kept_backends::submitted() {}
-void kept_backends::logits(int, float *) const {}
-
-const int32_t * kept_backends::best() const {
-    return nullptr;
+const int32_t * best_tokens::found() {
+    return s->found ? s->found->best() : nullptr;
 }
 
-#endif
+const float * best_tokens::logits(int row) {
+    const ggml_tensor * x = s->found->logits;
+    s->row.resize(x->ne[0]);
+    ggml_backend_tensor_get(x, s->row.data(), row * x->ne[0] * sizeof(float), x->ne[0] * sizeof(float));
+    return s->row.data();
+}

@@ -136,6 +136,13 @@ func features() []string {
 // optimised tells whether the library was compiled with optimisation.
 func optimised() bool { return C.jt_optimised() != 0 }
 
+// Version returns the release of the installed llama.cpp, as "0.5.0"; "" where it
+// tells none, and for the one of the Go module.
+func Version() string { return C.GoString(C.jt_version()) }
+
+// headersVersion returns the release of the headers; "" if unknown.
+func headersVersion() string { return C.GoString(C.jt_headers_version()) }
+
 // now returns CLOCK_MONOTONIC in ns.
 func now() int64 { return int64(C.jt_now()) }
 
@@ -144,6 +151,7 @@ type model struct {
 	c        *C.struct_llama_model
 	vocab    *C.struct_llama_vocab
 	nVocab   int
+	layers   int
 	text     bool   // has a tokenizer
 	forgets  bool   // can drop the last tokens of a sequence: it is not recurrent
 	template string // chat template, "" for none
@@ -167,6 +175,7 @@ func loadModel(path string, devices []int, gpuLayers int, keep func(progress flo
 	}
 	m := &model{c: c, vocab: C.llama_model_get_vocab(c)}
 	m.nVocab = int(C.llama_vocab_n_tokens(m.vocab))
+	m.layers = int(C.llama_model_n_layer(c))
 	m.text = C.llama_vocab_type(m.vocab) != C.LLAMA_VOCAB_TYPE_NONE
 	m.forgets = !bool(C.llama_model_is_recurrent(c)) && !bool(C.llama_model_is_hybrid(c))
 	if t := C.llama_model_chat_template(c, nil); t != nil {

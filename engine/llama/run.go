@@ -221,13 +221,49 @@ func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, s
 		return nil, 0, err
 	}
 	best, t := x.wait(true)
+	best, t, err := b.goOn(ctx, run, lengths, best, t)
 	obs.PhaseEnd(event.Prefill, t, total)
+	if err != nil {
+		return nil, 0, err
+	}
 	for slot, s := range run {
 		s.res.StartNS, s.res.PrefillEndNS = t0, t
 		s.res.InputTokens = len(s.prompt)
 		if lengths[slot] > len(s.prompt) {
 			x.forget(slot, len(s.prompt))
 		}
+	}
+	return best, t, nil
+}
+
+// goOn finds a first token that does not end the generation for the sequences
+// whose best one would, where wait could not: their last token is evaluated once
+// more, for all logits.
+func (b *Backend) goOn(ctx context.Context, run []*sequence, lengths []int, best []int32, t int64) ([]int32, int64, error) {
+	if !slices.Contains(best, endsNow) {
+		return best, t, nil
+	}
+	x := b.eval
+	best = slices.Clone(best)
+	x.reset()
+	var slots []int
+	for slot, s := range run {
+		if best[slot] != endsNow {
+			continue
+		}
+		last := len(s.prompt) - 1
+		if !x.forget(slot, last) {
+			return nil, t, fmt.Errorf("the cache cannot drop token %d of %d", last, lengths[slot])
+		}
+		x.add(s.prompt[last], last, slot, true)
+		slots = append(slots, slot)
+	}
+	if err := b.submit(ctx, false); err != nil {
+		return nil, x.sync(), err
+	}
+	others, t := x.wait(true)
+	for i, slot := range slots {
+		best[slot] = others[i]
 	}
 	return best, t, nil
 }

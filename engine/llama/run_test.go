@@ -5,6 +5,7 @@ package llama
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/gguf"
 	"jouletop/engine/synth"
 	"jouletop/workloads"
 )
@@ -171,10 +173,9 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 	b.gpu = true
 	b.eval.free()
-	if b.eval = newEvaluator(b.model, b.eval.shape, 1, true); b.eval == nil {
+	if b.eval = newEvaluator(b.model, b.eval.shape, 1, true, true); b.eval == nil {
 		t.Fatal("no context")
 	}
-	b.eval.inGraph = true
 	for range 10 {
 		var h heard
 		got, err := b.Run(t.Context(), generate(40, questions...), &h)
@@ -194,10 +195,9 @@ func TestAsOnAGPU(t *testing.T) {
 func TestBestToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	for _, gpu := range []bool{false, true} {
-		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu); b.eval == nil {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu, gpu); b.eval == nil {
 			t.Fatal("no context")
 		}
-		b.eval.inGraph = gpu
 		for first := range int32(20) {
 			var run []*sequence
 			for i := range int32(8) {
@@ -211,13 +211,11 @@ func TestBestToken(t *testing.T) {
 				}
 				return slices.Clone(best)
 			}
-			prefill(true)
-			mark := &b.eval.logits(0, b.model.nVocab)[0] // in llama.cpp's buffer
-			*mark = 1e9
 			best := prefill(false)
-			if *mark != 1e9 {
-				t.Errorf("gpu %t: the logits were copied", gpu)
+			if gpu && !b.eval.found() {
+				t.Error("the logits were copied")
 			}
+			prefill(true)
 			for row := range run {
 				x := slices.Clone(b.eval.logits(row, b.model.nVocab))
 				if want := slices.Index(x, slices.Max(x)); int(best[row]) != want {
@@ -461,5 +459,72 @@ func TestDevicesAndFlags(t *testing.T) {
 	}
 	if _, err := New(Options{BackendDir: dir}); err == nil || !strings.Contains(err.Error(), bad) || strings.Contains(err.Error(), "no reason") {
 		t.Errorf("a library that is none: %v", err)
+	}
+}
+
+// TestFirstTokenGoesOn spoils the token that a model would answer first by making
+// it the one that ends generations: the best other comes in its place, and what
+// else is in the batch stays as it was.
+func TestFirstTokenGoesOn(t *testing.T) {
+	path, err := small()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := loadSmall(t)
+	prompts := make([][]int32, len(questions))
+	for i, q := range questions {
+		if prompts[i], err = b.model.tokenize(q, true, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sequences := func() (list []*sequence) {
+		for _, p := range prompts {
+			list = append(list, &sequence{prompt: p, maxTokens: 5})
+		}
+		return list
+	}
+	before := sequences()
+	evaluate(t, b, before, false)
+	spoilt := before[1].generated[0]
+	row := lastLogits(t, b, prompts[1])[0]
+	row[spoilt] = float32(math.Inf(-1))
+	second := int32(slices.Index(row, slices.Max(row)))
+
+	file, err := gguf.OpenModel(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eos := file.Files[0].Uint("tokenizer.ggml.eos_token_id")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("tokenizer.ggml.eos_token_id")
+	at := bytes.Index(whole, key) + len(key) + 4 // after the type
+	if uint64(binary.LittleEndian.Uint32(whole[at:])) != eos {
+		t.Fatal("eos_token_id is not where it was looked for")
+	}
+	binary.LittleEndian.PutUint32(whole[at:], uint32(spoilt))
+	changed := filepath.Join(t.TempDir(), "eos.gguf")
+	if err := os.WriteFile(changed, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, changed)
+	for _, onDevice := range []bool{false, true} {
+		c.gpu, c.onDevice = onDevice, onDevice
+		if c.eval != nil {
+			c.eval.free()
+			c.eval = nil
+		}
+		after := sequences()
+		evaluate(t, c, after, false)
+		if got := after[1].generated[0]; got != second {
+			t.Errorf("on a device %t: token %d comes first, want %d", onDevice, got, second)
+		}
+		for _, i := range []int{0, 2} {
+			if want := before[i].generated; !slices.Contains(want, spoilt) && !slices.Equal(after[i].generated, want) {
+				t.Errorf("on a device %t: sequence %d is %v, want %v", onDevice, i, after[i].generated, want)
+			}
+		}
 	}
 }

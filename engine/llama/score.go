@@ -13,6 +13,9 @@ import (
 // maxLogitBytes bounds the logits that one pass of scoring keeps.
 const maxLogitBytes = 64 << 20
 
+// scoreRows is how many tokens one pass of scoring evaluates at most.
+func (m *model) scoreRows() int { return max(16, maxLogitBytes/(4*m.nVocab)) }
+
 // scored is a token whose probability is asked for: the one after the token
 // fed.
 type scored struct {
@@ -56,7 +59,7 @@ func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, 
 		most = max(most, len(s.options))
 		done += len(s.options)
 	}
-	chunk := max(16, maxLogitBytes/(4*b.model.nVocab))
+	chunk := b.model.scoreRows()
 	for option := range most {
 		var list []scored
 		for slot, s := range run {

@@ -41,5 +41,8 @@ func Devices() []Device { return nil }
 // BuildFlags returns none.
 func BuildFlags() []string { return nil }
 
+// Version returns "": there is no llama.cpp.
+func Version() string { return "" }
+
 // BuildWarning returns "": there is nothing to be slow.
 func BuildWarning() string { return "" }

@@ -2,6 +2,9 @@
 
 package llama
 
-// #cgo pkg-config: llama
 // #cgo CXXFLAGS: -std=c++17
-import "C"
+// #cgo linux LDFLAGS: -ldl
+import "C" // the flags that find the installed llama.cpp are make's: see installed.sh
+
+// installed tells whether llama.cpp is linked rather than compiled in.
+const installed = true

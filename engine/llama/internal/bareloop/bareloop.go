@@ -7,7 +7,6 @@ package bareloop
 /*
 #cgo !system CPPFLAGS: -I${SRCDIR}/../../upstream/llama/llama.cpp/include
 #cgo !system CPPFLAGS: -I${SRCDIR}/../../upstream/ml/backend/ggml/ggml/include
-#cgo system pkg-config: llama
 #include <stdlib.h>
 #include <time.h>
 #include "llama.h"
