@@ -11,6 +11,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// A guard or a child starts its own binary again, which here is this one: it
+	// must not run the tests again, and so on without end.
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") && os.Args[0] == "/proc/self/exe" {
+		main()
+		os.Exit(0)
+	}
 	testscript.Main(m, map[string]func(){"jouletop": main})
 }
 

@@ -14,7 +14,7 @@ import (
 func newSynth() *cobra.Command {
 	var (
 		out   string
-		typ   string
+		quant string
 		seed  uint64
 		force bool
 	)
@@ -29,9 +29,9 @@ func newSynth() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			t, ok := map[string]synth.Type{"f16": synth.F16, "f32": synth.F32}[strings.ToLower(typ)]
-			if !ok {
-				return usagef("--type %q: want f16 or f32", typ)
+			q, err := synth.ParseQuant(quant)
+			if err != nil {
+				return usagef("--quant: %w", err)
 			}
 			if out == "" {
 				out = shape.Name + ".gguf"
@@ -40,7 +40,7 @@ func newSynth() *cobra.Command {
 				return fmt.Errorf("%s is there already; --force replaces it", out)
 			}
 			bar := newBar(os.Stderr, "writing "+out)
-			if err := synth.Write(cmd.Context(), shape, t, seed, out, bar.count); err != nil {
+			if err := synth.Write(cmd.Context(), shape, q, seed, out, bar.count); err != nil {
 				bar.done()
 				return err
 			}
@@ -49,12 +49,14 @@ func newSynth() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("%s: %s, random weights, %s\n", out, shape.Name, humanize.IBytes(uint64(st.Size())))
+			fmt.Printf("%s: %s %s, random weights, %s\n", out, shape.Name, q, humanize.IBytes(uint64(st.Size())))
 			return nil
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write (default SHAPE.gguf)")
-	c.Flags().StringVar(&typ, "type", "f16", "type of the weights: f16 or f32")
+	c.Flags().StringVar(&quant, "quant", string(synth.F16), "how weights are stored: f16, f32, q8_0, q4_k_m, or mxfp4 (experts; the rest q8_0)")
+	c.Flags().StringVar(&quant, "type", string(synth.F16), "the same")
+	_ = c.Flags().MarkHidden("type") // the flag's former name
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the weights")
 	c.Flags().BoolVar(&force, "force", false, "replace the file if it is there")
 	return c

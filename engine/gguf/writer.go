@@ -33,8 +33,7 @@ func (f *File) Encode() []byte {
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
 		f.names[t.Name] = i
-		info := tensorTypes[t.Type]
-		t.Offset, t.Bytes = next, t.Elements()/info.block*info.bytes
+		t.Offset, t.Bytes = next, t.Type.Size(t.Elements())
 		next = pad(next+t.Bytes, f.Alignment)
 		b = str(b, t.Name)
 		b = le.AppendUint32(b, uint32(len(t.Shape)))

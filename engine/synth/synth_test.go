@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tiktoken-go/tokenizer/codec"
+	"github.com/x448/float16"
 
 	"jouletop/engine/gguf"
 )
@@ -35,6 +35,14 @@ func TestParameters(t *testing.T) {
 		"llama-3.1-8b": 8_030_261_248,
 		"qwen2.5-14b":  14_770_033_664,
 		"qwen2.5-32b":  32_763_876_352,
+
+		"mamba-2.8b":    2_768_345_600,
+		"qwen3-8b":      8_190_735_360,
+		"gemma-3-12b":   11_765_788_416, // without its eyes
+		"phi-4":         14_659_507_200,
+		"gpt-oss-20b":   20_914_757_184,
+		"qwen3-30b-a3b": 30_532_122_624,
+		"llama-3.3-70b": 70_553_706_496,
 	}
 	got := map[string]int64{}
 	for _, s := range Shapes() {
@@ -54,7 +62,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, s Shape, kind Type, seed uint64) (*gguf.Model, string) {
+func write(t *testing.T, s Shape, kind Quant, seed uint64) (*gguf.Model, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	var last, total int64
@@ -99,51 +107,160 @@ func TestWriteIsDeterministic(t *testing.T) {
 	}
 }
 
-// TestWeights checks the distribution of what was written.
-func TestWeights(t *testing.T) {
-	m, path := write(t, tiny, F32, 1)
-	if got := m.Parameters(); got != tiny.Parameters() {
-		t.Errorf("%d weights, want %d", got, tiny.Parameters())
+// elements reads a tensor back, quantised ones by ggml's formulas
+// (dequantize_row_… of ggml-quants.c).
+func elements(t *testing.T, m *gguf.Model, path, name string) []float64 {
+	t.Helper()
+	x, ok := m.Files[0].Tensor(name)
+	if !ok {
+		t.Fatalf("no tensor %s", name)
 	}
-	f, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	deviation := func(name string, from, to float64) float64 {
-		x, ok := m.Files[0].Tensor(name)
-		if !ok {
-			t.Fatalf("no tensor %s", name)
+	b := data[m.Files[0].DataOffset+int64(x.Offset):][:x.Bytes]
+	half := func(b []byte) float64 { return float64(float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()) }
+	var out []float64
+	for len(b) > 0 {
+		switch x.Type {
+		case gguf.F32:
+			out = append(out, float64(math.Float32frombits(binary.LittleEndian.Uint32(b))))
+		case gguf.F16:
+			out = append(out, half(b))
+		case gguf.Q8_0:
+			for _, q := range b[2:34] {
+				out = append(out, half(b)*float64(int8(q)))
+			}
+		case gguf.Q4K:
+			d, min, packed := half(b), half(b[2:]), b[4:16]
+			for j := range 8 {
+				var scale, least byte
+				if j < 4 {
+					scale, least = packed[j]&63, packed[j+4]&63
+				} else {
+					scale, least = packed[j+4]&15|packed[j-4]>>6<<4, packed[j+4]>>4|packed[j]>>6<<4
+				}
+				for i := range 32 {
+					q := b[16+j/2*32+i] >> (4 * (j % 2)) & 15
+					out = append(out, d*float64(scale)*float64(q)-min*float64(least))
+				}
+			}
+		case gguf.Q6K:
+			d := half(b[208:])
+			for n := range 2 {
+				low, high, scales := b[64*n:], b[128+32*n:], b[192+8*n:]
+				for part := range 4 {
+					for i := range 32 {
+						q := low[32*(part%2)+i]>>(4*(part/2))&15 | high[i]>>(2*part)&3<<4
+						out = append(out, d*float64(int8(scales[2*part+i/16]))*(float64(q)-32))
+					}
+				}
+			}
+		case gguf.MXFP4:
+			for part := range 2 {
+				for _, q := range b[1:17] {
+					q = q >> (4 * part) & 15
+					v := []float64{0, 1, 2, 3, 4, 6, 8, 12}[q&7] * math.Exp2(float64(b[0])-128)
+					if q&8 != 0 {
+						v = -v
+					}
+					out = append(out, v)
+				}
+			}
+		default:
+			t.Fatalf("%s is %v", name, x.Type)
 		}
-		buf := make([]byte, x.Bytes)
-		if _, err := f.ReadAt(buf, m.Files[0].DataOffset+int64(x.Offset)); err != nil && !errors.Is(err, io.EOF) {
-			t.Fatal(err)
-		}
-		n := len(buf) / 4
-		mean, square := 0.0, 0.0
-		first, last := int(from*float64(n)), int(to*float64(n))
-		for i := first; i < last; i++ {
-			v := float64(math.Float32frombits(binary.LittleEndian.Uint32(buf[4*i:])))
-			mean += v
-			square += v * v
-		}
-		mean /= float64(last - first)
-		return math.Sqrt(square/float64(last-first) - mean*mean)
+		b = b[x.Type.Size(blockOf(x.Type)):]
 	}
-	ordinary := float64(tiny.Vocabulary-tiny.SpecialTokens) / float64(tiny.Vocabulary)
+	return out
+}
+
+func blockOf(t gguf.TensorType) uint64 {
+	switch t {
+	case gguf.F32, gguf.F16:
+		return 1
+	case gguf.Q4K, gguf.Q6K:
+		return block256
+	}
+	return block32
+}
+
+// TestWeights checks the distribution of what was written.
+func TestWeights(t *testing.T) {
+	wide := tiny // has rows of whole blocks of 256
+	wide.Layers, wide.Embedding, wide.FeedForward, wide.Heads, wide.Vocabulary = 8, 256, 512, 16, 1000
+	routed := wide
+	routed.Architecture, routed.Layers, routed.Experts, routed.ExpertsUsed, routed.ExpertFeedForward = "gpt-oss", 2, 4, 2, 96
+	type check struct {
+		name string
+		kind gguf.TensorType
+		from float64
+		to   float64
+		want float64
+	}
+	vocabulary := func(name string, kind gguf.TensorType, s Shape) []check {
+		ordinary := float64(s.Vocabulary-s.SpecialTokens) / float64(s.Vocabulary)
+		std := logitStd / math.Sqrt(float64(s.Embedding))
+		return []check{{name, kind, 0, ordinary, std}, {name, kind, ordinary, 1, std / 10}}
+	}
 	for _, c := range []struct {
-		name           string
-		from, to, want float64
+		shape  Shape
+		quant  Quant
+		checks []check
 	}{
-		{"blk.0.ffn_up.weight", 0, 1, 1 / math.Sqrt(64)},
-		{"blk.1.ffn_down.weight", 0, 1, 1 / math.Sqrt(96)},
-		{"output.weight", 0, ordinary, logitStd / math.Sqrt(64)},
-		{"output.weight", ordinary, 1, logitStd / math.Sqrt(64) / 10},
-		{"blk.0.attn_norm.weight", 0, 1, 0},
+		{tiny, F32, append(vocabulary("output.weight", gguf.F32, tiny),
+			check{"blk.0.ffn_up.weight", gguf.F32, 0, 1, 1 / math.Sqrt(64)},
+			check{"blk.1.ffn_down.weight", gguf.F32, 0, 1, 1 / math.Sqrt(96)},
+			check{"blk.0.attn_norm.weight", gguf.F32, 0, 1, 0})},
+		{tiny, Q4_K_M, []check{{"blk.0.ffn_up.weight", gguf.Q8_0, 0, 1, 1 / math.Sqrt(64)}}}, // no rows of 256
+		{wide, Q8_0, append(vocabulary("token_embd.weight", gguf.Q8_0, wide), check{"blk.0.attn_q.weight", gguf.Q8_0, 0, 1, 1.0 / 16})},
+		{wide, Q4_K_M, append(append(vocabulary("token_embd.weight", gguf.Q4K, wide), vocabulary("output.weight", gguf.Q6K, wide)...),
+			check{"blk.0.ffn_down.weight", gguf.Q6K, 0, 1, 1 / math.Sqrt(512)},
+			check{"blk.1.ffn_down.weight", gguf.Q4K, 0, 1, 1 / math.Sqrt(512)},
+			check{"blk.7.attn_v.weight", gguf.Q6K, 0, 1, 1.0 / 16},
+			check{"blk.7.attn_k.weight", gguf.Q4K, 0, 1, 1.0 / 16},
+			check{"blk.0.attn_q.bias", gguf.F32, 0, 1, 0.1})},
+		{routed, MXFP4, []check{
+			{"blk.0.ffn_up_exps.weight", gguf.MXFP4, 0, 1, 1.0 / 16},
+			{"blk.1.ffn_down_exps.weight", gguf.MXFP4, 0, 1, 1 / math.Sqrt(96)},
+			{"blk.0.ffn_gate_inp.weight", gguf.F32, 0, 1, 1.0 / 16},
+			{"blk.1.attn_output.weight", gguf.Q8_0, 0, 1, 1.0 / 16},
+		}},
 	} {
-		if got := deviation(c.name, c.from, c.to); math.Abs(got-c.want) > 0.06*c.want {
-			t.Errorf("%s: standard deviation %g, want %g", c.name, got, c.want)
+		m, path := write(t, c.shape, c.quant, 1)
+		if got := m.Parameters(); got != c.shape.Parameters() {
+			t.Errorf("%s: %d weights, want %d", c.quant, got, c.shape.Parameters())
 		}
+		if got := m.Files[0].Quantisation(); !strings.EqualFold(got, string(c.quant)) {
+			t.Errorf("%s says that it is %s", c.quant, got)
+		}
+		for _, k := range c.checks {
+			if x, _ := m.Files[0].Tensor(k.name); x.Type != k.kind {
+				t.Errorf("%s: %s is %v, want %v", c.quant, k.name, x.Type, k.kind)
+			}
+			v := elements(t, m, path, k.name)
+			v = v[int(k.from*float64(len(v))):int(k.to*float64(len(v)))]
+			mean, square := 0.0, 0.0
+			for _, e := range v {
+				mean, square = mean+e, square+e*e
+			}
+			mean /= float64(len(v))
+			if got := math.Sqrt(square/float64(len(v)) - mean*mean); math.Abs(got-k.want) > 0.08*k.want || k.want > 0 && math.Abs(mean) > 0.1*k.want {
+				t.Errorf("%s: %s: mean %g, standard deviation %g, want 0 and %g", c.quant, k.name, mean, got, k.want)
+			}
+		}
+	}
+}
+
+func TestParseQuant(t *testing.T) {
+	for _, q := range Quants() {
+		if got, err := ParseQuant(strings.ToUpper(string(q))); err != nil || got != q {
+			t.Errorf("%s: %s, %v", q, got, err)
+		}
+	}
+	if _, err := ParseQuant("q3_k_m"); err == nil || !strings.Contains(err.Error(), "q4_k_m") {
+		t.Errorf("error %v does not list what there is", err)
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 
 // Types of tokens in a GGUF (llama_token_type).
 const (
-	normalToken  = 1
-	controlToken = 3
-	unusedToken  = 5
+	normalToken  int32 = 1
+	controlToken int32 = 3
+	unusedToken  int32 = 5
 )
 
 // vocabulary is a byte-level BPE.
 type vocabulary struct {
+	dialect
 	tokens []string // as GPT-2 writes bytes
 	types  []int32
 	merges []string
@@ -27,63 +28,109 @@ type vocabulary struct {
 // of cl100k_base in their order, which is the order they were merged in, so
 // that the first N are a BPE of N; where that has too few, tokens of o200k_base
 // that it lacks follow. Llama 3's own vocabulary extends cl100k_base as well,
-// and Qwen's is built like it, so lengths come out alike.
+// and Qwen's is built like it, so lengths come out alike; Gemma's own is another
+// kind, and lengths come out near.
 func newVocabulary(s Shape) (vocabulary, error) {
 	raw, err := ordinaryTokens(s.Vocabulary - s.SpecialTokens)
 	if err != nil {
 		return vocabulary{}, err
 	}
-	v := vocabulary{merges: deriveMerges(raw)}
+	d, ok := dialects[s.Architecture]
+	if !ok {
+		return vocabulary{}, fmt.Errorf("no vocabulary for the architecture %q", s.Architecture)
+	}
+	v := vocabulary{dialect: d, merges: deriveMerges(raw), bos: -1}
 	for _, t := range raw {
 		v.tokens = append(v.tokens, byteText(t))
 		v.types = append(v.types, normalToken)
 	}
-	special := llamaSpecials
-	if s.Architecture == "qwen2" {
-		special = qwenSpecials
-	}
-	at := map[string]int{}
 	for i := range s.SpecialTokens {
-		name, kind := fmt.Sprintf("<|reserved_special_token_%d|>", i), int32(controlToken)
-		if i < len(special) && special[i] != "" {
-			name = special[i]
-		} else if s.Architecture == "qwen2" {
-			name, kind = fmt.Sprintf("[PAD%d]", len(v.tokens)), unusedToken
+		name, kind := fmt.Sprintf(d.filler, i), d.fillerType
+		if i < len(d.specials) && d.specials[i] != "" {
+			name, kind = d.specials[i], controlToken
 		}
-		at[name] = len(v.tokens)
+		switch name {
+		case d.bosName:
+			v.bos = len(v.tokens)
+		case d.eosName:
+			v.eos = len(v.tokens)
+		}
 		v.tokens = append(v.tokens, name)
 		v.types = append(v.types, kind)
-	}
-	if s.Architecture == "qwen2" {
-		v.bos, v.eos = -1, at["<|im_end|>"]
-	} else {
-		v.bos, v.eos = at["<|begin_of_text|>"], at["<|end_of_text|>"]
 	}
 	return v, nil
 }
 
-// The special tokens at their published places after the ordinary ones.
-var (
-	llamaSpecials = []string{
-		0: "<|begin_of_text|>", 1: "<|end_of_text|>", 6: "<|start_header_id|>",
-		7: "<|end_header_id|>", 8: "<|eom_id|>", 9: "<|eot_id|>", 10: "<|python_tag|>",
-	}
-	qwenSpecials = []string{0: "<|endoftext|>", 1: "<|im_start|>", 2: "<|im_end|>"}
-)
+// dialect is how a family of models begins, ends and pads text.
+type dialect struct {
+	pre              string   // how text is cut before it is merged, by llama.cpp's name
+	specials         []string // at their published places after the ordinary ones
+	filler           string   // names the other special tokens by number
+	fillerType       int32
+	bosName, eosName string // "": none
+	template         string
+}
 
-// Chat templates of the two families, cut to what a single question needs;
-// llama.cpp knows each by its markers.
-const (
-	llamaTemplate = `{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}<|end_header_id|>
+// dialects are by architecture. The chat templates are cut to what a single
+// question needs; llama.cpp knows each by its markers.
+var dialects = map[string]dialect{
+	"llama": {
+		pre: "llama-bpe", filler: "<|reserved_special_token_%d|>", fillerType: controlToken,
+		specials: []string{
+			0: "<|begin_of_text|>", 1: "<|end_of_text|>", 6: "<|start_header_id|>",
+			7: "<|end_header_id|>", 8: "<|eom_id|>", 9: "<|eot_id|>", 10: "<|python_tag|>",
+		},
+		bosName: "<|begin_of_text|>", eosName: "<|end_of_text|>",
+		template: `{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}<|end_header_id|>
 
 {{ message['content'] }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>
 
-{% endif %}`
-	qwenTemplate = `{% for message in messages %}<|im_start|>{{ message['role'] }}
+{% endif %}`,
+	},
+	"qwen2":    qwenDialect,
+	"qwen3":    qwenDialect,
+	"qwen3moe": qwenDialect,
+	"gemma3": {
+		pre: "llama-bpe", filler: "<unused%d>", fillerType: unusedToken,
+		specials: []string{"<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"},
+		bosName:  "<bos>", eosName: "<eos>",
+		template: `{{ bos_token }}{% for message in messages %}<start_of_turn>{{ message['role'] }}
+{{ message['content'] }}<end_of_turn>
+{% endfor %}{% if add_generation_prompt %}<start_of_turn>model
+{% endif %}`,
+	},
+	"gpt-oss": {
+		pre: "gpt-4o", filler: "<|reserved_%d|>", fillerType: controlToken,
+		specials: []string{
+			0: "<|startoftext|>", 1: "<|endoftext|>", 4: "<|return|>", 5: "<|constrain|>",
+			7: "<|channel|>", 8: "<|start|>", 9: "<|end|>", 10: "<|message|>",
+		},
+		eosName: "<|return|>",
+		template: `{% for message in messages %}<|start|>{{ message['role'] }}<|message|>{{ message['content'] }}<|end|>` +
+			`{% endfor %}{% if add_generation_prompt %}<|start|>assistant<|channel|>{% endif %}`,
+	},
+	"phi3": {
+		pre: "llama-bpe", filler: "<|dummy_%d|>", fillerType: controlToken,
+		specials: []string{"<|dummy|>", "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|im_start|>", "<|im_end|>", "<|im_sep|>"},
+		eosName:  "<|endoftext|>",
+		template: `{% for message in messages %}<|im_start|>{{ message['role'] }}<|im_sep|>{{ message['content'] }}<|im_end|>` +
+			`{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant<|im_sep|>{% endif %}`,
+	},
+	"mamba": {
+		pre: "gpt-2", filler: "<|padding_%d|>", fillerType: unusedToken,
+		specials: []string{"<|endoftext|>"}, eosName: "<|endoftext|>",
+	},
+}
+
+var qwenDialect = dialect{
+	pre: "qwen2", filler: "[PAD%d]", fillerType: unusedToken,
+	specials: []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>"},
+	eosName:  "<|im_end|>",
+	template: `{% for message in messages %}<|im_start|>{{ message['role'] }}
 {{ message['content'] }}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}`
-)
+{% endif %}`,
+}
 
 // ordinaryTokens returns n tokens as bytes, in the order of their ranks.
 func ordinaryTokens(n int) ([]string, error) {

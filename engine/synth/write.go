@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/dustin/go-humanize"
@@ -31,18 +30,19 @@ const chunk = 1 << 20
 // path and renames it when whole; on an error, or when ctx is done, nothing is
 // left. progress, if not nil, is called with the bytes written so far, from one
 // goroutine at a time.
-func Write(ctx context.Context, s Shape, t Type, seed uint64, path string, progress func(done, total int64)) (err error) {
-	if t != F16 && t != F32 {
-		return fmt.Errorf("a model cannot be written as %v: F16 or F32", t)
-	}
-	if t == F32 && s.Parameters() > maxF32 {
-		return fmt.Errorf("%s is too large for F32: F16", s.Name)
+func Write(ctx context.Context, s Shape, q Quant, seed uint64, path string, progress func(done, total int64)) (err error) {
+	if q == F32 && s.Parameters() > maxF32 {
+		return fmt.Errorf("%s is too large for f32: f16", s.Name)
 	}
 	v, err := newVocabulary(s)
 	if err != nil {
 		return err
 	}
-	file := gguf.File{Meta: s.metadata(t, v), Tensors: s.tensors(t)}
+	weights := s.weights(q)
+	file := gguf.File{Meta: s.metadata(q, v)}
+	for _, w := range weights {
+		file.Tensors = append(file.Tensors, w.Tensor)
+	}
 	header := file.Encode()
 	dir := filepath.Dir(path)
 	if err := room(dir, file.Size); err != nil {
@@ -66,7 +66,7 @@ func Write(ctx context.Context, s Shape, t Type, seed uint64, path string, progr
 	if err := w.write(header, 0); err != nil {
 		return err
 	}
-	if err := w.tensors(ctx, s, &file, seed); err != nil {
+	if err := w.tensors(ctx, weights, &file, seed); err != nil {
 		return err
 	}
 	if err := f.Chmod(0o644); err != nil {
@@ -113,14 +113,12 @@ func (w *writer) write(b []byte, at int64) error {
 }
 
 // tensors writes the weights, a chunk a core at a time.
-func (w *writer) tensors(ctx context.Context, s Shape, file *gguf.File, seed uint64) error {
+func (w *writer) tensors(ctx context.Context, weights []weight, file *gguf.File, seed uint64) error {
 	g, running := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	buffers := sync.Pool{New: func() any { return new([]byte) }}
 	for i, t := range file.Tensors {
-		fl := s.fill(t)
-		enc := newEncoder(t.Type, fl)
-		size := t.Bytes / t.Elements()
+		enc := newEncoder(t.Type, weights[i].fill)
 		for from := uint64(0); from < t.Elements(); from += chunk {
 			n := min(chunk, t.Elements()-from)
 			if running.Err() != nil {
@@ -131,7 +129,7 @@ func (w *writer) tensors(ctx context.Context, s Shape, file *gguf.File, seed uin
 				defer buffers.Put(buf)
 				rng := splitmix(mix(seed + mix(uint64(i)<<32+from/chunk)))
 				*buf = enc.encode((*buf)[:0], &rng, from, n, t.Shape[0])
-				return w.write(*buf, file.DataOffset+int64(t.Offset+from*size))
+				return w.write(*buf, file.DataOffset+int64(t.Offset+t.Type.Size(from)))
 			})
 		}
 	}
@@ -158,13 +156,25 @@ type encoder struct {
 	fill
 	half            bool
 	normal, reduced [levels]uint32 // the bits of a level, and of a tenth of it
+	// The same of quantised types; nil for others. block elements are one.
+	blocks, reducedBlocks *blocks
+	block                 uint64
 }
 
-func newEncoder(t Type, fl fill) *encoder {
-	e := &encoder{fill: fl, half: t == F16}
-	for i, q := range quantiles {
-		e.normal[i] = e.bits(q * fl.std)
-		e.reduced[i] = e.bits(q * fl.std / 10)
+func newEncoder(t gguf.TensorType, fl fill) *encoder {
+	e := &encoder{fill: fl, half: t == gguf.F16}
+	switch t {
+	case gguf.F16, gguf.F32:
+		for i, q := range quantiles {
+			e.normal[i] = e.bits(q * fl.std)
+			e.reduced[i] = e.bits(q * fl.std / 10)
+		}
+	default:
+		e.blocks, e.reducedBlocks = newBlocks(t, fl.std), newBlocks(t, fl.std/10)
+		e.block = block32
+		if t == gguf.Q4K || t == gguf.Q6K {
+			e.block = block256
+		}
 	}
 	return e
 }
@@ -182,8 +192,8 @@ func (e *encoder) encode(b []byte, rng *splitmix, from, n, row uint64) []byte {
 	if e.std == 0 {
 		for i := range n {
 			v := e.constant
-			if e.values != nil {
-				v = e.values[from+i]
+			if len(e.values) > 0 {
+				v = e.values[(from+i)%uint64(len(e.values))]
 			}
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		}
@@ -193,24 +203,31 @@ func (e *encoder) encode(b []byte, rng *splitmix, from, n, row uint64) []byte {
 	if e.special > 0 {
 		ordinary = min(n, max(from, uint64(e.special)*row)-from)
 	}
+	if e.blocks != nil {
+		d := drawer{rng: *rng}
+		for range ordinary / e.block {
+			b = e.blocks.appendTo(b, &d)
+		}
+		for range (n - ordinary) / e.block {
+			b = e.reducedBlocks.appendTo(b, &d)
+		}
+		return b
+	}
 	b = e.draw(b, &e.normal, rng, ordinary)
 	return e.draw(b, &e.reduced, rng, n-ordinary)
 }
 
 func (e *encoder) draw(b []byte, table *[levels]uint32, rng *splitmix, n uint64) []byte {
-	var bits uint64
-	for i := range n {
-		if i%5 == 0 { // 64 bits are good for five levels
-			bits = rng.next()
-		}
-		v := table[bits%levels]
-		bits /= levels
+	d := drawer{rng: *rng}
+	for range n {
+		v := table[d.level()]
 		if e.half {
 			b = append(b, byte(v), byte(v>>8))
 		} else {
 			b = append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
 		}
 	}
+	*rng = d.rng
 	return b
 }
 
@@ -230,7 +247,7 @@ func mix(z uint64) uint64 {
 }
 
 // DefaultPath returns where a shape's model is kept unless another place is
-// given: SHAPE-TYPE.gguf in dir.
-func (s Shape) DefaultPath(dir string, t Type) string {
-	return filepath.Join(dir, s.Name+"-"+strings.ToLower(t.String())+".gguf")
+// given: SHAPE-QUANT.gguf in dir.
+func (s Shape) DefaultPath(dir string, q Quant) string {
+	return filepath.Join(dir, s.Name+"-"+string(q)+".gguf")
 }
