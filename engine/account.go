@@ -112,9 +112,11 @@ func (a *account) observe(ev event.Event) []event.Event {
 	switch ev := ev.(type) {
 	case event.Power:
 		a.meter.add(ev)
+		out := a.meter.findings()
 		if len(a.queue)+len(a.loose) > 0 {
-			return a.resolve(min(a.meter.covered(), a.requests.confirmed()))
+			out = append(out, a.resolve(min(a.meter.covered(), a.requests.confirmed()))...)
 		}
+		return out
 	case event.Sample:
 		a.clocks.add(ev)
 		if p := a.points[openPoint]; p != nil {
@@ -246,6 +248,7 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		mhz, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
 		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.flagsIn(r.StartNS, r.EndNS))
 		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
+		row.Flags = row.Flags.Union(flagsOf(whole.Faults))
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share
 		row.NetEnergyJ = share * net.Joules

@@ -101,7 +101,7 @@ func New(cfg Config) (*Engine, error) {
 		u := &unit{GPU: g, id: info.ID(), clocks: newClockDriver(e.clk, info.ID(), g.Control, e.publish)}
 		u.clocks.rearm, u.clocks.failed = cfg.Rearm, e.clockFailed
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
-		infos, parts = append(infos, info), append(parts, meter{u.id, energy.New(g.Sources, energy.Options{})})
+		infos, parts = append(infos, info), append(parts, meter{u.id, energy.New(g.Sources, energy.Options{PowerLimitW: info.MostPowerLimitW()})})
 	}
 	e.gpuID = gpu.Together(infos...).ID()
 	e.account = newAccount(parts, e.clocks)

@@ -75,12 +75,13 @@ func Discover(dev Device, clk timebase.Clock, duration time.Duration) ([]PowerSo
 	var failed []error
 	for _, src := range found {
 		o := seen[src.Name]
-		if o.ok == 0 {
-			failed = append(failed, fmt.Errorf("power source %s gave no reading: %w", src.Name, o.err))
+		if o.ok == 0 || src.Name == SourceBuffer && len(o.times) == 0 {
+			failed = append(failed, fmt.Errorf("power source %s gave no reading: %w", src.Name, o.why()))
 			continue
 		}
 		sources = append(sources, o.describe(src))
 	}
+	readings = slices.DeleteFunc(readings, func(r PowerReading) bool { return !Plausible(r.PowerW) })
 	return InferWindows(sources, readings), errors.Join(failed...)
 }
 
@@ -180,11 +181,17 @@ func (b *bufferWatch) read(dev Device, clk timebase.Clock, o *observed, readings
 	}
 	o.ok++
 	o.costs = append(o.costs, clk.Now()-before)
+	now := clk.Now()
 	for _, r := range rs {
+		if !aboutNow(r.TimeNS, now) {
+			o.err = fmt.Errorf("its samples are stamped %s away from now", seconds(max(now-r.TimeNS, r.TimeNS-now)))
+			continue
+		}
 		b.newest = max(b.newest, r.TimeNS)
 		o.times = append(o.times, r.TimeNS)
+		readings = append(readings, r)
 	}
-	return append(readings, rs...)
+	return readings
 }
 
 // observed is what was seen of one source.
@@ -226,6 +233,14 @@ func (o *observed) note(r *PowerReading, err error) bool {
 	}
 	o.value = value
 	return true
+}
+
+// why tells why there was no reading.
+func (o *observed) why() error {
+	if o.err == nil {
+		return errors.New("it has none")
+	}
+	return o.err
 }
 
 // describe fills in what was found.

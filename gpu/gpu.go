@@ -68,22 +68,33 @@ type Loadable interface {
 
 // Info identifies a GPU and its fixed limits.
 type Info struct {
-	Index       int      `json:"index"`
-	UUID        string   `json:"uuid"`
-	Name        string   `json:"name"`
-	Driver      string   `json:"driver"`
-	VBIOS       string   `json:"vbios"`
-	Profile     string   `json:"profile,omitempty"` // simulated GPUs: h100, rtx-pro-6000
-	SMClocks    []int    `json:"sm_clocks_mhz"`     // supported, ascending, MHz
-	MemMHz      int      `json:"mem_clock_mhz"`     // default memory clock
-	PowerLimitW float64  `json:"power_limit_w"`
-	MemoryMiB   int      `json:"memory_mib"`
-	Hidden      []string `json:"hidden,omitempty"`  // what MIG or the driver hides, a sentence each
-	Members     []string `json:"members,omitempty"` // ids, where Together made it of several
+	Index       int     `json:"index"`
+	UUID        string  `json:"uuid"`
+	Name        string  `json:"name"`
+	Driver      string  `json:"driver"`
+	VBIOS       string  `json:"vbios"`
+	Profile     string  `json:"profile,omitempty"` // simulated GPUs: h100, rtx-pro-6000
+	SMClocks    []int   `json:"sm_clocks_mhz"`     // supported, ascending, MHz
+	MemMHz      int     `json:"mem_clock_mhz"`     // default memory clock
+	PowerLimitW float64 `json:"power_limit_w"`
+	// PowerLimitMaxW is the highest limit that can be set; 0 unknown.
+	PowerLimitMaxW float64  `json:"power_limit_max_w,omitempty"`
+	MemoryMiB      int      `json:"memory_mib"`
+	Hidden         []string `json:"hidden,omitempty"`  // what MIG or the driver hides, a sentence each
+	Members        []string `json:"members,omitempty"` // ids, where Together made it of several
 }
 
 // Simulated tells whether the GPU is a simulated one.
 func (i Info) Simulated() bool { return i.Profile != "" }
+
+// MostPowerLimitW is the power limit in W that the board has or may be given while
+// it is watched; 0 or NaN unknown.
+func (i Info) MostPowerLimitW() float64 {
+	if i.PowerLimitW > i.PowerLimitMaxW {
+		return i.PowerLimitW
+	}
+	return i.PowerLimitMaxW
+}
 
 // ID is the value of every file's gpu column: "0:GPU-1a2b3c4d" for a real GPU
 // (index and the UUID's head), "sim:h100" for a simulated one. GPUs that work on
@@ -117,12 +128,13 @@ func Together(infos ...Info) Info {
 		return all
 	}
 	names := []string{}
-	all.SMClocks, all.Hidden, all.MemoryMiB, all.PowerLimitW = slices.Clone(all.SMClocks), nil, 0, 0
+	all.SMClocks, all.Hidden, all.MemoryMiB, all.PowerLimitW, all.PowerLimitMaxW = slices.Clone(all.SMClocks), nil, 0, 0, 0
 	for _, i := range infos {
 		all.Members = append(all.Members, i.ID())
 		all.SMClocks = slices.DeleteFunc(all.SMClocks, func(mhz int) bool { return !slices.Contains(i.SMClocks, mhz) })
 		all.MemoryMiB += i.MemoryMiB
 		all.PowerLimitW += i.PowerLimitW
+		all.PowerLimitMaxW += i.PowerLimitMaxW
 		for _, h := range i.Hidden {
 			all.Hidden = append(all.Hidden, i.ID()+": "+h)
 		}
@@ -196,6 +208,19 @@ func UnknownSample() Sample {
 	nan := math.NaN()
 	return Sample{SMMHz: -1, MemMHz: -1, TempC: nan, GPUUtil: nan, DRAMUtil: nan, TensorUtil: nan, MemUsedMiB: nan}
 }
+
+// knows tells whether anything of the sample is known.
+func (s *Sample) knows() bool {
+	return s.SMMHz >= 0 || s.MemMHz >= 0 || s.Throttle != 0 ||
+		!(math.IsNaN(s.TempC) && math.IsNaN(s.GPUUtil) && math.IsNaN(s.DRAMUtil) && math.IsNaN(s.TensorUtil) && math.IsNaN(s.MemUsedMiB))
+}
+
+// MostBoardW is more than any board draws, W.
+const MostBoardW = 5000
+
+// Plausible tells whether a power source may mean what it says: a number, more than
+// nothing, which no GPU draws that answers, and no more than any board draws.
+func Plausible(watts float64) bool { return watts >= 0.5 && watts <= MostBoardW }
 
 // Names of the power sources, as they stand in power.csv.
 const (

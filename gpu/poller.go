@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,13 +12,15 @@ import (
 // Poll is one round of readings: a [Sample] and, in some rounds, polled power.
 type Poll struct {
 	TimeNS int64 // when it began
+	Took   int64 // to read Sample, ns
 	Sample Sample
 	Err    error // what failed; the sample holds what could be read
 	// Power holds the readings of the sources that were due, the first Powers of
-	// them; PowerErr what failed of each.
-	Power    [2]PowerReading
-	PowerErr [2]error
-	Powers   int
+	// them; PowerErr what failed of each, PowerTook how long each took, ns.
+	Power     [2]PowerReading
+	PowerErr  [2]error
+	PowerTook [2]int64
+	Powers    int
 }
 
 // DueSource is a polled power source and in every how many rounds it is read.
@@ -48,16 +49,19 @@ type Polling interface {
 }
 
 // readRound makes one round of readings: number n, begun at t.
-func readRound(dev Device, due []DueSource, t, n int64) Poll {
+func readRound(dev Device, clk timebase.Clock, due []DueSource, t, n int64) Poll {
 	p := Poll{TimeNS: t}
 	p.Sample, p.Err = dev.Poll()
-	if errors.Is(p.Err, ErrLost) {
+	before := clk.Now()
+	if p.Took = before - t; isLost(p.Err) {
 		return p
 	}
 	for _, d := range due {
 		if n%d.Every == 0 && p.Powers < len(p.Power) {
 			p.Power[p.Powers], p.PowerErr[p.Powers] = dev.ReadPower(d.Name)
 			p.Power[p.Powers].Source = d.Name
+			now := clk.Now()
+			p.PowerTook[p.Powers], before = now-before, now
 			p.Powers++
 		}
 	}
@@ -114,8 +118,8 @@ func (g *goPolling) loop() {
 	retry := int64(0)
 	for n := int64(0); !g.stop.Load(); n++ {
 		if t := g.clock.Now(); t >= retry {
-			p := readRound(g.dev, g.due, t, n)
-			if errors.Is(p.Err, ErrLost) {
+			p := readRound(g.dev, g.clock, g.due, t, n)
+			if isLost(p.Err) {
 				retry = t + lostRetry
 			}
 			if head := g.head.Load(); head-g.tail.Load() < kept {

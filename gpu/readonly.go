@@ -2,10 +2,19 @@ package gpu
 
 // ReadOnly returns dev without the power to change anything: SetSMClock and
 // ResetSMClock return ErrReadOnly and never reach it. The result implements
-// Poller or Loadable if dev does: what is simulated to run is no setting.
+// Poller, Recoverer (with Poller) or Loadable if dev does: what is simulated to run is no setting.
 func ReadOnly(dev Device) Device {
 	r := readOnly{dev}
+	type recoveringPoller interface {
+		Poller
+		Recoverer
+	}
 	switch d := dev.(type) {
+	case recoveringPoller:
+		return struct {
+			readOnly
+			recoveringPoller
+		}{r, d}
 	case Poller:
 		return struct {
 			readOnly

@@ -32,7 +32,9 @@ type SamplerOptions struct {
 	// Fresh is false.
 	Power func(PowerReading)
 	// Problem is called when readings fail: at once for the first failure of a
-	// kind, then at most every ten seconds; once when the GPU is lost (ErrLost).
+	// kind, then at most every ten seconds, and once where trying again is of no use;
+	// once when the GPU is lost (ErrLost) or a call hangs, and once when readings go
+	// on.
 	Problem func(error)
 }
 
@@ -47,8 +49,10 @@ type SamplerOptions struct {
 //   - the driver's sample buffer and the energy counter, whose calls are slow,
 //     in a loop of their own: see slowLoop.
 //
-// Failing readings do not end it. While the GPU is lost it is tried once a
-// second.
+// Failing readings do not end it, and each stands alone: what can be read is told.
+// While the GPU is lost it is tried once a second. A reading whose call took longer
+// than a tenth of a second is left out, as nobody knows of what moment it is, and so
+// is a sample of the buffer that is stamped at another time.
 //
 // On a real clock the rounds are made by a thread that does nothing else and is
 // scheduled ahead of others where that is permitted: the device's own (see
@@ -68,9 +72,14 @@ type Sampler struct {
 
 	stop   atomic.Bool
 	lost   atomic.Bool
-	wakeAt atomic.Int64 // when the slow loop wants to be woken
-	slow   timebase.Signal
-	ended  timebase.Signal // to Stop
+	lostAt atomic.Int64
+	// driverGone: it is the driver that is lost.
+	driverGone atomic.Bool
+	triedAt    int64 // to recover
+	watch      watch
+	wakeAt     atomic.Int64 // when the slow loop wants to be woken
+	slow       timebase.Signal
+	ended      timebase.Signal // to Stop
 	// slowEnded tells the real loop, which then passes on the last readings.
 	slowEnded timebase.Signal
 	running   atomic.Int32
@@ -132,6 +141,8 @@ func StartSampler(dev Device, opts SamplerOptions) *Sampler {
 	if s.buffer {
 		s.tick.settled = 2 * counterEvery
 	}
+	now := s.clock.Now()
+	s.watch.polls.since, s.watch.buffer.since = now, now
 	s.slow, s.slowEnded, s.ended = s.clock.NewSignal(), s.clock.NewSignal(), s.clock.NewSignal()
 	s.wakeAt.Store(never)
 	s.running.Store(1)
@@ -186,12 +197,13 @@ func (s *Sampler) simulatedLoop() {
 	retry := int64(0)
 	for n := int64(0); !s.stop.Load(); n++ {
 		if t := s.clock.Now(); t >= retry {
-			p := readRound(s.dev, s.due, t, n)
+			p := readRound(s.dev, s.clock, s.due, t, n)
 			s.take(&p)
 			if s.lost.Load() {
 				retry = t + lostRetry
 			}
 		}
+		s.look(s.clock.Now())
 		s.wakeSlow()
 		_ = s.clock.SleepUntil(background, next.advance(s.clock.Now()))
 		s.missed.Store(next.missed.Load())
@@ -233,6 +245,9 @@ func (s *Sampler) realLoop() {
 	}
 	for !s.stop.Load() {
 		pass()
+		now := s.clock.Now()
+		s.look(now)
+		s.recover(now)
 		s.wakeSlow()
 		_ = s.clock.Sleep(background, passOn)
 	}
@@ -284,8 +299,8 @@ func (s *Sampler) take(p *Poll) {
 		s.lastPoll = never
 		return
 	}
-	s.lost.Store(false)
-	if p.Err == nil || p.Sample.SMMHz > 0 { // a device may know the clock and not all the rest
+	s.back(p.TimeNS + p.Took)
+	if p.Took <= longCall && p.Sample.knows() { // a device may know some and not the rest
 		s.opts.Sample(p.TimeNS, p.Sample)
 	}
 	for i := range p.Powers {
@@ -297,6 +312,7 @@ func (s *Sampler) take(p *Poll) {
 			if hopeless(p.PowerErr[i]) {
 				s.drop(r.Source)
 			}
+		case p.PowerTook[i] > longCall:
 		default:
 			r.Fresh = s.polled[at].fresh(r)
 			s.opts.Power(*r)
@@ -315,8 +331,10 @@ func (s *Sampler) failed(t int64, what string, err error) bool {
 	if err == nil {
 		return false
 	}
-	if errors.Is(err, ErrLost) {
+	if isLost(err) {
+		s.driverGone.Store(errors.Is(err, ErrNoGPU))
 		if !s.lost.Swap(true) {
+			s.lostAt.Store(t)
 			s.problems.tell(fmt.Errorf("no readings until the GPU is back: %w", err))
 		}
 		return true
@@ -333,36 +351,60 @@ func hopeless(err error) bool {
 // polled is a power source read in the fast loop.
 type polled struct {
 	name   string
-	period int64 // of its renewal, ns; 0 unknown
+	period int64 // of its renewal, ns
 	every  int64 // read in every how many polls
 	seen   bool
 	value  float64
 	since  int64 // when value was renewed last
+	// Where the period was not found out it is nominal, and longer if the times
+	// between changes say so, the newest of which are kept.
+	nominal bool
+	changes [8]int64
+	changed int
 }
 
 func newPolled(src PowerSource, poll time.Duration) *polled {
 	p := &polled{name: src.Name, period: int64(src.PeriodMS * 1e6)}
 	p.every = max(1, p.period/(4*int64(poll)))
+	if p.period == 0 {
+		p.nominal, p.period = true, int64(nominal[src.Name].PeriodMS*1e6)
+	}
 	return p
 }
 
 // fresh tells whether the source has renewed its value since the reading
-// before; false for the first, of which that is not known.
+// before; false for the first, of which that is not known, and for what no sensor
+// means.
 func (p *polled) fresh(r *PowerReading) bool {
 	switch {
+	case !Plausible(r.PowerW):
+		return false
 	case !p.seen:
 		p.seen, p.value, p.since = true, r.PowerW, r.TimeNS
 		return false
 	case r.PowerW != p.value:
+		p.learn(r.TimeNS - p.since)
 		p.value, p.since = r.PowerW, r.TimeNS
 		return true
-	case p.period > 0 && r.TimeNS-p.since >= p.period+p.period/4:
+	case r.TimeNS-p.since >= p.period+p.period/4:
 		// Renewed to the same value; the quarter keeps a change that comes a little
 		// late from being counted twice.
 		p.since += p.period
 		return true
 	}
 	return false
+}
+
+// learn takes the time between two changes.
+func (p *polled) learn(interval int64) {
+	if !p.nominal {
+		return
+	}
+	p.changes[p.changed%len(p.changes)] = interval
+	if p.changed++; p.changed < len(p.changes) {
+		return
+	}
+	p.period = max(int64(nominal[p.name].PeriodMS*1e6), slices.Min(p.changes[:]))
 }
 
 // problems limits how often the same trouble is told.
@@ -387,7 +429,7 @@ func (p *problems) report(t int64, what string, err error) {
 		p.last[what] = q
 	}
 	q.count++
-	count, due := q.count, !known || t-q.told >= problemEvery
+	count, due := q.count, !known || t-q.told >= problemEvery && !hopeless(err)
 	if due {
 		q.told, q.count = t, 0
 	}
@@ -395,7 +437,9 @@ func (p *problems) report(t int64, what string, err error) {
 	switch {
 	case due && count > 1:
 		p.tell(fmt.Errorf("%w (%d times since last told)", err, count))
-	case due && hopeless(err) && what != "poll":
+	case due && hopeless(err) && what == "poll":
+		p.tell(fmt.Errorf("it stays unknown: %w", err))
+	case due && hopeless(err):
 		p.tell(fmt.Errorf("power source %s is no longer read: %w", what, err))
 	case due:
 		p.tell(err)

@@ -74,21 +74,32 @@ func later(t, by int64) int64 {
 // readBuffer passes on the samples newer than newest and returns the newest
 // now; ok is false when there is no point in trying again.
 func (s *Sampler) readBuffer(newest int64) (_ int64, ok bool) {
+	s.watch.call.Store(s.clock.Now())
 	readings, err := s.dev.ReadPowerBuffer(newest)
-	if s.failed(s.clock.Now(), SourceBuffer, err) {
+	now := s.clock.Now()
+	s.watch.call.Store(0)
+	if s.failed(now, SourceBuffer, err) {
 		return newest, !hopeless(err)
 	}
-	for _, r := range readings {
+	for _, r := range s.timely(readings, now) {
 		s.tellPower(r)
 		newest = max(newest, r.TimeNS)
+		s.watch.sample.Store(now)
 	}
 	return newest, true
 }
 
 // readCounter reads the energy counter once and returns when to read it next.
 func (s *Sampler) readCounter() (next int64) {
+	began := s.clock.Now()
+	s.watch.call.Store(began)
 	r, err := s.dev.ReadPower(SourceCounter)
 	now := s.clock.Now()
+	s.watch.call.Store(0)
+	if err == nil && now-began > longCall {
+		s.tick.forget()
+		return now + counterEvery
+	}
 	if s.failed(now, SourceCounter, err) {
 		if hopeless(err) {
 			return never

@@ -278,7 +278,7 @@ func TestSamplerLostGPU(t *testing.T) {
 	}
 	dev.powerErr = func(string) error { return dev.pollErr(0) }
 	r := sampled(t, clk, dev, 20*time.Second, nil)
-	if len(r.problems) != 1 || !errors.Is(r.problems[0], ErrLost) {
+	if len(r.problems) != 2 || !errors.Is(r.problems[0], ErrLost) || !strings.Contains(r.problems[1].Error(), "back, after 1") {
 		t.Errorf("problems %v", r.problems)
 	}
 	before, after := 0, 0

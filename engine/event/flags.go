@@ -34,6 +34,15 @@ const (
 
 	// Of the quality.
 	FlagNoAnswer Flag = "no-answer"
+
+	// Of the power sources.
+	FlagSensorImplausible Flag = "sensor-implausible"
+	FlagSensorZero        Flag = "sensor-zero"
+	FlagSensorStill       Flag = "sensor-still"
+	FlagSensorOutvoted    Flag = "sensor-outvoted"
+	FlagSensorsDisagree   Flag = "sensors-disagree"
+	FlagCounterStep       Flag = "counter-step"
+	FlagReadingsGap       Flag = "readings-gap"
 )
 
 // FlagMeanings says what each flag means, for people: it stands in every
@@ -54,6 +63,14 @@ var FlagMeanings = map[Flag]string{
 	FlagRetried:          "the request was turned away at first and sent again; its figures are those of the try that was accepted",
 	FlagEndDoubtful:      "the stream ended without saying why (no finish_reason): the text may be cut",
 	FlagNoAnswer:         "no option had the highest log-likelihood alone: the question counts as not answered, and is in no quality",
+
+	FlagSensorImplausible: "a power source gave values that no board can draw; they were left out",
+	FlagSensorZero:        "a power source read 0 W, which no GPU draws that answers; it was left out",
+	FlagSensorStill:       "the only power source stood still, and nothing says that it was not stuck; it was left out",
+	FlagSensorOutvoted:    "a power source contradicted others that agree; it was left out",
+	FlagSensorsDisagree:   "power sources contradict each other and none is in the majority; the energy holds both or is not stated",
+	FlagCounterStep:       "the energy counter stepped back, or on by more than a board draws; the time around it was left out",
+	FlagReadingsGap:       "a power source told nothing for a part of the time (GPU lost, driver hung, machine too busy)",
 }
 
 // Flags is a set of flags as it stands in the flags columns: sorted, joined by

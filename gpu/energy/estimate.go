@@ -26,6 +26,8 @@ type Estimate struct {
 	Method string
 	// Resolved is false where only the bound is known.
 	Resolved bool
+	// Faults of the GPU's power sources that touched the window.
+	Faults Faults
 
 	// common is the part of ErrJ that estimates of one run share (the mean power
 	// of a kind of phase, the lag), with the sign it acts with: it adds up in a
@@ -65,7 +67,9 @@ func Sum(parts ...Estimate) Estimate {
 	}
 	s := Estimate{Resolved: true}
 	var own, common, bound float64
+	var faults Faults
 	for i, e := range parts {
+		faults |= e.Faults
 		if i == 0 {
 			s.Method = e.Method
 		} else if s.Method != e.Method {
@@ -84,10 +88,12 @@ func Sum(parts ...Estimate) Estimate {
 		common += e.common
 		own += e.ErrJ*e.ErrJ - e.common*e.common
 	}
-	if !s.Resolved {
-		return unresolved(bound)
+	if s.Resolved {
+		s.common = common
+		s.ErrJ = math.Sqrt(max(own, 0) + common*common)
+	} else {
+		s = unresolved(bound)
 	}
-	s.common = common
-	s.ErrJ = math.Sqrt(max(own, 0) + common*common)
+	s.Faults = faults
 	return s
 }

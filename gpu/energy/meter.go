@@ -12,6 +12,9 @@ type Options struct {
 	// Horizon is how far back windows can be asked for and power is learned from;
 	// 0 means ten minutes. Memory grows with it: about 2 kB a second.
 	Horizon time.Duration
+	// PowerLimitW is the most that the board's power limit can be set to; 0 or NaN
+	// unknown.
+	PowerLimitW float64
 }
 
 // Meter estimates the energy of windows and phases from readings. It is not safe
@@ -23,6 +26,7 @@ type Meter struct {
 	now     int64 // latest time heard of
 	pruned  int64
 	kinds   map[Key]bool // kinds of phase heard of
+	intake  *intake
 }
 
 // preference is the order in which sources are tried.
@@ -44,6 +48,7 @@ func New(sources []gpu.PowerSource, opt Options) *Meter {
 		}
 		m.tracks = append(m.tracks, newTrack(s))
 	}
+	m.intake = newIntake(m.tracks, opt.PowerLimitW)
 	return m
 }
 
@@ -52,12 +57,19 @@ func New(sources []gpu.PowerSource, opt Options) *Meter {
 func (m *Meter) Add(r gpu.PowerReading) {
 	for _, tr := range m.tracks {
 		if tr.name == r.Source {
-			tr.add(r)
+			m.intake.take(tr, r)
 			m.heard(r.TimeNS)
 			return
 		}
 	}
 }
+
+// Findings returns the faults of power sources found since it was last asked:
+// each when it begins and when it has been over for a while.
+func (m *Meter) Findings() []Finding { return m.intake.faults.take() }
+
+// Faults returns the faults of power sources that touched start to end (ns).
+func (m *Meter) Faults(start, end int64) Faults { return m.intake.touching(start, end) }
 
 // AddPhase tells of a phase that has ended. Phases may come late and out of order,
 // but before the windows that they help to resolve.
@@ -85,6 +97,7 @@ func (m *Meter) heard(t int64) {
 		tr.prune(m.now - m.horizon)
 	}
 	m.tl.prune(m.now - m.horizon)
+	m.intake.prune(m.now-m.horizon, m.now)
 }
 
 // Covered returns the time in ns up to which windows can be resolved now: what
@@ -219,7 +232,10 @@ func (m *Meter) Window(start, end int64) Estimate {
 			}
 		}
 	}
-	return settle(best)
+	best.ErrJ = math.Hypot(best.ErrJ, m.intake.widened(start, end, best.Joules))
+	best = settle(best)
+	best.Faults = m.intake.touching(start, end)
+	return best
 }
 
 // bridge spans gaps in the sample buffer by the counter: from the first to the
@@ -302,8 +318,12 @@ func (tr *track) average(start, end int64) Estimate {
 		if q.t > end+reach {
 			break
 		}
+		if r.void {
+			continue
+		}
 		lo, hi = min(lo, r.v), max(hi, r.v)
-		a, b := max(q.t-half, start), min(r.t-half, end)
+		since := max(q.t, r.t-int64(3*tr.period*1e9)) // it tells of no more
+		a, b := max(since-half, start), min(r.t-half, end)
 		if b > a {
 			j += r.v * float64(b-a) / 1e9
 			seen += float64(b-a) / 1e9

@@ -12,6 +12,8 @@ type reading struct {
 	t   int64
 	v   float64 // W, or J for the counter
 	jit float64 // s: standard deviation of t, where it is known to be vague
+	// void: the bin that ends here is no evidence (see intake).
+	void bool
 }
 
 // track keeps one source's readings in the order of their times.
@@ -121,14 +123,13 @@ type bin struct {
 
 func (b bin) seconds() float64 { return float64(b.b-b.a) / 1e9 }
 
-// maxPlausibleW tells a counter that wrapped from one that was reset: no board
-// draws more.
-const maxPlausibleW = 5000
-
 // bin returns the i-th reading's bin for a lag in s. It is not ok for the
 // first counter reading and where the counter was reset.
 func (tr *track) bin(i int, lag float64) bin {
 	r := tr.reads[i]
+	if r.void {
+		return bin{}
+	}
 	shift := int64(lag * 1e9)
 	b := bin{b: r.t - shift, p: r.v, ok: true}
 	if !tr.cum {
@@ -158,16 +159,17 @@ func (tr *track) bin(i int, lag float64) bin {
 }
 
 // counterDiff returns the joules from one counter value to the next, seconds
-// later: NaN after a reset. A counter of millijoules in 32 or 64 bits may wrap.
+// later: NaN after a reset. A counter of millijoules in 32 or 64 bits may wrap, after
+// which it has gone on by no more than a board draws.
 func counterDiff(from, to, seconds float64) float64 {
 	if to >= from {
-		if to-from > maxPlausibleW*seconds+1 {
+		if to-from > gpu.MostBoardW*seconds+1 {
 			return math.NaN()
 		}
 		return to - from
 	}
 	for _, span := range []float64{1 << 32 / 1e3, 1 << 64 / 1e3} {
-		if d := to + span - from; d >= 0 && d <= maxPlausibleW*seconds+1 {
+		if d := to + span - from; d >= 0 && d <= gpu.MostBoardW*seconds+1 {
 			return d
 		}
 	}
@@ -183,6 +185,27 @@ func (tr *track) vague() bool {
 // first returns the index of the first reading whose time is after t ns.
 func (tr *track) first(t int64) int {
 	return sort.Search(len(tr.reads), func(i int) bool { return tr.reads[i].t > t })
+}
+
+// strike takes the bins of from to to for no evidence, and what was learned from
+// them.
+func (tr *track) strike(from, to int64) {
+	reach := int64(tr.width * 1e9)
+	if tr.cum {
+		reach = 0
+	}
+	for i := tr.first(from); i < len(tr.reads); i++ {
+		r := &tr.reads[i]
+		begin := r.t - reach
+		if tr.cum && i > 0 {
+			begin = tr.reads[i-1].t
+		}
+		if begin >= to {
+			break
+		}
+		r.void = true
+	}
+	tr.model, tr.fitAt, tr.fitGap, tr.lagAt = model{}, tr.added, firstFitGap, 0
 }
 
 // prune forgets readings before t.

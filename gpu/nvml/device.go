@@ -29,6 +29,7 @@ type Device struct {
 
 	mu     sync.Mutex // guards what follows
 	wall   wallMap
+	empty  int     // reads of the sample buffer in a row that had nothing new
 	reader *reader // nil when closed
 }
 
@@ -39,8 +40,9 @@ type abilities struct {
 }
 
 var (
-	_ gpu.Device = (*Device)(nil)
-	_ gpu.Poller = (*Device)(nil)
+	_ gpu.Device    = (*Device)(nil)
+	_ gpu.Poller    = (*Device)(nil)
+	_ gpu.Recoverer = (*Device)(nil)
 )
 
 // Open opens the GPU of that index. It tries each reading once. The error wraps
@@ -89,6 +91,11 @@ func identify(lib nvml.Interface, dev nvml.Device, index int) (gpu.Info, error) 
 	}
 	if ret == nvml.SUCCESS {
 		info.PowerLimitW = float64(mw) / 1000
+	}
+	if has(lib, "nvmlDeviceGetPowerManagementLimitConstraints") {
+		if _, most, ret := dev.GetPowerManagementLimitConstraints(); ret == nvml.SUCCESS {
+			info.PowerLimitMaxW = float64(most) / 1000
+		}
 	}
 	if m, ret := dev.GetMemoryInfo(); ret == nvml.SUCCESS {
 		info.MemoryMiB = int(m.Total >> 20)

@@ -20,6 +20,8 @@ func fail(call string, ret nvml.Return) error {
 		return fmt.Errorf("%w: %s: the NVIDIA driver's libnvidia-ml.so.1 was not found: install the driver, or set %s", gpu.ErrNoGPU, call, EnvLibrary)
 	case nvml.ERROR_DRIVER_NOT_LOADED:
 		return fmt.Errorf("%w: %s: the NVIDIA driver is not loaded: nvidia-smi says more", gpu.ErrNoGPU, call)
+	case nvml.ERROR_UNINITIALIZED:
+		return fmt.Errorf("%w: %s: the NVIDIA driver was unloaded", gpu.ErrNoGPU, call)
 	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
 		return fmt.Errorf("%w: %s: the NVIDIA library and the loaded driver differ in version: reload the driver or reboot", gpu.ErrNoGPU, call)
 	case nvml.ERROR_NOT_FOUND, nvml.ERROR_GPU_NOT_FOUND:

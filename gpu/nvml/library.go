@@ -43,6 +43,19 @@ func library() (nvml.Interface, error) {
 	return lib, nil
 }
 
+// restart ends the session of the library, whoever began it, and begins another,
+// where the driver that it talked to is gone.
+func restart() error {
+	loadMutex.Lock()
+	defer loadMutex.Unlock()
+	if _, ret := loaded.DeviceGetCount(); ret == nvml.SUCCESS {
+		return nil // done already, for another GPU
+	}
+	for loaded.Shutdown() == nvml.SUCCESS { // it counts how often it was begun
+	}
+	return fail("nvmlInit", loaded.Init())
+}
+
 // has tells whether the loaded library has a function. One that it lacks must
 // never be called: the dynamic linker would end the program.
 func has(lib nvml.Interface, function string) bool {

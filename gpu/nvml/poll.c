@@ -21,7 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ok = 0, function_not_found = 13, gpu_is_lost = 15, reset_required = 16 };
+enum {
+	ok = 0, uninitialized = 1, driver_not_loaded = 9, function_not_found = 13, gpu_is_lost = 15, reset_required = 16,
+	version_mismatch = 18,
+};
 enum { clock_sm = 1, clock_memory = 2, temperature_gpu = 0, field_power_instant = 186 };
 // What changes slowly is read every 100 ms, in ns.
 enum { slow_every = 100000000 };
@@ -159,7 +162,12 @@ static int good(jt_reading *r, int call, int ret)
 	return ret == ok;
 }
 
-static int lost(int ret) { return ret == gpu_is_lost || ret == reset_required; }
+// lost tells whether the GPU is gone for now, or its driver.
+static int lost(int ret)
+{
+	return ret == gpu_is_lost || ret == reset_required || ret == uninitialized || ret == driver_not_loaded ||
+	       ret == version_mismatch;
+}
 
 // read_slow renews what changes slowly: every 100 ms, at once after a failure.
 static void read_slow(jt_gpu *g, jt_reading *r)
@@ -213,6 +221,7 @@ void jt_poll(jt_gpu *g, jt_reading *r)
 	read_gpm(g, r->t_ns);
 	r->tensor_pct = g->tensor;
 	r->dram_pct = g->dram;
+	r->took_ns = now_ns() - r->t_ns;
 }
 
 int jt_power(jt_gpu *g, int source, uint32_t *mw)
@@ -228,6 +237,12 @@ int jt_power(jt_gpu *g, int source, uint32_t *mw)
 // --- the thread ----------------------------------------------------------------
 
 enum { kept = 4096 }; // readings that wait for the reader: 40 s of them
+
+// Held while a lost GPU is tried.
+static pthread_mutex_t trying = PTHREAD_MUTEX_INITIALIZER;
+
+void jt_pause(void) { pthread_mutex_lock(&trying); }
+void jt_resume(void) { pthread_mutex_unlock(&trying); }
 
 struct jt_poller {
 	jt_gpu *gpu;
@@ -262,7 +277,12 @@ static void *run(void *arg)
 		int64_t t = now_ns();
 		if (t >= retry && head - atomic_load(&p->tail) < kept) {
 			jt_reading *r = &p->ring[head % kept];
+			if (retry)
+				jt_pause();
 			jt_poll(p->gpu, r);
+			if (retry)
+				jt_resume();
+			retry = 0;
 			if (lost(r->ret))
 				retry = t + 1000000000; // try a lost GPU once a second
 			else
@@ -272,7 +292,8 @@ static void *run(void *arg)
 					int64_t before = now_ns();
 					r->due[s] = 1;
 					r->power_ret[s] = jt_power(p->gpu, s, &r->power_mw[s]);
-					r->power_ns[s] = before + (now_ns() - before) / 2;
+					r->power_took_ns[s] = now_ns() - before;
+					r->power_ns[s] = before + r->power_took_ns[s] / 2;
 				}
 			atomic_store(&p->head, head + 1);
 		} else if (t >= retry)

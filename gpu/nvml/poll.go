@@ -94,6 +94,29 @@ func known(v float64) float64 {
 	return v
 }
 
+// Recover implements gpu.Recoverer: after a reload of the driver the library is
+// initialised anew. A GPU's handle is its place in a table of the library, and stays.
+func (d *Device) Recover() error {
+	C.jt_pause()
+	defer C.jt_resume()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.reader == nil {
+		return errClosed
+	}
+	if err := restart(); err != nil {
+		return err
+	}
+	dev, ret := d.lib.DeviceGetHandleByIndex(d.info.Index)
+	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
+		return err
+	}
+	if uuid, ret := dev.GetUUID(); dev != d.dev || ret != nvml.SUCCESS || uuid != d.info.UUID {
+		return fmt.Errorf("%w: GPU %d is another one since the driver was reloaded: start anew", gpu.ErrLost, d.info.Index)
+	}
+	return nil
+}
+
 // polling implements gpu.Polling by a thread of the C side.
 type polling struct {
 	poller  *C.jt_poller
@@ -156,7 +179,7 @@ func (p *polling) Stop() {
 var sourceNames = [C.jt_sources]string{C.jt_average: gpu.SourceAverage, C.jt_instant: gpu.SourceInstant}
 
 func poll(c *C.jt_reading) gpu.Poll {
-	out := gpu.Poll{TimeNS: int64(c.t_ns)}
+	out := gpu.Poll{TimeNS: int64(c.t_ns), Took: int64(c.took_ns)}
 	out.Sample, out.Err = sample(c)
 	for s, name := range sourceNames {
 		if c.due[s] == 0 {
@@ -169,7 +192,7 @@ func poll(c *C.jt_reading) gpu.Poll {
 		} else {
 			out.PowerErr[out.Powers] = fail("reading the power source "+name, ret)
 		}
-		out.Power[out.Powers] = r
+		out.Power[out.Powers], out.PowerTook[out.Powers] = r, int64(c.power_took_ns[s])
 		out.Powers++
 	}
 	return out

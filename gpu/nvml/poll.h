@@ -28,6 +28,7 @@ enum { jt_average, jt_instant, jt_sources };
 // jt_reading is one round; -1 is unknown, but for ret.
 typedef struct {
 	int64_t t_ns; // CLOCK_MONOTONIC, when it began
+	int64_t took_ns; // without power
 	int32_t sm_mhz, memory_mhz, temperature_c, utilisation_pct;
 	int64_t memory_bytes;
 	uint64_t throttle;
@@ -38,6 +39,7 @@ typedef struct {
 	int32_t power_ret[jt_sources];
 	uint32_t power_mw[jt_sources];
 	int64_t power_ns[jt_sources]; // middle of the call
+	int64_t power_took_ns[jt_sources];
 } jt_reading;
 
 typedef struct jt_gpu jt_gpu;
@@ -61,3 +63,8 @@ int64_t jt_missed(jt_poller *);
 // jt_stop ends the thread; jt_free releases what is left, after the last read.
 void jt_stop(jt_poller *);
 void jt_free(jt_poller *);
+
+// jt_pause has pollers try no lost GPU until jt_resume: the library may be
+// initialised anew meanwhile.
+void jt_pause(void);
+void jt_resume(void);

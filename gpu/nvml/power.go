@@ -75,11 +75,18 @@ func (d *Device) ReadPower(source string) (gpu.PowerReading, error) {
 // mapping its time stamp.
 const newer = 500 * time.Microsecond
 
+// emptyReads is after how many reads without a new sample the whole buffer is
+// looked at.
+const emptyReads = 3
+
 // ReadPowerBuffer implements gpu.Device.
 func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 	now := d.observeWall()
 	d.mu.Lock()
 	since := d.wall.since(after)
+	if d.empty++; d.empty > emptyReads { // or so it seems by stamps of another clock
+		since = 0
+	}
 	d.mu.Unlock()
 
 	kind, samples, ret := d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, since)
@@ -95,6 +102,9 @@ func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 	}
 	d.mu.Lock()
 	times := d.wall.mapAll(stamps, now, since == 0)
+	if slices.Max(times) > after+int64(newer) {
+		d.empty = 0
+	}
 	d.mu.Unlock()
 
 	readings := make([]gpu.PowerReading, 0, len(samples))

@@ -18,7 +18,8 @@ import (
 //
 // Where the stamps turn out to be on yet another clock that drifts from the
 // wall clock, they end up in the future or grow ever staler: seen over
-// staleReads reads, the difference is taken off.
+// staleReads reads, the difference is taken off. Where they are far from the wall
+// clock to begin with and go on as time does, it is taken off at once.
 type wallMap struct {
 	epochs []epoch // oldest first
 	seen   int64   // time of the last observation
@@ -28,6 +29,9 @@ type wallMap struct {
 	youngest int64 // least age of the newest sample in it
 	usual    int64 // least age in the first check
 	checked  bool
+
+	// The newest time stamp of the whole buffer, mapped, as seen last, and when.
+	lookedAt, newest int64
 }
 
 // epoch is a time during which the wall clock was not set.
@@ -45,6 +49,10 @@ const (
 
 	staleReads = 64
 	stale      = int64(25 * time.Millisecond)
+	// tooOld is an age that the newest sample of no driver has at every read.
+	tooOld = int64(300 * time.Millisecond)
+	// another is further from now than what a driver's buffer may hold.
+	another = int64(5 * time.Second)
 )
 
 // observe notes the offset read at monotonic time mono.
@@ -83,15 +91,44 @@ func (m *wallMap) mapAll(stamps []uint64, now int64, all bool) []int64 {
 		epochs = epochs[len(epochs)-1:]
 	}
 	times := make([]int64, len(stamps))
-	next := now + int64(time.Millisecond)
-	for i := len(stamps) - 1; i >= 0; i-- {
-		times[i] = m.mapOne(int64(stamps[i])*1000, next, epochs)
-		next = times[i]
+	mapped := func() {
+		next := now + int64(time.Millisecond)
+		for i := len(stamps) - 1; i >= 0; i-- {
+			times[i] = m.mapOne(int64(stamps[i])*1000, next, epochs)
+			next = times[i]
+		}
 	}
-	if len(times) > 0 {
-		m.check(now - slices.Max(times))
+	mapped()
+	if len(times) == 0 {
+		return times
+	}
+	if m.otherClock(slices.Max(times), now) {
+		mapped()
+	}
+	if skew := m.skew; abs(now-slices.Max(times)) <= another {
+		if m.check(now - slices.Max(times)); m.skew != skew {
+			mapped()
+		}
 	}
 	return times
+}
+
+// otherClock takes the newest sample's mapped time, far from now, for that of
+// another clock if it has gone on since the last look as time has, and takes the
+// difference off. A buffer that the driver no longer fills does not go on.
+func (m *wallMap) otherClock(newest, now int64) bool {
+	gone, passed := newest-m.newest, now-m.lookedAt
+	if abs(now-newest) <= another || m.lookedAt != 0 && passed < int64(100*time.Millisecond) {
+		return false
+	}
+	known := m.lookedAt != 0 && passed < keepEpochs
+	m.lookedAt, m.newest = now, newest
+	if !known || abs(gone-passed) > passed/4+int64(50*time.Millisecond) {
+		return false
+	}
+	m.skew += now - newest
+	m.lookedAt, m.reads = 0, 0
+	return true
 }
 
 // mapOne maps the wall time of a sample recorded before monotonic time next: to
@@ -120,6 +157,8 @@ func (m *wallMap) check(age int64) {
 	}
 	switch {
 	case m.youngest < -int64(time.Millisecond): // from the future
+		m.skew += m.youngest
+	case !m.checked && m.youngest > tooOld:
 		m.skew += m.youngest
 	case !m.checked:
 		m.usual, m.checked = m.youngest, true

@@ -44,5 +44,7 @@
 //     renewed every 100 ms, an instant value over 25 ms renewed every 100 ms, a
 //     buffer of 20 ms samples with wall-clock time stamps, and an energy counter
 //     in 100 ms ticks.
+//   - Sensors fail in the ways that people report: see [WrongSources] and the
+//     fields after it, [Lost], [CounterOffsetMJ], [State.ReloadDriver].
 //   - Two-step calls (lists, processes, samples) keep NVML's size protocol.
 package fakenvml

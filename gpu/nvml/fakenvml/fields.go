@@ -59,6 +59,23 @@ const (
 	processesField // number of processes; see GPU.SetProcesses
 )
 
+// How a GPU's sensors are wrong. Sources are named by their No… bits.
+const (
+	// Values of the WrongSources (of power) are WrongMW: all of them, or every
+	// WrongEvery-th, those of times (CLOCK_MONOTONIC ns) from WrongFromNS to
+	// WrongToNS, 0 for no end.
+	WrongSources Field = iota + 160
+	WrongMW
+	WrongEvery
+	WrongFromNS
+	WrongToNS
+	ScaledSources    // read ScaledPercent of the truth
+	ScaledPercent    //
+	ReadsHangUntilNS // every reading returns only then, CLOCK_MONOTONIC
+	StampShiftNS     // of the sample buffer's time stamps, besides State.ShiftStamps
+	BufferLagNS      // by which the sample buffer's values come late: 10 ms on an H100
+)
+
 // Values of the field Permission.
 const (
 	RootOnly = 0 // as the real driver
@@ -77,6 +94,7 @@ const (
 	NoClockList
 	NoThrottle
 	NoProcesses
+	NoClock // of the SM
 )
 
 // Some of NVML's return codes, for the fault fields.

@@ -31,7 +31,7 @@ const (
 	totalWords   = logStart + logEntries*logWords
 	maxProcesses = 32
 
-	headMagic, headVersion, headDevices, headInitFault, headLogNext, headStampShift = 0, 1, 2, 3, 4, 5
+	headMagic, headVersion, headDevices, headInitFault, headLogNext, headStampShift, headLoaded = 0, 1, 2, 3, 4, 5, 6
 
 	headDriver = 16 // 64 bytes
 	wordName   = 0  // 96 bytes
@@ -145,6 +145,10 @@ func (s *State) ShiftStamps(d time.Duration) {
 	atomic.AddUint64(&s.words[headStampShift], uint64(d))
 }
 
+// ReloadDriver makes every call fail in processes that have initialised NVML
+// before, until they shut it down and initialise it again.
+func (s *State) ReloadDriver() { atomic.AddUint64(&s.words[headLoaded], 1) }
+
 // SetDevices changes how many GPUs are seen; they must have been given to Create.
 func (s *State) SetDevices(n int) { s.put(headDevices, uint64(n)) }
 
@@ -177,6 +181,20 @@ func (g GPU) Set(f Field, v int64) { g.s.put(g.base+int(f), uint64(v)) }
 func (g GPU) Locked() (minMHz, maxMHz int, locked bool) {
 	v := g.s.get(g.base + int(lockField))
 	return int(v >> 32), int(uint32(v)), v != 0
+}
+
+// TrueEnergyJ returns the energy used from CLOCK_MONOTONIC time from to to (ns), as
+// the power fields are now.
+func (g GPU) TrueEnergyJ(from, to int64) float64 {
+	lo, hi := float64(g.Get(PowerLowMW))/1e3, float64(g.Get(PowerHighMW))/1e3
+	upTo := func(t int64) float64 {
+		high, period := t, g.Get(PowerPeriodNS)
+		if period > 0 {
+			high = t/period*(period/2) + min(t%period, period/2)
+		}
+		return (lo*float64(t-high) + hi*float64(high)) / 1e9
+	}
+	return upTo(to) - upTo(from)
 }
 
 // Unlock gives the clock back as a driver reload or a reboot would.

@@ -31,7 +31,7 @@ enum {
 };
 
 /* The slots: the same order as in state.go. */
-enum { H_MAGIC, H_VERSION, H_DEVICES, H_INIT_FAULT, H_LOG_NEXT, H_STAMP_SHIFT_NS, H_DRIVER = 16 };
+enum { H_MAGIC, H_VERSION, H_DEVICES, H_INIT_FAULT, H_LOG_NEXT, H_STAMP_SHIFT_NS, H_LOADED, H_DRIVER = 16 };
 enum {
 	NAME = 0, UUID = 12, VBIOS = 24,
 	MIN_MHZ = 32, MAX_MHZ, STEP_MHZ, MEM_MHZ, UNLOCKED_MHZ,
@@ -45,6 +45,9 @@ enum {
 	POWER_LIMIT_MW, TEMP_C, GPU_UTIL, MEM_UTIL, MEM_TOTAL_MIB, MEM_USED_MIB, THROTTLE,
 	TENSOR_MILLIPCT, DRAM_MILLIPCT, MIG, PROCESSES,
 	PROCESS_LIST = 96, /* pairs: pid << 32 | kind (0 compute, 1 graphics, 2 MPS), MiB */
+	/* How the sensors are wrong. */
+	WRONG_SOURCES = 160, WRONG_MW, WRONG_EVERY, WRONG_FROM_NS, WRONG_TO_NS,
+	SCALED_SOURCES, SCALED_PCT, READS_HANG_UNTIL_NS, STAMP_SHIFT_NS, BUFFER_LAG_NS,
 };
 enum { MAX_PROCESSES = 32, MAX_DEVICES = 16, HEADER_SLOTS = 64, DEVICE_SLOTS = 256,
        LOG_SLOTS = 8, LOG_ENTRIES = 4096 };
@@ -52,7 +55,7 @@ enum { L_SEQ, L_START_NS, L_END_NS, L_WHO, L_OP, L_CLOCKS, L_RET };
 enum { OP_SET = 1, OP_RESET = 2 };
 /* Bits of UNSUPPORTED. */
 enum { NO_LOCK = 1, NO_AVERAGE = 2, NO_INSTANT = 4, NO_BUFFER = 8, NO_COUNTER = 16, NO_GPM = 32,
-       NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256 };
+       NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256, NO_CLOCK = 512 };
 /* Values of PERMISSION. */
 enum { ROOT_ONLY = 0, NOBODY = 1, ANYBODY = 2 };
 
@@ -63,6 +66,7 @@ static const size_t total_slots = HEADER_SLOTS + MAX_DEVICES * DEVICE_SLOTS + LO
 static u64 *volatile state;
 static char mapped[4096]; /* path of the mapped file */
 static int inits;
+static u64 initialised; /* H_LOADED at the first init: the driver that this process talks to */
 static pthread_mutex_t init_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 struct device { int index; };
@@ -119,6 +123,8 @@ static ret_t find(struct device *dev, u64 **d)
 {
 	if (inits == 0 || state == NULL)
 		return UNINITIALIZED;
+	if (get(state + H_LOADED) != initialised)
+		return DRIVER_NOT_LOADED; /* it was reloaded since */
 	if (dev < devices || dev >= devices + MAX_DEVICES || (u64)dev->index >= get(state + H_DEVICES))
 		return INVALID_ARGUMENT;
 	*d = state + HEADER_SLOTS + dev->index * DEVICE_SLOTS;
@@ -132,6 +138,9 @@ static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
 	if (r != OK)
 		return r;
 	burn(get(*d + cost));
+	int64_t left = (int64_t)get(*d + READS_HANG_UNTIL_NS) - now_ns();
+	if (left > 0)
+		wait_us(left / 1000);
 	if (get(*d + UNSUPPORTED) & unsupported)
 		return NOT_SUPPORTED;
 	u64 n = inc(*d + READS) + 1, every = get(*d + READ_FAULT_EVERY);
@@ -198,7 +207,8 @@ ret_t nvmlInitWithFlags(u32 flags)
 	if (r == OK) {
 		for (int i = 0; i < MAX_DEVICES; i++)
 			devices[i].index = i;
-		inits++;
+		if (inits++ == 0)
+			initialised = get(state + H_LOADED);
 	}
 	pthread_mutex_unlock(&init_mutex);
 	return r;
@@ -251,6 +261,8 @@ ret_t nvmlDeviceGetCount_v2(u32 *n)
 {
 	if (!inits)
 		return UNINITIALIZED;
+	if (get(state + H_LOADED) != initialised)
+		return DRIVER_NOT_LOADED;
 	*n = (u32)get(state + H_DEVICES);
 	return OK;
 }
@@ -375,7 +387,7 @@ static u32 achieved(u64 *d, int64_t t)
 
 ret_t nvmlDeviceGetClockInfo(struct device *dev, u32 type, u32 *mhz)
 {
-	READ(0, CALL_US);
+	READ(type == CLOCK_SM ? NO_CLOCK : 0, CALL_US);
 	*mhz = type == CLOCK_MEM ? (u32)get(d + MEM_MHZ) : achieved(d, now_ns());
 	return OK;
 }

@@ -23,17 +23,28 @@ static u32 mean_mw(u64 *d, int64_t from, int64_t to)
 
 static int64_t renewed(int64_t t, u64 period) { return period ? t - t % (int64_t)period : t; }
 
-static u32 window_mw(u64 *d, int period, int window, int64_t *at)
+/* wrong is what becomes of a value of this source (a NO_ bit): the n-th of it, of
+ * time at. */
+static u32 wrong(u64 *d, u64 source, u64 n, int64_t at, u32 mw)
+{
+	u64 every = get(d + WRONG_EVERY), pct = get(d + SCALED_PCT);
+	int64_t from = (int64_t)get(d + WRONG_FROM_NS), to = (int64_t)get(d + WRONG_TO_NS);
+	if (get(d + WRONG_SOURCES) & source && at >= from && (!to || at < to) && (!every || n % every == 0))
+		return (u32)get(d + WRONG_MW);
+	return get(d + SCALED_SOURCES) & source ? (u32)(mw * pct / 100) : mw;
+}
+
+static u32 window_mw(u64 *d, int period, int window, u64 source, int64_t *at)
 {
 	*at = renewed(now_ns(), get(d + period));
-	return mean_mw(d, *at - (int64_t)get(d + window), *at);
+	return wrong(d, source, get(d + READS), *at, mean_mw(d, *at - (int64_t)get(d + window), *at));
 }
 
 ret_t nvmlDeviceGetPowerUsage(struct device *dev, u32 *mw)
 {
 	READ(NO_AVERAGE, CALL_US);
 	int64_t at;
-	*mw = window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, &at);
+	*mw = window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, NO_AVERAGE, &at);
 	return OK;
 }
 
@@ -57,8 +68,8 @@ ret_t nvmlDeviceGetFieldValues(struct device *dev, int n, struct field *f)
 		}
 		int64_t at;
 		f[i].value.ull = 0;
-		f[i].value.u = average ? window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, &at)
-				       : window_mw(d, INSTANT_PERIOD_NS, INSTANT_WINDOW_NS, &at);
+		f[i].value.u = average ? window_mw(d, AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, NO_AVERAGE, &at)
+				       : window_mw(d, INSTANT_PERIOD_NS, INSTANT_WINDOW_NS, NO_INSTANT, &at);
 		f[i].time_us = (long long)wall_us(now_ns());
 		f[i].latency_us = 0;
 		f[i].type = 1; /* unsigned int */
@@ -85,12 +96,13 @@ ret_t nvmlDeviceGetSamples(struct device *dev, u32 type, u64 last_us, u32 *value
 	u32 n = 0;
 	for (u64 i = len; i-- > 0 && n < *count;) {
 		int64_t at = newest - (int64_t)(i * period);
-		u64 us = wall_us(at);
+		u64 us = wall_us(at) + (u64)((int64_t)get(d + STAMP_SHIFT_NS) / 1000);
 		if (us <= last_us)
 			continue;
 		out[n].time_us = us;
 		out[n].value.ull = 0;
-		out[n++].value.u = mean_mw(d, at - (int64_t)period, at);
+		int64_t end = at - (int64_t)get(d + BUFFER_LAG_NS);
+		out[n++].value.u = wrong(d, NO_BUFFER, (u64)at / period, at, mean_mw(d, end - (int64_t)period, end));
 	}
 	*count = n;
 	*value_type = 1;
@@ -103,7 +115,10 @@ ret_t nvmlDeviceGetTotalEnergyConsumption(struct device *dev, u64 *mj)
 	int64_t at = renewed(now_ns(), get(d + COUNTER_PERIOD_NS));
 	unsigned __int128 lo = get(d + POWER_LOW_MW), hi = get(d + POWER_HIGH_MW);
 	unsigned __int128 high = high_ns(d, at);
-	*mj = (u64)((lo * ((u64)at - (u64)high) + hi * high) / 1000000000) + get(d + COUNTER_OFFSET_MJ);
+	*mj = (u64)((lo * ((u64)at - (u64)high) + hi * high) / 1000000000);
+	if (get(d + SCALED_SOURCES) & NO_COUNTER)
+		*mj = *mj * get(d + SCALED_PCT) / 100;
+	*mj += get(d + COUNTER_OFFSET_MJ);
 	return OK;
 }
 

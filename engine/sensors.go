@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"fmt"
+
+	"jouletop/engine/event"
+	"jouletop/gpu/energy"
+)
+
+// sensorFlags are the flags of what the meter finds wrong with power sources.
+var sensorFlags = map[energy.Faults]event.Flag{
+	energy.FaultImplausible:   event.FlagSensorImplausible,
+	energy.FaultZero:          event.FlagSensorZero,
+	energy.FaultStep:          event.FlagCounterStep,
+	energy.FaultGap:           event.FlagReadingsGap,
+	energy.FaultStill:         event.FlagSensorStill,
+	energy.FaultOutvoted:      event.FlagSensorOutvoted,
+	energy.FaultContradiction: event.FlagSensorsDisagree,
+}
+
+// flagsOf are the flags of a row that such faults touched.
+func flagsOf(faults energy.Faults) (flags event.Flags) {
+	faults.Each(func(f energy.Faults) { flags = flags.With(sensorFlags[f]) })
+	return flags
+}
+
+// findings are the warnings of what was newly found wrong with the GPUs' power
+// sources.
+func (m meters) findings() (out []event.Event) {
+	for _, g := range m {
+		for _, f := range g.Findings() {
+			out = append(out, event.Warning{At: event.At{TimeNS: f.To}, Text: fmt.Sprintf("power readings of GPU %s: %s", g.gpu, f.Text)})
+		}
+	}
+	return out
+}
