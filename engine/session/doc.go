@@ -6,7 +6,14 @@
 // is not a session. Everything else is appended and flushed at least once a
 // second, a row a line: text never contains a line end. After a crash every
 // complete line is valid; a last line without its end is torn, ignored by the
-// reader and cut off by [Resume].
+// reader and cut off by [Resume]. A point's row is written only once its requests
+// and phases are.
+//
+// Text that a spreadsheet would take for a formula has an apostrophe before it;
+// the reader takes it off again.
+//
+// Whoever writes holds the folder's lock. Only regular files are read or written,
+// and no link is followed.
 //
 // An empty cell is unknown. A column that the reader does not know is passed
 // over, a missing one reads as unknown, unless the row makes no sense without.
@@ -35,8 +42,12 @@ var (
 	ErrSchema = errors.New("unknown session schema")
 	// ErrExists: the folder already holds a session (or other files).
 	ErrExists = errors.New("folder is not empty")
+	// ErrDamaged: a file is there and cannot be what it should be.
+	ErrDamaged = errors.New("damaged")
 	// ErrRow: a row does not parse; a *RowError names it.
 	ErrRow = errors.New("bad row")
 	// ErrInUse: another program is recording into the folder.
 	ErrInUse = errors.New("session is being recorded by another program")
+	// ErrRecord: not everything could be written: the disk is full, or broken.
+	ErrRecord = errors.New("recording failed")
 )

@@ -35,10 +35,13 @@ func cpuName() string {
 	return ""
 }
 
+// simulatedTime is the kind of a simulated time base.
+const simulatedTime = "simulated"
+
 // TimeBaseOf describes clk for the manifest.
 func TimeBaseOf(clk timebase.Clock) TimeBase {
 	if s, ok := clk.(*timebase.Sim); ok {
-		return TimeBase{Kind: "simulated", SimSpeed: s.Speed()}
+		return TimeBase{Kind: simulatedTime, SimSpeed: s.Speed()}
 	}
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return TimeBase{Kind: "monotonic", BootID: strings.TrimSpace(string(boot)), WallOffsetNS: time.Now().UnixNano() - clk.Now()}

@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/regular"
 	"jouletop/gpu"
 )
 
@@ -131,22 +136,41 @@ func ReplaceFile(path string, content []byte) error {
 	return nil
 }
 
-// ReadManifest reads dir's manifest. Errors wrap ErrNotSession or ErrSchema.
+// maxManifest bounds a manifest, in bytes: a sweep of 10,000 points makes 1 MB.
+const maxManifest = 64 << 20
+
+// ReadManifest reads dir's manifest. Errors wrap ErrNotSession where there is
+// none, ErrDamaged where it cannot be read, or ErrSchema.
 func ReadManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, ManifestFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	text, err := readSmall(path, maxManifest)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("%s: %w: it has no %s", dir, ErrNotSession, ManifestFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSession, err)
+		return nil, fmt.Errorf("the session's manifest: %w", err)
 	}
 	m := &Manifest{}
 	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrNotSession, err)
+		return nil, fmt.Errorf("%s is %w: %w", path, ErrDamaged, err)
 	}
 	if m.Schema < 1 || m.Schema > Schema {
 		return nil, fmt.Errorf("%s: %w: version %d, this program reads up to %d", path, ErrSchema, m.Schema, Schema)
 	}
+	// Whatever says so counts: a simulated session never passes for a real one.
+	m.Simulated = m.Simulated || m.TimeBase.Kind == simulatedTime ||
+		slices.ContainsFunc(m.GPUs, func(g GPU) bool { return SimulatedGPU(g.ID) })
 	return m, nil
 }
+
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := regular.OpenInside(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return regular.Read(f, limit)
+}
+
+// SimulatedGPU tells whether a gpu column names a simulated GPU: "sim:h100".
+func SimulatedGPU(id string) bool { return strings.HasPrefix(id, "sim:") }

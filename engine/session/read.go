@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"jouletop/engine/event"
+	"jouletop/engine/regular"
 )
 
 // Session is a recorded session, opened for reading.
@@ -19,7 +20,7 @@ type Session struct {
 	Manifest *Manifest
 }
 
-// Open opens the session in dir. Errors wrap ErrNotSession or ErrSchema.
+// Open opens the session in dir. Errors are ReadManifest's.
 func Open(dir string) (*Session, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
@@ -30,18 +31,46 @@ func Open(dir string) (*Session, error) {
 
 // OpenForeign opens a folder whose files have this layout but which has no
 // manifest, such as a recording made elsewhere. At least power.csv or
-// requests.csv must be there.
+// requests.csv must be there. Where a row names a simulated GPU the session is
+// simulated, whatever else says.
 func OpenForeign(dir string) (*Session, error) {
 	s, err := Open(dir)
-	if !errors.Is(err, ErrNotSession) {
-		return s, err
-	}
-	for _, name := range []string{PowerFile, RequestsFile} {
-		if _, e := os.Stat(filepath.Join(dir, name)); e == nil {
-			return &Session{Dir: dir, Manifest: &Manifest{Schema: Schema, Name: "foreign"}}, nil
+	if errors.Is(err, ErrNotSession) {
+		for _, name := range []string{PowerFile, RequestsFile} {
+			if _, e := os.Lstat(filepath.Join(dir, name)); e == nil {
+				s, err = &Session{Dir: dir, Manifest: &Manifest{Schema: Schema, Name: "foreign"}}, nil
+				break
+			}
 		}
 	}
-	return nil, err
+	if err != nil || s.Manifest.Simulated {
+		return s, err
+	}
+	s.Manifest.Simulated, err = s.simulatedRows()
+	return s, err
+}
+
+// simulatedRows tells whether a row names a simulated GPU. Of the telemetry, which
+// is long, the first row speaks for all.
+func (s *Session) simulatedRows() (bool, error) {
+	found := false
+	note := func(id string) { found = found || SimulatedGPU(id) }
+	err := errors.Join(
+		s.Requests(func(r *event.RequestEnergy) error { note(r.GPU); return nil }),
+		s.Points(func(r *event.PointDone) error { note(r.GPU); return nil }),
+		s.Phases(func(r *event.PhaseEnergy) error { note(r.GPU); return nil }),
+		first(s.Power(func(r *event.Power) error { note(r.GPU); return errEnough })),
+		first(s.Samples(func(r *event.Sample) error { note(r.GPU); return errEnough })),
+	)
+	return found, err
+}
+
+// first makes no error of having read enough.
+func first(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // The readers call each for every complete row, in the file's order; a missing
@@ -100,7 +129,7 @@ func (s *Session) Events(each func(event.Event) error) error {
 
 // eachLine calls f for every complete line; a missing file has none.
 func eachLine(path string, f func(line []byte) error) error {
-	in, err := os.Open(path)
+	in, err := regular.OpenInside(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -162,18 +191,13 @@ func Export(dir, path string) error {
 		if err := copyFile(filepath.Join(dir, name), filepath.Join(path, name)); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		if name == ManifestFile {
-			continue
-		}
-		if err := mend(filepath.Join(path, name)); err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
 	}
 	return nil
 }
 
+// copyFile copies the complete lines of a file to a new one.
 func copyFile(from, to string) error {
-	in, err := os.Open(from)
+	in, err := regular.OpenInside(from, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -181,12 +205,30 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.Create(to)
+	f, err := regular.OpenInside(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	out := bufio.NewWriterSize(f, 1<<16)
+	err = copyLines(out, bufio.NewReaderSize(in, 1<<16))
+	return errors.Join(err, out.Flush(), f.Close())
+}
+
+func copyLines(out *bufio.Writer, in *bufio.Reader) error {
+	var long []byte
+	for {
+		line, err := nextLine(in, &long)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = out.Write(line) // Flush tells
+		if err := out.WriteByte('\n'); err != nil {
+			return err
+		}
+	}
 }
 
 // WritePoints replaces points.csv in one step; see WritePhases.

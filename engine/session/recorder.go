@@ -1,18 +1,17 @@
 package session
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"jouletop/engine/event"
+	"jouletop/engine/regular"
 )
 
 // Keep says how much telemetry goes to disk; measuring always uses all of it.
@@ -35,25 +34,32 @@ func ParseKeep(s string) (Keep, error) {
 }
 
 const (
-	flushEvery = time.Second
+	// flushEvery is half the second that a crash may cost, and that trouble may
+	// take to be told.
+	flushEvery = time.Second / 2
 	// backlog bounds the memory of events waiting for a disk that stalls: at 150
-	// events a second it is half an hour. Beyond it Record waits.
+	// events a second it is half an hour. Beyond it Record waits; where the disk
+	// takes nothing, telemetry beyond it is lost, and counted.
 	backlog = 1 << 18
 	// wakeAt events waiting are written before the next flush. At 10 ms samples
 	// that never happens: waking the writer for each would cost more than writing.
 	wakeAt = 1 << 12
+	// writeAt bytes of a file waiting are written.
+	writeAt = 1 << 16
 )
 
 // Recorder writes a session folder as events come. It implements
 // engine.Recorder: nothing is lost short of a crash, which loses at most the
-// last second.
+// last second. Where the disk takes no more it keeps what comes, tries on, and
+// tells of it (see OnTrouble).
 type Recorder struct {
 	dir      string
 	keep     Keep
-	lock     *flock.Flock
+	lock     lock
 	manifest struct {
 		sync.Mutex
 		Manifest
+		stale bool // the file is not what Manifest is
 	}
 
 	mu      sync.Mutex
@@ -61,53 +67,90 @@ type Recorder struct {
 	room    *sync.Cond // backlog has room
 	wake    chan struct{}
 	closing bool
-	err     error
+	err     error       // what keeps the disk from taking more; nil while it does
+	lost    int         // events that are in no file and never will be
+	trouble func(error) // see OnTrouble
 	done    chan struct{}
 
 	// Of the writing goroutine alone.
 	files   map[string]*file
 	scratch []byte
 	thin    thinner
+	failing bool // err is not nil
+	durable bool // a point's requests are to survive the machine before its row does
 }
 
+// file is a file of the session, what waits for it in memory.
 type file struct {
-	f *os.File
-	w *bufio.Writer
+	out interface {
+		io.WriteCloser
+		Sync() error
+	}
+	buf []byte
+}
+
+// flush writes what waits. What the disk did not take goes on waiting, so that
+// the file is whole once it does.
+func (f *file) flush() error {
+	if len(f.buf) == 0 {
+		return nil
+	}
+	n, err := f.out.Write(f.buf)
+	f.buf = f.buf[:copy(f.buf, f.buf[n:])]
+	return err
 }
 
 // order in which files are flushed: a point's row comes after the rows it sums
-// up, so that a crash never leaves a point without its requests.
+// up, and only once the disk has those.
 var order = []string{SamplesFile, PowerFile, OutputsFile, EventsFile, PhasesFile, RequestsFile, ClocksFile, PointsFile}
 
 // Create makes dir and starts recording into it. The manifest's schema and
 // sample keeping are filled in. Errors wrap ErrExists where dir holds anything.
 func Create(dir string, m Manifest, keep Keep) (*Recorder, error) {
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("session folder %s: %w (--resume goes on with a session)", dir, ErrExists)
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("session folder: %w", err)
 	}
+	l, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		l.release()
+		return nil, fmt.Errorf("session folder: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != filepath.Base(l.f.Path()) {
+			l.release()
+			return nil, fmt.Errorf("session folder %s: %w (--resume goes on with a session)", dir, ErrExists)
+		}
+	}
 	m.Schema, m.SampleKeep, m.Flags = Schema, string(keep), event.FlagMeanings
-	return start(dir, m, keep)
+	return start(dir, m, keep, l)
 }
 
-// start opens the files for appending, writing headers where they are new.
-func start(dir string, m Manifest, keep Keep) (*Recorder, error) {
-	lock := flock.New(filepath.Join(dir, ".lock"))
-	ok, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("session folder %s: %w", dir, err)
+// start opens the files for appending, writing headers where they are new. The
+// lock is the recorder's from here on.
+func start(dir string, m Manifest, keep Keep, l lock) (*Recorder, error) {
+	r := &Recorder{
+		dir: dir, keep: keep, lock: l, files: map[string]*file{}, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		durable: m.TimeBase.Kind != simulatedTime,
 	}
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
-	}
-	r := &Recorder{dir: dir, keep: keep, lock: lock, files: map[string]*file{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	r.room = sync.NewCond(&r.mu)
 	r.manifest.Manifest = m
-	if err := writeManifest(dir, &m); err != nil {
-		_ = lock.Unlock()
+	if err := r.open(); err != nil {
+		r.closeFiles()
+		l.release()
 		return nil, err
+	}
+	go r.write()
+	return r, nil
+}
+
+func (r *Recorder) open() error {
+	m := &r.manifest.Manifest
+	if err := writeManifest(r.dir, m); err != nil {
+		return err
 	}
 	headers := map[string][]byte{
 		SamplesFile: samplesTable.header(), PowerFile: powerTable.header(), PhasesFile: phasesTable.header(),
@@ -121,60 +164,75 @@ func start(dir string, m Manifest, keep Keep) (*Recorder, error) {
 		if !wanted {
 			continue
 		}
-		f, err := appendTo(filepath.Join(dir, name), header)
+		f, err := appendTo(filepath.Join(r.dir, name), header)
 		if err != nil {
-			r.closeFiles()
-			_ = lock.Unlock()
-			return nil, fmt.Errorf("session folder: %w", err)
+			return fmt.Errorf("session folder: %w", err)
 		}
 		r.files[name] = f
 	}
-	go r.write()
-	return r, nil
+	return nil
 }
 
 func appendTo(path string, header []byte) (*file, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	out, err := regular.OpenInside(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	w := bufio.NewWriterSize(f, 1<<16)
-	info, err := f.Stat()
+	f := &file{out: out}
+	info, err := out.Stat()
 	if err == nil && info.Size() == 0 {
-		_, err = w.Write(header)
-		if err == nil {
-			err = w.Flush()
-		}
+		f.buf = append(f.buf, header...)
+		err = f.flush()
 	}
 	if err != nil {
-		_ = f.Close()
+		_ = out.Close()
 		return nil, err
 	}
-	return &file{f, w}, nil
+	return f, nil
 }
 
 // Dir returns the session folder.
 func (r *Recorder) Dir() string { return r.dir }
 
-// Update changes the manifest and rewrites it.
+// OnTrouble has tell called, in a goroutine of its own, when the disk takes no
+// more, with the error (it wraps ErrRecord), and with nil when it does again and
+// all that waited is written. It is called before anything is recorded.
+func (r *Recorder) OnTrouble(tell func(error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble = tell
+}
+
+// Update changes the manifest and rewrites it. While the recording goes on, what
+// could not be written is tried again.
 func (r *Recorder) Update(change func(m *Manifest)) error {
 	r.manifest.Lock()
 	defer r.manifest.Unlock()
 	change(&r.manifest.Manifest)
-	return writeManifest(r.dir, &r.manifest.Manifest)
+	return r.writeManifest()
+}
+
+func (r *Recorder) writeManifest() error {
+	err := writeManifest(r.dir, &r.manifest.Manifest)
+	r.manifest.stale = err != nil
+	return err
 }
 
 // Record keeps e. It waits only when the disk is far behind.
 func (r *Recorder) Record(e event.Event) {
 	r.mu.Lock()
-	for len(r.waiting) >= backlog && !r.closing {
+	for len(r.waiting) >= backlog && !r.closing && r.err == nil {
 		r.room.Wait()
 	}
-	if !r.closing {
+	switch {
+	case r.closing:
+	case len(r.waiting) >= backlog && event.Telemetry(e):
+		r.lost++
+	default:
 		r.waiting = append(r.waiting, e)
 	}
 	_, urgent := e.(event.PointDone)
-	urgent = urgent || len(r.waiting) >= wakeAt
+	urgent = r.err == nil && (urgent || len(r.waiting) >= wakeAt)
 	r.mu.Unlock()
 	if urgent {
 		r.wakeUp()
@@ -189,11 +247,18 @@ func (r *Recorder) wakeUp() {
 	}
 }
 
-// Err returns the first write error.
+// Err returns what keeps the disk from taking more, or says what was lost to it.
+// The error wraps ErrRecord.
 func (r *Recorder) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.err
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.lost > 0:
+		return fmt.Errorf("%w: %d events are lost", ErrRecord, r.lost)
+	}
+	return nil
 }
 
 // Close writes what waits and ends the recording. The manifest is left as it
@@ -210,9 +275,7 @@ func (r *Recorder) Close() error {
 	r.mu.Unlock()
 	r.wakeUp()
 	<-r.done
-	if err := r.lock.Unlock(); err == nil {
-		_ = os.Remove(r.lock.Path())
-	}
+	r.lock.release()
 	return r.Err()
 }
 
@@ -229,22 +292,28 @@ func (r *Recorder) write() {
 		case <-tick.C:
 			flush = true
 		}
+		if r.failing && flush { // is there room again?
+			r.settle(r.flush())
+		}
 		r.mu.Lock()
-		batch, r.waiting = r.waiting, batch[:0]
 		closing := r.closing
-		r.room.Broadcast()
+		if !r.failing || closing {
+			batch, r.waiting = r.waiting, batch[:0]
+			r.room.Broadcast()
+		}
 		r.mu.Unlock()
 		for i, e := range batch {
 			if err := r.put(e); err != nil {
-				r.fail(err)
+				r.settle(err)
 			}
 			if _, ok := e.(event.PointDone); ok {
 				flush = true
 			}
 			batch[i] = nil
 		}
-		if flush || closing {
-			r.fail(r.flush())
+		batch = batch[:0]
+		if flush && !r.failing || closing {
+			r.settle(r.flush())
 		}
 		if closing {
 			r.closeFiles()
@@ -253,30 +322,60 @@ func (r *Recorder) write() {
 	}
 }
 
-func (r *Recorder) fail(err error) {
-	if err == nil {
-		return
+// settle takes note of how writing went and tells of a change.
+func (r *Recorder) settle(err error) {
+	r.failing = err != nil
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.err == nil {
-		r.err = fmt.Errorf("record session: %w", err)
+	changed := (err != nil) != (r.err != nil)
+	r.err = err
+	tell := r.trouble
+	if changed {
+		r.room.Broadcast()
+	}
+	r.mu.Unlock()
+	if changed && tell != nil {
+		go tell(err)
 	}
 }
 
+// lose counts an event that cannot be put in words.
+func (r *Recorder) lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost++
+}
+
+// flush writes what waits, in order, up to the first that the disk does not take.
 func (r *Recorder) flush() error {
-	var errs []error
+	r.manifest.Lock()
+	var err error
+	if r.manifest.stale {
+		err = r.writeManifest()
+	}
+	r.manifest.Unlock()
 	for _, name := range order {
-		if f := r.files[name]; f != nil {
-			errs = append(errs, f.w.Flush())
+		f := r.files[name]
+		if f == nil || err != nil {
+			continue
+		}
+		if name == PointsFile && len(f.buf) > 0 && r.durable {
+			err = errors.Join(r.files[OutputsFile].out.Sync(), r.files[PhasesFile].out.Sync(), r.files[RequestsFile].out.Sync())
+		}
+		if err == nil {
+			err = f.flush()
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (r *Recorder) closeFiles() {
 	for _, f := range r.files {
-		r.fail(f.f.Close())
+		if err := f.out.Close(); err != nil {
+			r.settle(err)
+		}
 	}
 }
 
@@ -322,7 +421,8 @@ func (r *Recorder) put(e event.Event) error {
 	}
 	line, err := event.Marshal(e)
 	if err != nil {
-		return err
+		r.lose()
+		return nil
 	}
 	return r.putLine(EventsFile, append(line, '\n'))
 }
@@ -337,8 +437,11 @@ func (r *Recorder) putLine(name string, line []byte) error {
 	if f == nil {
 		return nil
 	}
-	_, err := f.w.Write(line)
-	return err
+	f.buf = append(f.buf, line...)
+	if len(f.buf) >= writeAt && !r.failing {
+		return r.flush()
+	}
+	return nil
 }
 
 func (r *Recorder) putOutput(e event.RequestDone) error {
@@ -346,7 +449,8 @@ func (r *Recorder) putOutput(e event.RequestDone) error {
 		RequestID: e.RequestID, GPU: e.GPU, Text: e.Output.Text, Choice: e.Output.Choice, LogLikelihoods: e.Output.LogLikelihoods,
 	})
 	if err != nil {
-		return fmt.Errorf("outputs.jsonl: %w", err)
+		r.lose()
+		return nil
 	}
 	return r.putLine(OutputsFile, append(line, '\n'))
 }

@@ -10,15 +10,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/regular"
 )
 
 // Resume goes on recording into dir: torn last lines are cut off, rows of
-// points that did not finish, or in which the backend died, are taken out (they
-// run again), and the points that did are returned. Errors wrap ErrNotSession,
-// ErrSchema or ErrInUse.
+// points that have to run again are taken out, and the points that need not are
+// returned. Errors are ReadManifest's, or wrap ErrInUse.
 func Resume(dir string) (*Recorder, []event.PointDone, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
@@ -28,41 +29,61 @@ func Resume(dir string) (*Recorder, []event.PointDone, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", dir, err)
 	}
+	l, err := lockFolder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	done, err := (&Session{dir, m}).takeUp()
+	if err != nil {
+		l.release()
+		return nil, nil, fmt.Errorf("resume session: %w", err)
+	}
+	m.Ended, m.Error, m.End = "", "", time.Time{}
+	r, err := start(dir, *m, keep, l)
+	return r, done, err
+}
+
+// takeUp mends the files and takes out what has to run again. It returns the
+// points that stay.
+func (s *Session) takeUp() ([]event.PointDone, error) {
 	for _, name := range order {
-		if err := mend(filepath.Join(dir, name)); err != nil {
-			return nil, nil, fmt.Errorf("resume session: %w", err)
+		if err := mend(filepath.Join(s.Dir, name)); err != nil {
+			return nil, err
 		}
 	}
-	s := &Session{dir, m}
+	requests := map[string]int{} // by point
+	if err := s.Requests(func(r *event.RequestEnergy) error { requests[r.PointID]++; return nil }); err != nil {
+		return nil, err
+	}
 	var done []event.PointDone
-	finished, died := map[string]bool{}, false
-	err = s.Points(func(p *event.PointDone) error {
-		switch {
-		case strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()):
-			died = true
-		case !finished[p.PointID]:
-			finished[p.PointID] = true
-			done = append(done, *p)
+	finished, dropped := map[string]bool{}, false
+	err := s.Points(func(p *event.PointDone) error {
+		if finished[p.PointID] || runsAgain(p, requests[p.PointID]) {
+			dropped = true
+			return nil
 		}
+		finished[p.PointID] = true
+		done = append(done, *p)
 		return nil
 	})
-	if err == nil && died {
+	if err == nil && dropped {
 		err = s.WritePoints(done)
 	}
 	if err == nil {
 		err = s.dropUnfinished(finished)
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("resume session: %w", err)
-	}
-	m.Ended, m.Error = "", ""
-	r, err := start(dir, *m, keep)
-	return r, done, err
+	return done, err
+}
+
+// runsAgain tells whether a recorded point does not count: the backend died in
+// it, or not all of its requests are there.
+func runsAgain(p *event.PointDone, requests int) bool {
+	return strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
 }
 
 // mend cuts off a last line without its end.
 func mend(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := regular.OpenInside(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -77,6 +98,9 @@ func mend(path string) error {
 	const chunk = 1 << 16
 	buf := make([]byte, chunk)
 	for pos := end; pos > 0; {
+		if end-pos > maxLine {
+			return fmt.Errorf("%s: %w", path, errLongLine)
+		}
 		n := min(pos, chunk)
 		pos -= n
 		if _, err := f.ReadAt(buf[:n], pos); err != nil {

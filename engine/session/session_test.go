@@ -200,7 +200,7 @@ func TestResumeRepeatsPointsWhoseBackendDied(t *testing.T) {
 	}
 	for id, text := range map[string]string{"p2": "backend died: its process 7 was killed (SIGKILL)", "p3": "prompt too long"} {
 		p := done[0]
-		p.PointID, p.PointResult.Err = id, text
+		p.PointID, p.PointResult.Err, p.Queries = id, text, 0
 		r.Record(p)
 	}
 	if err := r.Close(); err != nil {
@@ -230,7 +230,7 @@ func TestFolderErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(s, manifest(), Full); !errors.Is(err, ErrExists) {
+	if _, err := Create(s, manifest(), Full); !errors.Is(err, ErrInUse) {
 		t.Errorf("twice: %v", err)
 	}
 	if _, _, err := Resume(s); !errors.Is(err, ErrInUse) {
@@ -239,11 +239,14 @@ func TestFolderErrors(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Create(s, manifest(), Full); !errors.Is(err, ErrExists) {
+		t.Errorf("again: %v", err)
+	}
 	for _, text := range []string{"", "{", `{"schema": 99}`, `[]`, `{"schema": "x"}`} {
 		if err := os.WriteFile(filepath.Join(s, ManifestFile), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(s); !errors.Is(err, ErrNotSession) && !errors.Is(err, ErrSchema) {
+		if _, err := Open(s); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrSchema) {
 			t.Errorf("manifest %q: %v", text, err)
 		}
 	}
@@ -337,7 +340,7 @@ func FuzzManifest(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, ManifestFile), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir); err != nil && !errors.Is(err, ErrNotSession) && !errors.Is(err, ErrSchema) {
+		if _, err := Open(dir); err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrSchema) {
 			t.Fatal(err)
 		}
 	})

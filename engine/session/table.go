@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"jouletop/engine/regular"
 )
 
 // column is one column of a table of T: how its cell is written and read.
@@ -66,7 +68,7 @@ func (t table[T]) row(b []byte, r *T) []byte {
 // is reused. A missing file has no rows.
 func (t table[T]) read(dir string, each func(row *T) error) error {
 	path := filepath.Join(dir, t.file)
-	f, err := os.Open(path)
+	f, err := regular.OpenInside(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -113,12 +115,20 @@ func (t table[T]) readFrom(r io.Reader, path string, each func(row *T) error) er
 	}
 }
 
+// maxLine bounds a line, in bytes: a hole of many GB in a file has no line end.
+const maxLine = 32 << 20
+
+var errLongLine = fmt.Errorf("%w: a line of more than %d MB", ErrDamaged, maxLine>>20)
+
 // nextLine returns the next line without its end; io.EOF also for a torn one.
 func nextLine(r *bufio.Reader, long *[]byte) ([]byte, error) {
 	*long = (*long)[:0]
 	for {
 		part, err := r.ReadSlice('\n')
 		if err == bufio.ErrBufferFull {
+			if len(*long) > maxLine {
+				return nil, errLongLine
+			}
 			*long = append(*long, part...)
 			continue
 		}
@@ -228,9 +238,32 @@ func required[T any](c column[T]) column[T] {
 
 func text[T any](name string, at func(*T) *string) column[T] {
 	return column[T]{name: name,
-		put: func(b []byte, r *T) []byte { return appendText(b, *at(r)) },
-		set: func(r *T, s string) error { *at(r) = s; return nil },
+		put: func(b []byte, r *T) []byte { return appendText(b, disarm(*at(r))) },
+		set: func(r *T, s string) error { *at(r) = rearm(s); return nil },
 	}
+}
+
+// armed tells whether a spreadsheet would take s for a formula, and, so that
+// disarm can be undone, whether it is such a text with apostrophes before it.
+func armed(s string) bool {
+	s = strings.TrimLeft(s, "'")
+	return s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0
+}
+
+// disarm puts an apostrophe before what a spreadsheet would calculate.
+func disarm(s string) string {
+	if armed(s) {
+		return "'" + s
+	}
+	return s
+}
+
+// rearm undoes disarm.
+func rearm(s string) string {
+	if strings.HasPrefix(s, "'") && armed(s) {
+		return s[1:]
+	}
+	return s
 }
 
 // appendText quotes where RFC 4180 asks for it; a line end becomes a blank, so

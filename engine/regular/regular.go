@@ -1,0 +1,69 @@
+// Package regular opens regular files and nothing else. A session's folder, a
+// manifest or a list may have been made by somebody else: a FIFO in a file's place
+// would hang the program, a device or a file without end take its memory, and a
+// symbolic link lead a writer elsewhere.
+package regular
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrNotRegular: what lies there is a folder, a link, a FIFO, a device.
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrTooLarge: the file holds more than the caller takes.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Open opens the regular file that a person named, for reading. Links are
+// followed: they are that person's own. It never waits. Errors are an
+// *fs.PathError or wrap ErrNotRegular.
+func Open(path string) (*os.File, error) { return open(path, os.O_RDONLY, 0) }
+
+// OpenInside opens a regular file in a folder that somebody else may have
+// filled: a symbolic link at path is refused. flag and perm are os.OpenFile's.
+func OpenInside(path string, flag int, perm fs.FileMode) (*os.File, error) {
+	f, err := open(path, flag|unix.O_NOFOLLOW, perm)
+	if errors.Is(err, unix.ELOOP) {
+		err = fmt.Errorf("%s: %w but a symbolic link", path, ErrNotRegular)
+	}
+	return f, err
+}
+
+func open(path string, flag int, perm fs.FileMode) (*os.File, error) {
+	// Without O_NONBLOCK the opening of a FIFO waits for its other end.
+	f, err := os.OpenFile(path, flag|unix.O_NONBLOCK, perm)
+	if errors.Is(err, unix.ENXIO) { // a FIFO that nobody reads, a socket
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Read returns what f holds, at most limit bytes. Errors wrap ErrTooLarge.
+func Read(f *os.File, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: %w: more than %d bytes", f.Name(), ErrTooLarge, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
