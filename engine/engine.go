@@ -145,6 +145,9 @@ func (e *Engine) now() event.At { return event.At{TimeNS: e.clk.Now()} }
 // Warn publishes a warning.
 func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: text}) }
 
+// Fail publishes a failure of a part of the session.
+func (e *Engine) Fail(err error) { e.publish(event.Error{At: e.now(), Text: err.Error()}) }
+
 // Mark publishes an operator's note.
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
 

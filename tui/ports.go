@@ -96,6 +96,9 @@ type Status struct {
 	Policy                 string
 	Prefill, Decode, Score int
 	Paused                 bool
+	// Alarm is what must be seen on every screen until it is over, in a sentence;
+	// mostly empty.
+	Alarm string
 	// Processes are the others on the GPU, by gpu.Info.ID.
 	Processes map[string][]gpu.Process
 	// PowerSources are the ones found, by gpu.Info.ID.

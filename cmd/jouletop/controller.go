@@ -49,6 +49,9 @@ func (c *controller) Status() tui.Status {
 		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()),
 	}
+	if t := c.trouble.Load(); t != nil {
+		s.Alarm = *t + "; the run pauses: make room, then z resumes"
+	}
 	s.Processes, _ = c.otherProcesses() // what cannot be told is told of elsewhere
 	return s
 }

@@ -39,11 +39,7 @@ func runDashboard(ctx context.Context, o *options) error {
 	if o.monitor {
 		what = "monitor"
 	}
-	keep, err := session.ParseKeep(o.samples)
-	if err != nil {
-		return usageError{err}
-	}
-	rec, err := session.Create(o.sessionDir(what), newManifest(r, o, what), keep)
+	rec, err := o.createSession(newManifest(r, o, what), what)
 	if err != nil {
 		return err
 	}
@@ -106,7 +102,7 @@ func (o *options) checkPolicy(r *rig) error {
 
 // openController starts the recording and queues the first job.
 func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*controller, error) {
-	rc, err := startRecording(r, rec, nil)
+	rc, err := startRecording(r, rec, nil, func(e *engine.Engine, _ error) { e.Pause() })
 	if err != nil {
 		return nil, errors.Join(err, rec.Close())
 	}

@@ -10,11 +10,12 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"jouletop/engine/session"
 	"jouletop/gpu/clockguard"
+	"jouletop/gpu/plaintext"
 )
 
 // Exit statuses.
@@ -37,6 +38,8 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 var errInterrupted = errors.New("interrupted")
 
 func main() {
+	// A file that may not grow is told of by the write's error.
+	signal.Ignore(syscall.SIGXFSZ)
 	// The clock guard is a process that must start fast and hold nothing else.
 	if len(os.Args) > 1 && os.Args[1] == clockguard.Subcommand {
 		os.Exit(clockguard.Main(os.Args[2:], openNVML))
@@ -54,7 +57,7 @@ func mainStatus(args []string) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+	if (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) && !errors.Is(err, session.ErrRecord) {
 		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
 		return exitInterrupted
 	}
@@ -67,12 +70,16 @@ func mainStatus(args []string) int {
 
 // onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends: then
 // a run ends after the batch in hand. The second ends the batch too (see
-// atOnce), and what ran is saved; a third is left to the system.
+// atOnce), and what ran is saved; a third is left to the system. A SIGHUP that was
+// ignored at the start stays ignored: nohup asks for that.
 func onSignals() (context.Context, func()) {
 	hard, abandon := context.WithCancel(context.Background())
 	soft, end := context.WithCancel(context.WithValue(context.Background(), atOnceKey{}, hard))
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		for _, cancel := range []func(){end, abandon} {
 			if _, ok := <-signals; !ok {
@@ -102,13 +109,7 @@ func atOnce(ctx context.Context) context.Context {
 // oneLine keeps an error on one line whatever it wraps, and control characters
 // off the terminal.
 func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
+	return plaintext.Line(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
 
 func newRoot() *cobra.Command {

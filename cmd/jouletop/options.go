@@ -103,12 +103,20 @@ func displayHome(path string) string {
 	return path
 }
 
-// sessionDir is the folder to record into.
-func (o *options) sessionDir(what string) string {
-	if o.session != "" {
-		return o.session
+// createSession starts recording into --session, or a new folder of the default
+// place.
+func (o *options) createSession(m session.Manifest, what string) (*session.Recorder, error) {
+	keep, err := session.ParseKeep(o.samples)
+	if err != nil {
+		return nil, usageError{err}
 	}
-	return filepath.Join(sessionsDir(), time.Now().Format("2006-01-02-150405")+"-"+what)
+	dir := o.session
+	if dir == "" {
+		if dir, err = session.NewFolder(sessionsDir(), time.Now().Format("2006-01-02-150405")+"-"+what); err != nil {
+			return nil, err
+		}
+	}
+	return session.Create(dir, m, keep)
 }
 
 // speed reads --sim-speed: 0 is as fast as it goes.

@@ -36,8 +36,9 @@ type progress struct {
 	state     string
 }
 
-// showProgress reads the stream until it closes.
-func showProgress(sub *engine.Subscriber) {
+// showProgress reads the stream until it closes. It tells of the trouble that ends
+// the run.
+func showProgress(sub *engine.Subscriber, trouble <-chan error) {
 	p := &progress{out: os.Stderr, started: time.Now(), watts: map[string]float64{}, jPerToken: math.NaN()}
 	fd := int(os.Stderr.Fd())
 	p.terminal = term.IsTerminal(fd)
@@ -47,7 +48,12 @@ func showProgress(sub *engine.Subscriber) {
 	frame := time.NewTicker(200 * time.Millisecond)
 	defer frame.Stop()
 	for {
-		<-sub.Ready()
+		select {
+		case <-sub.Ready():
+		case err := <-trouble:
+			p.line("%s; the run ends after the batch in hand", oneLine(err.Error()))
+			continue
+		}
 		events, closed := sub.Drain()
 		for _, e := range events {
 			p.apply(e)

@@ -19,6 +19,11 @@ func recomputeSession(dir string) (analysis.Table, error) {
 	if err != nil {
 		return none, err
 	}
+	release, err := s.Lock()
+	if err != nil {
+		return none, err
+	}
+	defer release()
 	if s.Manifest.SampleKeep == string(session.Thin) || s.Manifest.SampleKeep == string(session.None) {
 		return none, fmt.Errorf("%s: recorded with --samples %s: too few readings are left to estimate from", dir, s.Manifest.SampleKeep)
 	}

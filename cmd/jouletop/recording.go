@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+	"sync/atomic"
 	"time"
 
 	"jouletop/engine"
@@ -20,6 +20,8 @@ type recording struct {
 	engine *engine.Engine
 	// requests counts those done; of the stream's goroutine until it is closed.
 	requests int
+	// trouble is what keeps the disk from taking more; nil while it does.
+	trouble atomic.Pointer[string]
 	// renewals are the power sources' by GPU; of the stream's goroutine as well.
 	renewals map[string]*gpu.Renewals
 }
@@ -43,9 +45,9 @@ func newManifest(r *rig, o *options, what string) session.Manifest {
 	return m
 }
 
-// startRecording creates the session (or takes one up again) and an engine that
-// publishes into it.
-func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording, error) {
+// startRecording makes an engine that publishes into the session. Where the disk
+// takes no more, hold keeps the engine from doing what will not be recorded.
+func startRecording(r *rig, rec *session.Recorder, p engine.Policy, hold func(*engine.Engine, error)) (*recording, error) {
 	c := &recording{rig: r, rec: rec, stream: engine.NewStream(rec)}
 	var err error
 	c.engine, err = engine.New(engine.Config{
@@ -55,6 +57,7 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	if err != nil {
 		return nil, err
 	}
+	rec.OnTrouble(func(err error) { c.told(err, hold) })
 	heard := c.engine.Warn
 	r.heard.Store(&heard)
 	for _, n := range append(r.controlNotes(), r.backendNotes()...) {
@@ -62,6 +65,19 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy) (*recording,
 	}
 	c.engine.Start()
 	return c, nil
+}
+
+// told passes on that the disk takes no more, or (nil) that it does again.
+func (c *recording) told(err error, hold func(*engine.Engine, error)) {
+	if err == nil {
+		c.trouble.Store(nil)
+		c.engine.Warn("the recording goes on: all that waited is written")
+		return
+	}
+	text := oneLine(err.Error())
+	c.trouble.Store(&text)
+	c.engine.Fail(err)
+	hold(c.engine, err)
 }
 
 // watchOthers names the other processes on the GPU in the manifest and warns of
@@ -152,8 +168,6 @@ func (c *recording) describe() {
 	})
 }
 
-func (c *recording) update(change func(*session.Manifest)) {
-	if err := c.rec.Update(change); err != nil {
-		fmt.Fprintln(os.Stderr, "jouletop:", err)
-	}
-}
+// update changes the manifest. What the disk does not take now the recorder tries
+// again, and tells of.
+func (c *recording) update(change func(*session.Manifest)) { _ = c.rec.Update(change) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"jouletop/engine"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 )
@@ -26,7 +27,7 @@ func TestOtherProcessesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = r.do(func() error {
-		c, err := startRecording(r, rec, nil)
+		c, err := startRecording(r, rec, nil, func(*engine.Engine, error) {})
 		if err != nil {
 			return err
 		}

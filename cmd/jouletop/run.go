@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
+	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/session"
 )
@@ -91,27 +92,19 @@ func runJobs(ctx context.Context, o *options) error {
 	}
 	m := newManifest(r, o, "run")
 	describePlan(&m, specs, data, plan)
-	keep, err := session.ParseKeep(o.samples)
-	if err != nil {
-		return usageError{err}
-	}
-	rec, err := session.Create(o.sessionDir("run"), m, keep)
+	rec, err := o.createSession(m, "run")
 	if err != nil {
 		return err
 	}
-	done, err := recordRun(ctx, r, rec, plan, data)
-	sum := newSummary(r, rec.Dir(), o.price, done.points)
-	if router != nil {
-		var e error
-		if sum.table, sum.Routing, e = routed(rec.Dir()); e != nil {
-			return errors.Join(err, e)
-		}
+	done, err := recordRun(ctx, r, rec, plan, data, nil)
+	sum, e := newSummary(r, rec.Dir(), o.price, done.points)
+	if e == nil && router != nil {
+		sum.table, sum.Routing, e = routed(rec.Dir())
 	}
-	write := sum.writeText
-	if o.json {
-		write = sum.writeJSON
+	if e != nil {
+		return errors.Join(err, e)
 	}
-	return errors.Join(err, write(os.Stdout))
+	return errors.Join(err, sum.write(os.Stdout, o.json))
 }
 
 // refuseMeaningless refuses what would look at joules that mean nothing.
@@ -135,10 +128,11 @@ func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset,
 	}
 }
 
-// recordRun runs the plan into rec, with progress on stderr. A done ctx ends it
-// after the batch in hand, atOnce's at once. That every request failed is an
-// error.
-func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset) (*collector, error) {
+// recordRun runs the plan into rec, with progress on stderr, after the points
+// before of a sweep taken up again. A done ctx ends it after the batch in hand,
+// atOnce's at once; so does a disk that takes no more. That a point came to nothing
+// is an error.
+func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset, before []event.PointDone) (*collector, error) {
 	// Events live a moment. Simulated, they come by the million: collect them
 	// seldom. Else memory is worth more than the little time.
 	percent := 50
@@ -146,10 +140,14 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 		percent = 400
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(percent))
-	got := &collector{}
+	got := newCollector(before)
 	var shown chan struct{}
 	err := r.do(func() error {
-		c, err := startRecording(r, rec, nil)
+		trouble := make(chan error, 1)
+		c, err := startRecording(r, rec, nil, func(e *engine.Engine, err error) {
+			e.StopRun()
+			trouble <- err
+		})
 		if err != nil {
 			return errors.Join(err, rec.Close())
 		}
@@ -159,7 +157,7 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 		shown = make(chan struct{})
 		go func() {
 			defer close(shown)
-			showProgress(sub)
+			showProgress(sub, trouble)
 		}()
 		stopped := context.AfterFunc(ctx, c.engine.StopRun)
 		defer stopped()
@@ -173,10 +171,12 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 			err = c.engine.Run(atOnce(ctx), plan)
 		}
 		switch {
+		case c.trouble.Load() != nil && errors.Is(err, engine.ErrStopped):
+			err = rec.Err() // it ended the run
 		case ctx.Err() != nil && (errors.Is(err, engine.ErrStopped) || atOnce(ctx).Err() != nil):
 			err = errInterrupted
 		case err == nil:
-			err = got.allFailed()
+			err = got.failed()
 		}
 		return errors.Join(err, c.finish(err))
 	})

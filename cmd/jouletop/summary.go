@@ -6,26 +6,34 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"jouletop/engine/analysis"
 	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu/plaintext"
 )
 
-// summary is what a run came to, for stdout.
+// summary is what a run came to, for stdout: what is recorded, not what was
+// planned.
 type summary struct {
-	Session   string         `json:"session"`
-	GPU       string         `json:"gpu"`
-	Simulated bool           `json:"simulated"`
-	Note      string         `json:"note,omitempty"`
-	Requests  int            `json:"requests"`
-	Failed    int            `json:"failed"`
-	EnergyJ   *float64       `json:"energy_j"`
-	EnergyWh  *float64       `json:"energy_wh"`
-	Cost      *float64       `json:"cost"`
-	Points    []pointSummary `json:"points"`
-	Routing   []routeSummary `json:"routing,omitempty"`
-	table     analysis.Table // of the routing; no rows without
+	Session   string `json:"session"`
+	GPU       string `json:"gpu"`
+	Simulated bool   `json:"simulated"`
+	Note      string `json:"note,omitempty"`
+	Requests  int    `json:"requests"`
+	// Failed are the points that failed, wholly or in part.
+	Failed         int `json:"failed"`
+	FailedRequests int `json:"failed_requests"`
+	// The energy of the requests that succeeded; null where one is not resolved.
+	EnergyJ  *float64       `json:"energy_j"`
+	EnergyWh *float64       `json:"energy_wh"`
+	Cost     *float64       `json:"cost"`
+	Points   []pointSummary `json:"points"`
+	Routing  []routeSummary `json:"routing,omitempty"`
+	table    analysis.Table // no rows without
+	note     string         // why there is no energy
 }
 
 type pointSummary struct {
@@ -33,6 +41,10 @@ type pointSummary struct {
 	Model          string   `json:"model"`
 	Dataset        string   `json:"dataset"`
 	BatchSize      int      `json:"batch_size"`
+	Policy         string   `json:"policy"`
+	RequestedSMMHz *int     `json:"requested_sm_mhz"` // null: the driver's, or by phase
+	AchievedSMMHz  *float64 `json:"achieved_sm_mhz"`
+	Repeat         int      `json:"repeat"`
 	Queries        int      `json:"queries"`
 	LatencyS       *float64 `json:"latency_s"`
 	PrefillS       *float64 `json:"prefill_s"`
@@ -57,9 +69,16 @@ func known(x float64) *float64 {
 
 // collector keeps the points' results as they come by.
 type collector struct {
-	points           []event.PointDone
-	requests, failed int
-	failure          string // the first request's that failed
+	points   []event.PointDone
+	requests int
+	lost     int            // requests that failed
+	good     map[string]int // requests that succeeded, by point
+	failure  string         // the first request's that failed
+}
+
+// newCollector begins with points recorded before.
+func newCollector(before []event.PointDone) *collector {
+	return &collector{points: before, good: map[string]int{}}
 }
 
 func (c *collector) observe(e event.Event) []event.Event {
@@ -69,53 +88,117 @@ func (c *collector) observe(e event.Event) []event.Event {
 	case event.RequestDone:
 		c.requests++
 		if e.Err == "" {
+			c.good[e.PointID]++
 			break
 		}
-		if c.failed++; c.failure == "" {
+		if c.lost++; c.failure == "" {
 			c.failure = e.Err
 		}
 	}
 	return nil
 }
 
-// allFailed returns an error if no request succeeded.
-func (c *collector) allFailed() error {
-	if c.requests == 0 || c.failed < c.requests {
+// failed returns an error where a point came to nothing. One of which a part
+// failed is flagged, and no error.
+func (c *collector) failed() error {
+	switch {
+	case c.requests == 1 && c.lost == 1:
+		return fmt.Errorf("the request failed: %s", c.failure)
+	case c.requests > 0 && c.lost == c.requests:
+		return fmt.Errorf("all %d requests failed; the first: %s", c.requests, c.failure)
+	}
+	const named = 3
+	var ids []string
+	first := ""
+	for _, p := range c.points {
+		if p.PointResult.Err == "" || c.good[p.PointID] > 0 || !math.IsNaN(p.LatencyS) {
+			continue
+		}
+		if ids = append(ids, p.PointID); first == "" {
+			first = p.PointResult.Err
+		}
+	}
+	if len(ids) == 0 {
 		return nil
 	}
-	if c.requests == 1 {
-		return fmt.Errorf("the request failed: %s", c.failure)
+	names := strings.Join(ids[:min(len(ids), named)], ", ")
+	if len(ids) > named {
+		names += ", …"
 	}
-	return fmt.Errorf("all %d requests failed; the first: %s", c.requests, c.failure)
+	return fmt.Errorf("%d of %s failed (%s); the first: %s", len(ids), plural(len(c.points), "point"), names, first)
 }
 
-func newSummary(r *rig, dir string, price float64, points []event.PointDone) summary {
+// newSummary sums up the session in dir. Points that did not finish are made of
+// the requests that did.
+func newSummary(r *rig, dir string, price float64, points []event.PointDone) (summary, error) {
 	s := summary{Session: dir, GPU: r.info.ID(), Simulated: r.simulated(), Note: r.note}
-	total := 0.0
+	recorded, err := session.Open(dir)
+	if err != nil {
+		return s, err
+	}
+	finished := map[string]bool{}
 	for _, p := range points {
-		s.Requests += p.Queries
-		if p.PointResult.Err != "" {
-			s.Failed++
+		finished[p.PointID] = true
+	}
+	rest, joules := analysis.NewSums(), 0.0
+	err = recorded.Requests(func(q *event.RequestEnergy) error {
+		s.Requests++
+		if q.Err != "" {
+			s.FailedRequests++
+		} else {
+			joules += q.EnergyJ // NaN where it is not resolved, and so is the sum
 		}
-		total += p.EnergyJ * float64(p.Queries)
-		s.Points = append(s.Points, pointSummary{
-			Point: p.PointID, Model: p.Model, Dataset: p.Dataset, BatchSize: p.BatchSize, Queries: p.Queries,
-			LatencyS: known(p.LatencyS), PrefillS: known(p.PrefillS), DecodeS: known(p.DecodeS), TokensPerS: known(p.TokensPerS),
-			EnergyJ: known(p.EnergyJ), EnergyErrJ: known(p.EnergyErrJ), JoulesPerToken: known(p.JoulesPerToken), EDPJS: known(p.EDPJS),
-			Quality: known(p.Quality), Flags: string(p.Flags), Error: p.PointResult.Err,
-		})
+		if !finished[q.PointID] {
+			rest.Add(q)
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
 	}
-	if r.note == "" {
+	for _, p := range rest.Points() {
+		p.Flags = p.Flags.With(event.FlagUnfinished)
+		points = append(points, p)
+	}
+	for _, p := range points {
+		s.add(p)
+	}
+	switch {
+	case r.note != "":
+	case math.IsNaN(joules):
+		s.note = "the energy of some is not resolved"
+	case s.Requests > 0:
 		const joulesPerWh = 3600
-		s.EnergyJ, s.EnergyWh, s.Cost = known(total), known(total/joulesPerWh), known(total/joulesPerWh/1000*price)
+		s.EnergyJ, s.EnergyWh, s.Cost = known(joules), known(joules/joulesPerWh), known(joules/joulesPerWh/1000*price)
 	}
-	return s
+	return s, nil
 }
 
-func (s summary) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(s)
+func (s *summary) add(p event.PointDone) {
+	if p.PointResult.Err != "" {
+		s.Failed++
+	}
+	row := pointSummary{
+		Point: plaintext.Line(p.PointID), Model: plaintext.Line(p.Model), Dataset: plaintext.Line(p.Dataset), BatchSize: p.BatchSize,
+		Policy: plaintext.Line(p.Policy), AchievedSMMHz: known(p.AchievedSMMHz), Repeat: p.Repeat, Queries: p.Queries,
+		LatencyS: known(p.LatencyS), PrefillS: known(p.PrefillS), DecodeS: known(p.DecodeS), TokensPerS: known(p.TokensPerS),
+		EnergyJ: known(p.EnergyJ), EnergyErrJ: known(p.EnergyErrJ), JoulesPerToken: known(p.JoulesPerToken), EDPJS: known(p.EDPJS),
+		Quality: known(p.Quality), Flags: plaintext.Line(string(p.Flags)), Error: oneLine(p.PointResult.Err),
+	}
+	if p.RequestedSMMHz > 0 {
+		row.RequestedSMMHz = &p.RequestedSMMHz
+	}
+	s.Points = append(s.Points, row)
+}
+
+// write writes the summary as text, or as JSON.
+func (s summary) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	}
+	return s.writeText(w)
 }
 
 func (s summary) writeText(w io.Writer) error {
@@ -136,14 +219,20 @@ func (s summary) writeText(w io.Writer) error {
 	}
 	for _, p := range s.Points {
 		if p.Error != "" {
-			fmt.Fprintf(w, "failed: %s: %s\n", p.Point, oneLine(p.Error))
+			fmt.Fprintf(w, "failed: %s: %s\n", p.Point, p.Error)
 		}
 	}
-	if s.EnergyJ != nil {
-		fmt.Fprintf(w, "%s, %s J = %s Wh, cost %s\n", plural(s.Requests, "request"), sig(s.EnergyJ, 4), sig(s.EnergyWh, 3), sig(s.Cost, 3))
-	} else {
-		fmt.Fprintln(w, plural(s.Requests, "request"))
+	total := plural(s.Requests, "request")
+	if s.FailedRequests > 0 {
+		total += fmt.Sprintf(" (%d failed)", s.FailedRequests)
 	}
+	switch {
+	case s.EnergyJ != nil:
+		total += fmt.Sprintf(", %s J = %s Wh, cost %s", sig(s.EnergyJ, 4), sig(s.EnergyWh, 3), sig(s.Cost, 3))
+	case s.note != "":
+		total += "; " + s.note
+	}
+	fmt.Fprintln(w, total)
 	if len(s.table.Rows) > 0 {
 		if err := s.table.WriteText(w, false); err != nil {
 			return err
@@ -158,13 +247,24 @@ const mostPoints = 24
 
 func (s summary) writePoints(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "model\tdataset\tbatch\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
+	fmt.Fprintln(t, "model\tdataset\tbatch\tclock MHz\trepeat\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
 	for _, p := range s.Points {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.Queries,
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.clock(), p.Repeat, p.Queries,
 			sig(p.LatencyS, 4), sig(p.PrefillS, 3), sig(p.DecodeS, 4), sig(p.TokensPerS, 4), sig(p.EnergyJ, 4), sig(p.EnergyErrJ, 2),
 			sig(p.JoulesPerToken, 3), sig(p.EDPJS, 3), sig(p.Quality, 3), p.Flags)
 	}
 	return t.Flush()
+}
+
+// clock is the clock asked for, or the policy that chose it.
+func (p pointSummary) clock() string {
+	switch {
+	case p.RequestedSMMHz != nil:
+		return strconv.Itoa(*p.RequestedSMMHz)
+	case p.Policy == "" || p.Policy == "none":
+		return "driver's"
+	}
+	return p.Policy
 }
 
 // sig writes x with n significant digits, "–" where it is unknown.

@@ -123,29 +123,23 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	if len(plan.Points) == 0 {
 		fmt.Fprintln(os.Stderr, "jouletop: the sweep is complete; nothing to resume")
 	}
-	done, err := recordRun(ctx, r, rec, plan, data)
-	s := newSummary(r, rec.Dir(), o.price, append(before, done.points...))
-	slow, slowErr := o.slowdown()
-	if slowErr == nil {
-		s.table = analysis.RunAt(append(before, done.points...), slow)
+	done, err := recordRun(ctx, r, rec, plan, data, before)
+	s, e := newSummary(r, rec.Dir(), o.price, done.points)
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	if slow, e := o.slowdown(); e == nil {
+		s.table = analysis.RunAt(done.points, slow)
 		s.table.Simulated = r.simulated()
 	}
-	write := s.writeText
-	if o.json {
-		write = s.writeJSON
-	}
-	return errors.Join(err, write(os.Stdout))
+	return errors.Join(err, s.write(os.Stdout, o.json))
 }
 
 // openSweep creates the session, or takes up the one to resume, whose plan must
 // be this one.
 func openSweep(o *options, m session.Manifest) (*session.Recorder, []event.PointDone, error) {
 	if !o.resume {
-		keep, err := session.ParseKeep(o.samples)
-		if err != nil {
-			return nil, nil, usageError{err}
-		}
-		rec, err := session.Create(o.sessionDir("sweep"), m, keep)
+		rec, err := o.createSession(m, "sweep")
 		return rec, nil, err
 	}
 	old, err := session.ReadManifest(o.session)

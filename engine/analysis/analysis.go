@@ -26,9 +26,12 @@ type Stat struct {
 	N    int
 }
 
+// finite tells whether x is known and a number.
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 // statOf is the mean of the known values.
 func statOf(xs []float64) Stat {
-	xs = slices.DeleteFunc(slices.Clone(xs), math.IsNaN)
+	xs = slices.DeleteFunc(slices.Clone(xs), func(x float64) bool { return !finite(x) })
 	s := Stat{Mean: math.NaN(), Half: math.NaN(), N: len(xs)}
 	switch {
 	case s.N == 1:
@@ -225,40 +228,97 @@ func relative(a, b Stat) Stat {
 	}
 }
 
+// group is what is pooled: all that one model did at one batch size.
+type group struct {
+	gpu, model string
+	batch      int
+}
+
+// setting is a clock or a policy, in one repeat.
+type setting struct {
+	policy      string
+	mhz, repeat int
+}
+
 // Pool adds up the points of several datasets, as if their queries were one
-// dataset: means weigh by queries. Only repeats and clocks that every dataset of
-// the group has are pooled, so that no curve mixes different work.
+// dataset: means weigh by queries. For each model and batch size it takes the
+// datasets that together ran at the most clocks (see common), and of each clock,
+// policy and repeat that has them all exactly these, so that no curve mixes
+// different work. What ran at no fixed clock has no say in which.
 func Pool(points []event.PointDone) []event.PointDone {
-	type slot struct {
-		gpu, model, policy string
-		batch, mhz, repeat int
-	}
-	type group struct {
-		gpu, model string
-		batch      int
-	}
-	datasets := map[group]map[string]bool{}
-	slots := map[slot][]event.PointDone{}
+	groups := map[group]map[setting]map[string][]event.PointDone{}
 	for _, p := range points {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		g := group{p.GPU, p.Model, p.BatchSize}
-		if datasets[g] == nil {
-			datasets[g] = map[string]bool{}
+		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, p.RequestedSMMHz, p.Repeat}
+		if groups[g] == nil {
+			groups[g] = map[setting]map[string][]event.PointDone{}
 		}
-		datasets[g][p.Dataset] = true
-		s := slot{p.GPU, p.Model, p.Policy, p.BatchSize, p.RequestedSMMHz, p.Repeat}
-		slots[s] = append(slots[s], p)
+		if groups[g][s] == nil {
+			groups[g][s] = map[string][]event.PointDone{}
+		}
+		groups[g][s][p.Dataset] = append(groups[g][s][p.Dataset], p)
 	}
 	var out []event.PointDone
-	for s, ps := range slots {
-		if len(ps) == len(datasets[group{s.gpu, s.model, s.batch}]) {
-			out = append(out, pooled(ps))
+	for _, g := range groups {
+		chosen := common(g)
+		for _, byData := range g {
+			out = append(out, together(byData, chosen)...)
 		}
 	}
 	slices.SortFunc(out, func(a, b event.PointDone) int { return cmp.Compare(a.PointID, b.PointID) })
 	return out
+}
+
+// together pools the points of the datasets chosen, once for each time that all of
+// them ran.
+func together(byData map[string][]event.PointDone, chosen []string) []event.PointDone {
+	times := math.MaxInt
+	for _, d := range chosen {
+		times = min(times, len(byData[d]))
+	}
+	var out []event.PointDone
+	for i := range times {
+		var ps []event.PointDone
+		for _, d := range chosen {
+			ps = append(ps, byData[d][i])
+		}
+		out = append(out, pooled(ps))
+	}
+	return out
+}
+
+// common chooses the datasets of a group: the most that ran together at two clocks
+// or more, else at one, else under whatever there is.
+func common(g map[setting]map[string][]event.PointDone) []string {
+	fixed := false
+	for s := range g {
+		fixed = fixed || s.mhz > 0
+	}
+	var best []string
+	most := 0
+	for s, byData := range g {
+		if fixed && s.mhz <= 0 {
+			continue
+		}
+		names := sortedKeys(byData)
+		clocks := map[int]bool{}
+		for s, byData := range g {
+			has := func(d string) bool { return len(byData[d]) > 0 }
+			if !slices.ContainsFunc(names, func(d string) bool { return !has(d) }) {
+				clocks[s.mhz] = true
+			}
+		}
+		if fixed {
+			delete(clocks, 0)
+		}
+		n := len(clocks)
+		if c := cmp.Or(min(n, 2)-min(most, 2), len(names)-len(best), n-most, slices.Compare(best, names)); c > 0 {
+			best, most = names, n
+		}
+	}
+	return best
 }
 
 func pooled(ps []event.PointDone) event.PointDone {

@@ -124,9 +124,12 @@ func TestOptimaAndPareto(t *testing.T) {
 func TestPoolWeighsByQueries(t *testing.T) {
 	a, b := pt(1000, 1, 10, 1), pt(1000, 1, 40, 4)
 	b.Dataset, b.Queries = "narrativeqa", 30
+	c, d := a, b
+	c.RequestedSMMHz, d.RequestedSMMHz = 1500, 1500
+	c.PointID, d.PointID = "z"+c.PointID, "z"+d.PointID
 	lonely := pt(2000, 1, 10, 1) // the other dataset has no such point
-	got := Pool([]event.PointDone{a, b, lonely})
-	if len(got) != 1 {
+	got := Pool([]event.PointDone{a, b, c, d, lonely})
+	if len(got) != 2 {
 		t.Fatalf("%d pooled points", len(got))
 	}
 	near(t, "energy", got[0].EnergyJ, (10*10+40*30)/40.0, 1e-12)

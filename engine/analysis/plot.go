@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"jouletop/engine/event"
+	"jouletop/gpu/plaintext"
 )
 
 // Plots draws the study's figures 3 to 5 and 7's energy side from points: energy
@@ -73,11 +74,11 @@ func seriesOf(clocks []Clock, x func(Clock) float64, y func(Clock) Stat) series 
 	var s series
 	for _, k := range clocks {
 		v := y(k)
-		if math.IsNaN(v.Mean) || math.IsNaN(x(k)) {
+		if !drawable(v.Mean) || !drawable(x(k)) {
 			continue
 		}
 		half := v.Half
-		if math.IsNaN(half) {
+		if !drawable(half) {
 			half = 0
 		}
 		s.XYs = append(s.XYs, plotter.XY{X: x(k), Y: v.Mean})
@@ -85,6 +86,10 @@ func seriesOf(clocks []Clock, x func(Clock) float64, y func(Clock) Stat) series 
 	}
 	return s
 }
+
+// drawable tells whether v can lie on an axis with others: a known number that is
+// no absurdity.
+func drawable(v float64) bool { return finite(v) && math.Abs(v) < absurd }
 
 func requestedMHz(k Clock) float64 { return float64(k.RequestedMHz) }
 
@@ -104,7 +109,7 @@ func addSeries(p *plot.Plot, i int, name string, s series) error {
 	line.Color, dots.Color, bars.Color = plotutil.Color(i), plotutil.Color(i), plotutil.Color(i)
 	line.Dashes, dots.Shape = plotutil.Dashes(i/7), plotutil.Shape(i)
 	p.Add(line, dots, bars)
-	p.Legend.Add(name, line, dots)
+	p.Legend.Add(plaintext.Line(name), line, dots)
 	return nil
 }
 
@@ -136,7 +141,7 @@ func plotCliff(curves []Curve) (*plot.Plot, error) {
 		if err := addSeries(p, i, c.Model, s); err != nil {
 			return nil, err
 		}
-		if cliff, ok := c.FrequencyCliff(); ok {
+		if cliff, ok := c.FrequencyCliff(); ok && drawable(cliff.PlateauSaving) {
 			mark, err := plotter.NewLine(plotter.XYs{{X: cliff.MHz, Y: 0}, {X: cliff.MHz, Y: cliff.PlateauSaving}})
 			if err != nil {
 				return nil, err
@@ -160,8 +165,11 @@ func plotBatches(curves []Curve) (*plot.Plot, error) {
 	}
 	var saved, slower series
 	add := func(s *series, b int, v Stat) {
+		if !drawable(v.Mean) {
+			return
+		}
 		half := v.Half
-		if math.IsNaN(half) {
+		if !drawable(half) {
 			half = 0
 		}
 		s.XYs = append(s.XYs, plotter.XY{X: float64(b), Y: v.Mean})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"jouletop/gpu/plaintext"
 	"jouletop/workloads/difficulty"
 )
 
@@ -42,7 +43,7 @@ func ReadRoutes(in io.Reader, models []difficulty.Model) (map[[2]string]string, 
 			return nil, err
 		}
 		line, _ := r.FieldPos(0)
-		key, model := [2]string{row[at[0]], row[at[1]]}, row[at[2]]
+		key, model := [2]string{plaintext.FromCell(row[at[0]]), plaintext.FromCell(row[at[1]])}, plaintext.FromCell(row[at[2]])
 		if !slices.ContainsFunc(models, func(m difficulty.Model) bool { return m.Name == model }) {
 			return nil, fmt.Errorf("line %d: model %q is none of those given with --model", line, model)
 		}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -221,9 +222,11 @@ func tableXIV(curves []Curve) Table {
 		return t
 	}
 	k := meanChange(flat)
-	lo, hi := flat[0].EnergyDown.Mean, flat[0].EnergyDown.Mean
+	lo, hi := nan, nan
 	for _, f := range flat {
-		lo, hi = min(lo, f.EnergyDown.Mean), max(hi, f.EnergyDown.Mean)
+		if v := f.EnergyDown.Mean; finite(v) {
+			lo, hi = fmin(lo, v), -fmin(-hi, -v)
+		}
 	}
 	var saving, latency, pre, dec, share string
 	for i, b := range sortedKeys(all) {
@@ -232,11 +235,11 @@ func tableXIV(curves []Curve) Table {
 		if i > 0 {
 			sep = " / "
 		}
-		saving += fmt.Sprintf("%s%.1f", sep, m.EnergyDown.Mean)
-		latency += fmt.Sprintf("%s%+.1f", sep, m.Latency.Mean)
-		pre += fmt.Sprintf("%s%+.1f", sep, m.Prefill.Mean)
-		dec += fmt.Sprintf("%s%+.1f", sep, m.Decode.Mean)
-		share += fmt.Sprintf("%s%.0f", sep, m.DecodeShare)
+		saving += sep + figure(m.EnergyDown.Mean, 1)
+		latency += sep + plusMinus(m.Latency.Mean)
+		pre += sep + plusMinus(m.Prefill.Mean)
+		dec += sep + plusMinus(m.Decode.Mean)
+		share += sep + figure(m.DecodeShare, 0)
 	}
 	paper := func(i int) Cell {
 		rows := paperTables()["14"].rows
@@ -247,8 +250,8 @@ func tableXIV(curves []Curve) Table {
 	}
 	batches := fmt.Sprint(sortedKeys(all))
 	t.Rows = [][]Cell{
-		{word("Energy saving at the lowest clock"), word(fmt.Sprintf("%.0f-%.0f %% (average %.1f %%)", lo, hi, k.EnergyDown.Mean)), paper(0)},
-		{word("Latency change, average"), word(fmt.Sprintf("%+.1f %%", k.Latency.Mean)), paper(1)},
+		{word("Energy saving at the lowest clock"), word(figure(lo, 0) + "-" + figure(hi, 0) + " % (average " + figure(k.EnergyDown.Mean, 1) + " %)"), paper(0)},
+		{word("Latency change, average"), word(plusMinus(k.Latency.Mean) + " %"), paper(1)},
 		{word("Prefill / decode slowdown at batch " + batches), word(pre + " % / " + dec + " %"), paper(2)},
 		{word("Decode share of time at batch " + batches), word(share + " %"), paper(3)},
 		{word("Energy saving at batch " + batches), word(saving + " %"), paper(4)},
@@ -260,9 +263,29 @@ func tableXIV(curves []Curve) Table {
 			edp = append(edp, float64(best.RequestedMHz))
 		}
 	}
-	slices.Sort(edp)
-	t.Rows = append(t.Rows, []Cell{word("EDP-optimal clock, median"), word(fmt.Sprintf("%.0f MHz", edp[len(edp)/2])), paper(6)})
+	if len(edp) > 0 {
+		slices.Sort(edp)
+		t.Rows = append(t.Rows, []Cell{word("EDP-optimal clock, median"), word(fmt.Sprintf("%.0f MHz", edp[len(edp)/2])), paper(6)})
+	}
 	return t
+}
+
+// figure is a number within a text, "–" where it is unknown.
+func figure(v float64, decimals int) string { return cmp.Or(decimal(v, decimals), "–") }
+
+// plusMinus is a change within a text.
+func plusMinus(v float64) string {
+	c := num(v, 1)
+	c.Sign = true
+	return cmp.Or(c.format(v), "–")
+}
+
+// fmin is the smaller of two numbers of which the first may be unknown.
+func fmin(a, b float64) float64 {
+	if math.IsNaN(a) || b < a {
+		return b
+	}
+	return a
 }
 
 func tableXVI(curves []Curve) Table {

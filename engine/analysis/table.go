@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"jouletop/gpu/plaintext"
 )
 
 // Cell is one entry of a table: text, or a number with its interval and, where
@@ -33,8 +35,9 @@ type Table struct {
 	Simulated bool
 }
 
+// word is a cell of text, which may be others'.
 func word(s string) Cell {
-	return Cell{Text: s, Value: math.NaN(), Half: math.NaN(), Published: math.NaN()}
+	return Cell{Text: plaintext.Line(s), Value: math.NaN(), Half: math.NaN(), Published: math.NaN()}
 }
 
 func num(v float64, decimals int) Cell {
@@ -56,11 +59,22 @@ func (c Cell) beside(published float64) Cell {
 	return c
 }
 
-func (c Cell) format(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+// absurd is where a number is no result any more, and its digits would fill lines.
+const absurd = 1e12
+
+// decimal writes v with so many decimals; nothing where it is unknown.
+func decimal(v float64, decimals int) string {
+	if !finite(v) {
 		return ""
 	}
-	s := strconv.FormatFloat(v, 'f', c.Decimals, 64)
+	if math.Abs(v) >= absurd {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+func (c Cell) format(v float64) string {
+	s := decimal(v, c.Decimals)
 	if strings.Trim(s, "-0.") == "" {
 		s = strings.TrimPrefix(s, "-")
 	}
@@ -76,8 +90,8 @@ func (c Cell) own() string {
 		return c.Text
 	}
 	s := c.format(c.Value)
-	if s != "" && !math.IsNaN(c.Half) {
-		s += " ±" + strconv.FormatFloat(c.Half, 'f', c.Decimals, 64)
+	if half := decimal(c.Half, c.Decimals); s != "" && half != "" {
+		s += " ±" + half
 	}
 	return s
 }
@@ -92,7 +106,7 @@ func (t Table) grid(paper bool) (header []string, rows [][]string) {
 		}
 	}
 	for i, name := range t.Columns {
-		header = append(header, name)
+		header = append(header, plaintext.Line(name)) // some are models' names
 		if published[i] {
 			header = append(header, "study", "Δ")
 		}
@@ -150,12 +164,15 @@ func (t Table) WriteText(w io.Writer, paper bool) error {
 		line(r)
 	}
 	for _, n := range t.Notes {
-		b.WriteString("  " + n + "\n")
+		b.WriteString("  " + plaintext.Line(n) + "\n")
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// markdown keeps text from being markup, a link, a picture or HTML.
+var markdown = strings.NewReplacer("|", `\|`, `\`, `\\`, "<", "&lt;", "&", "&amp;", "[", `\[`, "]", `\]`, "`", "\\`", "*", `\*`)
 
 // WriteMarkdown writes the table as Markdown.
 func (t Table) WriteMarkdown(w io.Writer, paper bool) error {
@@ -164,7 +181,7 @@ func (t Table) WriteMarkdown(w io.Writer, paper bool) error {
 	b.WriteString("### " + t.heading() + "\n\n")
 	line := func(r []string) {
 		for _, c := range r {
-			b.WriteString("| " + strings.ReplaceAll(c, "|", "\\|") + " ")
+			b.WriteString("| " + markdown.Replace(c) + " ")
 		}
 		b.WriteString("|\n")
 	}
@@ -175,7 +192,7 @@ func (t Table) WriteMarkdown(w io.Writer, paper bool) error {
 	}
 	b.WriteByte('\n')
 	for _, n := range t.Notes {
-		b.WriteString(n + "\n\n")
+		b.WriteString(markdown.Replace(plaintext.Line(n)) + "\n\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -189,7 +206,7 @@ func WriteCSV(w io.Writer, tables []Table) error {
 	for _, t := range tables {
 		for _, r := range t.Rows {
 			for i, c := range r[1:] {
-				_ = out.Write([]string{t.name(), strconv.FormatBool(t.Simulated), r[0].own(), t.Columns[i+1], c.Text, cellNumber(c.Value), cellNumber(c.Half), cellNumber(c.Published)})
+				_ = out.Write([]string{t.name(), strconv.FormatBool(t.Simulated), plaintext.Cell(r[0].own()), plaintext.Cell(plaintext.Line(t.Columns[i+1])), plaintext.Cell(c.Text), cellNumber(c.Value), cellNumber(c.Half), cellNumber(c.Published)})
 			}
 		}
 	}
@@ -205,7 +222,7 @@ func (t Table) name() string {
 }
 
 func cellNumber(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		return ""
 	}
 	return strconv.FormatFloat(v, 'g', 8, 64)
@@ -228,7 +245,7 @@ func WriteJSON(w io.Writer, tables []Table) error {
 		Notes     []string          `json:"notes,omitempty"`
 	}
 	known := func(v float64) *float64 {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if !finite(v) {
 			return nil
 		}
 		return &v
@@ -239,7 +256,7 @@ func WriteJSON(w io.Writer, tables []Table) error {
 		for _, r := range t.Rows {
 			row := map[string]cell{}
 			for i, c := range r {
-				row[t.Columns[i]] = cell{c.Text, known(c.Value), known(c.Half), known(c.Published)}
+				row[plaintext.Line(t.Columns[i])] = cell{c.Text, known(c.Value), known(c.Half), known(c.Published)}
 			}
 			j.Rows = append(j.Rows, row)
 		}

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 
+	"jouletop/gpu/plaintext"
 	"jouletop/workloads/difficulty"
 )
 
@@ -92,7 +93,7 @@ func (w *Workload) histogram(title, label string, f difficulty.Feature) (*plot.P
 		}
 		line.Color, line.Width, line.Dashes = plotutil.Color(i), vg.Points(1.5), plotutil.Dashes(i)
 		p.Add(line)
-		p.Legend.Add(name, line)
+		p.Legend.Add(plaintext.Line(name), line)
 	}
 	return p, nil
 }

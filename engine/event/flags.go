@@ -12,6 +12,7 @@ type Flag string
 const (
 	// Of a point.
 	FlagFailedRequests Flag = "failed-requests"
+	FlagUnfinished     Flag = "unfinished"
 
 	// Of the clock.
 	FlagThrottled    Flag = "throttled"
@@ -49,6 +50,7 @@ const (
 // session's manifest.
 var FlagMeanings = map[Flag]string{
 	FlagFailedRequests:   "some of the point's requests failed; means are over the others",
+	FlagUnfinished:       "the run ended before all of the point's queries had run; means are over those that had",
 	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
 	FlagClockOff:         "the mean SM clock was more than one step away from the requested one",
 	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
@@ -115,7 +117,7 @@ func (f Flags) With(flags ...Flag) Flags {
 }
 
 // Spoils tells whether a point is of no use for the clock it asked for.
-func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff) || f.ClockFailed() }
+func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished) || f.ClockFailed() }
 
 // ClockFailed tells whether the clock asked for was not in force all the time: a
 // sweep that is resumed runs such a point again.

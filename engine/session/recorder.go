@@ -204,7 +204,7 @@ func (r *Recorder) OnTrouble(tell func(error)) {
 }
 
 // Update changes the manifest and rewrites it. While the recording goes on, what
-// could not be written is tried again.
+// could not be written is tried again, and told of like the rest.
 func (r *Recorder) Update(change func(m *Manifest)) error {
 	r.manifest.Lock()
 	defer r.manifest.Unlock()

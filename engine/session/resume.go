@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,10 +76,11 @@ func (s *Session) takeUp() ([]event.PointDone, error) {
 	return done, err
 }
 
-// runsAgain tells whether a recorded point does not count: the backend died in
-// it, or not all of its requests are there.
+// runsAgain tells whether a recorded point does not count: it came to nothing, the
+// backend died in it, or not all of its requests are there.
 func runsAgain(p *event.PointDone, requests int) bool {
-	return strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
+	failed := p.PointResult.Err != ""
+	return failed && math.IsNaN(p.LatencyS) || failed && strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
 }
 
 // mend cuts off a last line without its end.

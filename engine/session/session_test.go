@@ -200,7 +200,7 @@ func TestResumeRepeatsPointsWhoseBackendDied(t *testing.T) {
 	}
 	for id, text := range map[string]string{"p2": "backend died: its process 7 was killed (SIGKILL)", "p3": "prompt too long"} {
 		p := done[0]
-		p.PointID, p.PointResult.Err, p.Queries = id, text, 0
+		p.PointID, p.PointResult.Err, p.Queries, p.LatencyS = id, text, 0, 1
 		r.Record(p)
 	}
 	if err := r.Close(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"jouletop/engine/regular"
+	"jouletop/gpu/plaintext"
 )
 
 // column is one column of a table of T: how its cell is written and read.
@@ -116,7 +117,7 @@ func (t table[T]) readFrom(r io.Reader, path string, each func(row *T) error) er
 }
 
 // maxLine bounds a line, in bytes: a hole of many GB in a file has no line end.
-const maxLine = 32 << 20
+const maxLine = 16 << 20
 
 var errLongLine = fmt.Errorf("%w: a line of more than %d MB", ErrDamaged, maxLine>>20)
 
@@ -238,32 +239,9 @@ func required[T any](c column[T]) column[T] {
 
 func text[T any](name string, at func(*T) *string) column[T] {
 	return column[T]{name: name,
-		put: func(b []byte, r *T) []byte { return appendText(b, disarm(*at(r))) },
-		set: func(r *T, s string) error { *at(r) = rearm(s); return nil },
+		put: func(b []byte, r *T) []byte { return appendText(b, plaintext.Cell(*at(r))) },
+		set: func(r *T, s string) error { *at(r) = plaintext.FromCell(s); return nil },
 	}
-}
-
-// armed tells whether a spreadsheet would take s for a formula, and, so that
-// disarm can be undone, whether it is such a text with apostrophes before it.
-func armed(s string) bool {
-	s = strings.TrimLeft(s, "'")
-	return s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0
-}
-
-// disarm puts an apostrophe before what a spreadsheet would calculate.
-func disarm(s string) string {
-	if armed(s) {
-		return "'" + s
-	}
-	return s
-}
-
-// rearm undoes disarm.
-func rearm(s string) string {
-	if strings.HasPrefix(s, "'") && armed(s) {
-		return s[1:]
-	}
-	return s
 }
 
 // appendText quotes where RFC 4180 asks for it; a line end becomes a blank, so
