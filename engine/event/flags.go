@@ -117,7 +117,9 @@ func (f Flags) With(flags ...Flag) Flags {
 }
 
 // Spoils tells whether a point is of no use for the clock it asked for.
-func (f Flags) Spoils() bool { return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished) || f.ClockFailed() }
+func (f Flags) Spoils() bool {
+	return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished) || f.ClockFailed()
+}
 
 // ClockFailed tells whether the clock asked for was not in force all the time: a
 // sweep that is resumed runs such a point again.

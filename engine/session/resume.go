@@ -77,10 +77,11 @@ func (s *Session) takeUp() ([]event.PointDone, error) {
 }
 
 // runsAgain tells whether a recorded point does not count: it came to nothing, the
-// backend died in it, or not all of its requests are there.
+// backend died in it, its clock was not in force, or not all of its requests are
+// there.
 func runsAgain(p *event.PointDone, requests int) bool {
 	failed := p.PointResult.Err != ""
-	return failed && math.IsNaN(p.LatencyS) || failed && strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
+	return p.Flags.ClockFailed() || failed && math.IsNaN(p.LatencyS) || failed && strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
 }
 
 // mend cuts off a last line without its end.
