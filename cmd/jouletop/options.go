@@ -30,6 +30,7 @@ type options struct {
 	inProcess  bool
 	chat       bool
 	url        string
+	server     serverOptions
 	maxTokens  int
 
 	datasets []string
@@ -70,6 +71,7 @@ func (o *options) addModel(f *pflag.FlagSet) {
 	f.BoolVar(&o.inProcess, "in-process", false, "run llama.cpp in this process instead of a child (a crash in it ends the program)")
 	f.BoolVar(&o.chat, "chat", false, "wrap prompts in the model's chat template")
 	f.StringVar(&o.url, "url", "", "`address` of an OpenAI-compatible server (--backend remote)")
+	o.server.add(f)
 	f.IntVar(&o.maxTokens, "max-tokens", 100, "most tokens to generate for a request")
 }
 
@@ -158,6 +160,9 @@ func (o *options) check() error {
 	}
 	if o.url != "" && o.backend != "remote" && o.backend != "auto" {
 		return usagef("--url goes with --backend remote")
+	}
+	if err := o.server.check(o.url); err != nil {
+		return err
 	}
 	if _, err := o.slowdown(); err != nil {
 		return err

@@ -108,7 +108,7 @@ func (p *progress) apply(e event.Event) {
 
 // pointText is what a point came to, in a few words.
 func pointText(e event.PointDone) string {
-	text := fmt.Sprintf("%.3g s, %.4g J, %.3g J/token", e.LatencyS, e.EnergyJ, e.JoulesPerToken)
+	text := fmt.Sprintf("%s s, %s J, %s J/token", sig(known(e.LatencyS), 3), sig(known(e.EnergyJ), 4), sig(known(e.JoulesPerToken), 3))
 	if e.Flags != "" {
 		text += " [" + string(e.Flags) + "]"
 	}

@@ -48,6 +48,9 @@ func newManifest(r *rig, o *options, what string) session.Manifest {
 // startRecording makes an engine that publishes into the session. Where the disk
 // takes no more, hold keeps the engine from doing what will not be recorded.
 func startRecording(r *rig, rec *session.Recorder, p engine.Policy, hold func(*engine.Engine, error)) (*recording, error) {
+	if err := r.notePromptCache(rec); err != nil {
+		return nil, err
+	}
 	c := &recording{rig: r, rec: rec, stream: engine.NewStream(rec)}
 	var err error
 	c.engine, err = engine.New(engine.Config{

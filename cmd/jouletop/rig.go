@@ -11,6 +11,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/session"
 	"jouletop/engine/simllm"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
@@ -31,6 +32,8 @@ type rig struct {
 	log     *os.File       // of native code; nil without any
 	note    string         // what the numbers do not mean
 	heard   atomic.Pointer[func(string)]
+	// promptCache is what is done about a server's; nil without a server.
+	promptCache *session.PromptCache
 }
 
 // wantsSim reads --gpu as far as it names a simulated GPU.
@@ -154,6 +157,9 @@ func (r *rig) load() func(event.Phase) {
 	if r.simGPU == nil || r.sim != nil {
 		return nil
 	}
+	if r.promptCache != nil {
+		return r.serverLoad
+	}
 	return func(p event.Phase) {
 		switch p {
 		case event.Prefill, event.Score:
@@ -232,6 +238,9 @@ func (o *options) modelNames(backend string) ([]string, error) {
 	if backend == "sim" {
 		return []string{"llama-3.1-8b"}, nil
 	}
+	if backend == "remote" {
+		return nil, nil // the server is asked
+	}
 	return nil, usagef("--backend %s: no model; give --model", backend)
 }
 
@@ -244,6 +253,20 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 	names, err := o.modelNames(name)
 	if err != nil {
 		return nil, err
+	}
+	if name == "remote" {
+		b, err := newRemote(o, r)
+		if err != nil {
+			return nil, err
+		}
+		r.backend = b
+		if len(names) == 0 {
+			m, err := onlyModel(ctx, b, o.url)
+			if err != nil {
+				return nil, err
+			}
+			names = []string{m}
+		}
 	}
 	var specs []engine.ModelSpec
 	for _, m := range names {
@@ -279,8 +302,6 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 			return nil, fmt.Errorf("log file: %w", err)
 		}
 		r.backend, err = newLlama(o, !r.simulated(), r.log)
-	case "remote":
-		r.backend, err = newRemote(o, r)
 	}
 	if err != nil {
 		return nil, err

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jouletop/engine"
-	"jouletop/engine/event"
 	"jouletop/gpu/timebase"
 )
 
@@ -25,8 +24,14 @@ type Options struct {
 	// OPENAI_API_KEY for servers of OpenAI or of OPENAI_BASE_URL.
 	Getenv func(string) string
 	// Timeout bounds one try of a request, default 10 min. Stall bounds the time
-	// without any bytes, in the queue too, default 2 min.
-	Timeout, Stall time.Duration
+	// without any bytes, in the queue too, default 2 min. LoadWait is how long a
+	// server that loads its model is waited for, default 10 min.
+	Timeout, Stall, LoadWait time.Duration
+	// KeepCache leaves it to the server's prompt cache what it computes. Else each
+	// request begins with a nonce of its own, so that nothing of it is cached.
+	KeepCache bool
+	// NonceSeed makes the nonces; two sessions on one server must differ in it.
+	NonceSeed uint64
 	// Retries is how often a request that is refused for the moment is tried
 	// again, default 4, none if negative. Backoff is the first pause, default
 	// 500 ms; each is twice the one before, or what the server asks for, up to 30 s.
@@ -49,11 +54,12 @@ type Backend struct {
 	life   context.Context // done when Close is called
 	finish context.CancelFunc
 
-	mu        sync.Mutex
-	model     string // "" before Load
-	tokenizer bool   // the server counts tokens
-	quirks    quirks
-	warned    map[string]bool
+	nonces atomic.Uint64 // given out
+
+	mu     sync.Mutex
+	model  served
+	quirks quirks
+	warned map[string]bool
 }
 
 var _ engine.Backend = (*Backend)(nil)
@@ -63,7 +69,7 @@ var (
 	errNoModel = errors.New("engine/remote: no model is loaded")
 	// ErrNoScoring is wrapped by the error of a request with answer options on a
 	// server that gives no log-likelihoods of a prompt.
-	ErrNoScoring = errors.New("the server gives no log-likelihoods of a prompt (completions with echo and logprobs), which tasks with answer options need: use a generation dataset, or a server such as vLLM")
+	ErrNoScoring = errors.New("the server gives no log-likelihoods of a prompt (completions with echo and logprobs), which tasks with answer options need: use a dataset of free answers (truthfulqa, narrativeqa), or a server such as vLLM or SGLang")
 )
 
 // New checks the address and the key; it does not connect.
@@ -86,6 +92,7 @@ func New(opt Options) (*Backend, error) {
 	}
 	orDefault(&opt.Timeout, 10*time.Minute)
 	orDefault(&opt.Stall, 2*time.Minute)
+	orDefault(&opt.LoadWait, 10*time.Minute)
 	orDefault(&opt.Backoff, 500*time.Millisecond)
 	if opt.Retries == 0 {
 		opt.Retries = 4
@@ -94,16 +101,25 @@ func New(opt Options) (*Backend, error) {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 256
 		t.DisableCompression = true // a compressor would hold tokens back
+		t.MaxResponseHeaderBytes = 1 << 20
 		opt.Transport = t
 	}
 	b := &Backend{
 		opt: opt, base: base, cleaner: newCleaner(key), brief: 5 * time.Second, clk: timebase.Monotonic(), warned: map[string]bool{},
-		client: &http.Client{Transport: opt.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // a prompt and a key go where the operator said
-		}},
+		client: &http.Client{Transport: opt.Transport, CheckRedirect: redirect},
 	}
 	b.life, b.finish = context.WithCancel(context.Background())
 	return b, nil
+}
+
+// redirect follows an answer that only writes an address otherwise: a prompt and
+// a key go where the operator said.
+func redirect(to *http.Request, via []*http.Request) error {
+	from := via[0]
+	if len(via) > 3 || to.Method != from.Method || to.URL.Scheme != from.URL.Scheme || to.URL.Host != from.URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // Name returns "remote".
@@ -130,63 +146,6 @@ func (b *Backend) within(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { stop(); cancel() }, nil
 }
 
-// Load implements engine.Backend: it asks the server for its models, where it
-// lists them, and takes spec.Name; the only one served if that is empty.
-func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
-	ctx, cancel, err := b.within(ctx)
-	if err != nil {
-		return engine.ModelInfo{}, err
-	}
-	defer cancel()
-	b.setModel("", false)
-	served, err := b.models(ctx)
-	if err != nil {
-		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
-	}
-	name := spec.Name
-	if name == "" && len(served) == 1 {
-		name = b.clean(served[0].ID)
-	}
-	id := name // as the server has it
-	info := engine.ModelInfo{
-		Name: b.clean(name), Parameters: -1, SizeBytes: -1, ContextMax: -1, Devices: []string{"remote:" + b.base.Host},
-	}
-	if len(served) > 0 {
-		m, ok := b.find(served, name)
-		if !ok {
-			return engine.ModelInfo{}, fmt.Errorf("%w: %q: %s serves %s", engine.ErrModel, name, b.base.Host, b.names(served))
-		}
-		if b.clean(m.ID) == name {
-			id = m.ID
-		}
-		m.describe(&info)
-	}
-	if name == "" {
-		return engine.ModelInfo{}, fmt.Errorf("%w: %s lists no models; name one", engine.ErrModel, b.base.Host)
-	}
-	_, err = b.count(ctx, id, "a")
-	if ctx.Err() != nil {
-		return engine.ModelInfo{}, fmt.Errorf("ask %s: %w", b.base.Host, ctx.Err())
-	}
-	b.setModel(id, err == nil)
-	if progress != nil {
-		progress(1)
-	}
-	return info, nil
-}
-
-func (b *Backend) setModel(name string, tokenizer bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.model, b.tokenizer = name, tokenizer
-}
-
-func (b *Backend) loaded() (name string, tokenizer bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.model, b.tokenizer
-}
-
 // CountTokens asks the server (POST /tokenize of vLLM and llama-server); it
 // fails where that does not count.
 func (b *Backend) CountTokens(text string) (int, error) {
@@ -195,132 +154,14 @@ func (b *Backend) CountTokens(text string) (int, error) {
 		return 0, err
 	}
 	defer cancel()
-	name, tokenizer := b.loaded()
+	m := b.loaded()
 	switch {
-	case name == "":
+	case m.name == "":
 		return 0, errNoModel
-	case !tokenizer:
+	case !m.tokenizer:
 		return 0, fmt.Errorf("%s counts no tokens for others (no /tokenize)", b.base.Host)
 	}
-	return b.count(ctx, name, text)
-}
-
-// Run implements engine.Backend. The batch fails, with engine.ErrBackendDied,
-// only where no request of it reached the server; it fails too where the server
-// lets nobody in.
-func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observer) ([]engine.Result, error) {
-	ctx, cancel, err := b.within(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	name, tokenizer := b.loaded()
-	if name == "" {
-		return nil, errNoModel
-	}
-	if len(batch.Requests) == 0 {
-		return nil, nil
-	}
-	scored := batch.Scored()
-	for _, r := range batch.Requests {
-		if r.Query.Classification() != scored {
-			return nil, fmt.Errorf("batch %s mixes requests to generate and to score", batch.ID)
-		}
-	}
-	run := &run{
-		Backend: b, ctx: ctx, model: name, tokenizer: tokenizer, obs: obs, single: len(batch.Requests) == 1 && !scored,
-		results: make([]engine.Result, len(batch.Requests)),
-	}
-	if !run.single {
-		run.beginBatch(batch, scored)
-	}
-	var all sync.WaitGroup
-	for i, r := range batch.Requests {
-		all.Go(func() {
-			if scored {
-				run.results[i] = run.score(r)
-			} else {
-				run.results[i] = run.generate(i, r)
-			}
-		})
-	}
-	all.Wait()
-	if !run.single {
-		run.endBatch()
-	}
-	return run.finish()
-}
-
-// run is one batch under way.
-type run struct {
-	*Backend
-	ctx       context.Context
-	model     string
-	tokenizer bool
-	single    bool // one request: its phases are its own
-
-	mu  sync.Mutex // one report at a time
-	obs engine.Observer
-
-	whole      event.Phase // of a batch that is one phase
-	wholeStart int64
-	results    []engine.Result
-}
-
-func (r *run) beginBatch(batch engine.Batch, scored bool) {
-	r.whole, r.wholeStart = event.Mixed, r.clk.Now()
-	tokens := 0
-	for _, q := range batch.Requests {
-		tokens += max(q.MaxTokens, 1)
-	}
-	if scored {
-		r.whole, tokens = event.Score, -1 // only the server's tokenizer knows
-	}
-	r.obs.PhaseStart(r.whole, r.wholeStart, tokens)
-}
-
-func (r *run) endBatch() {
-	end, tokens := r.wholeStart, 0
-	for _, q := range r.results {
-		end = max(end, q.EndNS)
-		tokens += max(q.OutputTokens, 0)
-		tokens += max(q.InputTokens, 0) * btoi(r.whole == event.Score)
-	}
-	r.obs.PhaseEnd(r.whole, end, tokens)
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// finish returns the results, with an error where the server is not there.
-func (r *run) finish() ([]engine.Result, error) {
-	if err := r.ctx.Err(); err != nil {
-		if r.life.Err() != nil {
-			err = errClosed
-		}
-		return r.results, err
-	}
-	for _, q := range r.results {
-		if !errors.Is(q.Err, errUnreachable) && !barred(q.Err) {
-			return r.results, nil
-		}
-	}
-	if err := r.results[0].Err; barred(err) {
-		return r.results, err
-	}
-	return r.results, fmt.Errorf("%w: %w", engine.ErrBackendDied, r.results[0].Err)
-}
-
-// newResult is a result of which nothing is known yet.
-func newResult(start int64) engine.Result {
-	return engine.Result{
-		InputTokens: -1, StartNS: start, PrefillEndNS: start, EndNS: start,
-		Quality: math.NaN(), Output: event.Output{Choice: -1},
-	}
+	return b.count(ctx, m.name, text)
 }
 
 // Close ends what runs. It may be called from any goroutine and more than once.

@@ -15,8 +15,8 @@ import (
 
 // Bounds on what is read of an answer, in bytes, and on a pause.
 const (
-	maxAnswer    = 64 << 20
 	maxErrorBody = 64 << 10 // far more than is shown
+	maxListBytes = 8 << 20  // the models of the largest gateways take 2 MB
 	maxPause     = 30 * time.Second
 )
 
@@ -26,12 +26,15 @@ var (
 	errTimeout = errors.New("took too long")
 	// errUnreachable: the request was never answered, for want of a connection.
 	errUnreachable = errors.New("cannot reach")
+	// errWebPage: the answer is for people.
+	errWebPage = errors.New("this is a web page, not an API")
 )
 
 // statusError is an answer that is none.
 type statusError struct {
 	code  int
-	text  string
+	text  string        // of its message
+	body  string        // as much as was read
 	after time.Duration // Retry-After; 0: not given
 }
 
@@ -52,15 +55,17 @@ func barred(err error) bool {
 	return ok && (s.code == http.StatusUnauthorized || s.code == http.StatusForbidden)
 }
 
+// loading tells whether the server, or what stands before it, is not ready yet.
+func loading(err error) bool {
+	s, ok := errors.AsType[*statusError](err)
+	return ok && (s.code == http.StatusServiceUnavailable || s.code == http.StatusBadGateway || s.code == http.StatusGatewayTimeout ||
+		s.code == 524 || s.code == 529) // timed out, overloaded, by some proxies
+}
+
 // temporary tells whether the same request may be answered later.
 func temporary(err error) bool {
 	if s, ok := errors.AsType[*statusError](err); ok {
-		switch s.code {
-		case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-			http.StatusServiceUnavailable, http.StatusGatewayTimeout, 529: // overloaded, by some proxies
-			return true
-		}
-		return false
+		return s.code == http.StatusTooManyRequests || s.code == http.StatusInternalServerError || loading(err)
 	}
 	return errors.Is(err, errUnreachable)
 }
@@ -68,6 +73,11 @@ func temporary(err error) bool {
 // open sends a request and returns the answer once its head is there and says
 // 200. The answer's body keeps the limits on time; close it.
 func (b *Backend) open(ctx context.Context, method, path string, body any) (*answer, error) {
+	return b.openWithin(ctx, b.opt.Timeout, b.opt.Stall, method, path, body)
+}
+
+// openWithin is open with other limits on time.
+func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, method, path string, body any) (*answer, error) {
 	var payload io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -76,11 +86,11 @@ func (b *Backend) open(ctx context.Context, method, path string, body any) (*ans
 		}
 		payload = bytes.NewReader(text)
 	}
-	a := &answer{stall: b.opt.Stall}
+	a := &answer{stall: stall, limit: timeout}
 	ctx, a.cancel = context.WithCancelCause(ctx)
 	a.ctx = ctx
-	a.timeout = time.AfterFunc(b.opt.Timeout, func() { a.cancel(errTimeout) })
-	a.watch = time.AfterFunc(b.opt.Stall, func() { a.cancel(errStalled) })
+	a.timeout = time.AfterFunc(timeout, func() { a.cancel(errTimeout) })
+	a.watch = time.AfterFunc(stall, func() { a.cancel(errStalled) })
 	target := b.base.JoinPath(path)
 	if path == tokenizePath {
 		root := *b.base
@@ -106,7 +116,10 @@ func (b *Backend) open(ctx context.Context, method, path string, body any) (*ans
 	a.resp = resp
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(a, maxErrorBody)) // what there is of it
-		e := &statusError{code: resp.StatusCode, text: b.clean(errorText(text)), after: retryAfter(resp.Header.Get("Retry-After"))}
+		e := &statusError{code: resp.StatusCode, text: b.clean(errorText(text)), body: string(text), after: retryAfter(resp.Header.Get("Retry-After"))}
+		if isWebPage(text) {
+			e.text = "a web page"
+		}
 		if to := resp.Header.Get("Location"); to != "" {
 			e.text = "it redirects to " + b.clean(to) + "; give that address"
 		}
@@ -145,7 +158,7 @@ type answer struct {
 	ctx            context.Context
 	cancel         context.CancelCauseFunc
 	watch, timeout *time.Timer
-	stall          time.Duration
+	stall, limit   time.Duration
 }
 
 // Read reads on; any byte puts off the stall.
@@ -175,8 +188,9 @@ func (a *answer) cause() error {
 	}
 }
 
-// finishWithin leaves the answer only so long to end.
+// finishWithin leaves the answer only so long to end; goOn takes that back.
 func (a *answer) finishWithin(d time.Duration) { a.timeout.Reset(d) }
+func (a *answer) goOn()                        { a.timeout.Reset(a.limit) }
 
 // Close ends the try.
 func (a *answer) Close() {
@@ -188,42 +202,46 @@ func (a *answer) Close() {
 	}
 }
 
-// call asks for an answer of one JSON value.
-func (b *Backend) call(ctx context.Context, method, path string, body, into any) error {
+// call asks for an answer of one JSON value, of at most so many bytes.
+func (b *Backend) call(ctx context.Context, method, path string, body any, most int64) ([]byte, error) {
 	a, err := b.open(ctx, method, path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer a.Close()
-	text, err := io.ReadAll(io.LimitReader(a, maxAnswer+1))
+	text, err := io.ReadAll(io.LimitReader(a, most+1))
 	switch {
 	case err != nil:
 		if a.cause() == nil {
 			err = errors.New(b.clean(err.Error()))
 		}
-		return fmt.Errorf("the answer broke off: %w", err)
-	case len(text) > maxAnswer:
-		return fmt.Errorf("%w: more than %d bytes", errMalformed, maxAnswer)
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	case int64(len(text)) > most:
+		return nil, fmt.Errorf("%w: more than %d bytes", errMalformed, most)
+	case isWebPage(text):
+		return nil, fmt.Errorf("%s: %w", b.base.Host, errWebPage)
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%w: %s", errMalformed, b.clean(err.Error()))
-	}
-	return nil
+	return text, nil
+}
+
+// isWebPage tells whether an answer is HTML.
+func isWebPage(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, "\ufeff \t\r\n"), []byte("<"))
 }
 
 // patiently calls try until it succeeds, fails for good, or has been tried
-// enough; between tries it waits.
-func (b *Backend) patiently(ctx context.Context, try func() error) error {
+// enough; between tries it waits. With patience, a server that is not ready yet
+// is tried for so long.
+func (b *Backend) patiently(ctx context.Context, patience time.Duration, try func() error) error {
 	pause := b.opt.Backoff
+	deadline := b.clk.Now() + int64(patience)
 	for n := 0; ; n++ {
 		err := try()
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
-		if !temporary(err) {
-			return err
-		}
-		if n >= b.opt.Retries {
+		waits := loading(err) && patience > 0
+		if waits && b.clk.Now() >= deadline || !waits && n >= b.opt.Retries {
 			if n > 0 {
 				err = fmt.Errorf("%w (tried %d times)", err, n+1)
 			}
@@ -233,7 +251,12 @@ func (b *Backend) patiently(ctx context.Context, try func() error) error {
 		if s, ok := errors.AsType[*statusError](err); ok && s.after > 0 {
 			wait = s.after
 		}
-		b.warn("the server turned requests away for the moment (busy, or failing); they were sent again")
+		if waits {
+			wait = min(wait, maxLoadPause)
+			b.warnLoading(patience)
+		} else {
+			b.warn("the server turned requests away for the moment (busy, or failing); they were sent again")
+		}
 		if sleep := b.clk.Sleep(ctx, min(wait, maxPause)); sleep != nil {
 			return sleep
 		}
@@ -241,20 +264,13 @@ func (b *Backend) patiently(ctx context.Context, try func() error) error {
 	}
 }
 
-// models lists what the server serves; none where it does not say.
-func (b *Backend) models(ctx context.Context) ([]servedModel, error) {
-	var list struct {
-		Data []servedModel `json:"data"`
-	}
-	err := b.patiently(ctx, func() error { return b.call(ctx, http.MethodGet, "models", nil, &list) })
-	if s, ok := errors.AsType[*statusError](err); ok && (s.code == http.StatusNotFound || s.code == http.StatusMethodNotAllowed || s.code == http.StatusNotImplemented) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list the models of %s: %w", b.base.Host, err)
-	}
-	return list.Data, nil
+// warnLoading says that a server is waited for.
+func (b *Backend) warnLoading(patience time.Duration) {
+	b.warn(fmt.Sprintf("%s is not ready yet, as if it were loading its model: waiting for it, for up to %v; that is in no figure", b.base.Host, patience))
 }
+
+// maxLoadPause is how long a server that loads its model is left alone.
+const maxLoadPause = 2 * time.Second
 
 const tokenizePath = "tokenize"
 
@@ -269,17 +285,52 @@ func (b *Backend) count(ctx context.Context, model, text string) (int, error) {
 		AddSpecial bool   `json:"add_special"`
 	}{model, text, text, true}
 	var got struct {
-		Count  int               `json:"count"`
-		Tokens []json.RawMessage `json:"tokens"`
+		Count  int        `json:"count"`
+		Tokens arrayCount `json:"tokens"`
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, b.brief, errTimeout)
 	defer cancel()
-	if err := b.call(ctx, http.MethodPost, tokenizePath, ask, &got); err != nil {
+	const perByte = 64 // a token with its text, of one byte
+	answer, err := b.call(ctx, http.MethodPost, tokenizePath, ask, maxErrorBody+perByte*int64(len(text)))
+	if err == nil {
+		err = b.decode(answer, &got)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("count tokens: %w", err)
 	}
-	n := max(got.Count, len(got.Tokens))
-	if n == 0 && text != "" {
-		return 0, fmt.Errorf("count tokens: %w: none", errMalformed)
+	n := max(got.Count, int(got.Tokens))
+	if n <= 0 && text != "" || n > len(text)+maxSpecial {
+		return 0, fmt.Errorf("count tokens: %w: %d of %d bytes", errMalformed, n, len(text))
 	}
 	return n, nil
+}
+
+// maxSpecial is how many tokens a tokenizer may add to a text.
+const maxSpecial = 16
+
+// decode reads an answer.
+func (b *Backend) decode(answer []byte, into any) error {
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("%w: %s", errMalformed, b.clean(err.Error()))
+	}
+	return nil
+}
+
+// arrayCount is how many values a JSON array holds.
+type arrayCount int
+
+// UnmarshalJSON keeps none of them.
+func (n *arrayCount) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return err // null, or something else: none
+	}
+	for d.More() {
+		var skip json.RawMessage
+		if err := d.Decode(&skip); err != nil {
+			return err
+		}
+		*n++
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func TestServedNames(t *testing.T) {
 				t.Errorf("%q, %v; want %q", info.Name, err, want)
 			}
 		}
-		if asked, _ := b.loaded(); !strings.Contains(models, "u001b") && asked == want {
+		if asked := b.loaded().name; !strings.Contains(models, "u001b") && asked == want {
 			t.Errorf("the server is asked for %q", asked)
 		}
 		if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "other"}, nil); err == nil || !strings.HasSuffix(err.Error(), "serves "+want) {
@@ -109,10 +109,10 @@ func TestStreams(t *testing.T) {
 		"huge counts":          {word + stop + usage("1e15", "1000000000000000") + done, "", -1, 1, "cannot be"},
 		"negative counts":      {word + stop + usage("-5", "-3") + done, "", -1, 1, "cannot be"},
 		"too many":             {word + stop + usage("7", "13") + done, "", 7, 1, "cannot be"},
-		"special tokens":       {word + stop + usage("7", "12") + done, "", 7, 12, ""},
-		"mended later":         {word + usage("7", "1e99") + stop + usage("7", "2") + done, "", 7, 2, ""},
-		"fractions":            {word + stop + usage("7.0", "2.0") + done, "", 7, 2, ""},
-		"texts":                {word + stop + usage(`"7"`, `"2"`) + done, "", 7, 2, ""},
+		"special tokens":       {word + stop + usage("7", "12") + done, "", 7, 12, "several tokens at a time"},
+		"mended later":         {word + usage("7", "1e99") + stop + usage("7", "2") + done, "", 7, 2, "several tokens at a time"},
+		"fractions":            {word + stop + usage("7.0", "2.0") + done, "", 7, 2, "several tokens at a time"},
+		"texts":                {word + stop + usage(`"7"`, `"2"`) + done, "", 7, 2, "several tokens at a time"},
 		"unreadable counts":    {word + stop + usage("[7]", "{}") + done, "", -1, 1, "cannot be"},
 		"unreadable usage":     {word + stop + "data: {\"usage\":[1,2]}\n\n" + done, "", -1, 1, "cannot be"},
 		"older llama-server":   {word + "error: {\"code\":500,\"message\":\"context size exceeded\"}\n\n", "context size exceeded", -1, 1, ""},
@@ -159,7 +159,7 @@ func TestStreams(t *testing.T) {
 
 func TestSilentTokenizer(t *testing.T) {
 	s := newServer(t, func(s *server) { s.silent = "/tokenize" })
-	b, err := New(Options{URL: s.URL, Getenv: func(string) string { return "" }})
+	b, err := New(Options{URL: s.URL, KeepCache: true, Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestSilentTokenizer(t *testing.T) {
 	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil || time.Since(start) > 5*time.Second {
 		t.Errorf("Load: %v after %v", err, time.Since(start))
 	}
-	b.setModel("m", true)
+	b.setModel(served{name: "m", tokenizer: true})
 	if _, err := b.CountTokens("a"); !errors.Is(err, errTimeout) {
 		t.Errorf("CountTokens: %v", err)
 	}
@@ -188,22 +188,22 @@ func TestCancelEndsAtOnce(t *testing.T) {
 			return err
 		}},
 		"a pause": {"", func(b *Backend, ctx context.Context) error {
-			b.setModel("m", false)
+			b.setModel(served{name: "m"})
 			_, err := b.Run(ctx, batch(4, "later"), &heard{})
 			return err
 		}},
 		"a stalled Run": {"", func(b *Backend, ctx context.Context) error {
-			b.setModel("m", false)
+			b.setModel(served{name: "m"})
 			_, err := b.Run(ctx, batch(4, "stalls", "stalls"), &heard{})
 			return err
 		}},
 		"a count in Run": {"/tokenize", func(b *Backend, ctx context.Context) error {
-			b.setModel("m", true)
+			b.setModel(served{name: "m", tokenizer: true})
 			_, err := b.Run(ctx, batch(4, "x"), &heard{})
 			return err
 		}},
 		"CountTokens": {"/tokenize", func(b *Backend, ctx context.Context) error { // no context of its own: Close ends it
-			b.setModel("m", true)
+			b.setModel(served{name: "m", tokenizer: true})
 			defer context.AfterFunc(ctx, func() { _ = b.Close() })()
 			_, err := b.CountTokens("a")
 			return err
@@ -212,7 +212,7 @@ func TestCancelEndsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, func(s *server) { s.silent = c.silent })
-			b, err := New(Options{URL: s.URL, Getenv: func(string) string { return "" }})
+			b, err := New(Options{URL: s.URL, KeepCache: true, Getenv: func(string) string { return "" }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,11 +1,12 @@
 package remote
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -13,78 +14,31 @@ import (
 	"jouletop/engine/event"
 )
 
-// quirks is what a server has been seen not to take.
-type quirks struct {
-	noContinuousUsage   bool // stream_options.continuous_usage_stats
-	noUsage             bool // stream_options
-	maxCompletionTokens bool // instead of max_tokens (OpenAI's newer models)
-	earlyUsage          bool // seen: the first chunk tells the prompt's tokens
-}
-
-func (b *Backend) quirk() quirks {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.quirks
-}
-
-// adapt notes what the server will not take, and tells whether the request may
-// be worded anew.
-func (b *Backend) adapt(asked quirks, err error) bool {
-	s, ok := errors.AsType[*statusError](err)
-	if !ok || s.code != http.StatusBadRequest && s.code != http.StatusUnprocessableEntity {
-		return false
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case strings.Contains(s.text, "max_completion_tokens") && !asked.maxCompletionTokens:
-		b.quirks.maxCompletionTokens = true
-	case !strings.Contains(s.text, "stream_options") && !strings.Contains(s.text, "continuous_usage_stats"):
-		return false
-	case !asked.noContinuousUsage:
-		b.quirks.noContinuousUsage = true
-	case !asked.noUsage:
-		b.quirks.noUsage = true
-	default:
-		return false
-	}
-	return true
-}
-
-// request words a generation.
-func (r *run) request(q engine.Request, k quirks) (path string, body completionRequest) {
-	body = completionRequest{Model: r.model, Stream: true}
-	if k.maxCompletionTokens {
-		body.MaxCompletionTokens = max(q.MaxTokens, 1)
-	} else {
-		body.MaxTokens = max(q.MaxTokens, 1)
-	}
-	if !k.noUsage {
-		body.StreamOptions = &streamOptions{IncludeUsage: true, ContinuousUsageStats: !k.noContinuousUsage}
-	}
-	if q.Chat {
-		body.Messages = []message{{"user", q.Query.Prompt}}
-		return "chat/completions", body
-	}
-	body.Prompt = &q.Query.Prompt
-	return "completions", body
-}
-
 // generate runs one request to its end.
 func (r *run) generate(index int, q engine.Request) engine.Result {
-	g := &generation{run: r, index: index, q: q, counted: -1}
+	g := &generation{run: r, index: index, q: q, prompt: r.nonce() + q.Query.Prompt, counted: -1}
 	if r.tokenizer && !q.Chat && !r.quirk().earlyUsage {
 		// Before the clock starts. A count that fails leaves it to the server's usage.
-		if n, err := r.count(r.ctx, r.model, q.Query.Prompt); err == nil {
+		if n, err := r.count(r.ctx, r.name, g.prompt); err == nil {
 			g.counted = n
 		}
 	}
-	err := r.patiently(r.ctx, g.try)
-	if err == nil && g.res.OutputTokens == 0 {
-		err = errors.New("the server generated nothing")
+	err := r.patiently(r.ctx, r.patience, g.try)
+	if err == nil {
+		g.judge()
+		if g.res.OutputTokens == 0 {
+			err = fmt.Errorf("%w: the server generated nothing", engine.ErrNoAnswer)
+		}
 	}
 	if err != nil {
+		g.fail()
 		g.res.Err = r.wordError(q, err)
+	}
+	if g.accepted {
+		r.ran[index] = []span{{g.res.StartNS, g.res.EndNS}}
+	}
+	if g.tries > 1 {
+		g.flag(event.FlagRetried)
 	}
 	return g.res
 }
@@ -93,9 +47,9 @@ func (r *run) generate(index int, q engine.Request) engine.Result {
 func (r *run) wordError(q engine.Request, err error) error {
 	if s, ok := errors.AsType[*statusError](err); ok {
 		switch {
-		case s.code == http.StatusNotFound && !q.Chat && !strings.Contains(s.text, r.model):
+		case (s.code == http.StatusNotFound || s.code == http.StatusMethodNotAllowed) && !q.Chat && !strings.Contains(s.text, r.name):
 			return fmt.Errorf("%w (a server for chats alone? --chat uses the other endpoint)", err)
-		case s.code == http.StatusRequestEntityTooLarge, s.code == http.StatusBadRequest && (strings.Contains(s.text, "context length") || strings.Contains(s.text, "context size")):
+		case tooLong(s):
 			return fmt.Errorf("%w: %w", engine.ErrTooLong, err)
 		}
 	}
@@ -107,173 +61,245 @@ type generation struct {
 	*run
 	index   int
 	q       engine.Request
-	counted int // tokens of the prompt, counted before; -1 unknown
+	prompt  string // as it is sent
+	counted int    // tokens of the prompt, counted before; -1 unknown
+	tries   int    // turned away for the moment and sent again, or not
+	asked   quirks // what the try was worded by
 	res     engine.Result
-	chunks  int // with text
-	usage   usage
-	absurd  bool        // the server gave counts that cannot be
-	phase   event.Phase // begun and not ended; ""
+	// accepted: the server took it; it ran from res.StartNS to res.EndNS.
+	accepted bool
+
+	times    []int64 // of the chunks with text, in ns
+	answer   strings.Builder
+	thought  strings.Builder
+	usage    tally
+	timings  *timings
+	atFirst  int    // tokens so far by the usage that came with the first text; 0 unknown
+	finish   string // the reason; "" none yet
+	finishNS int64
+	json     bool // the answer is no stream of events
 }
 
-// try sends the request once and follows its stream.
+func (g *generation) flag(f ...event.Flag) { g.res.Flags = g.res.Flags.With(f...) }
+
+// try sends the request once and follows its answer.
 func (g *generation) try() error {
+	g.tries++
 	for {
 		k := g.quirk()
-		g.res = newResult(g.clk.Now())
-		g.chunks, g.absurd, g.usage = 0, false, usage{PromptTokens: g.counted, CompletionTokens: -1}
-		g.begin(event.Prefill, g.res.StartNS, g.counted)
-		path, body := g.request(g.q, k)
-		a, err := g.open(g.ctx, http.MethodPost, path, body)
+		g.asked, g.res, g.usage = k, newResult(g.clk.Now()), newTally()
+		g.enter(g.res.StartNS, g.counted)
+		path, body := g.request(g.q, g.prompt, k)
+		a, err := g.openWithin(g.ctx, g.opt.Timeout+g.patience, max(g.opt.Stall, g.patience), http.MethodPost, path, body)
 		if err != nil {
 			g.res.EndNS = g.clk.Now()
-			g.end(g.res.EndNS, 0)
+			// One that was left without a word may have run.
+			g.accepted = errors.Is(err, errStalled) || errors.Is(err, errTimeout)
+			g.leave()
 			if g.adapt(k, err) {
 				continue
 			}
 			return err
 		}
+		g.accepted = true
 		err = g.follow(a)
 		a.Close()
-		if err != nil {
-			err = fmt.Errorf("after %d tokens: %w", g.chunks, err)
+		g.leave()
+		if err != nil && len(g.times) > 0 {
+			err = fmt.Errorf("after %d tokens: %w", len(g.times), err)
 		}
-		g.close(err == nil)
 		return err
 	}
 }
 
-// begin and end report a phase of a single request.
-func (g *generation) begin(p event.Phase, t int64, tokens int) {
-	if g.single {
-		g.phase = p
-		g.obs.PhaseStart(p, t, tokens)
-	}
-}
-
-func (g *generation) end(t int64, tokens int) {
-	if g.single && g.phase != "" {
-		g.obs.PhaseEnd(g.phase, t, tokens)
-		g.phase = ""
-	}
-}
-
-// follow reads the stream to its end.
-func (g *generation) follow(a *answer) error {
-	header := a.resp.Header.Get("Content-Type")
-	if kind, _, _ := mime.ParseMediaType(header); kind != "text/event-stream" {
-		text, _ := io.ReadAll(io.LimitReader(a, maxErrorBody)) // what there is of it
-		return fmt.Errorf("%w: %q instead of a stream of events: %s", errMalformed, g.clean(header), g.clean(errorText(text)))
-	}
-	events := newEventReader(a)
-	finished := false
-	for {
-		data, err := events.next()
-		switch {
-		case err != nil && finished && g.ctx.Err() == nil:
-			return nil // some servers leave [DONE] out, or the end
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return errors.New("the stream broke off")
-		case err != nil && (errors.Is(err, errStalled) || errors.Is(err, errTimeout) || errors.Is(err, errMalformed) || g.ctx.Err() != nil):
-			return err
-		case err != nil:
-			return fmt.Errorf("the stream broke off: %s", g.clean(err.Error()))
-		}
-		now := g.clk.Now()
-		if events.failed {
-			return fmt.Errorf("the server gave up: %s", g.clean(errorText(data)))
-		}
-		if string(data) == "[DONE]" {
-			if !finished && g.chunks == 0 {
-				return errors.New("the stream ended without a token, and without a reason")
-			}
-			return nil
-		}
-		var c completion
-		if err := json.Unmarshal(data, &c); err != nil {
-			return fmt.Errorf("%w: an event that is no JSON: %s", errMalformed, g.clean(string(data)))
-		}
-		if e := c.failed(); e != "" {
-			return fmt.Errorf("the server gave up: %s", g.clean(e))
-		}
-		if c.Usage != nil {
-			g.takeUsage(*c.Usage)
-		}
-		for _, choice := range c.Choices {
-			if text := choice.text(); text != "" {
-				g.token(now, text)
-			}
-			if choice.FinishReason != "" {
-				finished = true
-				a.finishWithin(g.brief)
-				if g.chunks > 0 {
-					g.res.EndNS = now // the token that ends a text has none
-				}
-			}
-		}
-	}
-}
-
-// Bounds on the counts that a server may claim.
+// Bounds on an answer to a request for n tokens: of chunks with text, of its text
+// and of all that is read, in bytes.
 const (
-	maxPromptTokens = 1 << 24
-	specialTokens   = 8 // that some servers count beyond max_tokens
+	maxOver       = 4   // times as many as asked for
+	spare         = 256 // and so many more
+	maxTokenBytes = 64  // on average
+	maxChunkBytes = 4 << 10
 )
 
-// takeUsage takes the counts over that can be.
-func (g *generation) takeUsage(u usage) {
-	take := func(into *int, n, most int) {
+func (g *generation) mostChunks() int { return maxOver*max(g.q.MaxTokens, 1) + spare }
+
+// errEndless: the answer is far longer than what was asked for.
+var errEndless = errors.New("the server goes on far beyond what it was asked for")
+
+// follow reads the answer to its end.
+func (g *generation) follow(a *answer) error {
+	chunks := int64(g.mostChunks())
+	limited := &io.LimitedReader{R: a, N: maxEvent + maxChunkBytes*chunks}
+	next, failed, err := g.events(limited)
+	if err != nil {
+		return g.wordRead(err)
+	}
+	for seen := false; ; seen = true {
+		data, err := next()
 		switch {
-		case n < 0 || n > most:
-			g.absurd = true
-		case n > 0:
-			*into = n
+		case err != nil && limited.N <= 0:
+			return errEndless
+		case err != nil && g.finish != "" && g.ctx.Err() == nil:
+			return g.ended() // some servers leave [DONE] out, or the end
+		case errors.Is(err, io.EOF) && g.json:
+			return g.ended()
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			if kind := a.resp.Header.Get("Content-Type"); !seen && !strings.Contains(kind, "event-stream") {
+				return fmt.Errorf("%w: %q instead of a stream of events", errMalformed, g.clean(kind))
+			}
+			return errors.New("the stream broke off")
+		case err != nil:
+			return g.wordRead(err)
+		}
+		now := g.clk.Now()
+		if failed() {
+			return fmt.Errorf("the server gave up: %s", g.clean(errorText(data)))
+		}
+		if string(bytes.TrimSpace(data)) == "[DONE]" {
+			if g.finish == "" && len(g.times) == 0 {
+				return errors.New("the stream ended without a token, and without a reason")
+			}
+			return g.ended()
+		}
+		if err := g.take(a, now, data); err != nil {
+			return err
 		}
 	}
-	take(&g.usage.PromptTokens, u.PromptTokens, maxPromptTokens)
-	take(&g.usage.CompletionTokens, u.CompletionTokens, max(g.q.MaxTokens, 1)+specialTokens)
 }
 
-// token takes a chunk of text that came at t.
-func (g *generation) token(t int64, text string) {
-	if g.chunks == 0 {
-		g.res.PrefillEndNS, g.res.FirstTokenNS = t, t
-		if g.usage.CompletionTokens > 0 && !g.quirk().earlyUsage {
-			g.Backend.mu.Lock()
-			g.quirks.earlyUsage = true
-			g.Backend.mu.Unlock()
-		}
-		g.end(t, g.usage.PromptTokens)
-		if most := max(g.q.MaxTokens, 1) - 1; most > 0 { // the first comes out of prefill
-			g.begin(event.Decode, t, most)
+// wordRead words a failure to read on.
+func (g *generation) wordRead(err error) error {
+	for _, known := range []error{errStalled, errTimeout, errMalformed, errWebPage} {
+		if errors.Is(err, known) {
+			return err
 		}
 	}
-	g.chunks++
-	g.res.EndNS = t
-	g.res.Output.Text += text
+	if g.ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("the stream broke off: %s", g.clean(err.Error()))
+}
+
+// events tells a stream of events from other answers by how it begins: servers
+// and proxies give many types for it. JSON is taken value by value.
+func (g *generation) events(r io.Reader) (next func() ([]byte, error), failed func() bool, err error) {
+	br := bufio.NewReaderSize(r, 1<<14)
+	first, err := firstByte(br)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, nil, io.ErrUnexpectedEOF
+	case err != nil:
+		return nil, nil, err
+	case first == '<':
+		return nil, nil, fmt.Errorf("%s: %w", g.base.Host, errWebPage)
+	case first == '{' || first == '[':
+		d := json.NewDecoder(br)
+		g.json = true
+		return func() ([]byte, error) {
+			var raw json.RawMessage
+			if err := d.Decode(&raw); err != nil {
+				if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+					err = fmt.Errorf("%w: %s", errMalformed, g.clean(err.Error()))
+				}
+				return nil, err
+			}
+			return raw, nil
+		}, func() bool { return false }, nil
+	}
+	events := newEventReader(br)
+	return events.next, func() bool { return events.failed }, nil
+}
+
+// firstByte is the first one that is no white space or byte order mark.
+func firstByte(r *bufio.Reader) (byte, error) {
+	for {
+		c, err := r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if !bytes.ContainsRune([]byte(" \t\r\n\xef\xbb\xbf"), rune(c)) {
+			return c, r.UnreadByte()
+		}
+	}
+}
+
+// ended tells whether the reason that the server gave is one of success.
+func (g *generation) ended() error {
+	switch {
+	case g.finish == "":
+		g.flag(event.FlagEndDoubtful)
+	case !ownEnd[g.finish] && !cutEnd[g.finish]:
+		return fmt.Errorf("%w: the server ended the text with finish_reason %q", engine.ErrNoAnswer, g.clean(g.finish))
+	}
+	return nil
+}
+
+// take takes a chunk that came at t.
+func (g *generation) take(a *answer, t int64, data []byte) error {
+	c, err := parseCompletion(data)
+	if err != nil {
+		return fmt.Errorf("%w: an event that is no JSON: %s", errMalformed, g.clean(string(data)))
+	}
+	if e := c.failed(); e != "" {
+		return fmt.Errorf("the server gave up: %s", g.clean(e))
+	}
+	if c.Usage != nil {
+		g.usage.take(*c.Usage)
+	}
+	if c.Timings != nil {
+		g.timings = c.Timings
+	}
+	for _, choice := range c.Choices {
+		if p := choice.piece(); !p.empty() {
+			if g.finish != "" { // it was said too soon
+				g.finish = ""
+				a.goOn()
+			}
+			if err := g.token(t, p); err != nil {
+				return err
+			}
+			if len(g.times) == 1 && c.Usage != nil {
+				g.atFirst = max(c.Usage.Completion, 0)
+			}
+		}
+		if reason := choice.finish(); reason != "" {
+			g.finish, g.finishNS = reason, t
+			a.finishWithin(g.brief)
+		}
+		break // one was asked for
+	}
+	return nil
+}
+
+// token takes the text of a chunk that came at t.
+func (g *generation) token(t int64, p piece) error {
+	g.times = append(g.times, t)
+	g.answer.WriteString(p.answer)
+	g.thought.WriteString(p.thought)
+	most := g.mostChunks()
+	if len(g.times) > most || g.answer.Len()+g.thought.Len() > maxTokenBytes*most {
+		return errEndless
+	}
 	g.run.mu.Lock()
-	g.obs.Token(g.index, t, text)
-	g.run.mu.Unlock()
+	defer g.run.mu.Unlock()
+	if len(g.times) == 1 && g.single && max(g.q.MaxTokens, 1) > 1 { // the first comes out of prefill
+		g.obs.PhaseStart(event.Decode, t, max(g.q.MaxTokens, 1)-1)
+	}
+	g.obs.Token(g.index, t, p.answer+p.thought)
+	return nil
 }
 
-// close ends the phases and counts; whole tells whether the stream came to its
-// end, after which no usage can follow.
-func (g *generation) close(whole bool) {
-	g.res.OutputTokens = g.usage.CompletionTokens
-	if g.res.OutputTokens < 0 {
-		g.res.OutputTokens = g.chunks
-		if whole && g.chunks > 0 && !g.absurd {
-			g.warn("the server gives no token counts (usage): the chunks of its streams are counted instead, and prompts only where it has /tokenize")
-		}
+// fail leaves what was received in the result of a request that failed.
+func (g *generation) fail() {
+	g.res.Output.Text, g.res.Output.Reasoning = g.answer.String(), g.thought.String()
+	g.res.InputTokens, g.res.CachedTokens = cmpCount(g.usage.prompt, g.counted), g.usage.cached
+	if g.res.OutputTokens == 0 {
+		g.res.OutputTokens = max(len(g.times), g.usage.completion(len(g.times)))
 	}
-	if g.absurd && min(g.usage.PromptTokens, g.usage.CompletionTokens) < 0 {
-		g.warn("the server gives token counts (usage) that cannot be: the chunks of its streams are counted instead, and prompts only where it has /tokenize")
+	if len(g.times) > 0 {
+		g.res.FirstTokenNS = g.times[0]
 	}
-	g.res.InputTokens = g.usage.PromptTokens
-	if g.chunks == 0 { // it never came to a token
+	if g.accepted {
 		g.res.EndNS = g.clk.Now()
-		g.res.PrefillEndNS = g.res.EndNS
-		g.end(g.res.EndNS, g.usage.PromptTokens)
-		return
 	}
-	g.end(g.res.EndNS, g.res.OutputTokens-1)
 }

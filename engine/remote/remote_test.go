@@ -21,26 +21,31 @@ import (
 )
 
 type boundary struct {
-	phase  event.Phase
-	end    bool
-	t      int64
-	tokens int
+	phase      event.Phase
+	start, end int64
+	tokens     int
 }
 
 // heard is an Observer that keeps what it hears, and notices calls at once.
 type heard struct {
 	mu     sync.Mutex
-	phases []boundary
+	starts []boundary // as they began
+	phases []boundary // as they were in the end
 	text   map[int]string
 	times  []int64
 }
 
 func (h *heard) PhaseStart(p event.Phase, t int64, n int) {
-	h.phases = append(h.phases, boundary{p, false, t, n})
+	h.starts = append(h.starts, boundary{p, t, 0, n})
 }
 
-func (h *heard) PhaseEnd(p event.Phase, t int64, n int) {
-	h.phases = append(h.phases, boundary{p, true, t, n})
+func (h *heard) PhaseEnd(event.Phase, int64, int) { panic("a phase was ended before it was known") }
+
+func (h *heard) Phase(p event.Phase, start, end int64, n int) {
+	if start > end {
+		panic("a phase ends before it starts")
+	}
+	h.phases = append(h.phases, boundary{p, start, end, n})
 }
 
 func (h *heard) Token(i int, t int64, text string) {
@@ -55,15 +60,14 @@ func (h *heard) Token(i int, t int64, text string) {
 	h.times = append(h.times, t)
 }
 
-// shape is the phases without their times.
-func (h *heard) shape() string {
+// live is the phases as they began, without their times; shape as they were.
+func (h *heard) live() string  { return shapeOf(h.starts) }
+func (h *heard) shape() string { return shapeOf(h.phases) }
+
+func shapeOf(list []boundary) string {
 	var out []string
-	for _, b := range h.phases {
-		way := "+"
-		if b.end {
-			way = "-"
-		}
-		out = append(out, fmt.Sprintf("%s%s %d", way, b.phase, b.tokens))
+	for _, b := range list {
+		out = append(out, fmt.Sprintf("%s %d", b.phase, b.tokens))
 	}
 	return strings.Join(out, ", ")
 }
@@ -72,7 +76,7 @@ func open(t *testing.T, s *server, change func(*Options)) *Backend {
 	t.Helper()
 	o := Options{
 		URL: s.URL, Getenv: func(string) string { return "" },
-		Stall: 400 * time.Millisecond, Backoff: time.Millisecond, Retries: 2,
+		Stall: 400 * time.Millisecond, Backoff: time.Millisecond, Retries: 2, KeepCache: true,
 	}
 	if change != nil {
 		change(&o)
@@ -101,17 +105,17 @@ func TestOneRequestHasPrefillAndDecode(t *testing.T) {
 		name   string
 		change func(*server)
 		chat   bool
-		shape  string
+		live   string
 		input  int
 		warns  bool
 	}{
-		{"usage at the end", nil, false, "+prefill -1, -prefill -1, +decode 4, -decode 4", 12, false},
-		{"usage in every chunk", func(s *server) { s.early = true }, false, "+prefill -1, -prefill 12, +decode 4, -decode 4", 12, false},
-		{"a tokenizer", func(s *server) { s.tokenizer = true }, false, "+prefill 3, -prefill 3, +decode 4, -decode 4", 12, false},
-		{"no usage", func(s *server) { s.noUsage = true }, false, "+prefill -1, -prefill -1, +decode 4, -decode 4", -1, true},
-		{"no usage, a tokenizer", func(s *server) { s.noUsage, s.tokenizer = true, true }, false, "+prefill 3, -prefill 3, +decode 4, -decode 4", 3, true},
-		{"strict", func(s *server) { s.strict = true }, false, "+prefill -1, -prefill 0, +prefill -1, -prefill -1, +decode 4, -decode 4", 12, false},
-		{"chat", nil, true, "+prefill -1, -prefill -1, +decode 4, -decode 4", 12, false},
+		{"usage at the end", nil, false, "prefill -1, decode 4, idle 0", 12, false},
+		{"usage in every chunk", func(s *server) { s.early = true }, false, "prefill -1, decode 4, idle 0", 12, false},
+		{"a tokenizer", func(s *server) { s.tokenizer = true }, false, "prefill 3, decode 4, idle 0", 12, false},
+		{"no usage", func(s *server) { s.noUsage = true }, false, "prefill -1, decode 4, idle 0", -1, true},
+		{"no usage, a tokenizer", func(s *server) { s.noUsage, s.tokenizer = true, true }, false, "prefill 3, decode 4, idle 0", 3, true},
+		{"strict", func(s *server) { s.strict = true }, false, "prefill -1, idle 0, prefill -1, decode 4, idle 0", 12, false},
+		{"chat", nil, true, "prefill -1, decode 4, idle 0", 12, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var warnings []string
@@ -125,31 +129,33 @@ func TestOneRequestHasPrefillAndDecode(t *testing.T) {
 				t.Fatal(err, results[0].Err)
 			}
 			r := results[0]
-			if got := obs.shape(); got != c.shape {
-				t.Errorf("phases %q, want %q", got, c.shape)
+			if got := obs.live(); got != c.live {
+				t.Errorf("live %q, want %q", got, c.live)
+			}
+			if got, want := obs.shape(), fmt.Sprintf("prefill %d, decode 4", c.input); got != want {
+				t.Errorf("phases %q, want %q", got, want)
 			}
 			if r.InputTokens != c.input || r.OutputTokens != 5 || r.Output.Text != "w0 w1 w2 w3 w4 " || obs.text[0] != r.Output.Text {
 				t.Errorf("result %+v, heard %q", r, obs.text[0])
 			}
-			n := len(obs.phases)
-			start, first, end := obs.phases[n-4], obs.phases[n-3], obs.phases[n-1]
-			if start.t < before || start.t != r.StartNS || first.t != r.FirstTokenNS || first.t != r.PrefillEndNS || end.t != r.EndNS {
+			p, d := obs.phases[0], obs.phases[1]
+			if p.start < before || p.start != r.StartNS || p.end != r.FirstTokenNS || p.end != r.PrefillEndNS || d.start != p.end || d.end != r.EndNS {
 				t.Errorf("phases %v and result %+v do not agree", obs.phases, r)
 			}
 			// The queue and the first token; then four more.
-			if first.t-start.t < int64(pause) || end.t-first.t < 4*int64(pause) || first.t != obs.times[0] {
-				t.Errorf("prefill %d ns, decode %d ns", first.t-start.t, end.t-first.t)
+			if p.end-p.start < int64(pause) || d.end-d.start < 4*int64(pause) || p.end != obs.times[0] {
+				t.Errorf("prefill %d ns, decode %d ns", p.end-p.start, d.end-d.start)
 			}
-			if !math.IsNaN(r.Quality) || r.Output.Choice != -1 {
+			if !math.IsNaN(r.Quality) || r.Output.Choice != -1 || r.CachedTokens != -1 {
 				t.Errorf("%+v", r)
 			}
-			if c.warns != (len(warnings) == 1) {
-				t.Errorf("warnings %q", warnings)
+			if c.warns != (len(warnings) == 1) || c.warns != r.Flags.Has(event.FlagCountDoubtful) {
+				t.Errorf("warnings %q, flags %s", warnings, r.Flags)
 			}
 			if c.name == "strict" { // and it remembers
 				again := &heard{}
-				if _, err := b.Run(t.Context(), batch(1, "x"), again); err != nil || again.shape() != "+prefill -1, -prefill -1" {
-					t.Errorf("the second time: %q, %v", again.shape(), err)
+				if _, err := b.Run(t.Context(), batch(1, "x"), again); err != nil || again.live() != "prefill -1, idle 0" || again.shape() != "prefill 12" {
+					t.Errorf("the second time: %q, %q, %v", again.live(), again.shape(), err)
 				}
 			}
 		})
@@ -164,18 +170,18 @@ func TestBatchIsMixedAndAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := obs.shape(); got != "+mixed 12, -mixed 12" {
-		t.Errorf("phases %q", got)
+	if got := obs.shape(); got != "mixed 12" || obs.live() != "mixed -1, idle 0" {
+		t.Errorf("phases %q, live %q", got, obs.live())
 	}
 	end := int64(0)
 	for i, r := range results {
 		end = max(end, r.EndNS)
-		if r.Err != nil || r.OutputTokens != 3 || r.StartNS < obs.phases[0].t || obs.text[i] != "w0 w1 w2 " {
+		if r.Err != nil || r.OutputTokens != 3 || r.StartNS < obs.phases[0].start || obs.text[i] != "w0 w1 w2 " {
 			t.Errorf("request %d: %+v", i, r)
 		}
 	}
-	if obs.phases[1].t != end {
-		t.Errorf("mixed ends at %d, the last token came at %d", obs.phases[1].t, end)
+	if obs.phases[0].end != end {
+		t.Errorf("mixed ends at %d, the last token came at %d", obs.phases[0].end, end)
 	}
 	if s.most < 2 {
 		t.Errorf("at most %d requests at once", s.most)
@@ -188,24 +194,24 @@ func TestWhatGoesWrong(t *testing.T) {
 		text  string
 		shape string // with MaxTokens 4
 	}{
-		"429 once":      {"", "w0 w1 w2 w3 ", "+prefill -1, -prefill 0, +prefill -1, -prefill -1, +decode 3, -decode 3"},
-		"500 twice":     {"", "w0 w1 w2 w3 ", "+prefill -1, -prefill 0, +prefill -1, -prefill 0, +prefill -1, -prefill -1, +decode 3, -decode 3"},
-		"no DONE":       {"", "w0 w1 w2 w3 ", "+prefill -1, -prefill -1, +decode 3, -decode 3"},
-		"always 429":    {"429 Too Many Requests: overloaded (tried 3 times)", "", "+prefill -1, -prefill 0, +prefill -1, -prefill 0, +prefill -1, -prefill 0"},
-		"always 500":    {"500 Internal Server Error (tried 3 times)", "", "+prefill -1, -prefill 0, +prefill -1, -prefill 0, +prefill -1, -prefill 0"},
-		"400":           {"request does not fit: the server answered 400", "", "+prefill -1, -prefill 0"},
-		"redirect":      {"it redirects to http://elsewhere/v1/completions", "", "+prefill -1, -prefill 0"},
-		"not a stream":  {`"application/json" instead of a stream`, "", "+prefill -1, -prefill -1"},
-		"nothing":       {"generated nothing", "", "+prefill -1, -prefill 12"},
-		"stalls":        {"after 2 tokens: stalled: no bytes for 400ms", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"breaks off":    {"after 2 tokens: the stream broke off", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"ends early":    {"after 2 tokens: the stream broke off", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"cut event":     {"after 2 tokens: the stream broke off", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"malformed":     {"after 2 tokens: malformed answer: an event that is no JSON", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"binary":        {"malformed answer", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"endless event": {"an event of more than 1048576 bytes", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"wrong types":   {"malformed answer", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
-		"error event":   {"the server gave up: engine core died", "w0 w1 ", "+prefill -1, -prefill -1, +decode 3, -decode 1"},
+		"429 once":      {"", "w0 w1 w2 w3 ", "prefill -1, decode 3"},
+		"500 twice":     {"", "w0 w1 w2 w3 ", "prefill -1, decode 3"},
+		"no DONE":       {"", "w0 w1 w2 w3 ", "prefill -1, decode 3"},
+		"always 429":    {"429 Too Many Requests: overloaded (tried 3 times)", "", ""},
+		"always 500":    {"500 Internal Server Error (tried 3 times)", "", ""},
+		"400":           {"request does not fit: the server answered 400", "", ""},
+		"redirect":      {"it redirects to http://elsewhere/v1/completions", "", ""},
+		"not a stream":  {"", "whole", "mixed -1"},
+		"nothing":       {"generated nothing", "", "mixed 0"},
+		"stalls":        {"after 2 tokens: stalled: no bytes for 400ms", "w0 w1 ", "mixed 2"},
+		"breaks off":    {"after 2 tokens: the stream broke off", "w0 w1 ", "mixed 2"},
+		"ends early":    {"after 2 tokens: the stream broke off", "w0 w1 ", "mixed 2"},
+		"cut event":     {"after 2 tokens: the stream broke off", "w0 w1 ", "mixed 2"},
+		"malformed":     {"after 2 tokens: malformed answer: an event that is no JSON", "w0 w1 ", "mixed 2"},
+		"binary":        {"malformed answer", "w0 w1 ", "mixed 2"},
+		"endless event": {"an event of more than 1048576 bytes", "w0 w1 ", "mixed 2"},
+		"wrong types":   {"malformed answer", "w0 w1 ", "mixed 2"},
+		"error event":   {"the server gave up: engine core died", "w0 w1 ", "mixed 2"},
 	} {
 		t.Run(prompt, func(t *testing.T) {
 			t.Parallel()
@@ -281,8 +287,8 @@ func TestCancelAndClose(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || results[0].Err == nil {
 		t.Errorf("Run: %v", err)
 	}
-	if obs.shape() != "+prefill -1, -prefill -1, +decode 3, -decode 1" {
-		t.Errorf("phases %q are not closed", obs.shape())
+	if obs.shape() != "mixed 2" {
+		t.Errorf("phases %q", obs.shape())
 	}
 	ended := make(chan error)
 	go func() {
@@ -326,10 +332,10 @@ func TestScoresByEcho(t *testing.T) {
 	if !slices.Equal(r.Output.LogLikelihoods, []float64{-5, -6}) || r.Output.Choice != 0 || r.InputTokens != 2 || r.OutputTokens != 0 {
 		t.Errorf("%+v", r)
 	}
-	if got := obs.shape(); got != "+score -1, -score 2" {
-		t.Errorf("phases %q", got)
+	if got := obs.shape(); got != "score 2" || obs.live() != "score -1, idle 0" {
+		t.Errorf("phases %q, live %q", got, obs.live())
 	}
-	if r.StartNS > r.EndNS || r.FirstTokenNS != 0 || obs.phases[1].t != r.EndNS {
+	if r.StartNS > r.EndNS || r.FirstTokenNS != 0 || obs.phases[0].start != r.StartNS || obs.phases[0].end != r.EndNS {
 		t.Errorf("times %+v", r)
 	}
 }
@@ -337,12 +343,12 @@ func TestScoresByEcho(t *testing.T) {
 func TestServerWithoutLogLikelihoods(t *testing.T) {
 	b := open(t, newServer(t, func(s *server) { s.noScoring = true }), nil)
 	results, err := b.Run(t.Context(), options("Is it", " so", " not"), &heard{})
-	if err != nil || !errors.Is(results[0].Err, ErrNoScoring) {
+	if !errors.Is(err, ErrNoScoring) || !errors.Is(results[0].Err, ErrNoScoring) {
 		t.Errorf("%v, %v", err, results[0].Err)
 	}
 	q := options("Is it", " so", " not")
 	q.Requests[0].Chat = true
-	if results, err = b.Run(t.Context(), q, &heard{}); err != nil || !errors.Is(results[0].Err, ErrNoScoring) {
+	if results, err = b.Run(t.Context(), q, &heard{}); !errors.Is(err, ErrNoScoring) {
 		t.Errorf("chat: %v, %v", err, results[0].Err)
 	}
 	q.Requests = append(q.Requests, batch(1, "x").Requests...)
@@ -364,7 +370,7 @@ func TestLoad(t *testing.T) {
 		{`{"data":[{"id":"a"},{"id":"b"}]}`, "c", engine.ModelInfo{}, "serves a, b"},
 		{`{"data":[{"id":"a"},{"id":"b"}]}`, "", engine.ModelInfo{}, "serves a, b"},
 		{"", "", engine.ModelInfo{}, "name one"},
-		{"<html>", "a", engine.ModelInfo{}, "malformed answer"},
+		{"<html>", "a", engine.ModelInfo{}, "this is a web page"},
 	} {
 		s := newServer(t, func(s *server) { s.models = c.models })
 		b, err := New(Options{URL: s.URL, Retries: -1})

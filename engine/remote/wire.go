@@ -1,9 +1,9 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/json"
-	"math"
-	"strconv"
+	"fmt"
 	"strings"
 
 	"jouletop/engine"
@@ -17,11 +17,12 @@ type completionRequest struct {
 	Messages            []message      `json:"messages,omitempty"`
 	MaxTokens           int            `json:"max_tokens,omitempty"`
 	MaxCompletionTokens int            `json:"max_completion_tokens,omitempty"`
-	Temperature         float64        `json:"temperature"` // 0: greedy
+	Temperature         *float64       `json:"temperature,omitempty"` // 0: greedy
 	Stream              bool           `json:"stream,omitempty"`
 	StreamOptions       *streamOptions `json:"stream_options,omitempty"`
 	Echo                bool           `json:"echo,omitempty"`
 	Logprobs            int            `json:"logprobs,omitempty"`
+	CachePrompt         *bool          `json:"cache_prompt,omitempty"` // llama-server
 }
 
 type message struct {
@@ -36,9 +37,35 @@ type streamOptions struct {
 
 // completion is an answer, or a chunk of one.
 type completion struct {
-	Choices []choice `json:"choices"`
+	Choices choices  `json:"choices"`
 	Usage   *usage   `json:"usage"`
+	Timings *timings `json:"timings"` // llama-server
 	failure
+}
+
+// parseCompletion reads an answer or a chunk; usage also from where gateways put
+// it: in a choice, or in an object whose name begins with x_.
+func parseCompletion(data []byte) (completion, error) {
+	var c completion
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, err
+	}
+	for _, choice := range c.Choices {
+		if c.Usage == nil {
+			c.Usage = choice.Usage
+		}
+	}
+	if c.Usage == nil && bytes.Contains(data, []byte(`"x_`)) {
+		var all map[string]json.RawMessage
+		_ = json.Unmarshal(data, &all) // it was read once already
+		for name, raw := range all {
+			var inner struct{ Usage *usage }
+			if strings.HasPrefix(name, "x_") && json.Unmarshal(raw, &inner) == nil && inner.Usage != nil {
+				c.Usage = inner.Usage
+			}
+		}
+	}
+	return c, nil
 }
 
 // failed is what the server says instead of going on; "" if it does go on.
@@ -49,54 +76,159 @@ func (c completion) failed() string {
 	return c.text()
 }
 
-type choice struct {
-	Text  string `json:"text"`
-	Delta struct {
-		Content          string `json:"content"`
-		ReasoningContent string `json:"reasoning_content"` // vLLM, SGLang, DeepSeek
-		Reasoning        string `json:"reasoning"`         // Ollama, OpenRouter
-	} `json:"delta"`
-	FinishReason string    `json:"finish_reason"`
-	Logprobs     *logprobs `json:"logprobs"`
-}
+// choices are the first few: one is asked for.
+type choices []choice
 
-// text is what the chunk adds; thinking aloud is generated like the rest.
-func (c choice) text() string {
-	return c.Text + c.Delta.ReasoningContent + c.Delta.Reasoning + c.Delta.Content
-}
+const maxChoices = 4
 
-type usage struct {
-	PromptTokens     int // 0: not given, -1: not to be made out
-	CompletionTokens int
-}
-
-// UnmarshalJSON reads what it can and never fails: an answer is whole without
-// its counts.
-func (u *usage) UnmarshalJSON(text []byte) error {
-	var form struct {
-		Prompt     json.RawMessage `json:"prompt_tokens"`
-		Completion json.RawMessage `json:"completion_tokens"`
-	}
-	if json.Unmarshal(text, &form) != nil {
-		*u = usage{-1, -1}
+// UnmarshalJSON reads no more than maxChoices: an array of millions is a few
+// bytes each on the wire, and hundreds here.
+func (cs *choices) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	switch t, err := d.Token(); {
+	case err != nil:
+		return err
+	case t == nil: // null
 		return nil
+	case t != json.Delim('['):
+		return fmt.Errorf("choices that are no list")
 	}
-	*u = usage{tokenCount(form.Prompt), tokenCount(form.Completion)}
+	for d.More() && len(*cs) < maxChoices {
+		var c choice
+		if err := d.Decode(&c); err != nil {
+			return err
+		}
+		*cs = append(*cs, c)
+	}
 	return nil
 }
 
-// tokenCount reads 7, 7.0 and "7".
-func tokenCount(raw json.RawMessage) int {
-	text := strings.Trim(string(raw), `"`)
-	if text == "" || text == "null" {
-		return 0
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
-		return -1
-	}
-	return int(n)
+type choice struct {
+	Text         string          `json:"text"`
+	Delta        delta           `json:"delta"`
+	Message      delta           `json:"message"` // of an answer that is not streamed
+	FinishReason json.RawMessage `json:"finish_reason"`
+	Logprobs     *logprobs       `json:"logprobs"`
+	Usage        *usage          `json:"usage"` // Kimi
 }
+
+// delta is what a chunk of a chat adds.
+type delta struct {
+	Content          json.RawMessage `json:"content"`
+	ReasoningContent json.RawMessage `json:"reasoning_content"` // vLLM, SGLang, DeepSeek, llama-server
+	Reasoning        json.RawMessage `json:"reasoning"`         // Ollama, OpenRouter, newer vLLM
+	Thinking         json.RawMessage `json:"thinking"`
+	Refusal          json.RawMessage `json:"refusal"`
+	ToolCalls        json.RawMessage `json:"tool_calls"`
+	FunctionCall     json.RawMessage `json:"function_call"`
+}
+
+// piece is what a chunk adds: text of the answer, and what else was generated
+// for it: thoughts, calls of tools.
+type piece struct{ answer, thought string }
+
+func (p piece) empty() bool { return p.answer == "" && p.thought == "" }
+
+// piece takes each text once: servers that rename a field give it under both names.
+func (c choice) piece() piece {
+	p := piece{answer: c.Text}
+	for _, d := range []delta{c.Delta, c.Message} {
+		content := contentOf(d.Content)
+		if p.answer == "" { // some give text and content alike
+			p.answer = content.answer
+		}
+		p.thought += content.thought
+		for _, raw := range []json.RawMessage{d.ReasoningContent, d.Reasoning, d.Thinking} {
+			if t := contentOf(raw); !t.empty() {
+				p.thought += t.answer + t.thought
+				break
+			}
+		}
+		for _, raw := range []json.RawMessage{d.Refusal, d.ToolCalls, d.FunctionCall} {
+			if text := string(bytes.TrimSpace(raw)); text != "" && text != "null" && text != "[]" && text != `""` && text != "{}" {
+				p.thought += text
+			}
+		}
+	}
+	return p
+}
+
+// contentOf reads content that is a text, a part, or a list of parts; parts of
+// another type than text (thinking, reasoning) are thoughts.
+func contentOf(raw json.RawMessage) piece {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return piece{}
+	}
+	switch raw[0] {
+	case '"':
+		var s string
+		_ = json.Unmarshal(raw, &s) // it is a JSON text
+		return piece{answer: s}
+	case '[':
+		var parts []json.RawMessage
+		if json.Unmarshal(raw, &parts) != nil {
+			return piece{}
+		}
+		var answer, thought strings.Builder
+		for _, part := range parts {
+			p := contentOf(part)
+			answer.WriteString(p.answer)
+			thought.WriteString(p.thought)
+		}
+		return piece{answer.String(), thought.String()}
+	case '{':
+		var part struct {
+			Type                               string
+			Text, Content, Thinking, Reasoning json.RawMessage
+		}
+		if json.Unmarshal(raw, &part) != nil {
+			return piece{}
+		}
+		own := contentOf(part.Text)
+		if own.empty() {
+			own = contentOf(part.Content)
+		}
+		other := contentOf(part.Thinking)
+		if other.empty() {
+			other = contentOf(part.Reasoning)
+		}
+		p := piece{own.answer, own.thought + other.answer + other.thought}
+		if t := strings.ToLower(part.Type); t != "" && !strings.HasSuffix(t, "text") {
+			p = piece{thought: p.answer + p.thought}
+		}
+		return p
+	}
+	return piece{}
+}
+
+// finish is why the server ended, in small letters; "" where it goes on. Some
+// give an object with the reason as its type.
+func (c choice) finish() string {
+	var text string
+	if json.Unmarshal(c.FinishReason, &text) != nil {
+		var inner struct{ Type, Reason string }
+		if json.Unmarshal(c.FinishReason, &inner) != nil {
+			return strings.ToLower(string(bytes.TrimSpace(c.FinishReason)))
+		}
+		text = inner.Type + inner.Reason
+	}
+	if text = strings.ToLower(strings.TrimSpace(text)); text == "null" || text == "none" {
+		return ""
+	}
+	return text
+}
+
+// Ends of a text that came to its own end, and of one that came to max_tokens,
+// as servers spell them. Any other is a failure: abort, error, content_filter, …
+var (
+	ownEnd = map[string]bool{
+		"stop": true, "eos": true, "eos_token": true, "end": true, "end_turn": true, "stop_sequence": true, "stop_token": true,
+		"complete": true, "completed": true, "done": true, "finished": true,
+		"tool_calls": true, "tool_call": true, "tool_use": true, "function_call": true,
+	}
+	cutEnd = map[string]bool{"length": true, "max_tokens": true, "max_length": true, "model_length": true, "max_output_tokens": true, "limit": true}
+)
 
 type logprobs struct {
 	Tokens        []string   `json:"tokens"`
@@ -106,6 +238,9 @@ type logprobs struct {
 // servedModel is an entry of /models, with what vLLM and llama-server add.
 type servedModel struct {
 	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Model       string `json:"model"`
+	OwnedBy     string `json:"owned_by"`
 	MaxModelLen int    `json:"max_model_len"` // vLLM, SGLang
 	Meta        struct {
 		Context    int   `json:"n_ctx_train"`
@@ -124,29 +259,4 @@ func (m servedModel) describe(info *engine.ModelInfo) {
 	if m.Meta.Size > 0 {
 		info.SizeBytes = m.Meta.Size
 	}
-}
-
-// find looks a model up, by its name or by what is shown of it; Ollama lists "m:latest" for "m".
-func (c cleaner) find(served []servedModel, name string) (servedModel, bool) {
-	for _, want := range []string{name, name + ":latest"} {
-		for _, m := range served {
-			if m.ID == want || c.clean(m.ID) == want {
-				return m, true
-			}
-		}
-	}
-	return servedModel{}, false
-}
-
-func (c cleaner) names(served []servedModel) string {
-	const most = 12
-	var list []string
-	for i, m := range served {
-		if i == most {
-			list = append(list, "…")
-			break
-		}
-		list = append(list, c.clean(m.ID))
-	}
-	return strings.Join(list, ", ")
 }

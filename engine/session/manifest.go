@@ -46,6 +46,8 @@ type Manifest struct {
 	Seed       uint64             `json:"seed"`
 	SampleKeep string             `json:"samples"` // full, thin, none
 	Warnings   []string           `json:"warnings,omitempty"`
+	// PromptCache says what was done about a server's prompt cache; nil without a server.
+	PromptCache *PromptCache `json:"prompt_cache,omitempty"`
 	// Flags says what the words in the flags columns mean.
 	Flags map[event.Flag]string `json:"flags,omitempty"`
 }
@@ -99,6 +101,14 @@ type Plan struct {
 	Chat      bool     `json:"chat"`             // prompts were wrapped in the models' chat templates
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
+}
+
+// PromptCache is how requests were worded for a server that keeps the beginnings
+// of prompts.
+type PromptCache struct {
+	Mode       string   `json:"mode"` // unlike: no prompt begins as another; keep: as they are
+	Note       string   `json:"note,omitempty"`
+	NonceSeeds []uint64 `json:"nonce_seeds,omitempty"` // of this session, and of each time it was resumed
 }
 
 // writeManifest replaces the manifest in one step.

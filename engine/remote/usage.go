@@ -1,0 +1,144 @@
+package remote
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// usage is what a server says of a request's tokens; 0: not given, -1: not to be
+// made out.
+type usage struct {
+	Prompt, Completion int
+	Cached             int // of the prompt; -1: not given
+	Reasoning          int // of the completion
+	// Times that some give here (Groq), s; 0: not given.
+	PromptS, CompletionS float64
+}
+
+// The names that counts go by.
+var (
+	promptNames     = []string{"prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokens", "inputTokens"}
+	completionNames = []string{"completion_tokens", "output_tokens", "eval_count", "completionTokens", "outputTokens"}
+	promptDetails   = []string{"prompt_tokens_details", "input_tokens_details", "input_token_details"}
+	outputDetails   = []string{"completion_tokens_details", "output_tokens_details", "output_token_details"}
+	cachedNames     = []string{"cached_tokens", "cache_read", "cache_read_input_tokens", "prompt_cache_hit_tokens"}
+	reasoningNames  = []string{"reasoning_tokens", "reasoning", "thinking_tokens"}
+)
+
+// UnmarshalJSON reads what it can and never fails: an answer is whole without
+// its counts.
+func (u *usage) UnmarshalJSON(text []byte) error {
+	*u = usage{Prompt: -1, Completion: -1, Cached: -1}
+	var form map[string]json.RawMessage
+	if json.Unmarshal(text, &form) != nil || form == nil {
+		return nil
+	}
+	u.Prompt, u.Completion = firstCount(form, promptNames, 0), firstCount(form, completionNames, 0)
+	u.Cached = firstCount(form, cachedNames, -1)
+	for _, name := range promptDetails {
+		var inner map[string]json.RawMessage
+		if json.Unmarshal(form[name], &inner) == nil && inner != nil {
+			u.Cached = max(u.Cached, firstCount(inner, cachedNames, -1))
+		}
+	}
+	u.Reasoning = max(firstCount(form, []string{"reasoning_tokens"}, 0), 0)
+	for _, name := range outputDetails {
+		var inner map[string]json.RawMessage
+		if json.Unmarshal(form[name], &inner) == nil {
+			u.Reasoning = max(u.Reasoning, firstCount(inner, reasoningNames, 0))
+		}
+	}
+	_ = json.Unmarshal(form["prompt_time"], &u.PromptS)
+	_ = json.Unmarshal(form["completion_time"], &u.CompletionS)
+	return nil
+}
+
+// firstCount is the first of these counts that is there.
+func firstCount(form map[string]json.RawMessage, names []string, otherwise int) int {
+	for _, name := range names {
+		if raw := form[name]; len(raw) > 0 && string(raw) != "null" {
+			return tokenCount(raw)
+		}
+	}
+	return otherwise
+}
+
+// tokenCount reads 7, 7.0 and "7"; -1 is what it cannot.
+func tokenCount(raw json.RawMessage) int {
+	text := strings.Trim(string(raw), `"`)
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > 1<<53 || n < 0 {
+		return -1
+	}
+	return int(n)
+}
+
+// timings is llama-server's own account of a request.
+type timings struct {
+	CacheN      *float64 `json:"cache_n"`
+	PromptN     *float64 `json:"prompt_n"`
+	PromptMS    *float64 `json:"prompt_ms"`
+	PredictedN  *float64 `json:"predicted_n"`
+	PredictedMS *float64 `json:"predicted_ms"`
+}
+
+// UnmarshalJSON never fails: an answer is whole without its timings.
+func (t *timings) UnmarshalJSON(text []byte) error {
+	type plain timings
+	var p plain
+	if json.Unmarshal(text, &p) == nil {
+		*t = timings(p)
+	}
+	return nil
+}
+
+// split is how long prefill and decode took by the server's own clock, in s.
+func (t *timings) split() (prefill, decode float64, ok bool) {
+	if t == nil || t.PromptMS == nil || t.PredictedMS == nil {
+		return 0, 0, false
+	}
+	return *t.PromptMS / 1e3, *t.PredictedMS / 1e3, true
+}
+
+// tally gathers the usages of a stream. Most servers give totals, once or so
+// far; some the tokens of each chunk alone.
+type tally struct {
+	n          int
+	last, sum  int // of completion tokens
+	prompt     int // the most of prompt tokens; -1 unknown
+	cached     int // -1 unknown
+	reasoning  int
+	promptS    float64
+	decodeS    float64
+	unreadable bool
+}
+
+func newTally() tally { return tally{prompt: -1, cached: -1} }
+
+func (t *tally) take(u usage) {
+	t.unreadable = u.Prompt < 0 || u.Completion < 0 || t.unreadable && (u.Prompt == 0 || u.Completion == 0)
+	if u.Prompt > 0 {
+		t.prompt = max(t.prompt, u.Prompt)
+	}
+	t.cached = max(t.cached, u.Cached)
+	t.reasoning = max(t.reasoning, u.Reasoning)
+	if u.Completion > 0 {
+		t.n++
+		t.last = u.Completion
+		t.sum += u.Completion
+	}
+	if u.PromptS > 0 && u.CompletionS > 0 {
+		t.promptS, t.decodeS = u.PromptS, u.CompletionS
+	}
+}
+
+// completion is the count of all, given how many chunks of text came; 0 where
+// none was given.
+func (t *tally) completion(chunks int) int {
+	if t.n > 1 && 2*t.last < chunks && 2*t.sum >= chunks {
+		return t.sum
+	}
+	return t.last
+}
