@@ -16,8 +16,11 @@ import (
 
 // Errors that a caller decides by; wrapped with what was tried.
 var (
-	// ErrNoGPU: no NVIDIA library, no driver, or no device of that index.
+	// ErrNoGPU: no NVIDIA library or driver that works, or no device of that index.
 	ErrNoGPU = errors.New("no NVIDIA GPU")
+	// ErrNoDriver: nothing of an NVIDIA driver is on this machine, so that it has no
+	// such GPU to be used. It is ErrNoGPU too.
+	ErrNoDriver = fmt.Errorf("%w and no driver of one", ErrNoGPU)
 	// ErrNoPermission: the call needs root (or the guard service).
 	ErrNoPermission = errors.New("no permission")
 	// ErrNotSupported: this GPU, driver or MIG mode does not offer it.
@@ -26,6 +29,8 @@ var (
 	ErrLost = errors.New("GPU lost")
 	// ErrBadClock: a clock that the GPU does not support.
 	ErrBadClock = errors.New("unsupported SM clock")
+	// ErrAbsurd: the call succeeded, but with a value that cannot be.
+	ErrAbsurd = errors.New("impossible value")
 	// ErrReadOnly: clock control was switched off (--read-only).
 	ErrReadOnly = errors.New("read-only: clocks are never set")
 )
@@ -70,18 +75,23 @@ type Loadable interface {
 type Info struct {
 	Index       int     `json:"index"`
 	UUID        string  `json:"uuid"`
-	Name        string  `json:"name"`
+	Name        string  `json:"name"` // "" unknown, like Driver and VBIOS
 	Driver      string  `json:"driver"`
 	VBIOS       string  `json:"vbios"`
-	Profile     string  `json:"profile,omitempty"` // simulated GPUs: h100, rtx-pro-6000
-	SMClocks    []int   `json:"sm_clocks_mhz"`     // supported, ascending, MHz
-	MemMHz      int     `json:"mem_clock_mhz"`     // default memory clock
-	PowerLimitW float64 `json:"power_limit_w"`
+	Profile     string  `json:"profile,omitempty"`       // simulated GPUs: h100, rtx-pro-6000
+	SMClocks    []int   `json:"sm_clocks_mhz"`           // supported, ascending, MHz; empty unknown
+	MemMHz      int     `json:"mem_clock_mhz" null:"-1"` // default memory clock; -1 unknown
+	PowerLimitW float64 `json:"power_limit_w"`           // NaN unknown
 	// PowerLimitMaxW is the highest limit that can be set; 0 unknown.
 	PowerLimitMaxW float64  `json:"power_limit_max_w,omitempty"`
-	MemoryMiB      int      `json:"memory_mib"`
-	Hidden         []string `json:"hidden,omitempty"`  // what MIG or the driver hides, a sentence each
-	Members        []string `json:"members,omitempty"` // ids, where Together made it of several
+	MemoryMiB      int      `json:"memory_mib" null:"-1"` // -1 unknown
+	Hidden         []string `json:"hidden,omitempty"`     // what MIG or the driver hides, a sentence each
+	Members        []string `json:"members,omitempty"`    // ids, where Together made it of several
+}
+
+// UnknownInfo describes a GPU of which nothing is known but its index.
+func UnknownInfo(index int) Info {
+	return Info{Index: index, MemMHz: -1, PowerLimitW: math.NaN(), MemoryMiB: -1}
 }
 
 // Simulated tells whether the GPU is a simulated one.
@@ -132,7 +142,11 @@ func Together(infos ...Info) Info {
 	for _, i := range infos {
 		all.Members = append(all.Members, i.ID())
 		all.SMClocks = slices.DeleteFunc(all.SMClocks, func(mhz int) bool { return !slices.Contains(i.SMClocks, mhz) })
-		all.MemoryMiB += i.MemoryMiB
+		if i.MemoryMiB < 0 || all.MemoryMiB < 0 {
+			all.MemoryMiB = -1
+		} else {
+			all.MemoryMiB += i.MemoryMiB
+		}
 		all.PowerLimitW += i.PowerLimitW
 		all.PowerLimitMaxW += i.PowerLimitMaxW
 		for _, h := range i.Hidden {
@@ -258,5 +272,5 @@ type PowerReading struct {
 type Process struct {
 	PID       int    `json:"pid"`
 	Name      string `json:"name"`
-	MemoryMiB int    `json:"memory_mib"` // -1 unknown
+	MemoryMiB int    `json:"memory_mib" null:"-1"` // -1 unknown
 }

@@ -21,6 +21,8 @@ const (
 	ThrottleHWThermal     Throttle = 1 << 6
 	ThrottleHWPowerBrake  Throttle = 1 << 7
 	ThrottleDisplayClocks Throttle = 1 << 8
+	ThrottleBoardLimit    Throttle = 1 << 9  // since NVML 13 (driver 615)
+	ThrottleReliability   Throttle = 1 << 10 // likewise
 )
 
 var throttleNames = []struct {
@@ -36,6 +38,8 @@ var throttleNames = []struct {
 	{ThrottleHWThermal, "hw-thermal"},
 	{ThrottleHWPowerBrake, "hw-power-brake"},
 	{ThrottleDisplayClocks, "display-clocks"},
+	{ThrottleBoardLimit, "board-limit"},
+	{ThrottleReliability, "reliability"},
 }
 
 // Limits tells whether a power or thermal limit (not idleness or a setting)

@@ -69,8 +69,10 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 		switch {
 		case err == nil:
 			return realRig(ctx, o, indices, gpus)
-		case o.gpu == "nvml" || !errors.Is(err, gpu.ErrNoGPU) || !o.defaultDevice():
+		case o.gpu == "nvml" || !o.defaultDevice():
 			return nil, err
+		case !errors.Is(err, gpu.ErrNoDriver): // there is one: a simulation must be asked for
+			return nil, fmt.Errorf("%w; --gpu sim simulates one", err)
 		}
 		profile = "h100"
 	}

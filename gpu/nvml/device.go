@@ -20,7 +20,7 @@ import (
 
 // Device is a real GPU; see [gpu.Device] for what its methods do.
 type Device struct {
-	lib     nvml.Interface
+	lib     *library
 	dev     nvml.Device
 	clock   timebase.Clock
 	info    gpu.Info
@@ -48,18 +48,18 @@ var (
 // Open opens the GPU of that index. It tries each reading once. The error wraps
 // gpu.ErrNoGPU where there is no such GPU, gpu.ErrLost where it is lost.
 func Open(index int) (*Device, error) {
-	lib, err := library()
+	lib, err := session()
 	if err != nil {
 		return nil, err
 	}
-	n, ret := lib.DeviceGetCount()
+	n, ret := ask(lib, lib.DeviceGetCount, countCalls...)
 	if err := fail("nvmlDeviceGetCount", ret); err != nil {
 		return nil, err
 	}
 	if err := checkIndex(index, n); err != nil {
 		return nil, err
 	}
-	dev, ret := lib.DeviceGetHandleByIndex(index)
+	dev, ret := ask(lib, func() (nvml.Device, nvml.Return) { return lib.DeviceGetHandleByIndex(index) }, handleCalls...)
 	if err := fail(fmt.Sprintf("GPU %d: nvmlDeviceGetHandleByIndex", index), ret); err != nil {
 		return nil, err
 	}
@@ -73,32 +73,33 @@ func Open(index int) (*Device, error) {
 	return d, nil
 }
 
-// identify reads what does not change. Only a name and a UUID are indispensable.
-func identify(lib nvml.Interface, dev nvml.Device, index int) (gpu.Info, error) {
-	info := gpu.Info{Index: index, PowerLimitW: math.NaN(), MemoryMiB: -1}
+// identify reads what does not change. Only the UUID is indispensable.
+func identify(lib *library, dev nvml.Device, index int) (gpu.Info, error) {
+	info := gpu.UnknownInfo(index)
 	var ret nvml.Return
-	if info.Name, ret = dev.GetName(); ret != nvml.SUCCESS {
-		return info, fail("nvmlDeviceGetName", ret)
-	}
-	if info.UUID, ret = dev.GetUUID(); ret != nvml.SUCCESS {
+	if info.UUID, ret = ask(lib, dev.GetUUID, "nvmlDeviceGetUUID"); ret != nvml.SUCCESS {
 		return info, fail("nvmlDeviceGetUUID", ret)
 	}
-	info.Driver, _ = lib.SystemGetDriverVersion() // "" where unknown
-	info.VBIOS, _ = dev.GetVbiosVersion()
-	mw, ret := dev.GetEnforcedPowerLimit()
-	if ret != nvml.SUCCESS {
-		mw, ret = dev.GetPowerManagementLimit()
+	// What cannot be read of these is "", which is unknown.
+	info.Name, _ = ask(lib, dev.GetName, "nvmlDeviceGetName")
+	info.Driver, _ = ask(lib, lib.SystemGetDriverVersion, "nvmlSystemGetDriverVersion")
+	info.VBIOS, _ = ask(lib, dev.GetVbiosVersion, "nvmlDeviceGetVbiosVersion")
+	mw, ret := ask(lib, dev.GetEnforcedPowerLimit, "nvmlDeviceGetEnforcedPowerLimit")
+	if ret != nvml.SUCCESS || math.IsNaN(limitWatts(mw)) {
+		mw, ret = ask(lib, dev.GetPowerManagementLimit, "nvmlDeviceGetPowerManagementLimit")
 	}
 	if ret == nvml.SUCCESS {
-		info.PowerLimitW = float64(mw) / 1000
+		info.PowerLimitW = limitWatts(mw)
 	}
-	if has(lib, "nvmlDeviceGetPowerManagementLimitConstraints") {
-		if _, most, ret := dev.GetPowerManagementLimitConstraints(); ret == nvml.SUCCESS {
-			info.PowerLimitMaxW = float64(most) / 1000
-		}
+	_, ret = ask(lib, func() (_ uint32, ret nvml.Return) {
+		_, mw, ret = dev.GetPowerManagementLimitConstraints()
+		return 0, ret
+	}, "nvmlDeviceGetPowerManagementLimitConstraints")
+	if most := limitWatts(mw); ret == nvml.SUCCESS && !math.IsNaN(most) {
+		info.PowerLimitMaxW = most
 	}
-	if m, ret := dev.GetMemoryInfo(); ret == nvml.SUCCESS {
-		info.MemoryMiB = int(m.Total >> 20)
+	if m, ret := ask(lib, dev.GetMemoryInfo, "nvmlDeviceGetMemoryInfo"); ret == nvml.SUCCESS {
+		info.MemoryMiB = wholeMiB(m.Total)
 	}
 	var err error
 	if info.MemMHz, info.SMClocks, err = supportedClocks(index); err != nil {
@@ -113,26 +114,20 @@ func (d *Device) probe() error {
 		d.info.Hidden = append(d.info.Hidden, fmt.Sprintf(format, args...))
 	}
 	mig := false
-	if has(d.lib, "nvmlDeviceGetMigMode") {
-		mode, _, ret := d.dev.GetMigMode()
-		if mig = ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE; mig {
-			hide("MIG mode is on: power, energy and clocks are those of the whole GPU, shared by all its instances, and utilisation is not available.")
-		}
+	mode, ret := ask(d.lib, func() (int, nvml.Return) { now, _, ret := d.dev.GetMigMode(); return now, ret }, "nvmlDeviceGetMigMode")
+	if mig = ret == nvml.SUCCESS && mode == nvml.DEVICE_MIG_ENABLE; mig {
+		hide("MIG mode is on: power, energy and clocks are those of the whole GPU, shared by all its instances, and utilisation is not available.")
 	}
-	if has(d.lib, "nvmlDeviceGetMemoryInfo_v2") {
-		_, ret := d.dev.GetMemoryInfo_v2()
-		d.can.memV2 = ret == nvml.SUCCESS
-	}
-	_, ret := d.dev.GetUtilizationRates()
+	_, ret = ask(d.lib, d.dev.GetMemoryInfo_v2, "nvmlDeviceGetMemoryInfo_v2")
+	d.can.memV2 = ret == nvml.SUCCESS
+	_, ret = ask(d.lib, d.dev.GetUtilizationRates, "nvmlDeviceGetUtilizationRates")
 	d.can.util = offered(ret)
 	if !d.can.util && !mig {
 		hide("GPU utilisation is not available.")
 	}
-	if has(d.lib, "nvmlDeviceGetCurrentClocksEventReasons") {
-		_, ret := d.dev.GetCurrentClocksEventReasons()
-		d.can.eventReasons = offered(ret)
-	} else if has(d.lib, "nvmlDeviceGetCurrentClocksThrottleReasons") {
-		_, ret := d.dev.GetCurrentClocksThrottleReasons()
+	_, ret = ask(d.lib, d.dev.GetCurrentClocksEventReasons, "nvmlDeviceGetCurrentClocksEventReasons")
+	if d.can.eventReasons = offered(ret); ret == nvml.ERROR_FUNCTION_NOT_FOUND { // its old name
+		_, ret = ask(d.lib, d.dev.GetCurrentClocksThrottleReasons, "nvmlDeviceGetCurrentClocksThrottleReasons")
 		d.can.throttleReasons = offered(ret)
 	}
 	if !d.can.eventReasons && !d.can.throttleReasons {
@@ -147,7 +142,7 @@ func (d *Device) probe() error {
 	if d.reader, err = openReader(d.info.Index, d.can); err != nil {
 		return err
 	}
-	d.probePower()
+	d.probePower(hide)
 	if len(d.sources) == 0 {
 		hide("No power reading at all is available: energy cannot be measured.")
 	}
@@ -157,7 +152,7 @@ func (d *Device) probe() error {
 // probeGPM tries NVML's GPU performance monitoring, which Hopper and later have.
 func (d *Device) probeGPM() error {
 	for _, f := range []string{"nvmlGpmQueryDeviceSupport", "nvmlGpmSampleAlloc", "nvmlGpmSampleGet", "nvmlGpmMetricsGet", "nvmlGpmSampleFree"} {
-		if !has(d.lib, f) {
+		if !d.lib.has(f) {
 			return fmt.Errorf("%w: the driver lacks %s", gpu.ErrNotSupported, f)
 		}
 	}
@@ -213,7 +208,7 @@ func (d *Device) SetSMClock(mhz int) error {
 	if err := d.info.CheckSMClock(mhz); err != nil {
 		return err
 	}
-	ret := d.dev.SetGpuLockedClocks(uint32(mhz), uint32(mhz))
+	ret := order(d.lib, func() nvml.Return { return d.dev.SetGpuLockedClocks(uint32(mhz), uint32(mhz)) }, "nvmlDeviceSetGpuLockedClocks")
 	if ret == nvml.ERROR_INVALID_ARGUMENT {
 		return fmt.Errorf("%w: %d MHz: the driver refuses it", gpu.ErrBadClock, mhz)
 	}
@@ -222,7 +217,7 @@ func (d *Device) SetSMClock(mhz int) error {
 
 // ResetSMClock implements gpu.Device.
 func (d *Device) ResetSMClock() error {
-	return fail(fmt.Sprintf("giving back the SM clock of GPU %d", d.info.Index), d.dev.ResetGpuLockedClocks())
+	return fail(fmt.Sprintf("giving back the SM clock of GPU %d", d.info.Index), order(d.lib, d.dev.ResetGpuLockedClocks, "nvmlDeviceResetGpuLockedClocks"))
 }
 
 // Close implements gpu.Device. It is harmless to call it twice. The library
@@ -254,10 +249,7 @@ func (d *Device) Processes() ([]gpu.Process, error) {
 	any := false
 	var first error
 	for _, l := range lists {
-		if !has(d.lib, l.symbol) && !has(d.lib, l.symbol+"_v2") && !has(d.lib, l.symbol+"_v3") {
-			continue
-		}
-		infos, ret := l.get()
+		infos, ret := ask(d.lib, l.get, l.symbol, l.symbol+"_v2", l.symbol+"_v3")
 		if ret != nvml.SUCCESS {
 			if first == nil {
 				first = fail("listing the processes on the GPU", ret)
@@ -271,11 +263,7 @@ func (d *Device) Processes() ([]gpu.Process, error) {
 				continue
 			}
 			seen[pid] = true
-			mib := -1
-			if p.UsedGpuMemory != math.MaxUint64 { // NVML_VALUE_NOT_AVAILABLE
-				mib = int(p.UsedGpuMemory >> 20)
-			}
-			all = append(all, gpu.Process{PID: pid, Name: processName(pid), MemoryMiB: mib})
+			all = append(all, gpu.Process{PID: pid, Name: processName(pid), MemoryMiB: wholeMiB(p.UsedGpuMemory)})
 		}
 	}
 	if !any {

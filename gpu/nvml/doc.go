@@ -1,7 +1,12 @@
 // Package nvml is a real GPU: [gpu.Device] on NVIDIA's management library
 // through github.com/NVIDIA/go-nvml, which loads libnvidia-ml.so.1 at run time,
 // so that a program built with it also runs where there is none. No library, no
-// driver and no GPU are [gpu.ErrNoGPU], not a failure of the program.
+// driver and no GPU are [gpu.ErrNoGPU], not a failure of the program; only where
+// nothing of a driver is on the machine is it [gpu.ErrNoDriver], and may a program
+// take the machine for one without a GPU.
+//
+// Nothing is taken for granted: a function that the library lacks is "not
+// supported" (see ask), and a value that cannot be is unknown (see believe.go).
 //
 // [Find] turns what a user typed (an index or a UUID) into an index, [Open]
 // opens the GPU of an index, [List] tells which there are. Every return code of

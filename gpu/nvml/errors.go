@@ -17,7 +17,7 @@ func fail(call string, ret nvml.Return) error {
 	case nvml.SUCCESS:
 		return nil
 	case nvml.ERROR_LIBRARY_NOT_FOUND:
-		return fmt.Errorf("%w: %s: the NVIDIA driver's libnvidia-ml.so.1 was not found: install the driver, or set %s", gpu.ErrNoGPU, call, EnvLibrary)
+		return fmt.Errorf("%w: %s: the NVIDIA driver's libnvidia-ml.so.1 was not found", gpu.ErrNoGPU, call)
 	case nvml.ERROR_DRIVER_NOT_LOADED:
 		return fmt.Errorf("%w: %s: the NVIDIA driver is not loaded: nvidia-smi says more", gpu.ErrNoGPU, call)
 	case nvml.ERROR_UNINITIALIZED:
@@ -38,5 +38,19 @@ func fail(call string, ret nvml.Return) error {
 	case nvml.ERROR_RESET_REQUIRED:
 		return fmt.Errorf("%w: %s: it needs a reset (nvidia-smi --gpu-reset) or a reboot", gpu.ErrLost, call)
 	}
-	return fmt.Errorf("%s: NVML error %d: %s", call, int(ret), nvml.ErrorString(ret))
+	return fmt.Errorf("%s: NVML error %d%s", call, int(ret), errorText(ret))
+}
+
+// errorText is what the library calls a code. Outside of it (%v of a code too)
+// the name would be asked for unguarded.
+func errorText(ret nvml.Return) string {
+	if l := loaded.Load(); l != nil && l.has("nvmlErrorString") {
+		return ": " + nvml.ErrorString(ret)
+	}
+	return ""
+}
+
+// errAbsurd is a call that succeeded with a value that cannot be.
+func errAbsurd(what string, value any) error {
+	return fmt.Errorf("%w: reading %s: the driver says %v", gpu.ErrAbsurd, what, value)
 }

@@ -4,72 +4,37 @@ package nvml
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"jouletop/gpu"
 )
 
-var (
-	loadMutex sync.Mutex
-	loaded    nvml.Interface
-)
-
-// library loads the library on first use and starts a session of it. It is
-// never unloaded: go-nvml binds each function to its address at the first call
-// for good.
-func library() (nvml.Interface, error) {
-	loadMutex.Lock()
-	defer loadMutex.Unlock()
-	lib := loaded
-	if lib == nil {
-		if path := os.Getenv(EnvLibrary); path != "" {
-			lib = nvml.New(nvml.WithLibraryPath(path))
-		} else {
-			lib = nvml.New()
-		}
-	}
-	ret := lib.Init()
-	if ret != nvml.ERROR_LIBRARY_NOT_FOUND {
-		loaded = lib
-	}
-	if err := fail("nvmlInit", ret); err != nil {
-		return nil, err
-	}
-	return lib, nil
-}
-
 // restart ends the session of the library, whoever began it, and begins another,
 // where the driver that it talked to is gone.
 func restart() error {
 	loadMutex.Lock()
 	defer loadMutex.Unlock()
-	if _, ret := loaded.DeviceGetCount(); ret == nvml.SUCCESS {
+	l := loaded.Load()
+	if _, ret := ask(l, l.DeviceGetCount, countCalls...); ret == nvml.SUCCESS {
 		return nil // done already, for another GPU
 	}
-	for loaded.Shutdown() == nvml.SUCCESS { // it counts how often it was begun
+	for order(l, l.Shutdown, "nvmlShutdown") == nvml.SUCCESS { // it counts how often it was begun
 	}
-	return fail("nvmlInit", loaded.Init())
+	return fail("nvmlInit", l.Init())
 }
 
-// has tells whether the loaded library has a function. One that it lacks must
-// never be called: the dynamic linker would end the program.
-func has(lib nvml.Interface, function string) bool {
-	return lib.Extensions().LookupSymbol(function) == nil
-}
-
-// Count returns how many GPUs there are. No library and no driver are an error
-// wrapping gpu.ErrNoGPU.
+// Count returns how many GPUs there are. Where there is nothing of a driver the
+// error wraps gpu.ErrNoDriver; a library or a driver that doesn't work is
+// gpu.ErrNoGPU.
 func Count() (int, error) {
-	lib, err := library()
+	lib, err := session()
 	if err != nil {
 		return 0, err
 	}
-	n, ret := lib.DeviceGetCount()
+	n, ret := ask(lib, lib.DeviceGetCount, countCalls...)
 	return n, fail("nvmlDeviceGetCount", ret)
 }
 
@@ -84,7 +49,8 @@ func List() ([]gpu.Info, error) {
 	for i := range infos {
 		d, err := Open(i)
 		if err != nil {
-			infos[i] = gpu.Info{Index: i, Hidden: []string{err.Error()}}
+			infos[i] = gpu.UnknownInfo(i)
+			infos[i].Hidden = []string{err.Error()}
 			continue
 		}
 		infos[i] = d.Info()
@@ -110,7 +76,11 @@ func Find(selector string) (int, error) {
 	}
 	found, names := -1, make([]string, 0, n)
 	for _, info := range infos {
-		names = append(names, fmt.Sprintf("%d (%s)", info.Index, info.UUID))
+		name := fmt.Sprintf("%d (%s)", info.Index, info.UUID)
+		if info.UUID == "" {
+			name = fmt.Sprintf("%d (%s)", info.Index, strings.Join(info.Hidden, "; "))
+		}
+		names = append(names, name)
 		if selector == "" || !strings.HasPrefix(strings.ToLower(info.UUID), strings.ToLower(selector)) {
 			continue
 		}

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-	ok = 0, uninitialized = 1, driver_not_loaded = 9, function_not_found = 13, gpu_is_lost = 15, reset_required = 16,
+	ok = 0, uninitialized = 1, not_supported = 3, driver_not_loaded = 9, function_not_found = 13, gpu_is_lost = 15, reset_required = 16,
 	version_mismatch = 18,
 };
 enum { clock_sm = 1, clock_memory = 2, temperature_gpu = 0, field_power_instant = 186 };
@@ -83,6 +83,8 @@ jt_gpu *jt_open(unsigned index, int offers, int *ret)
 		return NULL;
 	g->offers = offers;
 	int (*handle)(unsigned, void **) = dlsym(RTLD_DEFAULT, "nvmlDeviceGetHandleByIndex_v2");
+	if (!handle)
+		handle = dlsym(RTLD_DEFAULT, "nvmlDeviceGetHandleByIndex");
 	g->clock_info = dlsym(RTLD_DEFAULT, "nvmlDeviceGetClockInfo");
 	g->temperature = dlsym(RTLD_DEFAULT, "nvmlDeviceGetTemperature");
 	g->utilisation = dlsym(RTLD_DEFAULT, "nvmlDeviceGetUtilizationRates");
@@ -92,7 +94,7 @@ jt_gpu *jt_open(unsigned index, int offers, int *ret)
 								    : "nvmlDeviceGetCurrentClocksThrottleReasons");
 	g->power = dlsym(RTLD_DEFAULT, "nvmlDeviceGetPowerUsage");
 	g->fields = dlsym(RTLD_DEFAULT, "nvmlDeviceGetFieldValues");
-	*ret = handle && g->clock_info && g->temperature && g->memory ? handle(index, &g->device) : function_not_found;
+	*ret = handle ? handle(index, &g->device) : function_not_found;
 	g->slow_ns = INT64_MIN / 2;
 	g->tensor = g->dram = -1;
 	if (*ret != ok || !(offers & jt_gpm))
@@ -117,12 +119,7 @@ void jt_close(jt_gpu *g)
 	free(g);
 }
 
-static double percent(const gpm_metric *m)
-{
-	if (m->ret != ok || !(m->value >= 0))
-		return -1;
-	return m->value > 100 ? 100 : m->value;
-}
+static double percent(const gpm_metric *m) { return m->ret == ok ? m->value : -1; }
 
 // read_gpm renews tensor and dram every 100 ms: they are means between two
 // samples, and NVIDIA asks for at least that time between them.
@@ -153,10 +150,17 @@ static void read_gpm(jt_gpu *g, int64_t now)
 	g->dram = percent(&g->gpm->metrics[1]);
 }
 
-static int good(jt_reading *r, int call, int ret)
+// call makes a call of the library, which may lack it.
+#define call(function, ...) ((function) ? (function)(__VA_ARGS__) : function_not_found)
+
+// good tells whether a call gave a value, and notes one that failed. What the GPU
+// or its driver does not offer is no failure: it is unknown.
+static int good(jt_reading *r, int which, int ret)
 {
+	if (ret == not_supported || ret == function_not_found)
+		return 0;
 	if (ret != ok && r->failed == jt_call_none) {
-		r->failed = call;
+		r->failed = which;
 		r->ret = ret;
 	}
 	return ret == ok;
@@ -174,20 +178,21 @@ static void read_slow(jt_gpu *g, jt_reading *r)
 {
 	if (r->t_ns - g->slow_ns < slow_every)
 		return;
-	g->memory_mhz = g->temperature_c = -1;
+	g->memory_mhz = -1;
+	g->temperature_c = jt_unknown_c;
 	g->memory_bytes = -1;
 	unsigned u;
-	if (good(r, jt_call_memory_clock, g->clock_info(g->device, clock_memory, &u)))
+	if (good(r, jt_call_memory_clock, call(g->clock_info, g->device, clock_memory, &u)))
 		g->memory_mhz = u;
-	if (good(r, jt_call_temperature, g->temperature(g->device, temperature_gpu, &u)))
+	if (good(r, jt_call_temperature, call(g->temperature, g->device, temperature_gpu, &u)))
 		g->temperature_c = u;
 	if (g->offers & jt_memory_v2) {
 		memory_v2 m = {.version = sizeof m | 2 << 24};
-		if (good(r, jt_call_memory, g->memory2(g->device, &m)))
+		if (good(r, jt_call_memory, call(g->memory2, g->device, &m)))
 			g->memory_bytes = m.used;
 	} else {
 		memory_v1 m;
-		if (good(r, jt_call_memory, g->memory(g->device, &m)))
+		if (good(r, jt_call_memory, call(g->memory, g->device, &m)))
 			g->memory_bytes = m.used;
 	}
 	if (r->failed == jt_call_none)
@@ -198,21 +203,22 @@ void jt_poll(jt_gpu *g, jt_reading *r)
 {
 	memset(r, 0, sizeof *r);
 	r->t_ns = now_ns();
-	r->sm_mhz = r->memory_mhz = r->temperature_c = r->utilisation_pct = -1;
+	r->sm_mhz = r->memory_mhz = r->utilisation_pct = -1;
+	r->temperature_c = jt_unknown_c;
 	r->memory_bytes = -1;
 	r->tensor_pct = r->dram_pct = -1;
 
 	unsigned u;
-	if (good(r, jt_call_sm_clock, g->clock_info(g->device, clock_sm, &u)))
+	if (good(r, jt_call_sm_clock, call(g->clock_info, g->device, clock_sm, &u)))
 		r->sm_mhz = u;
 	else if (lost(r->ret))
 		return;
 	utilisation rates;
-	if ((g->offers & jt_utilisation) && good(r, jt_call_utilisation, g->utilisation(g->device, &rates)))
+	if ((g->offers & jt_utilisation) && good(r, jt_call_utilisation, call(g->utilisation, g->device, &rates)))
 		r->utilisation_pct = rates.gpu;
 	unsigned long long bits;
 	if ((g->offers & (jt_event_reasons | jt_throttle_reasons)) &&
-	    good(r, jt_call_throttle, g->throttle(g->device, &bits)))
+	    good(r, jt_call_throttle, call(g->throttle, g->device, &bits)))
 		r->throttle = bits;
 	read_slow(g, r);
 	r->memory_mhz = g->memory_mhz;
@@ -227,9 +233,9 @@ void jt_poll(jt_gpu *g, jt_reading *r)
 int jt_power(jt_gpu *g, int source, uint32_t *mw)
 {
 	if (source == jt_average)
-		return g->power ? g->power(g->device, mw) : function_not_found;
+		return call(g->power, g->device, mw);
 	field_value f = {.field = field_power_instant};
-	int ret = g->fields ? g->fields(g->device, 1, &f) : function_not_found;
+	int ret = call(g->fields, g->device, 1, &f);
 	*mw = f.value.u;
 	return ret == ok ? f.ret : ret;
 }

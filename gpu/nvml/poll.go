@@ -75,23 +75,15 @@ var callNames = map[C.int32_t]string{
 // sample converts a round.
 func sample(c *C.jt_reading) (gpu.Sample, error) {
 	s := gpu.Sample{
-		SMMHz: int(c.sm_mhz), MemMHz: int(c.memory_mhz),
-		TempC: known(float64(c.temperature_c)), GPUUtil: known(float64(c.utilisation_pct)),
-		DRAMUtil: known(float64(c.dram_pct)), TensorUtil: known(float64(c.tensor_pct)),
-		MemUsedMiB: known(float64(c.memory_bytes)) / (1 << 20), Throttle: gpu.Throttle(c.throttle),
+		SMMHz: clockMHz(int64(c.sm_mhz)), MemMHz: clockMHz(int64(c.memory_mhz)),
+		TempC: celsius(int32(c.temperature_c)), GPUUtil: percent(float64(c.utilisation_pct)),
+		DRAMUtil: percent(float64(c.dram_pct)), TensorUtil: percent(float64(c.tensor_pct)),
+		MemUsedMiB: mebibytes(uint64(c.memory_bytes)), Throttle: gpu.Throttle(c.throttle),
 	}
 	if c.failed == C.jt_call_none {
 		return s, nil
 	}
 	return s, fail(callNames[c.failed], nvml.Return(c.ret))
-}
-
-// known turns the C side's -1 into NaN.
-func known(v float64) float64 {
-	if v < 0 {
-		return math.NaN()
-	}
-	return v
 }
 
 // Recover implements gpu.Recoverer: after a reload of the driver the library is
@@ -107,11 +99,11 @@ func (d *Device) Recover() error {
 	if err := restart(); err != nil {
 		return err
 	}
-	dev, ret := d.lib.DeviceGetHandleByIndex(d.info.Index)
+	dev, ret := ask(d.lib, func() (nvml.Device, nvml.Return) { return d.lib.DeviceGetHandleByIndex(d.info.Index) }, handleCalls...)
 	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
 		return err
 	}
-	if uuid, ret := dev.GetUUID(); dev != d.dev || ret != nvml.SUCCESS || uuid != d.info.UUID {
+	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); dev != d.dev || ret != nvml.SUCCESS || uuid != d.info.UUID {
 		return fmt.Errorf("%w: GPU %d is another one since the driver was reloaded: start anew", gpu.ErrLost, d.info.Index)
 	}
 	return nil
@@ -188,7 +180,9 @@ func poll(c *C.jt_reading) gpu.Poll {
 		r := gpu.PowerReading{TimeNS: int64(c.power_ns[s]), Source: name, PowerW: math.NaN(), CounterJ: math.NaN(), Fresh: true}
 		ret := nvml.Return(c.power_ret[s])
 		if ret == nvml.SUCCESS {
-			r.PowerW = float64(c.power_mw[s]) / 1000
+			if r.PowerW = watts(float64(c.power_mw[s])); math.IsNaN(r.PowerW) {
+				out.PowerErr[out.Powers] = errAbsurd("the power source "+name, fmt.Sprintf("%d mW", uint32(c.power_mw[s])))
+			}
 		} else {
 			out.PowerErr[out.Powers] = fail("reading the power source "+name, ret)
 		}

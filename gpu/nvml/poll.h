@@ -22,10 +22,13 @@ enum {
 	jt_call_throttle,
 };
 
+enum { jt_unknown_c = -1000 };
+
 // The polled power sources.
 enum { jt_average, jt_instant, jt_sources };
 
-// jt_reading is one round; -1 is unknown, but for ret.
+// jt_reading is one round, as the driver said it; unknown is -1, but for ret and
+// temperature_c, where it is jt_unknown_c.
 typedef struct {
 	int64_t t_ns; // CLOCK_MONOTONIC, when it began
 	int64_t took_ns; // without power

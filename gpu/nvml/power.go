@@ -5,6 +5,7 @@ package nvml
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -16,20 +17,34 @@ import (
 	"jouletop/gpu"
 )
 
-// probePower tries each power source once.
-func (d *Device) probePower() {
+// probePower tries each power source. One that says what cannot be, several times
+// on end, is left out and named by hide.
+func (d *Device) probePower(hide func(format string, args ...any)) {
 	d.observeWall()
-	if _, ret := d.reader.power(gpu.SourceAverage); offered(ret) {
-		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceAverage, Note: "nvmlDeviceGetPowerUsage"})
-	}
-	if _, ret := d.reader.power(gpu.SourceInstant); offered(ret) {
-		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceInstant, Note: "NVML_FI_DEV_POWER_INSTANT"})
-	}
-	if _, _, ret := d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, 0); offered(ret) {
-		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceBuffer, Note: "nvmlDeviceGetSamples(TOTAL_POWER_SAMPLES)"})
-	}
-	if _, ret := d.dev.GetTotalEnergyConsumption(); offered(ret) {
-		d.sources = append(d.sources, gpu.PowerSource{Name: gpu.SourceCounter, Note: "nvmlDeviceGetTotalEnergyConsumption"})
+	const tries = 3
+	for _, src := range []gpu.PowerSource{
+		{Name: gpu.SourceAverage, Note: "nvmlDeviceGetPowerUsage"},
+		{Name: gpu.SourceInstant, Note: "NVML_FI_DEV_POWER_INSTANT"},
+		{Name: gpu.SourceBuffer, Note: "nvmlDeviceGetSamples(TOTAL_POWER_SAMPLES)"},
+		{Name: gpu.SourceCounter, Note: "nvmlDeviceGetTotalEnergyConsumption"},
+	} {
+		var err error
+		for range tries {
+			if src.Name == gpu.SourceBuffer {
+				_, err = d.ReadPowerBuffer(0)
+			} else {
+				_, err = d.ReadPower(src.Name)
+			}
+			if !errors.Is(err, gpu.ErrAbsurd) {
+				break
+			}
+		}
+		switch {
+		case errors.Is(err, gpu.ErrAbsurd):
+			hide("The power source %s is left out (%v).", src.Name, err)
+		case !errors.Is(err, gpu.ErrNotSupported) && !errors.Is(err, gpu.ErrNoPermission):
+			d.sources = append(d.sources, src) // also one that failed this time
+		}
 	}
 }
 
@@ -55,12 +70,16 @@ func (d *Device) ReadPower(source string) (gpu.PowerReading, error) {
 		mw, got := d.reader.power(source)
 		d.mu.Unlock()
 		if ret = got; ret == nvml.SUCCESS {
-			r.PowerW = float64(mw) / 1000
+			if r.PowerW = watts(float64(mw)); math.IsNaN(r.PowerW) {
+				return r, errAbsurd("the power source "+source, fmt.Sprintf("%d mW", mw))
+			}
 		}
 	case gpu.SourceCounter:
 		var mj uint64
-		if mj, ret = d.dev.GetTotalEnergyConsumption(); ret == nvml.SUCCESS {
-			r.CounterJ = float64(mj) / 1000
+		if mj, ret = ask(d.lib, d.dev.GetTotalEnergyConsumption, "nvmlDeviceGetTotalEnergyConsumption"); ret == nvml.SUCCESS {
+			if r.CounterJ = joules(mj); math.IsNaN(r.CounterJ) {
+				return r, errAbsurd("the power source "+source, fmt.Sprintf("%d mJ", mj))
+			}
 		}
 	default:
 		return r, fmt.Errorf("%w: power source %q", gpu.ErrNotSupported, source)
@@ -89,12 +108,23 @@ func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 	}
 	d.mu.Unlock()
 
-	kind, samples, ret := d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, since)
+	var kind nvml.ValueType
+	samples, ret := ask(d.lib, func() (s []nvml.Sample, ret nvml.Return) {
+		kind, s, ret = d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, since)
+		return s, ret
+	}, "nvmlDeviceGetSamples")
 	if ret == nvml.ERROR_NOT_FOUND || ret == nvml.SUCCESS && len(samples) == 0 {
 		return nil, nil // nothing new
 	}
 	if err := fail("reading the power sample buffer", ret); err != nil {
 		return nil, err
+	}
+	all := len(samples)
+	samples = slices.DeleteFunc(samples, func(s nvml.Sample) bool {
+		return s.TimeStamp == 0 || s.TimeStamp > lastStamp || math.IsNaN(sampleWatts(kind, s.SampleValue))
+	})
+	if len(samples) == 0 {
+		return nil, errAbsurd("the power sample buffer", fmt.Sprintf("%d samples without a time or a power that can be", all))
 	}
 	stamps := make([]uint64, len(samples))
 	for i, s := range samples {
@@ -109,26 +139,33 @@ func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 
 	readings := make([]gpu.PowerReading, 0, len(samples))
 	for i, s := range samples {
-		if times[i] <= after+int64(newer) || s.TimeStamp == 0 {
+		if times[i] <= after+int64(newer) {
 			continue
 		}
 		readings = append(readings, gpu.PowerReading{
-			TimeNS: times[i], Source: gpu.SourceBuffer, PowerW: milli(kind, s.SampleValue), CounterJ: math.NaN(), Fresh: true,
+			TimeNS: times[i], Source: gpu.SourceBuffer, PowerW: sampleWatts(kind, s.SampleValue), CounterJ: math.NaN(), Fresh: true,
 		})
 	}
 	slices.SortFunc(readings, func(a, b gpu.PowerReading) int { return cmp.Compare(a.TimeNS, b.TimeNS) })
 	return readings, nil
 }
 
-// milli reads a sample's value, which is in mW, in W.
-func milli(kind nvml.ValueType, value [8]byte) float64 {
+// lastStamp is the latest time stamp that a sample may have, µs since 1970: 2200.
+const lastStamp = 230 * 366 * 24 * 3600 * 1_000_000
+
+// sampleWatts reads a sample's value, which is in mW.
+func sampleWatts(kind nvml.ValueType, value [8]byte) float64 {
 	switch kind {
 	case nvml.VALUE_TYPE_DOUBLE:
-		return math.Float64frombits(binary.NativeEndian.Uint64(value[:])) / 1000
+		return watts(math.Float64frombits(binary.NativeEndian.Uint64(value[:])))
 	case nvml.VALUE_TYPE_UNSIGNED_LONG_LONG, nvml.VALUE_TYPE_UNSIGNED_LONG:
-		return float64(binary.NativeEndian.Uint64(value[:])) / 1000
+		return watts(float64(binary.NativeEndian.Uint64(value[:])))
+	case nvml.VALUE_TYPE_SIGNED_LONG_LONG:
+		return watts(float64(int64(binary.NativeEndian.Uint64(value[:]))))
+	case nvml.VALUE_TYPE_SIGNED_INT:
+		return watts(float64(int32(binary.NativeEndian.Uint32(value[:]))))
 	}
-	return float64(binary.NativeEndian.Uint32(value[:])) / 1000
+	return watts(float64(binary.NativeEndian.Uint32(value[:])))
 }
 
 // observeWall notes by how much the wall clock now differs from CLOCK_MONOTONIC

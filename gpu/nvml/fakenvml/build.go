@@ -1,7 +1,9 @@
 package fakenvml
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	_ "embed"
 	"fmt"
 	"os"
@@ -40,7 +42,7 @@ func BuildIn(dir string) (string, error) {
 		return "", fmt.Errorf("fake NVML: %w", err)
 	}
 	source := "#line 1 \"fakenvml.c\"\n" + librarySource + "#line 1 \"sensors.c\"\n" + sensorsSource
-	sum := sha256.Sum256([]byte(cc + "\n" + source))
+	sum := sha256.Sum256([]byte(cc + " symbolic\n" + source))
 	lib := filepath.Join(dir, fmt.Sprintf("libfakenvml-%x.so", sum[:6]))
 	if _, err := os.Stat(lib); err == nil {
 		return lib, nil
@@ -51,7 +53,7 @@ func BuildIn(dir string) (string, error) {
 	}
 	defer os.Remove(tmp.Name()) // gone already when all went well
 	_ = tmp.Close()
-	cmd := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread", "-x", "c", "-", "-o", tmp.Name())
+	cmd := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-Bsymbolic-functions", "-pthread", "-x", "c", "-", "-o", tmp.Name())
 	cmd.Stdin = strings.NewReader(source)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("fake NVML: compiling with %s: %w\n%s", cc, err, out)
@@ -60,4 +62,51 @@ func BuildIn(dir string) (string, error) {
 		return "", fmt.Errorf("fake NVML: %w", err)
 	}
 	return lib, os.Rename(tmp.Name(), lib)
+}
+
+// Functions lists the functions that the library offers.
+func Functions(lib string) ([]string, error) {
+	f, err := elf.Open(lib)
+	if err != nil {
+		return nil, fmt.Errorf("fake NVML: %w", err)
+	}
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		return nil, fmt.Errorf("fake NVML: %w", err)
+	}
+	var names []string
+	for _, s := range symbols {
+		if s.Section != elf.SHN_UNDEF && strings.HasPrefix(s.Name, "nvml") {
+			names = append(names, s.Name)
+		}
+	}
+	return names, nil
+}
+
+// Without writes to path a copy of the library that lacks the given functions: a
+// driver's library of another age. Inside it they still call each other.
+func Without(lib, path string, functions ...string) error {
+	f, err := elf.Open(lib)
+	if err != nil {
+		return fmt.Errorf("fake NVML: %w", err)
+	}
+	defer f.Close()
+	names := f.Section(".dynstr")
+	text, err := names.Data()
+	if err != nil {
+		return fmt.Errorf("fake NVML: %w", err)
+	}
+	whole, err := os.ReadFile(lib)
+	if err != nil {
+		return fmt.Errorf("fake NVML: %w", err)
+	}
+	for _, name := range functions {
+		at := bytes.Index(text, []byte("\x00"+name+"\x00"))
+		if at < 0 {
+			return fmt.Errorf("fake NVML: no function %s", name)
+		}
+		whole[int(names.Offset)+at+1] = 'x' // a name that nobody looks up
+	}
+	return os.WriteFile(path, whole, 0o755)
 }

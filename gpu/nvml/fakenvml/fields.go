@@ -57,6 +57,7 @@ const (
 	DRAMMilliPct   // GPM: memory bandwidth utilisation, 1/1000 %
 	MIG            // 1: MIG mode is on
 	processesField // number of processes; see GPU.SetProcesses
+	HandleFault    // NVML code that asking for the GPU by its index returns; 0 none
 )
 
 // How a GPU's sensors are wrong. Sources are named by their No… bits.
@@ -95,6 +96,11 @@ const (
 	NoThrottle
 	NoProcesses
 	NoClock // of the SM
+	NoPowerLimit
+	NoMemory
+	NoMemoryClock
+	NoTemperature
+	NoVBIOS
 )
 
 // Some of NVML's return codes, for the fault fields.
@@ -102,6 +108,7 @@ const (
 	CodeNotSupported    = 3
 	CodeNoPermission    = 4
 	CodeDriverNotLoaded = 9
+	CodeVersionMismatch = 18 // of library and driver
 	CodeGPULost         = 15
 	CodeResetRequired   = 16
 	CodeUnknown         = 999

@@ -43,7 +43,7 @@ enum {
 	AVERAGE_PERIOD_NS, AVERAGE_WINDOW_NS, INSTANT_PERIOD_NS, INSTANT_WINDOW_NS,
 	BUFFER_PERIOD_NS, BUFFER_LEN, COUNTER_PERIOD_NS, COUNTER_OFFSET_MJ,
 	POWER_LIMIT_MW, TEMP_C, GPU_UTIL, MEM_UTIL, MEM_TOTAL_MIB, MEM_USED_MIB, THROTTLE,
-	TENSOR_MILLIPCT, DRAM_MILLIPCT, MIG, PROCESSES,
+	TENSOR_MILLIPCT, DRAM_MILLIPCT, MIG, PROCESSES, HANDLE_FAULT,
 	PROCESS_LIST = 96, /* pairs: pid << 32 | kind (0 compute, 1 graphics, 2 MPS), MiB */
 	/* How the sensors are wrong. */
 	WRONG_SOURCES = 160, WRONG_MW, WRONG_EVERY, WRONG_FROM_NS, WRONG_TO_NS,
@@ -55,7 +55,8 @@ enum { L_SEQ, L_START_NS, L_END_NS, L_WHO, L_OP, L_CLOCKS, L_RET };
 enum { OP_SET = 1, OP_RESET = 2 };
 /* Bits of UNSUPPORTED. */
 enum { NO_LOCK = 1, NO_AVERAGE = 2, NO_INSTANT = 4, NO_BUFFER = 8, NO_COUNTER = 16, NO_GPM = 32,
-       NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256, NO_CLOCK = 512 };
+       NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256, NO_CLOCK = 512, NO_POWER_LIMIT = 1024,
+       NO_MEMORY = 2048, NO_MEMORY_CLOCK = 4096, NO_TEMPERATURE = 8192, NO_VBIOS = 16384 };
 /* Values of PERMISSION. */
 enum { ROOT_ONLY = 0, NOBODY = 1, ANYBODY = 2 };
 
@@ -160,6 +161,10 @@ static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
 	ret_t r = find(dev, &d); \
 	if (r != OK) \
 		return r
+
+#define OFFERED(unsupported) \
+	if (get(d + UNSUPPORTED) & unsupported) \
+		return NOT_SUPPORTED
 
 static ret_t text(const void *slots, size_t cap, char *out, u32 n)
 {
@@ -276,7 +281,7 @@ ret_t nvmlDeviceGetHandleByIndex_v2(u32 index, struct device **dev)
 	if (index >= get(state + H_DEVICES))
 		return INVALID_ARGUMENT;
 	*dev = devices + index;
-	return OK;
+	return (ret_t)get(state + HEADER_SLOTS + index * DEVICE_SLOTS + HANDLE_FAULT);
 }
 
 ret_t nvmlDeviceGetHandleByIndex(u32 i, struct device **dev) { return nvmlDeviceGetHandleByIndex_v2(i, dev); }
@@ -297,7 +302,7 @@ ret_t nvmlDeviceGetHandleByUUID(const char *uuid, struct device **dev)
 
 ret_t nvmlDeviceGetName(struct device *dev, char *out, u32 n) { FIXED(); return text(d + NAME, 96, out, n); }
 ret_t nvmlDeviceGetUUID(struct device *dev, char *out, u32 n) { FIXED(); return text(d + UUID, 96, out, n); }
-ret_t nvmlDeviceGetVbiosVersion(struct device *dev, char *out, u32 n) { FIXED(); return text(d + VBIOS, 64, out, n); }
+ret_t nvmlDeviceGetVbiosVersion(struct device *dev, char *out, u32 n) { FIXED(); OFFERED(NO_VBIOS); return text(d + VBIOS, 64, out, n); }
 ret_t nvmlDeviceGetIndex(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
 ret_t nvmlDeviceGetMinorNumber(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
 ret_t nvmlDeviceGetPersistenceMode(struct device *dev, u32 *v) { FIXED(); *v = 1; return OK; }
@@ -354,7 +359,7 @@ ret_t nvmlDeviceGetMaxClockInfo(struct device *dev, u32 type, u32 *mhz)
 	return OK;
 }
 
-ret_t nvmlDeviceGetPowerManagementLimit(struct device *dev, u32 *mw) { FIXED(); *mw = (u32)get(d + POWER_LIMIT_MW); return OK; }
+ret_t nvmlDeviceGetPowerManagementLimit(struct device *dev, u32 *mw) { FIXED(); OFFERED(NO_POWER_LIMIT); *mw = (u32)get(d + POWER_LIMIT_MW); return OK; }
 ret_t nvmlDeviceGetPowerManagementDefaultLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
 ret_t nvmlDeviceGetEnforcedPowerLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
 
@@ -387,7 +392,7 @@ static u32 achieved(u64 *d, int64_t t)
 
 ret_t nvmlDeviceGetClockInfo(struct device *dev, u32 type, u32 *mhz)
 {
-	READ(type == CLOCK_SM ? NO_CLOCK : 0, CALL_US);
+	READ(type == CLOCK_MEM ? NO_MEMORY_CLOCK : type == CLOCK_SM ? NO_CLOCK : 0, CALL_US);
 	*mhz = type == CLOCK_MEM ? (u32)get(d + MEM_MHZ) : achieved(d, now_ns());
 	return OK;
 }

@@ -126,7 +126,7 @@ ret_t nvmlDeviceGetTotalEnergyConsumption(struct device *dev, u64 *mj)
 
 ret_t nvmlDeviceGetTemperature(struct device *dev, u32 sensor, u32 *c)
 {
-	READ(0, CALL_US);
+	READ(NO_TEMPERATURE, CALL_US);
 	if (sensor != 0)
 		return INVALID_ARGUMENT;
 	*c = (u32)get(d + TEMP_C);
@@ -150,7 +150,7 @@ struct memory_v2 { u32 version; u64 total, reserved, free, used; };
 
 ret_t nvmlDeviceGetMemoryInfo(struct device *dev, struct memory *m)
 {
-	READ(0, CALL_US);
+	READ(NO_MEMORY, CALL_US);
 	m->total = get(d + MEM_TOTAL_MIB) << 20;
 	m->used = get(d + MEM_USED_MIB) << 20;
 	m->free = m->total - m->used;
