@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,10 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/llama"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/worker"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
-	"jouletop/gpu/nvml"
 )
 
 // discoverTime is how long the sensors are watched to learn their periods.
@@ -30,12 +31,7 @@ func newGPU() *cobra.Command {
 		Short: "What each GPU can tell and do: clocks, sensors and their periods, permission, other processes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, sim, _ := wantsSim(o.gpu); !sim && !cmd.Flags().Changed("device") {
-				if n, err := nvml.Count(); err == nil && n > 1 {
-					o.devices = []string{allDevices}
-				}
-			}
-			return showGPU(cmd.Context(), &o)
+			return showGPU(cmd.Context(), &o, cmd.Flags().Changed("device"))
 		},
 	}
 	f := c.PersistentFlags()
@@ -55,11 +51,15 @@ type gpuReport struct {
 	Engine    engineReport `json:"engine"`
 }
 
+// gpuState is one GPU; what could not be found out is null, and in Problems.
 type gpuState struct {
 	ID        string            `json:"id"`
 	Info      gpu.Info          `json:"info"`
 	Sensors   []gpu.PowerSource `json:"sensors"`
 	Processes []gpu.Process     `json:"other_processes"`
+	Problems  []string          `json:"problems,omitempty"`
+	// Unusable says why nothing of it could be read but its index.
+	Unusable string `json:"unusable,omitempty"`
 }
 
 type engineReport struct {
@@ -68,41 +68,101 @@ type engineReport struct {
 	Warning    string         `json:"warning,omitempty"`
 }
 
-func showGPU(ctx context.Context, o *options) error {
-	r, err := openRig(ctx, o, 0, 0)
+// showGPU reports on the GPUs named, or on all there are. What one of them cannot
+// tell, or that it cannot be used, keeps nothing else from the report.
+func showGPU(ctx context.Context, o *options, named bool) error {
+	rigs, unusable, err := openEach(ctx, o, named)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	rep := gpuReport{Simulated: r.simulated(), Control: controlText(r, o)}
-	others, err := r.otherProcesses()
-	if err != nil {
-		return err
+	for _, r := range rigs {
+		defer r.Close()
 	}
-	for _, g := range r.gpus {
-		info := g.dev.Info()
-		st := gpuState{ID: info.ID(), Info: info, Processes: others[info.ID()]}
-		err := r.do(func() (err error) {
-			st.Sensors, err = gpu.Discover(g.dev, r.clk, discoverTime)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("sensors of GPU %s: %w", st.ID, err)
-		}
+	rep := gpuReport{GPUs: []gpuState{}}
+	show := func(st gpuState) error {
 		rep.GPUs = append(rep.GPUs, st)
-		if !o.json { // at once: each takes some seconds
-			if err := st.write(os.Stdout, rep); err != nil {
-				return err
+		if o.json {
+			return nil
+		}
+		return st.write(os.Stdout, rep) // at once: each takes some seconds
+	}
+	for _, r := range rigs {
+		rep.Simulated, rep.Control = r.simulated(), controlText(r, o)
+		if err := show(describeGPU(r)); err != nil {
+			return err
+		}
+	}
+	for _, st := range unusable {
+		if err := show(st); err != nil {
+			return err
+		}
+	}
+	rep.Engine = describeEngine(o, !rep.Simulated)
+	if o.json {
+		err = nulljson.Write(os.Stdout, rep)
+	} else {
+		err = rep.Engine.write(os.Stdout)
+	}
+	if err == nil && (named || len(rigs) == 0) && len(unusable) > 0 {
+		err = fmt.Errorf("GPU %s: %s", unusable[0].ID, unusable[0].Unusable)
+	}
+	return err
+}
+
+// openEach opens the GPUs one by one, so that one that fails hides no other.
+func openEach(ctx context.Context, o *options, named bool) (rigs []*rig, unusable []gpuState, err error) {
+	if _, sim, err := wantsSim(o.gpu); err != nil || sim {
+		r, err := openRig(ctx, o, 0, 0)
+		return []*rig{r}, nil, err
+	}
+	if !named {
+		o.devices = []string{allDevices}
+	}
+	indices, err := o.indices()
+	if err != nil { // which openRig tells of, or simulates a GPU
+		if !named {
+			o.devices = []string{defaultDevice}
+		}
+		r, err := openRig(ctx, o, 0, 0)
+		return []*rig{r}, nil, err
+	}
+	for _, i := range indices {
+		gpus, err := openDevices([]int{i})
+		if err == nil {
+			var r *rig
+			if r, err = realRig(ctx, o, []int{i}, gpus); err == nil {
+				rigs = append(rigs, r)
+				continue
 			}
 		}
+		if _, bad := errors.AsType[usageError](err); bad {
+			return nil, nil, err
+		}
+		unusable = append(unusable, gpuState{ID: strconv.Itoa(i), Info: gpu.UnknownInfo(i), Unusable: err.Error()})
 	}
-	rep.Engine = describeEngine(o, !r.simulated())
-	if o.json {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(rep)
+	return rigs, unusable, nil
+}
+
+// describeGPU finds out what there is to tell of a rig's GPU.
+func describeGPU(r *rig) gpuState {
+	dev := r.gpus[0].dev
+	info := dev.Info()
+	st := gpuState{ID: info.ID(), Info: info}
+	problem := func(err error) {
+		if err != nil {
+			st.Problems = append(st.Problems, oneLine(err.Error()))
+		}
 	}
-	return rep.Engine.write(os.Stdout)
+	others, err := gpu.OtherProcesses(dev, r.ownPIDs())
+	if problem(err); err == nil {
+		st.Processes = append([]gpu.Process{}, others...) // none is not unknown
+	}
+	problem(r.do(func() (err error) {
+		st.Sensors, err = gpu.Discover(dev, r.clk, discoverTime)
+		return err
+	}))
+	st.Problems = append(st.Problems, r.controlNotes()...)
+	return st
 }
 
 // describeEngine asks llama.cpp, in a process of its own, what it sees.
@@ -169,25 +229,44 @@ func (g gpuState) write(w io.Writer, rep gpuReport) error {
 		mark = "SIMULATED "
 	}
 	i := g.Info
-	fmt.Fprintf(w, "%sGPU %s: %s\n", mark, g.ID, i.Name)
+	if g.Unusable != "" {
+		_, err := fmt.Fprintf(w, "GPU %s: cannot be used: %s\n\n", g.ID, oneLine(g.Unusable))
+		return err
+	}
+	fmt.Fprintf(w, "%sGPU %s: %s\n", mark, g.ID, orUnknown(i.Name))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "  %s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	if !rep.Simulated {
-		row("driver", "%s, VBIOS %s", i.Driver, i.VBIOS)
+		row("driver", "%s, VBIOS %s", orUnknown(i.Driver), orUnknown(i.VBIOS))
 	}
-	row("SM clock", "%d to %d MHz, %d steps", i.MinSM(), i.MaxSM(), len(i.SMClocks))
-	row("memory", "%d MiB at %d MHz", i.MemoryMiB, i.MemMHz)
-	row("power limit", "%.0f W", i.PowerLimitW)
+	if len(i.SMClocks) > 0 {
+		row("SM clock", "%d to %d MHz, %d steps", i.MinSM(), i.MaxSM(), len(i.SMClocks))
+	} else {
+		row("SM clock", "range unknown")
+	}
+	row("memory", "%s, clock %s", withUnit(i.MemoryMiB, "MiB"), withUnit(i.MemMHz, "MHz"))
+	if i.PowerLimitW > 0 {
+		row("power limit", "%.0f W", i.PowerLimitW)
+	} else {
+		row("power limit", "unknown")
+	}
 	row("clock control", "%s", rep.Control)
 	for _, h := range i.Hidden {
 		row("hidden", "%s", h)
 	}
 	for _, p := range g.Processes {
-		row("other process", "%s (pid %d, %s): its energy would be counted as ours", p.Name, p.PID, mib(p.MemoryMiB))
+		row("other process", "%s (pid %d, memory %s): its energy would be counted as ours", orUnknown(p.Name), p.PID, withUnit(p.MemoryMiB, "MiB"))
+	}
+	for _, p := range g.Problems {
+		row("problem", "%s", p)
 	}
 	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(g.Sensors) == 0 {
+		_, err := fmt.Fprint(w, "\nNo power source gives a reading: energy cannot be measured.\n\n")
 		return err
 	}
 	fmt.Fprintln(w, "\nPower sources, as measured just now")
@@ -207,11 +286,20 @@ func msText(ms float64) string {
 	return sig(&ms, 3)
 }
 
-func mib(n int) string {
+// withUnit writes a whole number with its unit; below zero it is unknown.
+func withUnit(n int, unit string) string {
 	if n < 0 {
-		return "memory unknown"
+		return "unknown"
 	}
-	return fmt.Sprintf("%d MiB", n)
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// orUnknown writes a text that may be missing.
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
 }
 
 func newGPUReset(o *options) *cobra.Command {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"jouletop/engine"
 	"jouletop/gpu"
@@ -31,6 +33,9 @@ func (o *options) indices() ([]int, error) {
 		n, err := nvml.Count()
 		if err != nil {
 			return nil, err
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("%w: the driver lists none", gpu.ErrNoGPU)
 		}
 		all := make([]int, n)
 		for i := range all {
@@ -66,6 +71,24 @@ func openDevices(indices []int) ([]rigGPU, error) {
 		out = append(out, rigGPU{dev: dev, sources: dev.PowerSources()})
 	}
 	return out, nil
+}
+
+// usable names the GPUs that can be used; nil where there is none.
+func usable() error {
+	infos, err := nvml.List()
+	if err != nil {
+		return nil // it has been told
+	}
+	var names []string
+	for _, i := range infos {
+		if i.UUID != "" {
+			names = append(names, strconv.Itoa(i.Index))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("in working order: --device %s", strings.Join(names, ","))
 }
 
 func closeDevices(gpus []rigGPU) error {

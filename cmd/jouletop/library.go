@@ -243,11 +243,12 @@ func (l *library) points(models, dataNames []string, batches []int, settings []s
 	return pts, err
 }
 
-// foundModels are the models on this machine that the GPU has room for.
+// foundModels are the models on this machine that the GPU has room for, as far as
+// that is known.
 func foundModels(info gpu.Info) []string {
 	var out []string
 	for _, f := range models.Find(models.Options{Paths: []string{"."}}) {
-		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens); fits {
+		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens); fits || info.MemoryMiB < 0 && f.Problem == "" {
 			out = append(out, f.Name)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"text/tabwriter"
@@ -11,6 +10,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/models"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/simllm"
 )
 
@@ -41,9 +41,7 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 		if found == nil {
 			found = []models.Found{}
 		}
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(found)
+		return nulljson.Write(os.Stdout, found)
 	}
 	info := r.info
 	if len(found) == 0 {
@@ -61,6 +59,8 @@ func showModels(found []models.Found, r *rig, asJSON bool) error {
 			switch {
 			case f.Unknown != "":
 				fits = f.Unknown
+			case info.MemoryMiB < 0:
+				fits = fmt.Sprintf("unknown: needs about %.0f MiB", need)
 			case !ok:
 				fits = fmt.Sprintf("no: needs about %.0f MiB", need)
 			}

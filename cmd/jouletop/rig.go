@@ -64,7 +64,9 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 		indices, err := o.indices()
 		var gpus []rigGPU
 		if err == nil {
-			gpus, err = openDevices(indices)
+			if gpus, err = openDevices(indices); err != nil {
+				err = errors.Join(err, usable())
+			}
 		}
 		switch {
 		case err == nil:

@@ -32,9 +32,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			return cond == "engine" && engineBuilt(), nil
+			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake(), nil
 		},
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"header": header},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"header": header, "gpus": cmdGPUs},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -11,6 +10,7 @@ import (
 
 	"jouletop/engine/analysis"
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/session"
 	"jouletop/gpu/plaintext"
 )
@@ -194,9 +194,7 @@ func (s *summary) add(p event.PointDone) {
 // write writes the summary as text, or as JSON.
 func (s summary) write(w io.Writer, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
+		return nulljson.Write(w, s)
 	}
 	return s.writeText(w)
 }

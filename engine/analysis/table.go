@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"jouletop/engine/nulljson"
 	"jouletop/gpu/plaintext"
 )
 
@@ -262,9 +262,7 @@ func WriteJSON(w io.Writer, tables []Table) error {
 		}
 		out = append(out, j)
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(out); err != nil {
+	if err := nulljson.Write(w, out); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil

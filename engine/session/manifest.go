@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/regular"
 	"jouletop/gpu"
 )
@@ -113,7 +113,7 @@ type PromptCache struct {
 
 // writeManifest replaces the manifest in one step.
 func writeManifest(dir string, m *Manifest) error {
-	text, err := json.MarshalIndent(m, "", "  ")
+	text, err := nulljson.MarshalIndent(m)
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
@@ -161,7 +161,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("the session's manifest: %w", err)
 	}
 	m := &Manifest{}
-	if err := json.Unmarshal(text, m); err != nil {
+	if err := nulljson.Unmarshal(text, m); err != nil {
 		return nil, fmt.Errorf("%s is %w: %w", path, ErrDamaged, err)
 	}
 	if m.Schema < 1 || m.Schema > Schema {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/regular"
 )
 
@@ -109,7 +109,7 @@ func (s *Session) Points(each func(*event.PointDone) error) error {
 func (s *Session) Outputs(each func(OutputLine) error) error {
 	return eachLine(filepath.Join(s.Dir, OutputsFile), func(line []byte) error {
 		var o OutputLine
-		if err := json.Unmarshal(line, &o); err != nil {
+		if err := nulljson.Unmarshal(line, &o); err != nil {
 			return err
 		}
 		return each(o)

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/regular"
 )
 
@@ -445,7 +445,7 @@ func (r *Recorder) putLine(name string, line []byte) error {
 }
 
 func (r *Recorder) putOutput(e event.RequestDone) error {
-	line, err := json.Marshal(OutputLine{
+	line, err := nulljson.Marshal(OutputLine{
 		RequestID: e.RequestID, GPU: e.GPU, Text: e.Output.Text, Choice: e.Output.Choice, LogLikelihoods: e.Output.LogLikelihoods,
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 	"jouletop/engine/regular"
 )
 
@@ -163,7 +163,7 @@ func (s *Session) dropUnfinished(finished map[string]bool) error {
 		if !finished[PointOf(o.RequestID)] {
 			return nil
 		}
-		line, err := json.Marshal(o)
+		line, err := nulljson.Marshal(o)
 		outputs = append(append(outputs, line...), '\n')
 		return err
 	})

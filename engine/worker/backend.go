@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/nulljson"
 )
 
 // Options configure a Backend.
@@ -91,7 +91,7 @@ func (b *Backend) About(v any) error {
 	if len(b.about) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(b.about, v); err != nil {
+	if err := nulljson.Unmarshal(b.about, v); err != nil {
 		return fmt.Errorf("what the worker process says of itself: %w", err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +15,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
 )
 
 // sockFD is the descriptor on which a child finds its parent.
@@ -45,7 +45,7 @@ func Main(ctx context.Context, open func() (b engine.Backend, about any, err err
 	if err == nil {
 		h.Name = b.Name()
 		if about != nil {
-			if h.About, err = json.Marshal(about); err != nil {
+			if h.About, err = nulljson.Marshal(about); err != nil {
 				h.Err = packError(fmt.Errorf("describe the backend: %w", err))
 			}
 		}
