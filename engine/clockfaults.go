@@ -260,3 +260,25 @@ func (d *clockDriver) tryAgain(w wish) {
 		}
 	})
 }
+
+// foreignClock finds a GPU's clock held down by a setting that is not ours.
+type foreignClock struct {
+	since int64 // 0: it is not
+	told  bool
+}
+
+// sample takes in a sample and tells, once, that there is such a setting.
+func (f *foreignClock) sample(t int64, s gpu.Sample, requested, highest int) bool {
+	if f.told {
+		return false
+	}
+	if requested != 0 || s.Throttle&gpu.ThrottleAppClocks == 0 || s.SMMHz < 0 || s.SMMHz >= highest-settleMHz {
+		f.since = 0
+		return false
+	}
+	if f.since == 0 {
+		f.since = t
+	}
+	f.told = t-f.since >= int64(settleLimit)
+	return f.told
+}

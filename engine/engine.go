@@ -83,6 +83,7 @@ type unit struct {
 	clocks  *clockDriver
 	sampler *gpu.Sampler
 	tempC   float64 // as sampled last; guarded by Engine.mu
+	foreign foreignClock
 }
 
 // New returns an engine; nothing runs before Start.
@@ -156,7 +157,12 @@ func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
 	e.mu.Lock()
 	u.tempC = s.TempC
 	e.mu.Unlock()
-	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: u.clocks.requested(), Sample: s})
+	requested := u.clocks.requested()
+	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: requested, Sample: s})
+	if highest := u.Device.Info().MaxSM(); u.foreign.sample(t, s, requested, highest) {
+		e.Warn(fmt.Sprintf("GPU %s runs at %d of %d MHz for a clock setting that is not this program's: what is measured is at that clock (`jouletop gpu reset --force` gives it back)",
+			u.id, s.SMMHz, highest))
+	}
 }
 
 // observe lets the policy learn, and applies what it wants changed between

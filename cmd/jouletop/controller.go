@@ -49,6 +49,9 @@ func (c *controller) Status() tui.Status {
 		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()),
 	}
+	if t := c.unguarded.Load(); t != nil && !s.Armed {
+		s.Alarm = *t
+	}
 	if t := c.trouble.Load(); t != nil {
 		s.Alarm = *t + "; the run pauses: make room, then z resumes"
 	}
@@ -75,6 +78,7 @@ func (c *controller) Arm(on bool) (string, error) {
 	if !c.controlled() {
 		return "", errNoControl
 	}
+	c.unguarded.Store(nil)
 	if !on {
 		// The driver's call takes time, simulated time on a simulated GPU: only a
 		// goroutine of the clock's may wait for that.
@@ -345,3 +349,17 @@ func (c *controller) Sessions() ([]tui.SessionInfo, error) {
 
 // OpenSession reads an earlier session.
 func (c *controller) OpenSession(path string) (tui.SessionDetail, error) { return openSession(path) }
+
+// lost observes the stream: where a clock is lost and not set again, so is the
+// policy that asked for it, as when the operator switches clock control off.
+func (c *controller) lost(e event.Event) []event.Event {
+	if e, ok := e.(event.ClockChange); ok && e.Cause.Unasked() && !c.rearm {
+		go func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.clocks = policy.PhaseClocks{}
+			c.apply(policy.None{}, e.Cause.By)
+		}()
+	}
+	return nil
+}

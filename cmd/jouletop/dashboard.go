@@ -16,7 +16,7 @@ import (
 
 // runDashboard opens the dashboard over a session of its own and starts a first
 // job where there is a model to run.
-func runDashboard(ctx context.Context, o *options) error {
+func runDashboard(ctx context.Context, o *options) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func runDashboard(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer r.closeInto(&err)
 	lib, err := newLibrary(ctx, r, o)
 	if err != nil {
 		return err
@@ -44,6 +44,9 @@ func runDashboard(ctx context.Context, o *options) error {
 		return err
 	}
 
+	for _, n := range r.notes { // the screen and the manifest have them as well
+		fmt.Fprintln(os.Stderr, "jouletop:", n)
+	}
 	// The session runs within the rig's clock; the screen beside it.
 	ready := make(chan *controller, 1)
 	ended := make(chan error, 1)
@@ -108,6 +111,8 @@ func openController(r *rig, rec *session.Recorder, lib *library, o *options) (*c
 	}
 	rc.describe()
 	c := &controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: policy.None{}}
+	rc.stream.Observe(c.lost)
+	rc.sayNotes()
 	c.jobs = newJobQueue(rc.engine, r.clk, c.restore)
 	if err := errors.Join(rc.watchOthers(), c.begin(o.policy)); err != nil {
 		return nil, errors.Join(err, rc.finish(err))

@@ -161,7 +161,7 @@ func describeGPU(r *rig) gpuState {
 		st.Sensors, err = gpu.Discover(dev, r.clk, discoverTime)
 		return err
 	}))
-	st.Problems = append(st.Problems, r.controlNotes()...)
+	st.Problems = append(st.Problems, r.takeNotes()...)
 	return st
 }
 

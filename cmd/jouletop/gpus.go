@@ -127,11 +127,12 @@ func (r *rig) infos() []gpu.Info {
 func (r *rig) openControls(ctx context.Context) error {
 	clockguard.PreferLatency()
 	for i := range r.gpus {
-		c, err := clockguard.Open(ctx, r.gpus[i].dev.Info(), clockguard.Options{Notify: func(text string) { r.notify(text) }})
+		c, err := clockguard.Open(ctx, r.gpus[i].dev.Info(), clockguard.Options{Notify: r.alarm})
 		if err != nil {
 			return err
 		}
 		r.gpus[i].control = c
+		r.notes = append(r.notes, c.Notes()...)
 	}
 	return nil
 }
@@ -177,15 +178,13 @@ func (r *rig) armWarning() string {
 	return text
 }
 
-// controlNotes are what the operator should know of how control was opened.
-func (r *rig) controlNotes() []string {
-	var notes []string
+// noteLocks notes clocks that are, or may be, somebody else's setting.
+func (r *rig) noteLocks() {
 	for _, g := range r.gpus {
-		if g.control != nil {
-			notes = append(notes, g.control.Notes()...)
+		if text := clockguard.LockedBy(g.dev.Info(), clockguard.Options{}); text != "" {
+			r.notes = append(r.notes, text)
 		}
 	}
-	return notes
 }
 
 // engineGPUs are the GPUs as the engine takes them.

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine/session"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/plaintext"
 )
@@ -57,15 +57,32 @@ func mainStatus(args []string) int {
 	if err == nil {
 		return 0
 	}
-	if (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) && !errors.Is(err, session.ErrRecord) {
+	if besides := beside(err, errInterrupted, context.Canceled); besides == nil || besides.Error() != err.Error() {
 		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
-		return exitInterrupted
+		if besides == nil {
+			return exitInterrupted
+		}
+		err = besides
 	}
 	fmt.Fprintln(os.Stderr, "jouletop:", oneLine(err.Error()))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// beside returns what err holds beside these errors, nil for nothing.
+func beside(err error, these ...error) error {
+	if !slices.ContainsFunc(these, func(e error) bool { return errors.Is(err, e) }) {
+		return err
+	}
+	var rest []error
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range all.Unwrap() {
+			rest = append(rest, beside(e, these...))
+		}
+	}
+	return errors.Join(rest...)
 }
 
 // onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends: then

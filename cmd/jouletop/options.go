@@ -40,6 +40,7 @@ type options struct {
 	lenient  bool
 
 	policy      string
+	clockLoss   string // what to do about it
 	maxSlowdown string
 	route       string
 	routeFrom   []string
@@ -54,6 +55,12 @@ type options struct {
 	price   float64
 	json    bool
 }
+
+// Values of --on-clock-loss.
+const (
+	clockLossStop  = "stop"
+	clockLossRearm = "rearm"
+)
 
 func (o *options) addGPU(f *pflag.FlagSet) {
 	f.StringVar(&o.gpu, "gpu", "auto", "`GPU`: auto, nvml, sim, sim:h100 or sim:rtx-pro-6000")
@@ -81,6 +88,7 @@ func (o *options) addWork(f *pflag.FlagSet) {
 	f.IntSliceVar(&o.batches, "batch", []int{1}, "batch sizes")
 	f.BoolVar(&o.lenient, "lenient", false, "skip malformed dataset rows instead of failing")
 	f.StringVar(&o.policy, "policy", "none", "clock `policy`: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy or min-edp")
+	f.StringVar(&o.clockLoss, "on-clock-loss", clockLossStop, "`what` to do when a clock that was set is lost (guard ended, somebody else's reset): stop, or rearm to set it again and go on; rows that it touched are flagged either way")
 	f.StringVar(&o.maxSlowdown, "max-slowdown", "3%", "latency bound of min-energy and min-edp, against the highest clock")
 }
 
@@ -163,6 +171,9 @@ func (o *options) check() error {
 	}
 	if err := o.server.check(o.url); err != nil {
 		return err
+	}
+	if o.clockLoss != clockLossStop && o.clockLoss != clockLossRearm {
+		return usagef("--on-clock-loss %q: want %s or %s", o.clockLoss, clockLossStop, clockLossRearm)
 	}
 	if _, err := o.slowdown(); err != nil {
 		return err

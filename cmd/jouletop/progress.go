@@ -97,6 +97,10 @@ func (p *progress) apply(e event.Event) {
 		if !math.IsNaN(e.PowerW) {
 			p.watts[e.GPU] = e.PowerW
 		}
+	case event.Error:
+		if !strings.HasPrefix(e.Text, "point ") { // that comes with the point
+			p.line("error: %s", oneLine(e.Text))
+		}
 	case event.Warning:
 		p.line("warning: %s", oneLine(e.Text))
 	case event.State:

@@ -22,6 +22,8 @@ type recording struct {
 	requests int
 	// trouble is what keeps the disk from taking more; nil while it does.
 	trouble atomic.Pointer[string]
+	// unguarded says that a clock guard has ended by itself; nil until one does.
+	unguarded atomic.Pointer[string]
 	// renewals are the power sources' by GPU; of the stream's goroutine as well.
 	renewals map[string]*gpu.Renewals
 }
@@ -55,17 +57,19 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy, hold func(*e
 	var err error
 	c.engine, err = engine.New(engine.Config{
 		Clock: r.clk, GPUs: r.engineGPUs(), Backend: r.backend,
-		Stream: c.stream, Simulated: r.simulated(), Policy: p, Load: r.load(),
+		Stream: c.stream, Simulated: r.simulated(), Policy: p, Load: r.load(), Rearm: r.rearm,
 	})
 	if err != nil {
 		return nil, err
 	}
 	rec.OnTrouble(func(err error) { c.told(err, hold) })
 	heard := c.engine.Warn
-	r.heard.Store(&heard)
-	for _, n := range append(r.controlNotes(), r.backendNotes()...) {
-		heard(n)
+	alarmed := func(text string) {
+		c.unguarded.Store(&text)
+		c.engine.Fail(errors.New(text))
 	}
+	r.heard.Store(&heard)
+	r.alarmed.Store(&alarmed)
 	c.engine.Start()
 	return c, nil
 }
@@ -81,6 +85,14 @@ func (c *recording) told(err error, hold func(*engine.Engine, error)) {
 	c.trouble.Store(&text)
 	c.engine.Fail(err)
 	hold(c.engine, err)
+}
+
+// sayNotes tells what was found out before there was anybody to tell: it comes
+// once manifest, screen and stderr listen.
+func (c *recording) sayNotes() {
+	for _, n := range append(c.takeNotes(), c.backendNotes()...) {
+		c.engine.Warn(n)
+	}
 }
 
 // watchOthers names the other processes on the GPU in the manifest and warns of
@@ -108,7 +120,17 @@ func (c *recording) watchOthers() error {
 // finish ends the engine and the recording; how is the manifest's last word. It
 // is called within the rig's clock.
 func (c *recording) finish(runErr error) error {
-	errs := []error{c.engine.Close()}
+	var errs []error
+	clocks := c.engine.Close()
+	// What the engine's last call could not do, the guard may.
+	if back := c.closeControls(); back != nil || !c.controlled() {
+		clocks = errors.Join(clocks, back)
+		errs = append(errs, clocks)
+	}
+	locked := errors.Join(errs...)
+	if locked != nil {
+		c.engine.Fail(locked)
+	}
 	c.stream.Close()
 	c.clk.Block(func() { errs = append(errs, c.rec.Close()) })
 	model := c.engine.Model()
@@ -120,8 +142,8 @@ func (c *recording) finish(runErr error) error {
 				m.GPUs[i].Sensors = seen.Describe(g.Sensors)
 			}
 		}
-		if m.Ended == "failed" {
-			m.Error = oneLine(runErr.Error())
+		if failed := errors.Join(runErr, locked); m.Ended == "failed" || locked != nil {
+			m.Error = oneLine(failed.Error())
 		}
 		if m.BuildFlags == nil {
 			m.BuildFlags = model.BuildFlags

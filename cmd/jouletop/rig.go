@@ -32,6 +32,9 @@ type rig struct {
 	log     *os.File       // of native code; nil without any
 	note    string         // what the numbers do not mean
 	heard   atomic.Pointer[func(string)]
+	alarmed atomic.Pointer[func(string)]
+	rearm   bool     // --on-clock-loss
+	notes   []string // of before anybody listened
 	// promptCache is what is done about a server's; nil without a server.
 	promptCache *session.PromptCache
 }
@@ -85,28 +88,63 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 }
 
 func realRig(ctx context.Context, o *options, indices []int, gpus []rigGPU) (*rig, error) {
-	r := &rig{clk: timebase.Monotonic(), indices: indices}
+	r := &rig{clk: timebase.Monotonic(), indices: indices, rearm: o.clockLoss == clockLossRearm}
 	r.use(gpus...)
 	if o.simSpeed != "" {
 		return nil, errors.Join(usagef("--sim-speed goes with a simulated GPU; this is a %s", r.info.Name), r.Close())
 	}
-	if o.readOnly {
+	if o.readOnly || o.monitor {
 		for i := range r.gpus {
 			r.gpus[i].dev = gpu.ReadOnly(r.gpus[i].dev)
 		}
+		r.noteLocks()
 		return r, nil
 	}
 	if err := r.openControls(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.noteLocks()
 	return r, nil
 }
 
-// notify hands on what the clock guard has to say.
+// notify hands on what a backend has to say.
 func (r *rig) notify(text string) {
 	if f := r.heard.Load(); f != nil {
 		(*f)(text)
 	}
+}
+
+// alarm hands on that a clock guard has ended.
+func (r *rig) alarm(text string) {
+	if !r.rearm {
+		text += "; clock control is off until armed again"
+	}
+	if f := r.alarmed.Load(); f != nil {
+		(*f)(text)
+	}
+}
+
+// takeNotes returns, once, what was found out before anybody listened.
+func (r *rig) takeNotes() []string {
+	notes := r.notes
+	r.notes = nil
+	return notes
+}
+
+// closeInto closes the rig as a command ends: that a clock was not given back is
+// the command's failure.
+func (r *rig) closeInto(err *error) { *err = errors.Join(*err, r.Close()) }
+
+// closeControls gives the clocks back for good; the error says what to do where
+// that did not succeed. It may be called again.
+func (r *rig) closeControls() error {
+	var errs []error
+	for _, g := range r.gpus {
+		if g.control != nil {
+			errs = append(errs, g.control.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // armForRun arms clock control for a command that was asked to set clocks.
@@ -183,18 +221,17 @@ func (r *rig) do(f func() error) error {
 	return <-done
 }
 
-// Close gives clocks back and ends backend and device.
+// Close gives clocks back and ends backend and device. What nobody was told of
+// goes to stderr.
 func (r *rig) Close() error {
 	var errs []error
+	for _, n := range r.takeNotes() {
+		fmt.Fprintln(os.Stderr, "jouletop:", n)
+	}
 	if r.backend != nil {
 		errs = append(errs, r.backend.Close())
 	}
-	for _, g := range r.gpus {
-		if g.control != nil {
-			errs = append(errs, g.control.Close())
-		}
-	}
-	errs = append(errs, closeDevices(r.gpus))
+	errs = append(errs, r.closeControls(), closeDevices(r.gpus))
 	if r.log != nil {
 		errs = append(errs, r.log.Close())
 	}

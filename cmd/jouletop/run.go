@@ -42,7 +42,7 @@ func newRun() *cobra.Command {
 	return c
 }
 
-func runJobs(ctx context.Context, o *options) error {
+func runJobs(ctx context.Context, o *options) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func runJobs(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer r.closeInto(&err)
 	specs, err := r.openBackend(ctx, o)
 	if err != nil {
 		return err
@@ -159,6 +159,7 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 			defer close(shown)
 			showProgress(sub, trouble)
 		}()
+		c.sayNotes()
 		stopped := context.AfterFunc(ctx, c.engine.StopRun)
 		defer stopped()
 		for _, d := range data {
@@ -176,7 +177,7 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 		case ctx.Err() != nil && (errors.Is(err, engine.ErrStopped) || atOnce(ctx).Err() != nil):
 			err = errInterrupted
 		case err == nil:
-			err = got.failed()
+			err = errors.Join(got.failed(), got.clockFailed())
 		}
 		return errors.Join(err, c.finish(err))
 	})

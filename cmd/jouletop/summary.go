@@ -69,11 +69,14 @@ func known(x float64) *float64 {
 
 // collector keeps the points' results as they come by.
 type collector struct {
-	points   []event.PointDone
-	requests int
-	lost     int            // requests that failed
-	good     map[string]int // requests that succeeded, by point
-	failure  string         // the first request's that failed
+	points     []event.PointDone
+	requests   int
+	lost       int            // requests that failed
+	good       map[string]int // requests that succeeded, by point
+	failure    string         // the first request's that failed
+	offClock   int            // requests whose clock was not in force
+	clockFlags event.Flags    // of those, and of points that were not run for it
+	clockError string         // the newest
 }
 
 // newCollector begins with points recorded before.
@@ -85,6 +88,17 @@ func (c *collector) observe(e event.Event) []event.Event {
 	switch e := e.(type) {
 	case event.PointDone:
 		c.points = append(c.points, e)
+		if e.Flags.ClockFailed() {
+			c.clockFlags = c.clockFlags.Union(e.Flags.OfClock())
+		}
+	case event.RequestEnergy:
+		if e.Flags.ClockFailed() {
+			c.offClock++
+		}
+	case event.ClockChange:
+		if e.Err != "" {
+			c.clockError = e.Err
+		}
 	case event.RequestDone:
 		c.requests++
 		if e.Err == "" {
@@ -126,6 +140,15 @@ func (c *collector) failed() error {
 		names += ", …"
 	}
 	return fmt.Errorf("%d of %s failed (%s); the first: %s", len(ids), plural(len(c.points), "point"), names, first)
+}
+
+// clockFailed returns an error if a clock that was asked for was not in force.
+func (c *collector) clockFailed() error {
+	if c.clockFlags == "" && c.offClock == 0 {
+		return nil
+	}
+	return fmt.Errorf("the clock asked for was not in force for %d of %s (%s): %s; they are flagged",
+		c.offClock, plural(c.requests, "request"), c.clockFlags, c.clockError)
 }
 
 // newSummary sums up the session in dir. Points that did not finish are made of

@@ -53,7 +53,7 @@ highest clock is the baseline. Ctrl-C ends after the batch in hand;
 // coolMargin is how much warmer than at the start, in °C, a point may begin.
 const coolMargin = 3
 
-func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) error {
+func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) err
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer r.closeInto(&err)
 	if !r.controlled() {
 		return usagef("a sweep sets clocks; leave --read-only out")
 	}
@@ -195,5 +195,5 @@ func sweepPlan(points []engine.PointPlan, seed uint64) engine.Plan {
 		r.Shuffle(len(turn), func(i, j int) { turn[i], turn[j] = turn[j], turn[i] })
 		from = to
 	}
-	return engine.Plan{Name: "sweep", Points: points, Idle: idleTime}
+	return engine.Plan{Name: "sweep", Points: points, Idle: idleTime, NeedsClocks: true}
 }

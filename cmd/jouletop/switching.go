@@ -12,7 +12,7 @@ import (
 )
 
 // measureSwitching measures how long clock changes take and prints the table.
-func measureSwitching(ctx context.Context, o *options, clocks string, repeats int, csv bool) error {
+func measureSwitching(ctx context.Context, o *options, clocks string, repeats int, csv bool) (err error) {
 	if repeats < 1 {
 		return usagef("--repeats %d: want 1 or more", repeats)
 	}
@@ -20,7 +20,7 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer r.closeInto(&err)
 	if len(r.gpus) > 1 {
 		return usagef("switching is measured on one GPU; name it with --device")
 	}

@@ -121,6 +121,17 @@ func (f Flags) Spoils() bool {
 	return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished) || f.ClockFailed()
 }
 
+// OfClock returns those of f for which ClockFailed is true.
+func (f Flags) OfClock() Flags {
+	var out Flags
+	for _, x := range f.List() {
+		if Flags(x).ClockFailed() {
+			out = out.With(x)
+		}
+	}
+	return out
+}
+
 // ClockFailed tells whether the clock asked for was not in force all the time: a
 // sweep that is resumed runs such a point again.
 func (f Flags) ClockFailed() bool { return f.Has(FlagClockLost, FlagClockRefused) }

@@ -302,7 +302,7 @@ func (l *remote) report(notice string) {
 			text += "; the clock may still be locked: `jouletop gpu reset` gives it back"
 		}
 	}
-	l.notify(text + "; clock control is off until armed again")
+	l.notify(text)
 }
 
 // givenBack waits a little to see the clock given back.

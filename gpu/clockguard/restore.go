@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,6 +41,25 @@ func staleIn(dir string, info gpu.Info) (Record, bool) {
 		return Record{}, false // a reboot undid it
 	}
 	return r, found
+}
+
+// LockedBy says whose clock setting a GPU has, or may have, as far as leases and
+// records tell; "" where they tell of none. It changes nothing.
+func LockedBy(info gpu.Info, o Options) string {
+	for _, dir := range slices.Compact([]string{o.dir(), systemDir}) {
+		rec, locked := readRecord(dir, info.UUID)
+		locked = locked && rec.Boot == bootID()
+		switch owned := held(dir, info.UUID); {
+		case owned && locked:
+			return fmt.Sprintf("GPU %d (%s) has %s, which may change it at any time", info.Index, info.UUID, rec)
+		case owned:
+			return fmt.Sprintf("clock control of GPU %d (%s) is held by %s, which may set its clock at any time",
+				info.Index, info.UUID, readHolding(leasePath(dir, info.UUID)).Holder)
+		case locked:
+			return fmt.Sprintf("GPU %d (%s) still has %s and never given back: `jouletop gpu reset` gives it back", info.Index, info.UUID, rec)
+		}
+	}
+	return ""
 }
 
 // Reset gives a GPU's clock back to the driver, in a process of its own: what

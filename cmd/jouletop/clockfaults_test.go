@@ -1,0 +1,286 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu/nvml/fakenvml"
+)
+
+// What the driver refuses is said at once, flagged in every row and no success.
+func TestRefusedClockInARun(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	for _, tt := range []struct {
+		name, says string
+		conf       fakenvml.Config
+	}{
+		{"not supported", "not supported", fakenvml.H100().With(fakenvml.Unsupported, fakenvml.NoLock)},
+		{"no permission", "no permission", fakenvml.H100().With(fakenvml.Permission, fakenvml.Nobody)},
+		{"driver error", "could not be set to 1005 MHz", fakenvml.H100().With(fakenvml.SetFault, fakenvml.CodeUnknown).With(fakenvml.SetFaultLeft, -1)},
+		{"does not follow", "it runs at 1980 MHz", fakenvml.H100().With(fakenvml.Stuck, 1)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newFakeGPU(t, tt.conf)
+			c, out := g.start(t, work(server, 12, "run", "--policy", "fixed:1005")...)
+			eventually(t, "a word about it", func() bool { return strings.Contains(out.String(), tt.says) })
+			if c.ProcessState != nil {
+				t.Error("it was said at the end only")
+			}
+			_ = c.Wait() // the status is looked at
+			if code := c.ProcessState.ExitCode(); code != exitFailure {
+				t.Errorf("exit status %d: %s", code, out)
+			}
+			m, requests, points, _ := g.recorded(t)
+			if stuck := tt.conf.Fields[fakenvml.Stuck] == 1; len(points) > 1 || len(requests) == 0 && !stuck { // which ends the run
+				t.Errorf("%d requests, %d points", len(requests), len(points))
+			}
+			for _, r := range requests {
+				if !r.Flags.ClockFailed() {
+					t.Errorf("%s claims %s at %d MHz: flags %q", r.RequestID, r.Policy, r.RequestedSMMHz, r.Flags)
+				}
+			}
+			if m.Ended != "failed" {
+				t.Errorf("ended %q", m.Ended)
+			}
+		})
+	}
+}
+
+// A sweep ends at the first clock that will never be set, and measures nothing.
+func TestRefusedClockInASweep(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	g := newFakeGPU(t, fakenvml.H100().With(fakenvml.Unsupported, fakenvml.NoLock))
+	code, out := g.run(t, work(server, 2, "sweep", "--clocks", "1005,1980", "--batch", "1", "--repeats", "2")...)
+	if code != exitFailure || !strings.Contains(out, "not supported") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	if m, requests, points, changes := g.recorded(t); len(requests)+len(points) > 0 || len(changes) != 1 || m.Ended != "failed" {
+		t.Errorf("%d requests, %d points, %d calls, ended %q", len(requests), len(points), len(changes), m.Ended)
+	}
+}
+
+// A guard that is lost ends a sweep; what it touched is flagged or has no row,
+// and resume runs it again.
+func TestGuardLostInASweep(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	for _, tt := range []struct {
+		name  string
+		rearm bool
+		hit   func(t *testing.T, g *fakeGPU, parent int)
+	}{
+		{"guard killed", false, func(t *testing.T, g *fakeGPU, _ int) {
+			guard, _, _ := g.guards()
+			kill(t, guard, syscall.SIGKILL)
+		}},
+		{"guard stopped", false, func(t *testing.T, g *fakeGPU, _ int) {
+			guard, _, _ := g.guards()
+			kill(t, guard, syscall.SIGSTOP)
+		}},
+		{"watcher killed", false, func(t *testing.T, g *fakeGPU, _ int) {
+			_, watcher, _ := g.guards()
+			kill(t, watcher, syscall.SIGKILL)
+		}},
+		{"program stopped for 3 s", false, func(t *testing.T, _ *fakeGPU, parent int) {
+			kill(t, parent, syscall.SIGSTOP)
+			time.Sleep(3 * time.Second)
+			kill(t, parent, syscall.SIGCONT)
+		}},
+		{"reset by somebody else", false, func(_ *testing.T, g *fakeGPU, _ int) { g.Unlock() }},
+		{"guard killed, armed again", true, func(t *testing.T, g *fakeGPU, _ int) {
+			guard, _, _ := g.guards()
+			kill(t, guard, syscall.SIGKILL)
+		}},
+		{"reset by somebody else, set again", true, func(_ *testing.T, g *fakeGPU, _ int) { g.Unlock() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newFakeGPU(t, fakenvml.H100())
+			args := work(server, 3, "sweep", "--clocks", "1005,1500", "--batch", "1", "--repeats", "4", "--cool-down", "0")
+			if tt.rearm {
+				args = append(args, "--on-clock-loss", "rearm")
+			}
+			c, out := g.start(t, args...)
+			g.begun(t, 5)
+			tt.hit(t, g, c.Process.Pid)
+			_ = c.Wait() // the status is looked at
+			if code := c.ProcessState.ExitCode(); code != exitFailure {
+				t.Errorf("exit status %d: %s", code, out)
+			}
+			m, requests, points, changes := g.recorded(t)
+			lost := 0
+			for _, ch := range changes {
+				if ch.Cause.Unasked() {
+					lost++
+				}
+			}
+			if lost != 1 {
+				t.Errorf("%d losses in clocks.csv: %+v", lost, changes)
+			}
+			claims(t, g, requests)
+			if tt.rearm != (len(points) == 8) || m.Ended != "failed" {
+				t.Errorf("%d points, ended %q", len(points), m.Ended)
+			}
+			if g.locked() != 0 {
+				t.Error("the clock is still locked")
+			}
+			if code, out := g.run(t, append(args, "--resume")...); code != 0 {
+				t.Errorf("resume: exit status %d: %s", code, out)
+			}
+			m, requests, points, _ = g.recorded(t)
+			claims(t, g, requests)
+			if len(points) != 8 || len(requests) != 24 || m.Ended != "done" {
+				t.Errorf("resumed: %d points, %d requests, ended %q", len(points), len(requests), m.Ended)
+			}
+			for _, p := range points {
+				if p.Flags.ClockFailed() {
+					t.Errorf("resumed: %s has flags %q", p.PointID, p.Flags)
+				}
+			}
+		})
+	}
+}
+
+func kill(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if pid <= 0 {
+		t.Fatal("nobody to hit")
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// claims checks each request's claim of a clock against the calls that the
+// driver saw.
+func claims(t *testing.T, g *fakeGPU, requests []event.RequestEnergy) {
+	t.Helper()
+	for _, r := range requests {
+		if why := g.wrong(r.RequestedSMMHz, r.StartNS, r.EndNS); why != "" && !r.Flags.ClockFailed() && !r.MixedClock {
+			t.Errorf("%s claims %d MHz, unflagged, and %s", r.RequestID, r.RequestedSMMHz, why)
+		}
+	}
+}
+
+// wrong says what the driver's log holds against a clock's having been in force
+// all the time from t0 to t1: "" nothing.
+func (g *fakeGPU) wrong(mhz int, t0, t1 int64) string {
+	now := 0
+	for _, c := range g.state.Log() {
+		if c.Return != 0 || c.EndNS == 0 {
+			continue
+		}
+		set := c.MaxMHz
+		if c.Reset {
+			set = 0
+		}
+		if c.EndNS > t0 && c.StartNS < t1 && set != mhz && c.EndNS > t0+int64(20*time.Millisecond) && c.StartNS < t1-int64(20*time.Millisecond) {
+			return "another was set meanwhile"
+		}
+		if c.EndNS <= t0 {
+			now = set
+		}
+	}
+	if now != mhz {
+		return "another had been set before"
+	}
+	return ""
+}
+
+// A clock that cannot be given back at the end is told, with the remedy.
+func TestResetFailsAtExit(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	for _, tt := range []struct {
+		name   string
+		fault  func(g *fakeGPU)
+		args   []string
+		signal bool
+	}{
+		{"fails", func(g *fakeGPU) { g.Set(fakenvml.ResetFaultLeft, -1); g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown) }, nil, false},
+		{"hangs", func(g *fakeGPU) { g.Set(fakenvml.HangLeft, -1); g.Set(fakenvml.HangMS, 20_000) }, nil, false},
+		{"fails after Ctrl-C", func(g *fakeGPU) { g.Set(fakenvml.ResetFaultLeft, -1); g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown) }, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newFakeGPU(t, fakenvml.H100())
+			c, out := g.start(t, work(server, 10, "run", "--policy", "fixed:1005")...)
+			g.begun(t, 3)
+			tt.fault(g)
+			if tt.signal {
+				kill(t, c.Process.Pid, syscall.SIGINT)
+			}
+			_ = c.Wait() // the status is looked at
+			if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(out.String(), "jouletop gpu reset") || !strings.Contains(out.String(), "has not been given back") {
+				t.Errorf("exit status %d: %s", code, out)
+			}
+			if m, _, _, _ := g.recorded(t); !strings.Contains(m.Error, "has not been given back") {
+				t.Errorf("manifest: ended %q, error %q", m.Ended, m.Error)
+			}
+			g.Set(fakenvml.ResetFault, 0)
+			g.Set(fakenvml.HangMS, 0)
+			guard, _, _ := g.guards()
+			_ = syscall.Kill(guard, syscall.SIGKILL) // a hanging one
+			eventually(t, "the clock given back", func() bool { return g.locked() == 0 })
+		})
+	}
+}
+
+// What an earlier run left is told on stderr and in the manifest; who may not
+// set clocks is told whose setting the card has.
+func TestClockLeftLocked(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	leave := func(t *testing.T) *fakeGPU {
+		g := newFakeGPU(t, fakenvml.H100())
+		c, _ := g.start(t, work(server, 60, "run", "--policy", "fixed:1005")...)
+		g.begun(t, 1)
+		guard, watcher, _ := g.guards()
+		kill(t, c.Process.Pid, syscall.SIGSTOP)
+		for _, pid := range []int{watcher, guard, c.Process.Pid} {
+			kill(t, pid, syscall.SIGSTOP)
+		}
+		for _, pid := range []int{watcher, guard, c.Process.Pid} {
+			kill(t, pid, syscall.SIGKILL)
+		}
+		_ = c.Wait() // killed
+		if g.locked() != 1005 {
+			t.Fatalf("locked at %d MHz", g.locked())
+		}
+		if err := os.RemoveAll(filepath.Join(g.home, "s")); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	t.Run("next run", func(t *testing.T) {
+		t.Parallel()
+		g := leave(t)
+		code, out := g.run(t, work(server, 2, "run")...)
+		m, _, _, _ := g.recorded(t)
+		if code != 0 || strings.Count(out, "never given back: reset") != 1 || !strings.Contains(strings.Join(m.Warnings, "\n"), "never given back: reset") || g.locked() != 0 {
+			t.Errorf("exit status %d, locked %d, warnings %q: %s", code, g.locked(), m.Warnings, out)
+		}
+	})
+	t.Run("read-only", func(t *testing.T) {
+		t.Parallel()
+		g := leave(t)
+		code, out := g.run(t, work(server, 12, "run", "--read-only")...)
+		m, _, _, _ := g.recorded(t)
+		for _, want := range []string{"never given back", "runs at 1005 of 1980 MHz for a clock setting that is not this program's"} {
+			if code != 0 || !strings.Contains(out, want) || !strings.Contains(strings.Join(m.Warnings, "\n"), want) || g.locked() != 1005 {
+				t.Errorf("exit status %d, locked %d, warnings %q: %s; want %q", code, g.locked(), m.Warnings, out, want)
+			}
+		}
+		if code, out := g.run(t, "gpu", "reset"); code != 0 || g.locked() != 0 {
+			t.Errorf("reset: exit status %d, locked %d: %s", code, g.locked(), out)
+		}
+	})
+}

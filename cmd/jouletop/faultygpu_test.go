@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu/nvml/fakenvml"
+)
+
+// fakeGPU is a GPU behind the stand-in for NVML, and what jouletop keeps of it.
+type fakeGPU struct {
+	fakenvml.GPU
+	state *fakenvml.State
+	uuid  string
+	home  string
+	env   []string
+}
+
+// newFakeGPU makes one with a home of its own; its leases are in the one folder
+// that root has, so that the UUID must be its own too.
+func newFakeGPU(t testing.TB, conf fakenvml.Config) *fakeGPU {
+	t.Helper()
+	if !canFake() {
+		t.Skip("no compiler for the stand-in, or built without NVML")
+	}
+	lib, err := fakenvml.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	conf.UUID = fmt.Sprintf("GPU-%08x-%04x-0000-0000-000000000000", uint32(time.Now().UnixNano()), os.Getpid()&0xffff)
+	conf = conf.With(fakenvml.PowerPeriodNS, 200e6).With(fakenvml.PowerHighMW, 400e3)
+	if os.Geteuid() != 0 && conf.Fields[fakenvml.Permission] == fakenvml.RootOnly {
+		conf = conf.With(fakenvml.Permission, fakenvml.Anybody)
+	}
+	state, err := fakenvml.Create(filepath.Join(home, "gpus"), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &fakeGPU{state.GPU(0), state, conf.UUID, home, append(append(homeEnv(home), state.Env(lib)...), "PATH="+os.Getenv("PATH"))}
+	t.Cleanup(func() {
+		files, _ := filepath.Glob(filepath.Join(g.leases(), g.uuid+".*")) // the pattern is well formed
+		for _, f := range files {
+			_ = os.Remove(f)
+		}
+		_ = state.Close()
+	})
+	return g
+}
+
+// leases is the folder of leases and records.
+func (g *fakeGPU) leases() string {
+	if os.Geteuid() == 0 {
+		return "/run/jouletop"
+	}
+	return filepath.Join(g.home, "jouletop")
+}
+
+// guards returns the pids of guard and watcher, once a clock is locked.
+func (g *fakeGPU) guards() (guard, watcher int, ok bool) {
+	var rec struct{ Guard, Watcher struct{ PID int } }
+	b, err := os.ReadFile(filepath.Join(g.leases(), g.uuid+".locked"))
+	if err != nil || json.Unmarshal(b, &rec) != nil {
+		return 0, 0, false
+	}
+	return rec.Guard.PID, rec.Watcher.PID, true
+}
+
+func (g *fakeGPU) locked() int {
+	_, mhz, _ := g.Locked()
+	return mhz
+}
+
+// start starts jouletop on the GPU, in a session of its own as a terminal would
+// have it.
+func (g *fakeGPU) start(t testing.TB, args ...string) (*exec.Cmd, *saying) {
+	t.Helper()
+	out := &saying{}
+	c := exec.Command("jouletop", args...)
+	c.Dir, c.Env, c.Stdout, c.Stderr = g.home, g.env, out, out
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	return c, out
+}
+
+// run runs jouletop on the GPU to its end.
+func (g *fakeGPU) run(t testing.TB, args ...string) (status int, out string) {
+	t.Helper()
+	c, said := g.start(t, args...)
+	_ = c.Wait() // the status is looked at
+	return c.ProcessState.ExitCode(), said.String()
+}
+
+// work are the arguments of a run on the server, of n requests of about 0.15 s.
+func work(server string, n int, args ...string) []string {
+	return append(args, "--url", server, "--model", "m", "--dataset", "narrativeqa", "--queries", fmt.Sprint(n), "--max-tokens", "8", "--session", "s")
+}
+
+// newServer is an OpenAI-compatible server that takes its time.
+func newServer(t testing.TB) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/models") {
+			_, _ = w.Write([]byte(`{"object":"list","data":[{"id":"m"}]}`))
+			return
+		}
+		var ask struct {
+			MaxTokens int `json:"max_tokens"`
+		}
+		if !strings.HasSuffix(r.URL.Path, "/completions") || json.NewDecoder(r.Body).Decode(&ask) != nil {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		say := func(text string) {
+			time.Sleep(15 * time.Millisecond)
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", text)
+			w.(http.Flusher).Flush()
+		}
+		time.Sleep(25 * time.Millisecond)
+		for range ask.MaxTokens {
+			say(`{"choices":[{"index":0,"text":"word "}]}`)
+		}
+		say(fmt.Sprintf(`{"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":%d}}`, ask.MaxTokens))
+		say("[DONE]")
+	}))
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+// begun waits until requests are recorded as they end.
+func (g *fakeGPU) begun(t *testing.T, requests int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d requests", requests), func() bool {
+		b, _ := os.ReadFile(filepath.Join(g.home, "s", session.EventsFile)) // not there at first
+		return strings.Count(string(b), `"kind":"request_done"`) >= requests
+	})
+}
+
+// recorded reads what the session in s has.
+func (g *fakeGPU) recorded(t testing.TB) (m *session.Manifest, requests []event.RequestEnergy, points []event.PointDone, changes []event.ClockChange) {
+	t.Helper()
+	s, err := session.Open(filepath.Join(g.home, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, *r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Points(func(p *event.PointDone) error { points = append(points, *p); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Clocks(func(c *event.ClockChange) error { changes = append(changes, *c); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return s.Manifest, requests, points, changes
+}
