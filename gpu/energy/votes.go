@@ -47,7 +47,7 @@ const (
 	// aliveFor is how long a source that is read seldom counts as alive.
 	aliveFor = int64(6 * time.Second)
 	// stillFor is how long a polled value may stand still unconfirmed.
-	stillFor = int64(10 * time.Second)
+	stillFor = int64(3 * time.Second)
 )
 
 // restart leaves what was before t out of the comparisons to come.

@@ -59,7 +59,13 @@ func main() {
 	res.print()
 	fmt.Printf("\n%d boards, %.0f simulated hours, %.0f s; estimating took %.2f %% of one core at %.0f readings and %.0f phases a second\n",
 		len(jobs), res.simulated/3600, time.Since(start).Seconds(), 100*res.cpu.Seconds()/res.metered, float64(res.readings)/res.metered, float64(res.phases)/res.metered)
-	if n := res.check(); n > 0 {
+	n := res.check()
+	faulty, err := sensorFaults(faultBoards, faultRequests)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "accuracy:", err)
+		os.Exit(1)
+	}
+	if n += faulty; n > 0 {
 		fmt.Printf("%d targets missed\n", n)
 		os.Exit(1)
 	}
