@@ -29,7 +29,7 @@ func flagsOf(faults energy.Faults) (flags event.Flags) {
 func (m meters) findings() (out []event.Event) {
 	for _, g := range m {
 		for _, f := range g.Findings() {
-			out = append(out, event.Warning{At: event.At{TimeNS: f.To}, Text: fmt.Sprintf("power readings of GPU %s: %s", g.gpu, f.Text)})
+			out = append(out, event.Warning{At: event.At{TimeNS: f.To}, Text: fmt.Sprintf("GPU %s: %s", g.gpu, f.Text)})
 		}
 	}
 	return out

@@ -300,6 +300,75 @@ func TestSamplerLostGPU(t *testing.T) {
 	}
 }
 
+// What the device knows is told, whatever it does not; what never works is told
+// once.
+func TestSamplerWithoutAClockReading(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := &clockless{steady(clk, 100)}
+	r := sampled(t, clk, dev, 30*time.Second, nil)
+	if len(r.samples) != 3000 && len(r.samples) != 3001 {
+		t.Errorf("%d samples in 30 s", len(r.samples))
+	}
+	if len(r.problems) != 1 {
+		t.Errorf("problems %v", r.problems)
+	}
+}
+
+type clockless struct{ *fakeDevice }
+
+func (d *clockless) Poll() (Sample, error) {
+	s := UnknownSample()
+	s.TempC = 50
+	return s, fmt.Errorf("%w: reading the SM clock", ErrNotSupported)
+}
+
+// A value that never changes is renewed all the same, also where the period of its
+// source was not found out.
+func TestSamplerConstantPowerOfUnknownPeriod(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := steady(clk, 200)
+	dev.energy = func(t int64) float64 { return 200 * float64(t) / 1e9 }
+	for i := range dev.sources {
+		dev.sources[i].PeriodMS = 0
+	}
+	r := sampled(t, clk, dev, 20*time.Second, nil)
+	for _, source := range []string{SourceAverage, SourceInstant} {
+		if n := len(fresh(r.power[source])); n < 190 || n > 200 {
+			t.Errorf("%s: %d fresh readings of 200 values", source, n)
+		}
+	}
+}
+
+// Samples of the buffer that are stamped at another time are left out, and a buffer
+// that has nothing new is named.
+func TestSamplerNamesABufferOfAnotherTime(t *testing.T) {
+	clk := timebase.NewSim(0)
+	dev := &shifted{steady(clk, 100), int64(time.Hour)}
+	r := sampled(t, clk, dev, 8*time.Second, nil)
+	if n := len(r.power[SourceBuffer]); n > 0 {
+		t.Errorf("%d samples from the future", n)
+	}
+	all := fmt.Sprint(r.problems)
+	for _, want := range []string{"stamped 3600", "nothing new for 3.0 s"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("nothing of %q in %s", want, all)
+		}
+	}
+}
+
+type shifted struct {
+	*fakeDevice
+	by int64
+}
+
+func (d *shifted) ReadPowerBuffer(after int64) ([]PowerReading, error) {
+	rs, err := d.fakeDevice.ReadPowerBuffer(after)
+	for i := range rs {
+		rs[i].TimeNS += d.by
+	}
+	return rs, err
+}
+
 func TestSamplerAllocatesNothingPerPoll(t *testing.T) {
 	clk := timebase.NewSim(0)
 	dev := steady(clk, 100)

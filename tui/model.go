@@ -337,6 +337,7 @@ func (m *Model) Apply(events ...event.Event) {
 			m.message = message{text: causeFirst(e.Text), bad: true, n: m.message.n + 1}
 		}
 	}
+	m.st.age()
 	m.pic.follow(m.st)
 	m.dirty = true
 }
@@ -421,6 +422,10 @@ func (m *Model) takeStatus(s Status) {
 	if m.pending == 0 {
 		m.status = s
 		m.dirty = true
+	}
+	if s.NowNS > 0 {
+		m.st.present = s.NowNS
+		m.st.age()
 	}
 }
 

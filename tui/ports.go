@@ -86,6 +86,9 @@ type Controller interface {
 
 // Status is what the stream does not say.
 type Status struct {
+	// NowNS is the time of the events' clock, where that is real; live values age by
+	// it. 0 where it is simulated or replayed: they age by the events.
+	NowNS int64
 	// Armed: SetClock may set clocks. ReadOnly: it never will (--read-only).
 	Armed    bool
 	ReadOnly bool

@@ -23,6 +23,7 @@ func (m *Model) drawSide(c *canvas.Canvas) {
 	rows := m.energyFigures()
 	rows = append(rows, m.speedFigures()...)
 	rows = append(rows, m.gpuFigures()...)
+	rows = append(rows, m.warningFigures()...)
 	rows = append(rows, m.processFigures()...)
 	y := 0
 	if m.lay.class == wide && c.H >= bigBlock+16 {
@@ -43,7 +44,11 @@ func (m *Model) drawSide(c *canvas.Canvas) {
 		case f.heading:
 			heading(c, y, f.label, f.text)
 		case f.text != "":
-			x := c.Text(0, y, theme.Muted, f.label) + 1
+			label := theme.Muted
+			if f.text == " " && f.style != theme.Default {
+				label = f.style // a line of text alone
+			}
+			x := c.Text(0, y, label, f.label) + 1
 			w := canvas.Width(f.text)
 			c.TextMax(max(x, c.W-w), y, c.W-x, f.style, f.text)
 		default:
@@ -232,6 +237,20 @@ func (m *Model) gpuFigures() []figure {
 		memory,
 		figure{rank: 6, label: "memory clock", value: fmtMHz(s.MemMHz), unit: "MHz"},
 	)
+}
+
+// warningFigures tell the newest warning while it is new.
+func (m *Model) warningFigures() []figure {
+	text := m.st.warning()
+	if text == "" {
+		return nil
+	}
+	rows := []figure{{heading: true, label: "Warning", text: plural(m.st.warnings, "warning") + " (6)"}}
+	const most = 4
+	for i, l := range canvas.Wrap(text, max(m.lay.side.W, 1), most) {
+		rows = append(rows, figure{rank: min(i, 1), label: l, text: " ", style: theme.Warn})
+	}
+	return rows
 }
 
 // processFigures lists others on the GPU, and what is hidden from us.

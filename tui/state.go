@@ -41,6 +41,8 @@ type state struct {
 
 	warnings, errors, marks int
 	lastWarning             string
+	warnedNS                int64
+	present                 int64 // the run's clock as told last, where it is real
 	ver                     versions
 }
 
@@ -248,7 +250,7 @@ func (s *state) apply(e event.Event) {
 		s.note(e.TimeNS, 'm', e.Note)
 	case event.Warning:
 		s.warnings++
-		s.lastWarning = e.Text
+		s.lastWarning, s.warnedNS = e.Text, e.TimeNS
 		s.note(e.TimeNS, 'w', e.Text)
 	case event.Error:
 		s.errors++
@@ -300,7 +302,7 @@ const sourceStale = 3_000_000_000
 
 func (s *state) powered(e event.Power) {
 	rank := sourceRank(e.Source)
-	if rank == 0 || math.IsNaN(e.PowerW) {
+	if rank == 0 || !gpu.Plausible(e.PowerW) {
 		return
 	}
 	t := s.gpu(e.GPU)
@@ -322,6 +324,33 @@ func (s *state) powered(e event.Power) {
 	if math.IsNaN(t.peakW) || e.PowerW > t.peakW {
 		t.peakW = e.PowerW
 	}
+}
+
+// live is how old, in ns, a reading may be to count as one of now.
+const live = 3_000_000_000
+
+// age makes unknown what was read too long ago.
+func (s *state) age() {
+	now := max(s.now, s.present)
+	for _, t := range s.tele {
+		if t.sampleNS > 0 && now-t.sampleNS > live {
+			t.sample, t.sampleNS = gpu.UnknownSample(), 0
+			s.ver.run++
+		}
+		if t.powerNS > 0 && now-t.powerNS > live {
+			t.powerW, t.powerNS = math.NaN(), 0
+			s.ver.run++
+		}
+	}
+}
+
+// warning is what to tell of the newest warning; empty where it is old.
+func (s *state) warning() string {
+	const stands = 300_000_000_000
+	if s.lastWarning == "" || s.ended && s.warnedNS < s.run.TimeNS || max(s.now, s.present)-s.warnedNS > stands {
+		return ""
+	}
+	return s.lastWarning
 }
 
 func (s *state) phaseStart(e event.PhaseStart) {

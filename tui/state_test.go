@@ -83,6 +83,39 @@ func TestFinestPowerSourceIsShown(t *testing.T) {
 	}
 }
 
+// What was read too long ago is unknown now, by the events' time or by the clock's;
+// garbage is not shown.
+func TestLiveValuesAge(t *testing.T) {
+	m := New(Options{})
+	power := func(ns int64, w float64) {
+		m.Apply(event.Power{GPU: testGPU, PowerReading: gpu.PowerReading{TimeNS: ns, Source: gpu.SourceBuffer, PowerW: w, Fresh: true}})
+	}
+	m.Apply(event.Sample{At: at(1e9), GPU: testGPU, Sample: gpu.Sample{SMMHz: 1980, TempC: 50}})
+	power(1e9, 300)
+	power(1.1e9, 3.7e6)
+	power(1.2e9, 0)
+	tele := m.st.gpu(testGPU)
+	if tele.powerW != 300 || tele.peakW != 300 || tele.sample.SMMHz != 1980 {
+		t.Errorf("%v W, peak %v W, %d MHz; want 300, 300, 1980", tele.powerW, tele.peakW, tele.sample.SMMHz)
+	}
+	m.takeStatus(Status{NowNS: 2e9})
+	if tele.powerW != 300 {
+		t.Error("unknown after one second")
+	}
+	m.takeStatus(Status{NowNS: 5e9})
+	if !math.IsNaN(tele.powerW) || tele.sample.SMMHz != -1 || !math.IsNaN(tele.sample.TempC) {
+		t.Errorf("%v W, %d MHz, %v °C with no reading for 4 s", tele.powerW, tele.sample.SMMHz, tele.sample.TempC)
+	}
+	power(5e9, 310)
+	if tele.powerW != 310 {
+		t.Errorf("%v W, want 310 again", tele.powerW)
+	}
+	m.Apply(event.Token{At: at(9e9)})
+	if !math.IsNaN(tele.powerW) {
+		t.Errorf("%v W with no reading for 4 s of events", tele.powerW)
+	}
+}
+
 // However long the session, what is kept is bounded.
 func TestStateIsBounded(t *testing.T) {
 	s := newState()

@@ -52,6 +52,9 @@ func (c *controller) Status() tui.Status {
 	if t := c.unguarded.Load(); t != nil && !s.Armed {
 		s.Alarm = *t
 	}
+	if !c.clk.Simulated() {
+		s.NowNS = c.clk.Now()
+	}
 	if t := c.trouble.Load(); t != nil {
 		s.Alarm = *t + "; the run pauses: make room, then z resumes"
 	}

@@ -12,6 +12,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // progress shows how a run goes on stderr: one line that renews itself on a
@@ -94,7 +95,7 @@ func (p *progress) apply(e event.Event) {
 	case event.Sample:
 		p.mhz = e.SMMHz
 	case event.Power:
-		if !math.IsNaN(e.PowerW) {
+		if gpu.Plausible(e.PowerW) {
 			p.watts[e.GPU] = e.PowerW
 		}
 	case event.Error:

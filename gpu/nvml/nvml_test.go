@@ -370,3 +370,70 @@ func TestBufferOnAnotherClock(t *testing.T) {
 		t.Errorf("the newest sample is %d ms old", age/ms)
 	}
 }
+
+// Samples stamped on another clock than the wall clock are placed by how they go on.
+func TestBufferStampedOnAnotherClock(t *testing.T) {
+	for _, by := range []time.Duration{-3 * time.Hour, 3 * time.Hour, -2 * time.Second} {
+		st := fake(t, fakenvml.H100().With(fakenvml.StampShiftNS, int64(by)))
+		_ = st
+		d := open(t, 0)
+		after := d.clock.Now()
+		var last gpu.PowerReading
+		for end := after + int64(1500*time.Millisecond); d.clock.Now() < end; time.Sleep(20 * time.Millisecond) {
+			rs, err := d.ReadPowerBuffer(after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := d.clock.Now()
+			for _, r := range rs {
+				if r.TimeNS > now+int64(time.Millisecond) && by < 0 {
+					t.Fatalf("%v: a sample of %v from now", by, time.Duration(r.TimeNS-now))
+				}
+				if r.TimeNS <= now+int64(time.Second) {
+					last, after = r, r.TimeNS
+				}
+			}
+		}
+		if age := d.clock.Now() - last.TimeNS; by < -time.Minute || by > 0 {
+			if age < 0 || age > int64(150*time.Millisecond) {
+				t.Errorf("%v: the newest sample is %v old", by, time.Duration(age))
+			}
+		}
+	}
+}
+
+// After a reload of the driver the device goes on where it is told to recover.
+func TestRecoversAfterAReload(t *testing.T) {
+	st := fake(t, fakenvml.H100())
+	d := open(t, 0)
+	p, err := d.StartPolling(2*time.Millisecond, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	st.ReloadDriver()
+	if _, err := d.Poll(); !errors.Is(err, gpu.ErrNoGPU) {
+		t.Fatalf("after the reload: %v, want one wrapping ErrNoGPU", err)
+	}
+	time.Sleep(10 * time.Millisecond)
+	if err := d.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := d.Poll(); err != nil || s.SMMHz != 1980 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	time.Sleep(1100 * time.Millisecond) // a lost GPU is tried once a second
+	polls := p.Read(nil)
+	if last := polls[len(polls)-1]; last.Err != nil || last.Sample.SMMHz != 1980 {
+		t.Errorf("the poller: %+v", last)
+	}
+	failed := 0
+	for _, q := range polls {
+		if q.Err != nil {
+			failed++
+		}
+	}
+	if failed == 0 || failed > 2 {
+		t.Errorf("%d polls failed", failed)
+	}
+}

@@ -196,6 +196,7 @@ static ret_t map(const char *path)
 	/* An earlier mapping stays: another thread may be reading it. */
 	strcpy(mapped, path);
 	state = m;
+	initialised = get(state + H_LOADED);
 	return OK;
 }
 
