@@ -14,8 +14,8 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
-	"jouletop/engine/regular"
 	"jouletop/gpu"
+	"jouletop/gpu/regular"
 )
 
 // Schema is the version of the layout this program writes. It reads this one

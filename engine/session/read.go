@@ -11,7 +11,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
-	"jouletop/engine/regular"
+	"jouletop/gpu/regular"
 )
 
 // Session is a recorded session, opened for reading.

@@ -11,7 +11,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
-	"jouletop/engine/regular"
+	"jouletop/gpu/regular"
 )
 
 // Keep says how much telemetry goes to disk; measuring always uses all of it.

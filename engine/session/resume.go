@@ -15,7 +15,7 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
-	"jouletop/engine/regular"
+	"jouletop/gpu/regular"
 )
 
 // Resume goes on recording into dir: torn last lines are cut off, rows of

@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"jouletop/engine/regular"
 	"jouletop/gpu/plaintext"
+	"jouletop/gpu/regular"
 )
 
 // column is one column of a table of T: how its cell is written and read.

@@ -92,7 +92,7 @@ func (l *lease) release() {
 
 func readHolding(path string) holding {
 	var h holding
-	if b, err := os.ReadFile(path); err == nil {
+	if b, err := readState(path); err == nil {
 		_ = json.Unmarshal(b, &h) // torn or foreign: an unknown holder
 	}
 	return h
@@ -101,8 +101,8 @@ func readHolding(path string) holding {
 // held tells whether somebody holds a GPU's lease now.
 func held(dir, uuid string) bool {
 	path := leasePath(dir, uuid)
-	if _, err := os.Stat(path); err != nil {
-		return false
+	if _, err := readState(path); err != nil {
+		return false // nor would a lock on it mean anything
 	}
 	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
 	ok, err := lock.TryRLock()

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"jouletop/gpu/regular"
 )
 
 // Subcommand is the hidden subcommand under which the program runs [Main].
@@ -141,7 +143,7 @@ func (r *rotating) Write(b []byte) (int, error) {
 		}
 	}
 	if r.f == nil {
-		f, err := os.OpenFile(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NOFOLLOW, 0o644)
+		f, err := regular.OpenInside(r.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
 			return len(b), nil
 		}

@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"jouletop/gpu/regular"
 )
 
 // Record says that a GPU's clock was locked by us. It is written before the
@@ -53,14 +56,38 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, mode); err != nil {
 		return fmt.Errorf("make the folder for clock leases: %w", err)
 	}
+	return ours(dir, os.Geteuid())
+}
+
+// ours refuses a folder that anybody but the given users could have filled: under
+// the temporary directory another user may have been there first.
+func ours(dir string, users ...int) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
 		return fmt.Errorf("look at %s: %w", dir, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
-		return fmt.Errorf("%s is not a folder that only this user can write", dir)
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || !slices.Contains(users, int(st.Uid)) || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a folder that only user %d can write: remove it, or have its owner do so", dir, users[0])
 	}
 	return nil
+}
+
+// mostBytes is more than any record or lease holds.
+const mostBytes = 64 << 10
+
+// readState reads a small file of the state folder. One in a folder of somebody else
+// counts as missing; what is no regular file, or too large, is not read. It never
+// waits.
+func readState(path string) ([]byte, error) {
+	if err := ours(filepath.Dir(path), os.Geteuid(), 0); err != nil {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	f, err := regular.OpenInside(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return regular.Read(f, mostBytes)
 }
 
 // fileBase turns a UUID into a file name that stays in its folder.
@@ -96,7 +123,7 @@ func (r Record) write(dir string) error {
 // readRecord returns the record of a GPU, found false where there is none. A
 // record that cannot be read still says that a clock was locked.
 func readRecord(dir, uuid string) (r Record, found bool) {
-	b, err := os.ReadFile(recordPath(dir, uuid))
+	b, err := readState(recordPath(dir, uuid))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, false
 	}
