@@ -137,7 +137,7 @@ func newRoot() *cobra.Command {
 		Long: `jouletop runs LLM inference jobs, measures what they cost in time and energy
 phase by phase, and lets you change the GPU's SM clock while they run.
 
-Without a subcommand it opens the dashboard. On a machine without an NVIDIA GPU
+Without a subcommand it opens the dashboard. On a machine without an NVIDIA driver
 everything runs on a simulated GPU and model, marked SIMULATED.`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,

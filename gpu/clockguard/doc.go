@@ -23,7 +23,7 @@
 //
 // Without root, only the guard needs privilege: the service (see
 // systemd/jouletop-clockguard.service) listens on a Unix socket, checks the
-// peer's user id and starts one guard a connection. A Client finds it by itself.
+// peer's user and groups and starts one guard a connection, so many a user. A Client finds it by itself.
 //
 // On a simulated GPU the same request checks run in process ([InProcess]).
 //

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/user"
 	"strconv"
 	"strings"
 
@@ -46,6 +47,7 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		dir    = fs.String("dir", defaultDir(), "keep leases and records in this `folder`")
 		logTo  = fs.String("log", "", "write the log to this `file` (default: standard error)")
 		uids   = fs.String("uid", os.Getenv("SUDO_UID"), "user `ids` that may connect beside root, separated by commas")
+		group  = fs.String("group", "", "members of this `group` may connect too")
 		gpus   = fs.String("gpus", "", "`indices` of the GPUs that may be set (default: all)")
 		minMHz = fs.Int("min-mhz", 0, "lowest SM clock that may be set")
 		maxMHz = fs.Int("max-mhz", 0, "highest SM clock that may be set; 0: no bound")
@@ -67,13 +69,18 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "clock-guard:", err)
 		return 2
 	}
+	gid, err := groupID(*group)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "clock-guard:", err)
+		return 2
+	}
 	out := stderr
 	if *logTo != "" {
 		f := &rotating{path: *logTo, limit: 4 << 20}
 		defer f.close()
 		out = f
 	}
-	log := slog.New(slog.NewTextHandler(out, nil)).With("pid", os.Getpid())
+	log := slog.New(newLimited(slog.NewTextHandler(out, nil))).With("pid", os.Getpid())
 	bounds := Bounds{*minMHz, *maxMHz}
 	self := []string{"/proc/self/exe", Subcommand}
 	common := []string{"--dir", *dir, "--log", *logTo}
@@ -106,7 +113,7 @@ func run(args []string, open Opener, stderr io.Writer) int {
 	child := append(append(self, "child", "--gpus", *gpus,
 		"--min-mhz", strconv.Itoa(*minMHz), "--max-mhz", strconv.Itoa(*maxMHz)), common...)
 	return runService(serviceConfig{
-		socket: *serve, uids: allowedUIDs, dir: *dir, child: child, open: open, log: log,
+		socket: *serve, uids: allowedUIDs, gid: gid, dir: *dir, child: child, open: open, log: log,
 	}, stderr)
 }
 
@@ -124,6 +131,21 @@ func integers(s string) ([]int, error) {
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// groupID is the id of a group given by name or number, -1 for none.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if id, err := strconv.Atoi(name); err == nil && id >= 0 {
+		return id, nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, fmt.Errorf("--group: %w", err)
+	}
+	return strconv.Atoi(g.Gid)
 }
 
 // rotating is a log file that keeps one older part and so at most twice limit

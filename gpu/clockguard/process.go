@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -166,6 +167,20 @@ func peer(fd int) (*unix.Ucred, error) {
 		return nil, fmt.Errorf("read the peer's credentials: %w", err)
 	}
 	return cred, nil
+}
+
+// peerGroups returns the supplementary groups of who is at the other end of a Unix
+// socket, as they were when it connected.
+func peerGroups(fd int) []uint32 {
+	const most = 1 << 16 // NGROUPS_MAX
+	groups := make([]uint32, most)
+	size := uint32(most * 4)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+		uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return nil
+	}
+	return groups[:min(size/4, most)]
 }
 
 func userName(uid uint32) string {

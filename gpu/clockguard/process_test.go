@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 			os.Exit(backendMain(os.Args[2:]))
 		case latencyMode:
 			os.Exit(latencyMain(os.Args[2:]))
+		case stormMode:
+			stormMain(os.Args[2], os.Args[3] == "true")
 		case serviceUserMode:
 			os.Exit(serviceUserMain(os.Args[2], os.Args[3]))
 		}

@@ -114,7 +114,7 @@ func dial(info gpu.Info, o Options, onLost func(link, Loss)) (link, error) {
 // connect returns a socket to a new guard.
 func connect(o Options) (*net.UnixConn, error) {
 	if path := o.service(); path != "" {
-		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+		conn, err := dialService(path)
 		if err != nil {
 			return nil, fmt.Errorf("reach the clock guard's service: %w", permission(err))
 		}
@@ -147,6 +147,17 @@ func connect(o Options) (*net.UnixConn, error) {
 	}
 	go func() { _ = cmd.Wait() }() // reaps it; how it ended is read from the socket
 	return conn.(*net.UnixConn), nil
+}
+
+// dialService connects to the service. It tries for a moment where the queue of
+// connections is full, which others may have filled.
+func dialService(path string) (*net.UnixConn, error) {
+	for end := time.Now().Add(callLimit); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
+		if !errors.Is(err, unix.EAGAIN) || time.Now().After(end) {
+			return conn, err
+		}
+	}
 }
 
 // permission makes the operating system's refusal gpu.ErrNoPermission.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"jouletop/gpu"
 )
 
@@ -23,15 +25,24 @@ import (
 type serviceConfig struct {
 	socket string
 	uids   []int
+	gid    int // of the group that may connect; -1 none
 	dir    string
 	child  []string // a guard's command line
 	open   Opener
 	log    *slog.Logger
 }
 
-// maxGuards is how many clients are served at once. Each has its own guard; one
+// maxGuards is how many clients are served at once, maxPerUser how many of one user,
+// so that none of those allowed can shut the others out. Each has its own guard; one
 // that greets nobody within helloLimit ends, so idle connections hold no place.
-const maxGuards = 32
+const (
+	maxGuards  = 64
+	maxPerUser = 16 // a guard for each GPU of a host, and some
+)
+
+// endLimit is how long guards have to give their clocks back when the service ends;
+// they try for resetPatience.
+const endLimit = resetPatience + 2*time.Second
 
 // runService listens for clients and starts a guard for each that is allowed.
 // It reads nothing that a client sends: whom it doesn't allow it has closed
@@ -45,41 +56,67 @@ func runService(cfg serviceConfig, stderr io.Writer) int {
 	for _, text := range cfg.restoreAll() {
 		cfg.log.Warn(text)
 	}
+	s := &service{serviceConfig: cfg, guards: map[*exec.Cmd]uint32{}}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-stop
 		_ = l.Close()
 	}()
-	cfg.log.Info("listening", "socket", l.Addr().String(), "uids", cfg.uids)
-	s := &service{serviceConfig: cfg, slots: make(chan struct{}, maxGuards)}
+	cfg.log.Info("listening", "socket", l.Addr().String(), "uids", cfg.uids, "gid", cfg.gid)
 	s.accept(l)
-	s.guards.Wait() // each ends when its client does
-	return 0
+	return s.end()
 }
 
+// listen makes the socket. One that somebody listens on, be it another program's, is
+// left alone, and so is one of another user.
 func (cfg serviceConfig) listen() (*net.UnixListener, error) {
 	if err := makeDir(cfg.dir); err != nil {
 		return nil, err
 	}
-	// What is left of a service that was killed; one that lives answers.
-	if c, err := net.Dial("unixpacket", cfg.socket); err == nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("another service listens on %s", cfg.socket)
-	}
-	if st, err := os.Lstat(cfg.socket); err == nil && st.Mode()&os.ModeSocket != 0 {
-		_ = os.Remove(cfg.socket)
+	var st unix.Stat_t
+	if err := unix.Lstat(cfg.socket, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		c, err := net.Dial("unixpacket", cfg.socket)
+		switch {
+		case err == nil:
+			_ = c.Close()
+			return nil, fmt.Errorf("another service listens on %s", cfg.socket)
+		case !errors.Is(err, unix.ECONNREFUSED): // which alone says that nobody listens
+			return nil, fmt.Errorf("%s is in use by another program: %w", cfg.socket, err)
+		case int(st.Uid) != os.Geteuid() && ours(filepath.Dir(cfg.socket), os.Geteuid()) != nil:
+			return nil, fmt.Errorf("%s belongs to user %d: remove it first", cfg.socket, st.Uid)
+		}
+		_ = os.Remove(cfg.socket) // left by a service that was killed
 	}
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: cfg.socket, Net: "unixpacket"})
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	// Everybody may connect; who is served is decided by user id.
-	if err := os.Chmod(cfg.socket, 0o666); err != nil {
+	if err := cfg.permit(); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return l, nil
+}
+
+// permit sets the socket's permissions: where one group or one user may connect,
+// the kernel keeps all others out before they cost anything. Otherwise everybody may
+// connect, and who is served is decided by user id.
+func (cfg serviceConfig) permit() error {
+	switch {
+	case cfg.gid >= 0 && len(cfg.uids) == 0:
+		if err := os.Chown(cfg.socket, -1, cfg.gid); err != nil {
+			return err
+		}
+		return os.Chmod(cfg.socket, 0o660)
+	case cfg.gid < 0 && len(cfg.uids) == 0:
+		return os.Chmod(cfg.socket, 0o600)
+	case cfg.gid < 0 && len(cfg.uids) == 1:
+		if os.Chown(cfg.socket, cfg.uids[0], -1) == nil { // takes CAP_CHOWN
+			return os.Chmod(cfg.socket, 0o600)
+		}
+	}
+	return os.Chmod(cfg.socket, 0o666)
 }
 
 // restoreAll gives back what an earlier run left locked on any GPU.
@@ -105,9 +142,9 @@ func (cfg serviceConfig) restoreAll() []string {
 
 type service struct {
 	serviceConfig
-	slots   chan struct{} // one for each guard that runs
-	guards  sync.WaitGroup
-	refused tally
+	mu      sync.Mutex
+	guards  map[*exec.Cmd]uint32 // those that run, and whose
+	running sync.WaitGroup
 }
 
 func (s *service) accept(l *net.UnixListener) {
@@ -122,9 +159,7 @@ func (s *service) accept(l *net.UnixListener) {
 			continue
 		}
 		if err := s.admit(conn); err != nil {
-			if n, told := s.refused.add(time.Now()); told {
-				s.log.Warn("connection refused", "error", err, "refused_so_far", n)
-			}
+			s.log.Warn("connection refused", "error", err)
 			_, _ = conn.Write(reply{op: opNotice, code: codeOf(err), text: err.Error()}.encode())
 		}
 		_ = conn.Close()
@@ -142,14 +177,23 @@ func (s *service) admit(conn *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	if cred.Uid != 0 && !slices.Contains(s.uids, int(cred.Uid)) {
-		return fmt.Errorf("%w: user %s (uid %d, pid %d) may not set clocks through this service",
-			gpu.ErrNoPermission, userName(cred.Uid), cred.Uid, cred.Pid)
+	if !s.allows(int(f.Fd()), cred) {
+		// By number: looking up a name may take long, which a storm would make of use.
+		return fmt.Errorf("%w: user %d (pid %d) may not set clocks through this service", gpu.ErrNoPermission, cred.Uid, cred.Pid)
 	}
-	select {
-	case s.slots <- struct{}{}:
-	default:
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := 0
+	for _, uid := range s.guards {
+		if uid == cred.Uid {
+			own++
+		}
+	}
+	switch {
+	case len(s.guards) >= maxGuards:
 		return fmt.Errorf("%w: %d clients are served already", ErrRefused, maxGuards)
+	case own >= maxPerUser:
+		return fmt.Errorf("%w: %d clients of user %d are served already", ErrRefused, maxPerUser, cred.Uid)
 	}
 	s.log.Info("connection", "uid", cred.Uid, "client", cred.Pid)
 	cmd := exec.Command(s.child[0], s.child[1:]...)
@@ -157,28 +201,45 @@ func (s *service) admit(conn *net.UnixConn) error {
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		<-s.slots
 		return fmt.Errorf("start a guard: %w", err)
 	}
-	s.guards.Go(func() {
+	s.guards[cmd] = cred.Uid
+	s.running.Go(func() {
 		_ = cmd.Wait()
-		<-s.slots
+		s.mu.Lock()
+		delete(s.guards, cmd)
+		s.mu.Unlock()
 	})
 	return nil
 }
 
-// tally counts refusals and tells which to log: the first ten of each second,
-// so that a storm of connections fills no disk.
-type tally struct {
-	total, inSecond int
-	second          int64
+// allows tells whether the peer may set clocks: root, a user named, a member of the
+// group.
+func (s *service) allows(fd int, cred *unix.Ucred) bool {
+	if cred.Uid == 0 || slices.Contains(s.uids, int(cred.Uid)) {
+		return true
+	}
+	return s.gid >= 0 && (int(cred.Gid) == s.gid || slices.Contains(peerGroups(fd), uint32(s.gid)))
 }
 
-func (t *tally) add(now time.Time) (total int, tell bool) {
-	if s := now.Unix(); s != t.second {
-		t.second, t.inSecond = s, 0
+// end has every guard give its clock back, whatever its client does, and waits for
+// them. It returns the exit status.
+func (s *service) end() int {
+	s.mu.Lock()
+	for cmd := range s.guards {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // one that has ended needs none
 	}
-	t.total++
-	t.inSecond++
-	return t.total, t.inSecond <= 10
+	s.mu.Unlock()
+	all := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+		return 0
+	case <-time.After(endLimit):
+		s.log.Warn("guards still run: a driver does not answer; their watchers and records stay")
+		return 1
+	}
 }

@@ -190,7 +190,7 @@ func TestServiceRefusesOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to become another user")
 	}
-	s := serve(t, "--uid", "12345")
+	s := serve(t, "--uid", "12345,12346") // several: everybody may connect
 	for uid, want := range map[uint32]string{65534: "no permission", 12345: "armed"} {
 		cmd := exec.Command("/proc/self/exe", serviceUserMode, s.socket, s.info.UUID)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
@@ -199,7 +199,7 @@ func TestServiceRefusesOtherUsers(t *testing.T) {
 			t.Errorf("uid %d: %v, %q; want %q", uid, err, out, want)
 		}
 	}
-	s.expectLog(t, "uid 65534")
+	s.expectLog(t, "user 65534")
 	s.alive(t)
 }
 
@@ -274,7 +274,7 @@ func TestServiceSurvivesHostileClients(t *testing.T) {
 			idle = append(idle, c)
 		}
 	}
-	s.expectLog(t, "clients are served already")
+	s.expectLog(t, "are served already")
 	time.Sleep(helloLimit + 500*time.Millisecond)
 	s.alive(t)
 	for _, c := range idle {
