@@ -73,6 +73,7 @@ type Engine struct {
 	skip    bool
 	state   timebase.Signal // wakes a paused run
 	loaded  ModelSpec
+	served  string // the model that was loaded last, also of a backend that has died since
 	model   ModelInfo
 }
 

@@ -112,8 +112,9 @@ func (e *Engine) stopCause() error {
 	return e.stopErr
 }
 
-// ready makes the point's model ready; ErrStopped if the operator would not wait.
-func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
+// tryReady makes the point's model ready; ErrStopped if the operator would not
+// wait.
+func (e *Engine) tryReady(ctx context.Context, pt PointPlan) error {
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.mu.Lock()
@@ -153,7 +154,7 @@ func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 		return fmt.Errorf("model %s: %w", pt.Spec.Name, err)
 	}
 	e.mu.Lock()
-	e.loaded, e.model = pt.Spec, info
+	e.loaded, e.model, e.served = pt.Spec, info, pt.Spec.served()
 	e.mu.Unlock()
 	if err := e.warmUp(ctx, pt); err != nil {
 		e.loaded = ModelSpec{} // the next point loads it afresh
@@ -275,9 +276,6 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	}
 	if err != nil {
 		e.publish(event.Error{At: e.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
-		if errors.Is(err, ErrBackendDied) {
-			e.loaded = ModelSpec{} // the next point starts a fresh one
-		}
 	}
 	e.publish(done)
 	return err
@@ -303,6 +301,7 @@ func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error 
 	size := max(pt.BatchSize, 1)
 	queries := func(at int) []workloads.Query { return pt.Queries[at:min(at+size, len(pt.Queries))] }
 	classes := pt.classes(queries(0))
+	deaths := 0 // of backends, in batches in a row
 	for n := 0; ; {
 		for at := 0; at < len(pt.Queries); at += size {
 			stop, skip := e.gate(ctx)
@@ -327,7 +326,10 @@ func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error 
 				next <- pt.classes(queries(after))
 			}()
 			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, queries(at), pt.MaxTokens)
-			if err := e.runBatch(ctx, pt, batch, classes); err != nil {
+			err := e.runBatch(ctx, pt, batch, classes)
+			if deaths++; err == nil {
+				deaths = 0
+			} else if err := e.outlive(ctx, batch, err, deaths); err != nil {
 				return err
 			}
 			classes = <-next
@@ -353,6 +355,11 @@ const promptShown = 400
 // runBatch runs one batch, whose queries' difficulty classes are given, and
 // publishes its phases and requests.
 func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []string) error {
+	if e.loaded.Name == "" { // the backend died in the batch before
+		if err := e.ready(ctx, pt); err != nil {
+			return err
+		}
+	}
 	start := event.BatchStart{At: e.now(), BatchID: b.ID, PointID: pt.PointID}
 	for _, r := range b.Requests {
 		start.Queries = append(start.Queries, r.Query.ID)
@@ -370,6 +377,9 @@ func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []
 		if err = e.ready(ctx, pt); err == nil {
 			results, err = e.cfg.Backend.Run(ctx, b, obs)
 		}
+	}
+	if errors.Is(err, ErrBackendDied) {
+		e.loaded = ModelSpec{}
 	}
 	obs.close()
 	if err != nil && len(results) != len(b.Requests) {
@@ -460,6 +470,9 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
 			obs := &batchObserver{engine: e, batch: b}
 			_, err := e.cfg.Backend.Run(ctx, b, obs)
+			if errors.Is(err, ErrBackendDied) {
+				e.loaded = ModelSpec{} // the next point starts a fresh one
+			}
 			obs.close()
 			if err != nil {
 				return err

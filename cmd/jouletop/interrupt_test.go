@@ -130,7 +130,7 @@ func workerOf(t *testing.T, pid int) int {
 }
 
 // TestWorkerKilled kills the child that runs llama.cpp: as it starts, and in a
-// job, after which the next one runs on a fresh child.
+// job, of which the rest runs on a fresh child.
 func TestWorkerKilled(t *testing.T) {
 	if !engineBuilt() {
 		t.Skip("built without llama.cpp")
@@ -186,6 +186,52 @@ func TestWorkerKilled(t *testing.T) {
 			t.Errorf("%d requests of the second job, %v", good, err)
 		}
 	})
+}
+
+// TestWorkerKilledAgainAndAgain: each time costs the batch in hand at the most, the
+// run says so and is a success.
+func TestWorkerKilledAgainAndAgain(t *testing.T) {
+	if !engineBuilt() {
+		t.Skip("built without llama.cpp")
+	}
+	t.Parallel()
+	const queries, kills = 60, 5
+	home := t.TempDir()
+	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
+	c, dir, stderr := command(t, "run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"),
+		"--dataset", "truthfulqa", "--queries", strconv.Itoa(queries), "--max-tokens", "60", "--session", "s")
+	dir = filepath.Join(dir, "s")
+	killed := 0
+	for i := range kills {
+		eventually(t, "requests", func() bool {
+			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
+			return bytes.Count(b, []byte(`"request_done"`)) > i*queries/(kills+2)
+		})
+		eventually(t, "a fresh child", func() bool { return workerOf(t, c.Process.Pid) != killed })
+		killed = workerOf(t, c.Process.Pid)
+		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v: %s", err, stderr)
+	}
+	s, err := session.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, lost := 0, 0
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		if all++; r.Err != "" {
+			lost++
+		}
+		return nil
+	}); err != nil || all != queries || lost > kills {
+		t.Errorf("%d of %d requests failed, %v", lost, all, err)
+	}
+	if said := fmt.Sprintf("%d of %d requests failed", lost, queries); lost > 0 && !strings.Contains(stderr.String(), said) {
+		t.Errorf("nobody says that %s: %s", said, stderr)
+	}
 }
 
 // TestAllRequestsFailed: a run of which nothing succeeded has failed.

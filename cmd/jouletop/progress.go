@@ -29,6 +29,8 @@ type progress struct {
 	total     int // requests
 	done      int
 	good      int // of those done
+	pointDone int // requests of the point
+	pointGood int // of those
 	point     string
 	loading   string
 	watts     map[string]float64 // by GPU
@@ -76,10 +78,14 @@ func (p *progress) apply(e event.Event) {
 		p.loading = fmt.Sprintf("loading %s %3.0f %%", e.Model, 100*e.Progress)
 	case event.PointStart:
 		p.loading, p.point = "", e.PointID
+		p.pointDone, p.pointGood = 0, 0
 	case event.PointDone:
 		p.pointsNow++
 		if e.PointResult.Err != "" {
-			if p.points > 1 || p.good > 0 { // else the run's own error tells it
+			switch {
+			case p.pointGood > 0:
+				p.line("point %s: %d of %s failed: %s", e.PointID, p.pointDone-p.pointGood, plural(p.pointDone, "request"), oneLine(e.PointResult.Err))
+			case p.points > 1 || p.good > 0: // else the run's own error tells it
 				p.line("point %s failed: %s", e.PointID, oneLine(e.PointResult.Err))
 			}
 		} else if !p.terminal {
@@ -87,8 +93,10 @@ func (p *progress) apply(e event.Event) {
 		}
 	case event.RequestDone:
 		p.done++
+		p.pointDone++
 		if e.Err == "" {
 			p.good++
+			p.pointGood++
 		}
 	case event.RequestEnergy:
 		p.jPerToken = e.JoulesPerToken()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"time"
@@ -183,6 +184,9 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 	})
 	if shown != nil {
 		<-shown
+	}
+	if text := got.someFailed(); text != "" {
+		fmt.Fprintln(os.Stderr, "jouletop:", text)
 	}
 	return got, err
 }

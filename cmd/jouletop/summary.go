@@ -151,6 +151,16 @@ func (c *collector) clockFailed() error {
 		c.offClock, plural(c.requests, "request"), c.clockFlags, c.clockError)
 }
 
+// someFailed tells of a run that succeeded but for some requests; "" where none
+// failed, or all did.
+func (c *collector) someFailed() string {
+	if c.lost == 0 || c.lost == c.requests {
+		return ""
+	}
+	return fmt.Sprintf("%d of %s failed, the other %d were answered; the first that failed: %s",
+		c.lost, plural(c.requests, "request"), c.requests-c.lost, oneLine(c.failure))
+}
+
 // newSummary sums up the session in dir. Points that did not finish are made of
 // the requests that did.
 func newSummary(r *rig, dir string, price float64, points []event.PointDone) (summary, error) {
