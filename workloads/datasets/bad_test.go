@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"jouletop/workloads"
 )
 
@@ -45,8 +47,8 @@ func TestBadRows(t *testing.T) {
 		{"blank question", goodBoolQ, `{"question": " \n", "answer": true, "passage": "p"}`, `"question" is empty`},
 		{"question a number", goodBoolQ, `{"question": 3, "answer": true, "passage": "p"}`, "a number, not a text"},
 		{"passage an object", goodBoolQ, `{"question": "q", "answer": true, "passage": {}}`, `"passage" is missing`},
-		{"answer a text", goodBoolQ, `{"question": "q", "answer": "yes", "passage": "p"}`, "a text, neither true nor false"},
-		{"answer a number", goodBoolQ, `{"question": "q", "answer": 1, "passage": "p"}`, "a number, neither true nor false"},
+		{"answer a list", goodBoolQ, `{"question": "q", "answer": [true], "passage": "p"}`, "neither true nor false"},
+		{"answer a number", goodBoolQ, `{"question": "q", "answer": 2, "passage": "p"}`, "\"2\", neither true nor false"},
 		{"long text", goodBoolQ, `{"question": "q", "answer": true, "passage": "` + long + `"}`, "more than the 524288"},
 		{"long line", goodBoolQ, `{"question": "` + strings.Repeat("x", maxRecord) + `"}`, "longer than"},
 		{"same id", `{"prompt": "p"}`, `{"prompt": "p", "id": "first"}`, `id "first" is used by an earlier row`},
@@ -56,7 +58,11 @@ func TestBadRows(t *testing.T) {
 		{"one option", `{"prompt": "p"}`, `{"prompt": "p", "options": ["a"], "answer": 0}`, "at least 2"},
 		{"answer beyond options", `{"prompt": "p"}`, `{"prompt": "p", "options": ["a", "b"], "answer": 2}`, "not 0 to 1"},
 		{"answer not an option", `{"prompt": "p"}`, `{"prompt": "p", "options": ["a", "b"], "answer": "c"}`, "not a whole number"},
-		{"answers a number", `{"prompt": "p"}`, `{"prompt": "p", "answers": 5}`, "not a list of texts"},
+		{"answers true", `{"prompt": "p"}`, `{"prompt": "p", "answers": true}`, "not a list of texts"},
+		{"answers cut short", `{"prompt": "p"}`, `{"prompt": "p", "answers": "['a' 'b' ... 'z']"}`, "cut short"},
+		{"answers an object", `{"prompt": "p"}`, `{"prompt": "p", "answers": "{'text': ['a']}"}`, "an object or a set"},
+		{"answers of objects", `{"prompt": "p"}`, `{"prompt": "p", "answers": "[{'text': 'a'}]"}`, "an object or a set"},
+		{"answers without quotes", `{"prompt": "p"}`, `{"prompt": "p", "answers": "[a, b]"}`, "not all quoted"},
 		{"answers hold a number", `{"prompt": "p"}`, `{"prompt": "p", "answers": ["a", 5]}`, "item 2 is a number"},
 		{"no endings", goodHella, hella(`, "ctx_a": "c", "ctx_b": "", "label": 0`), `"endings" is missing`},
 		{"three endings", goodHella, hella(`, "ctx_a": "c", "ctx_b": "", "label": 0, "endings": ["a", "b", "c"]`), "3 items, not 4"},
@@ -67,7 +73,7 @@ func TestBadRows(t *testing.T) {
 		{"only marks", goodHella, hella(`, "ctx_a": "c", "ctx_b": "", "label": 0, "endings": ["a", "b", "c", "[step]"]`), "without its [marks]"},
 		{"no story", goodStory, `{"question": "What?", "answer": ["A"]}`, `"passage" is missing`},
 		{"no answers", goodStory, story(`, "question": "What?", "answer": []`), "empty list"},
-		{"empty answers", goodStory, story(`, "question": "What?", "answer": ["", " "]`), "empty list"},
+		{"empty answers", goodStory, story(`, "question": "What?", "answer": ["", " "]`), "\"answer\" is empty"},
 		{"answer true", goodStory, story(`, "question": "What?", "answer": true`), "not a list of texts"},
 		{"few fields", truthHeader + goodTruth, "a,b,Is it?,No", "4 fields where the header has 7"},
 		{"empty best answer", truthHeader + goodTruth, "a,b,Is it?,,No,Yes,x", `"best_answer" is empty`},
@@ -233,5 +239,30 @@ func TestProblemsAreCountedAndTheFirstNamed(t *testing.T) {
 	}
 	if info := s.Info(); info.Used != 1 || info.Skipped != 3*maxProblems || len(info.Problems) != maxProblems {
 		t.Errorf("%+v", info)
+	}
+}
+
+// TestWhatIsNoFileOfRows: nothing is waited for and no hole is read to its end.
+func TestWhatIsNoFileOfRows(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link, giant, hole := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "giant"), filepath.Join(dir, "hole")
+	quoted, linked := filepath.Join(dir, "quoted"), filepath.Join(dir, "linked.jsonl")
+	head := "prompt,answers\n" + strings.Repeat("p,a\n", sniffLen/4)
+	for path, content := range map[string]string{giant: `{"prompt": "p"}` + "\n", hole: head, quoted: head + `p,"x`} {
+		write(t, dir, filepath.Base(path), content)
+	}
+	if err := errors.Join(unix.Mkfifo(pipe, 0o600), os.Symlink(pipe, link), os.Symlink(write(t, dir, "real", head), linked),
+		os.Truncate(giant, 1<<40), os.Truncate(hole, 3<<30), os.Truncate(quoted, 3<<30)); err != nil {
+		t.Fatal(err)
+	}
+	for path, why := range map[string]string{
+		pipe: "not a regular file", link: "not a regular file", giant: "more than the 4294967296", hole: "no file of lines", quoted: "no file of lines",
+	} {
+		if _, _, err := Load(Spec{Path: path}, 0, true); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %s", filepath.Base(path), err, why)
+		}
+	}
+	if queries, _, err := Load(Spec{Path: linked}, 0, false); err != nil || len(queries) != sniffLen/4 {
+		t.Errorf("a link to a file: %d, %v", len(queries), err)
 	}
 }

@@ -106,6 +106,9 @@ func (c *csvRows) record() (line int, fields []string, err error) {
 		if size += len(part); size > maxRecord {
 			long, parts = true, nil
 		}
+		if size > maxSkip {
+			return line, nil, errNoLines
+		}
 		if !long {
 			parts = append(parts, bytes.Clone(part))
 		}

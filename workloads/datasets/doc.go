@@ -19,9 +19,14 @@
 //	TruthfulQA   Question, Best Answer, Correct Answers (or question, best_answer, …)
 //	NarrativeQA  question, passage (or summary), answer list; the CSV pair;
 //	             document.summary.text, question.text, answers[].text
-//	custom       prompt, answers (text or list, may be missing); or prompt,
+//	custom       prompt, answers, answer or completion (text or list, may be
+//	             missing); or prompt,
 //	             options, answer (index from 0, or the option's text),
 //	             length_normalised; id where there is one
+//
+// A list may be written as text, as programs without lists in their files do (see
+// textlist.go), and a boolean too; empty answers are left out. A file is regular,
+// or a link to one, and no larger than 4 GiB.
 //
 // A row that cannot be used (a field missing, of the wrong type or empty, a
 // text above [MaxText], invalid UTF-8, torn JSON or CSV, an id used before) is a

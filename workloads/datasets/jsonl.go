@@ -131,6 +131,12 @@ func invalidAt(b []byte) int {
 
 var errLongLine = fmt.Errorf("the record is longer than %d bytes", maxRecord)
 
+// maxSkip is how far a record that is too long is read to find its end, in bytes:
+// beyond it the file is none of lines.
+const maxSkip = 256 << 20
+
+var errNoLines = fmt.Errorf("%w: a record of more than %d bytes; this is no file of lines", ErrFormat, maxSkip)
+
 // lineReader reads lines of bounded length.
 type lineReader struct {
 	r      *bufio.Reader
@@ -144,7 +150,8 @@ func newLineReader(r io.Reader) *lineReader {
 }
 
 // next returns the next line with its end, valid until the next call. A line
-// longer than maxRecord is passed over without being kept: errLongLine.
+// longer than maxRecord is passed over without being kept: errLongLine, or
+// errNoLines, which is final, where its end is not found.
 func (l *lineReader) next() ([]byte, error) {
 	l.buf = l.buf[:0]
 	l.length = 0
@@ -158,6 +165,9 @@ func (l *lineReader) next() ([]byte, error) {
 		}
 		if !long {
 			l.buf = append(l.buf, part...)
+		}
+		if l.length > maxSkip {
+			return nil, errNoLines
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):

@@ -16,6 +16,10 @@ type Report struct {
 	Note string
 }
 
+// maxKept bounds the texts that Load keeps, in bytes: all queries of a run are in
+// memory.
+const maxKept = 1 << 30
+
 // Load reads the first n queries of what spec names, all for n = 0. Where there
 // are fewer they are repeated in order, the k-th time with "#k" behind the id,
 // and the report notes it. A bad row is an error wrapping ErrBadRow, or with
@@ -33,6 +37,7 @@ func Load(spec Spec, n int, lenient bool) ([]workloads.Query, Report, error) {
 	}
 	defer s.Close()
 	var queries []workloads.Query
+	kept := 0
 	for n == 0 || len(queries) < n {
 		q, err := s.Next()
 		if errors.Is(err, io.EOF) {
@@ -43,6 +48,9 @@ func Load(spec Spec, n int, lenient bool) ([]workloads.Query, Report, error) {
 		}
 		if err != nil {
 			return nil, Report{Info: s.Info()}, err
+		}
+		if kept += len(q.Prompt) + len(q.Text) + len(q.Question); kept > maxKept {
+			return nil, Report{Info: s.Info()}, fmt.Errorf("dataset %s: its first %d queries have more than %d bytes; ask for fewer (--queries)", s.Info().Path, len(queries)+1, maxKept)
 		}
 		queries = append(queries, q)
 	}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"jouletop/workloads"
 )
 
@@ -124,8 +126,14 @@ type file interface {
 
 type opener func(path string) (file, error)
 
+// maxFile is the most bytes of a file taken for a dataset, far above the
+// published ones: a sparse file may claim any size, and hashing it takes for ever.
+const maxFile = 4 << 30
+
+// openOS opens a regular file, or what a link leads to if that is one (the hub's
+// cache is made of links), without waiting for anybody: a named pipe would.
 func openOS(path string) (file, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
@@ -140,6 +148,8 @@ func openOS(path string) (file, error) {
 		err = errors.New("is a directory; name a file in it")
 	case !st.Mode().IsRegular():
 		err = errors.New("is not a regular file; it has to be read more than once")
+	case st.Size() > maxFile:
+		err = fmt.Errorf("has %d bytes, more than the %d that a dataset may have; give a part of it", st.Size(), int64(maxFile))
 	}
 	if err != nil {
 		f.Close()

@@ -99,29 +99,43 @@ func checkText(name, s string) error {
 	return nil
 }
 
-// texts returns a field that holds one text or several. In an untyped format
-// ";" separates them.
-func (r row) texts(names ...string) ([]string, error) {
+// items returns a field that holds one text or several, also where the list is
+// written as text. Where semicolons is set, a text that is no list is one of
+// texts between semicolons.
+func (r row) items(names []string, semicolons bool) (name string, items []any, err error) {
 	n, v, err := r.lookup(names)
 	if err != nil {
-		return nil, err
+		return n, nil, err
 	}
-	var items []any
 	switch v := v.(type) {
 	case []any:
-		items = v
+		return n, v, nil
 	case string:
-		if !r.untyped {
-			items = []any{v}
-			break
+		list, ok, err := textList(v)
+		switch {
+		case err != nil:
+			return n, nil, fmt.Errorf("field %q is %w", n, err)
+		case ok:
+			return n, list, nil
+		case !semicolons:
+			return n, []any{v}, nil
 		}
 		for s := range strings.SplitSeq(v, ";") {
 			if s = strings.TrimSpace(s); s != "" {
 				items = append(items, s)
 			}
 		}
-	default:
-		return nil, fmt.Errorf("field %q is %s, not a list of texts", n, kind(v))
+		return n, items, nil
+	}
+	return n, nil, fmt.Errorf("field %q is %s, not a list of texts", n, kind(v))
+}
+
+// texts returns a field that holds one text or several, each of which counts. In
+// an untyped format ";" separates them.
+func (r row) texts(names ...string) ([]string, error) {
+	n, items, err := r.items(names, r.untyped)
+	if err != nil {
+		return nil, err
 	}
 	var out []string
 	for i, item := range items {
@@ -141,48 +155,54 @@ func (r row) texts(names ...string) ([]string, error) {
 }
 
 // answers returns a field that holds one answer or several, of which empty ones
-// and repetitions are left out but one must remain. A text is one answer.
-func (r row) answers(names ...string) ([]string, error) {
-	n, v, err := r.lookup(names)
+// (the hub's TruthfulQA has some) and repetitions are left out but one must
+// remain. Where semicolons is set, they separate answers in an untyped format.
+func (r row) answers(semicolons bool, names ...string) ([]string, error) {
+	n, items, err := r.items(names, r.untyped && semicolons)
 	if err != nil {
 		return nil, err
 	}
-	if items, ok := v.([]any); ok {
-		kept := slices.DeleteFunc(slices.Clone(items), func(v any) bool {
-			s, ok := v.(string)
-			return ok && strings.TrimSpace(s) == ""
-		})
-		v = kept
+	kept := slices.DeleteFunc(slices.Clone(items), func(v any) bool {
+		s, ok := v.(string)
+		return v == nil || ok && strings.TrimSpace(s) == ""
+	})
+	if len(kept) == 0 && len(items) > 0 {
+		return nil, fmt.Errorf("field %q is empty", n)
 	}
-	r = row{fields: map[string]any{n: v}}
-	all, err := r.texts(n)
+	all, err := row{fields: map[string]any{n: kept}}.texts(n)
 	if err != nil {
 		return nil, err
 	}
 	return distinct(all[0], all[1:]...), nil
 }
 
-// boolean returns a field that must hold true or false.
+// boolean returns a field that must hold true or false, as a boolean, a text
+// ("True", "no") or 1 and 0.
 func (r row) boolean(names ...string) (bool, error) {
 	n, v, err := r.lookup(names)
 	if err != nil {
 		return false, err
 	}
+	var text string
 	switch v := v.(type) {
 	case bool:
 		return v, nil
 	case string:
-		if r.untyped {
-			switch strings.ToLower(strings.TrimSpace(v)) {
-			case "true", "yes", "1":
-				return true, nil
-			case "false", "no", "0":
-				return false, nil
-			}
-			return false, fmt.Errorf("field %q is %q, neither true nor false", n, clip(v))
-		}
+		text = strings.ToLower(strings.TrimSpace(v))
+	case json.Number:
+		text = v.String()
+	case int64, float64:
+		text = fmt.Sprint(v)
+	default:
+		return false, fmt.Errorf("field %q is %s, neither true nor false", n, kind(v))
 	}
-	return false, fmt.Errorf("field %q is %s, neither true nor false", n, kind(v))
+	switch text {
+	case "true", "yes", "1", "1.0":
+		return true, nil
+	case "false", "no", "0", "0.0":
+		return false, nil
+	}
+	return false, fmt.Errorf("field %q is %q, neither true nor false", n, clip(text))
 }
 
 // integer returns a field that must hold a whole number, or digits in a text

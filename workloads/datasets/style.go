@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,6 +35,7 @@ var (
 	idFields       = []string{"id", "idx"}
 	truthBest      = []string{"best_answer"}
 	truthCorrect   = []string{"correct_answers"}
+	customAnswers  = []string{"answers", "answer", "completion"}
 	yesNoFields    = []string{"answer", "label"}
 	qapsFields     = []string{"document_id", "question", "answer1", "answer2"}
 	summaryColumns = []string{"document_id", "summary"}
@@ -45,7 +47,7 @@ var adapters = []adapter{
 	{workloads.HellaSwag, func(r row) bool { return r.has("endings") }, hellaSwag,
 		[]string{"ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings", "source_id", "label"}},
 	{workloads.Custom, func(r row) bool { return r.has("prompt") }, custom,
-		[]string{"prompt", "answers", "options", "answer", "id", "length_normalised"}},
+		[]string{"prompt", "answers", "options", "answer", "completion", "id", "length_normalised"}},
 	{workloads.TruthfulQA, func(r row) bool { return r.has("best_answer", "correct_answers") }, truthfulQA,
 		[]string{"question", "best_answer", "correct_answers", "id", "idx"}},
 	{workloads.NarrativeQA, isNarrativeQA, narrativeQA,
@@ -70,7 +72,7 @@ func adapterFor(r row) (index int, err error) {
 	return 0, fmt.Errorf("%w: the fields %s are those of no known dataset "+
 		"(BoolQ: question, passage, answer; HellaSwag: ctx, endings, label; "+
 		"TruthfulQA: question, best_answer, correct_answers; NarrativeQA: question, passage, answer list; "+
-		"your own: prompt, answers)", ErrFormat, clipTo(strings.Join(names, ", "), 120))
+		"your own: prompt, answers or completion)", ErrFormat, clipTo(strings.Join(names, ", "), 120))
 }
 
 func boolQ(r row) (q workloads.Query, id string, err error) {
@@ -127,7 +129,7 @@ func hellaSwag(r row) (q workloads.Query, id string, err error) {
 func truthfulQA(r row) (q workloads.Query, id string, err error) {
 	question, err1 := r.text("question")
 	best, err2 := r.text(truthBest...)
-	correct, err3 := r.texts(truthCorrect...)
+	correct, err3 := r.answers(true, truthCorrect...)
 	id, err4 := r.id()
 	if err := first(err1, err2, err3, err4); err != nil {
 		return q, "", err
@@ -180,7 +182,7 @@ func narrativeQA(r row) (q workloads.Query, id string, err error) {
 			err3 = errors.New("fields \"answer1\" and \"answer2\" are empty")
 		}
 	} else {
-		answers, err3 = r.answers(storyAnswers...)
+		answers, err3 = r.answers(false, storyAnswers...)
 	}
 	id, err4 := r.id()
 	if err := first(err1, err2, err3, err4); err != nil {
@@ -189,8 +191,25 @@ func narrativeQA(r row) (q workloads.Query, id string, err error) {
 	return workloads.AskNarrativeQA(question, summary, answers), id, nil
 }
 
-// custom reads one's own prompts: "prompt", and "answers" (a text or a list,
-// may be missing), or "options" with "answer" (the right one's index, from 0,
+// customAnswers returns what the answers to one's own prompt may be: none where
+// no field for them has something in it. A number is an answer as it is written.
+func (r row) customAnswers() ([]string, error) {
+	for _, name := range customAnswers {
+		v, ok := r.fields[name]
+		if !ok || v == nil || isEmptyList(v) {
+			continue
+		}
+		switch n := v.(type) {
+		case json.Number, int64, float64:
+			return []string{fmt.Sprint(n)}, nil
+		}
+		return r.answers(true, name)
+	}
+	return nil, nil
+}
+
+// custom reads one's own prompts: "prompt", and "answers", "answer" or
+// "completion" (a text or a list, may be missing), or "options" with "answer" (the right one's index, from 0,
 // or its text); optionally "id" and, with options, "length_normalised".
 func custom(r row) (q workloads.Query, id string, err error) {
 	prompt, err1 := r.text("prompt")
@@ -199,13 +218,8 @@ func custom(r row) (q workloads.Query, id string, err error) {
 		return q, "", err
 	}
 	if !r.has("options") {
-		var answers []string
-		if v, ok := r.fields["answers"]; ok && v != nil && !isEmptyList(v) {
-			if answers, err = r.texts("answers"); err != nil {
-				return q, "", err
-			}
-		}
-		return workloads.AskCustom(prompt, answers), id, nil
+		answers, err := r.customAnswers()
+		return workloads.AskCustom(prompt, answers), id, err
 	}
 	options, err := r.texts("options")
 	if err != nil {
