@@ -68,6 +68,8 @@ type ModelInfo struct {
 	Devices      []string `json:"devices"` // what it runs on: CPU, CUDA0, sim:h100
 	BuildFlags   []string `json:"build_flags,omitempty"`
 	Simulated    bool     `json:"simulated"`
+	// Warnings tell what is wrong with the model that changes its results.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Batch is what one Run evaluates. Either every request generates or every one

@@ -154,8 +154,14 @@ func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 		return fmt.Errorf("model %s: %w", pt.Spec.Name, err)
 	}
 	e.mu.Lock()
+	again := e.served == pt.Spec.served()
 	e.loaded, e.model, e.served = pt.Spec, info, pt.Spec.served()
 	e.mu.Unlock()
+	if !again {
+		for _, w := range info.Warnings {
+			e.Warn(fmt.Sprintf("model %s: %s", pt.Spec.Name, w))
+		}
+	}
 	if err := e.warmUp(ctx, pt); err != nil {
 		e.loaded = ModelSpec{} // the next point loads it afresh
 		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)

@@ -30,6 +30,8 @@ func sample(set func(*File)) *File {
 		{"tokenizer.ggml.tokens", New([]string{"a", "b", "ab", ""})},
 		{"tokenizer.ggml.token_type", New([]int32{1, 1, 1, 3})},
 		{"tokenizer.ggml.merges", New([]string{"a b"})},
+		{"tokenizer.ggml.bos_token_id", New(uint32(3))},
+		{"tokenizer.ggml.eos_token_id", New(uint32(3))},
 	}}
 	tensor := func(t TensorType, name string, shape ...uint64) {
 		f.Tensors = append(f.Tensors, Tensor{Name: name, Type: t, Shape: shape})
@@ -214,22 +216,40 @@ func TestValidate(t *testing.T) {
 		set  func(*File)
 		want string
 	}{
-		"none":              {nil, ""},
-		"experts":           {key("llama.expert_used_count", uint32(2)), "expert_used_count"},
-		"rope scaling":      {key("llama.rope.scaling.type", "cubic"), "cubic"},
-		"rope dimensions":   {key("llama.rope.dimension_count", uint32(7)), "7"},
-		"key length":        {key("llama.attention.key_length", uint32(4)), "shape"},
-		"heads":             {key("llama.attention.head_count", uint32(5)), "multiple"},
-		"heads as floats":   {key("llama.attention.head_count", []float32{1}), "u32"},
-		"negative epsilon":  {key("llama.attention.layer_norm_rms_epsilon", float32(-1)), "-1"},
-		"no layers":         {key("llama.block_count", nil), "missing"},
-		"no architecture":   {key("general.architecture", nil), "general.architecture"},
-		"other arch":        {key("general.architecture", "mamba"), ""},
-		"alignment":         {key("general.alignment", uint32(48)), "power of two"},
-		"small alignment":   {key("general.alignment", uint32(8)), "from 32 to"},
-		"long string":       {key("x", strings.Repeat("a", maxString+1)), "are the most"},
-		"labels":            {key("llama.classifier.output_labels", []int32{1}), "strings"},
-		"scores":            {key("tokenizer.ggml.scores", []float32{1}), "4 tokens"},
+		"none":             {nil, ""},
+		"experts":          {key("llama.expert_used_count", uint32(2)), "expert_used_count"},
+		"rope scaling":     {key("llama.rope.scaling.type", "cubic"), "cubic"},
+		"rope dimensions":  {key("llama.rope.dimension_count", uint32(7)), "7"},
+		"key length":       {key("llama.attention.key_length", uint32(4)), "shape"},
+		"heads":            {key("llama.attention.head_count", uint32(5)), "multiple"},
+		"heads as floats":  {key("llama.attention.head_count", []float32{1}), "u32"},
+		"negative epsilon": {key("llama.attention.layer_norm_rms_epsilon", float32(-1)), "-1"},
+		"no layers":        {key("llama.block_count", nil), "missing"},
+		"no architecture":  {key("general.architecture", nil), "general.architecture"},
+		"other arch":       {key("general.architecture", "mamba"), ""},
+		"alignment":        {key("general.alignment", uint32(48)), "power of two"},
+		"small alignment":  {key("general.alignment", uint32(8)), "from 32 to"},
+		"long string":      {key("x", strings.Repeat("a", maxString+1)), "are the most"},
+		"labels":           {key("llama.classifier.output_labels", []int32{1}), "strings"},
+		"scores":           {key("tokenizer.ggml.scores", []float32{1}), "4 tokens"},
+		"narrow types":     {key("tokenizer.ggml.token_type", "x"), "token_type"},
+		"suppressed":       {key("tokenizer.ggml.suppress_tokens", []float32{1}), "suppress_tokens"},
+		"no end":           {key("tokenizer.ggml.eos_token_id", nil), "eos_token_id"},
+		"an end beyond":    {key("tokenizer.ggml.eos_token_id", uint32(4)), "none of the 4 tokens"},
+		"a beginning by default": {func(f *File) {
+			f.set("tokenizer.ggml.model", "llama")
+			f.set("tokenizer.ggml.bos_token_id", nil)
+		}, ""},
+		"long token":        {key("tokenizer.ggml.tokens", []string{"a", "b", strings.Repeat("c", maxToken+1), ""}), "are the most"},
+		"many layers":       {func(f *File) { renamed("gemma2")(f); f.set("gemma2.block_count", uint32(513)) }, "513"},
+		"short charsmap":    {charsmap(1, 0), "less than its header"},
+		"charsmap's trie":   {charsmap(9, 0, 0, 0, 1), "has 5 bytes"},
+		"whole charsmap":    {charsmap(4, 0, 0, 0, 1, 2, 3, 4, 0), ""},
+		"plamo2 bytes":      {plamo2("<0x-1>"), `token 1 is said to be a byte and is "<0x-1>"`},
+		"plamo2 no hex":     {plamo2("<0xZZ>"), "ZZ"},
+		"plamo2 blank":      {plamo2("<0x f>"), "<0x f>"},
+		"plamo2 long":       {plamo2("<0x00f>"), "<0x00f>"},
+		"plamo2 good":       {plamo2("<0xfF>"), ""},
 		"charsmap":          {key("tokenizer.ggml.precompiled_charsmap", "x"), "precompiled_charsmap"},
 		"missing tensor":    {tensor("blk.0.attn_v.weight", func(x *Tensor) { x.Name = "?" }), "attn_v"},
 		"integer weight":    {tensor("blk.0.attn_v.weight", func(x *Tensor) { x.Type = 25 }), "I16"},
@@ -245,10 +265,38 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// plamo2 gives the sample a vocabulary of that kind, with a token for a byte.
+func plamo2(text string) func(*File) {
+	return func(f *File) {
+		f.set("tokenizer.ggml.model", "plamo2")
+		f.set("tokenizer.ggml.tokens", []string{"a", text, "ab", "d"})
+		f.set("tokenizer.ggml.token_type", []int32{1, 6, 1, 3})
+	}
+}
+
+// charsmap gives the sample a t5 vocabulary with that table.
+func charsmap(table ...byte) func(*File) {
+	return func(f *File) {
+		f.set("tokenizer.ggml.model", "t5")
+		f.Meta = append(f.Meta, Pair{"tokenizer.ggml.precompiled_charsmap", Value{Type: Array, Elem: Uint8, Len: uint64(len(table)), raw: table}})
+	}
+}
+
+// TestSizesThatOverflow: shapes whose elements or bytes do not fit into 64 bits,
+// which llama.cpp took for small ones (CVE-2026-33298).
+func TestSizesThatOverflow(t *testing.T) {
+	for _, shape := range [][]uint64{{1152, 1<<42 + 1}, {1 << 32, 1 << 31}, {1 << 62, 4}, {32, 1 << 60}, {1 << 63, 1}, {1<<64 - 1, 1<<64 - 1}} {
+		f := sample(func(f *File) { f.Tensors[0].Shape = shape })
+		if _, err := Read(bytes.NewReader(f.Encode()), 1<<20); !errors.Is(err, ErrFormat) {
+			t.Errorf("%v: %v", shape, err)
+		}
+	}
+}
+
 func TestErrorsNameThePlace(t *testing.T) {
 	head := sample(nil).Encode()
 	_, err := Read(bytes.NewReader(head[:100]), int64(len(head)))
-	if err == nil || !strings.Contains(err.Error(), "at byte 100 of") || !strings.Contains(err.Error(), "metadata key 2 of 13") {
+	if err == nil || !strings.Contains(err.Error(), "at byte 100 of") || !strings.Contains(err.Error(), "metadata key 2 of 15") {
 		t.Error(err)
 	}
 }

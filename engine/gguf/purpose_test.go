@@ -114,3 +114,27 @@ func TestArchitecturesOfTheEngine(t *testing.T) {
 		}
 	}
 }
+
+func TestWarnings(t *testing.T) {
+	warnings := func(set func(*File)) string {
+		m, err := OpenModel(save(t, t.TempDir(), "m.gguf", sample(set)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(m.Warnings(), "\n")
+	}
+	whole := func(f *File) { f.set("tokenizer.ggml.pre", "llama-bpe"); f.set("tokenizer.ggml.add_bos_token", true) }
+	if w := warnings(whole); w != "" {
+		t.Errorf("of a whole file: %s", w)
+	}
+	for key, want := range map[string]string{"bos_token_id": "begins a prompt", "eos_token_id": "ends an answer"} {
+		w := warnings(func(f *File) {
+			whole(f)
+			f.set("tokenizer.ggml.model", "llama")
+			f.set("tokenizer.ggml."+key, nil)
+		})
+		if !strings.Contains(w, want) || strings.Contains(w, "\n") {
+			t.Errorf("without %s: %s", key, w)
+		}
+	}
+}

@@ -169,7 +169,7 @@ func (m *Model) checkVocabulary() error {
 		return err
 	}
 	if !ok || tokens.Len == 0 {
-		return errors.New("tokenizer.ggml.tokens is missing")
+		return errNoTokens
 	}
 	if m.known() && tokens.Len != rows {
 		return fmt.Errorf("%d tokens where the embedding has %d rows", tokens.Len, rows)
@@ -187,6 +187,15 @@ func (m *Model) checkVocabulary() error {
 		}
 	}
 	if _, _, err := array("precompiled_charsmap", Uint8, Int8); err != nil {
+		return err
+	}
+	if _, _, err := array("suppress_tokens", Int32, Uint32); err != nil {
+		return err
+	}
+	if err := tokenLengths(tokens); err != nil {
+		return err
+	}
+	if err := m.vocabularyChecks(model, tokens); err != nil {
 		return err
 	}
 	return uniqueTokens(tokens)

@@ -144,6 +144,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 		ContextMax:   head.ContextLength(),
 		Devices:      names,
 		BuildFlags:   BuildFlags(),
+		Warnings:     append(file.Warnings(), nativeLog.warnings()...),
 	}
 	if spec.MaxBatch > 0 && spec.MaxTokens > 0 {
 		if err := b.fit(spec.MaxBatch, min(spec.MaxTokens, b.info.ContextMax), spec.MaxBatch*spec.MaxTokens); err != nil {

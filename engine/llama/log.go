@@ -2,12 +2,14 @@ package llama
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// levelError is GGML_LOG_LEVEL_ERROR; levelCont continues the line before.
+// Levels of ggml's log; levelCont continues the line before.
 const (
+	levelWarn  = 3
 	levelError = 4
 	levelCont  = 5
 )
@@ -25,6 +27,7 @@ type logSink struct {
 	line   strings.Builder // not ended yet
 	lines  []string        // the last ones
 	errors []string        // of level error, since mark
+	doubts []string        // of level warning and of consequence, since mark
 }
 
 // setWriter sends what comes from now on to w.
@@ -65,6 +68,9 @@ func (s *logSink) flush() {
 	if s.lines = append(s.lines, line); len(s.lines) > lastLines {
 		s.lines = s.lines[1:]
 	}
+	if s.level == levelWarn && consequential(line) && len(s.doubts) < lastLines {
+		s.doubts = append(s.doubts, withoutFunction(line))
+	}
 	if s.level == levelError && len(s.errors) < lastLines {
 		s.errors = append(s.errors, line)
 	}
@@ -74,7 +80,35 @@ func (s *logSink) flush() {
 func (s *logSink) mark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.errors = nil
+	s.errors, s.doubts = nil, nil
+}
+
+// warnings returns what llama.cpp has warned of since mark that changes results.
+func (s *logSink) warnings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flush()
+	return slices.Clone(s.doubts)
+}
+
+// consequential tells whether a warning of llama.cpp is about something that
+// changes what a model reads or writes. It warns of much else.
+func consequential(line string) bool {
+	for _, about := range []string{"pre-tokenizer", "bad special token", "out of vocab range", "newline token"} {
+		if strings.Contains(line, about) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutFunction takes off the name of the C++ function that llama.cpp puts
+// before a line.
+func withoutFunction(line string) string {
+	if name, rest, ok := strings.Cut(line, ": "); ok && !strings.Contains(name, " ") {
+		return strings.TrimSpace(rest)
+	}
+	return line
 }
 
 // firstError returns the first error since mark, without the name of the C++
@@ -86,10 +120,7 @@ func (s *logSink) firstError(otherwise string) string {
 	if len(s.errors) == 0 {
 		return otherwise
 	}
-	line := s.errors[0]
-	if name, rest, ok := strings.Cut(line, ": "); ok && !strings.Contains(name, " ") {
-		line = rest
-	}
+	line := withoutFunction(s.errors[0])
 	// It may quote the model file at length.
 	if r := []rune(line); len(r) > maxQuoted {
 		line = string(r[:maxQuoted]) + "…"

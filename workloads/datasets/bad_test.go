@@ -247,7 +247,7 @@ func TestWhatIsNoFileOfRows(t *testing.T) {
 	dir := t.TempDir()
 	pipe, link, giant, hole := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "giant"), filepath.Join(dir, "hole")
 	quoted, linked := filepath.Join(dir, "quoted"), filepath.Join(dir, "linked.jsonl")
-	head := "prompt,answers\n" + strings.Repeat("p,a\n", sniffLen/4)
+	head := "prompt,answers\n" + "p," + strings.Repeat("a", sniffLen) + "\n"
 	for path, content := range map[string]string{giant: `{"prompt": "p"}` + "\n", hole: head, quoted: head + `p,"x`} {
 		write(t, dir, filepath.Base(path), content)
 	}
@@ -262,7 +262,7 @@ func TestWhatIsNoFileOfRows(t *testing.T) {
 			t.Errorf("%s: %v, want %s", filepath.Base(path), err, why)
 		}
 	}
-	if queries, _, err := Load(Spec{Path: linked}, 0, false); err != nil || len(queries) != sniffLen/4 {
+	if queries, _, err := Load(Spec{Path: linked}, 0, false); err != nil || len(queries) != 1 {
 		t.Errorf("a link to a file: %d, %v", len(queries), err)
 	}
 }

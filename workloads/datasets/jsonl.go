@@ -133,7 +133,7 @@ var errLongLine = fmt.Errorf("the record is longer than %d bytes", maxRecord)
 
 // maxSkip is how far a record that is too long is read to find its end, in bytes:
 // beyond it the file is none of lines.
-const maxSkip = 256 << 20
+const maxSkip = 64 << 20
 
 var errNoLines = fmt.Errorf("%w: a record of more than %d bytes; this is no file of lines", ErrFormat, maxSkip)
 
