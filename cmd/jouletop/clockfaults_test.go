@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,12 +97,12 @@ func TestGuardLostInASweep(t *testing.T) {
 			time.Sleep(3 * time.Second)
 			kill(t, parent, syscall.SIGCONT)
 		}},
-		{"reset by somebody else", false, func(_ *testing.T, g *fakeGPU, _ int) { g.Unlock() }},
+		{"reset by somebody else", false, func(_ *testing.T, g *fakeGPU, _ int) { g.taken(g.Unlock) }},
 		{"guard killed, armed again", true, func(t *testing.T, g *fakeGPU, _ int) {
 			guard, _, _ := g.guards()
 			kill(t, guard, syscall.SIGKILL)
 		}},
-		{"reset by somebody else, set again", true, func(_ *testing.T, g *fakeGPU, _ int) { g.Unlock() }},
+		{"reset by somebody else, set again", true, func(_ *testing.T, g *fakeGPU, _ int) { g.taken(g.Unlock) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -170,27 +173,47 @@ func claims(t *testing.T, g *fakeGPU, requests []event.RequestEnergy) {
 	}
 }
 
+// taken notes when somebody else takes the clock away, which the driver's log
+// lacks.
+func (g *fakeGPU) taken(by func()) {
+	by()
+	g.takenNS = time.Now().UnixNano() - g.epoch
+}
+
 // wrong says what the driver's log holds against a clock's having been in force
-// all the time from t0 to t1: "" nothing.
+// all the time from t0 to t1, but for what a call takes: "" nothing.
 func (g *fakeGPU) wrong(mhz int, t0, t1 int64) string {
-	now := 0
+	const slack = int64(20 * time.Millisecond)
+	type change struct {
+		from, to int64 // of the call
+		mhz      int
+	}
+	var changes []change
 	for _, c := range g.state.Log() {
-		if c.Return != 0 || c.EndNS == 0 {
-			continue
+		switch {
+		case c.Return != 0:
+		case c.Reset:
+			changes = append(changes, change{c.StartNS, c.EndNS, 0})
+		default:
+			changes = append(changes, change{c.StartNS, c.EndNS, c.MaxMHz})
 		}
-		set := c.MaxMHz
-		if c.Reset {
-			set = 0
-		}
-		if c.EndNS > t0 && c.StartNS < t1 && set != mhz && c.EndNS > t0+int64(20*time.Millisecond) && c.StartNS < t1-int64(20*time.Millisecond) {
-			return "another was set meanwhile"
-		}
-		if c.EndNS <= t0 {
-			now = set
+	}
+	if g.takenNS != 0 {
+		changes = append(changes, change{g.takenNS, g.takenNS, 0})
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.to, b.to) })
+	now := 0
+	for _, c := range changes {
+		switch {
+		case c.to == 0: // never returned
+		case c.to <= t0+slack:
+			now = c.mhz
+		case c.from < t1-slack && c.to < t1-slack && c.mhz != mhz:
+			return fmt.Sprintf("%d MHz was set meanwhile", c.mhz)
 		}
 	}
 	if now != mhz {
-		return "another had been set before"
+		return fmt.Sprintf("%d MHz had been set before", now)
 	}
 	return ""
 }

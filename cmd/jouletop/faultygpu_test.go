@@ -16,6 +16,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu/nvml/fakenvml"
+	"jouletop/gpu/timebase"
 )
 
 // fakeGPU is a GPU behind the stand-in for NVML, and what jouletop keeps of it.
@@ -25,6 +26,9 @@ type fakeGPU struct {
 	uuid  string
 	home  string
 	env   []string
+
+	epoch   int64 // of CLOCK_MONOTONIC, ns on the wall clock
+	takenNS int64 // when somebody took the clock away; 0 never
 }
 
 // newFakeGPU makes one with a home of its own; its leases are in the one folder
@@ -48,7 +52,9 @@ func newFakeGPU(t testing.TB, conf fakenvml.Config) *fakeGPU {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &fakeGPU{state.GPU(0), state, conf.UUID, home, append(append(homeEnv(home), state.Env(lib)...), "PATH="+os.Getenv("PATH"))}
+	g := &fakeGPU{GPU: state.GPU(0), state: state, uuid: conf.UUID, home: home,
+		env: append(append(homeEnv(home), state.Env(lib)...), "PATH="+os.Getenv("PATH"))}
+	g.epoch = time.Now().UnixNano() - timebase.Monotonic().Now()
 	t.Cleanup(func() {
 		files, _ := filepath.Glob(filepath.Join(g.leases(), g.uuid+".*")) // the pattern is well formed
 		for _, f := range files {
