@@ -15,6 +15,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"jouletop/gpu"
+	"jouletop/gpu/plaintext"
 	"jouletop/gpu/timebase"
 )
 
@@ -80,10 +81,14 @@ func identify(lib *library, dev nvml.Device, index int) (gpu.Info, error) {
 	if info.UUID, ret = ask(lib, dev.GetUUID, "nvmlDeviceGetUUID"); ret != nvml.SUCCESS {
 		return info, fail("nvmlDeviceGetUUID", ret)
 	}
-	// What cannot be read of these is "", which is unknown.
+	// What cannot be read of these is "", which is unknown. Like a process's name they
+	// come from outside and end on a terminal.
 	info.Name, _ = ask(lib, dev.GetName, "nvmlDeviceGetName")
 	info.Driver, _ = ask(lib, lib.SystemGetDriverVersion, "nvmlSystemGetDriverVersion")
 	info.VBIOS, _ = ask(lib, dev.GetVbiosVersion, "nvmlDeviceGetVbiosVersion")
+	for _, text := range []*string{&info.UUID, &info.Name, &info.Driver, &info.VBIOS} {
+		*text = plaintext.Line(*text)
+	}
 	mw, ret := ask(lib, dev.GetEnforcedPowerLimit, "nvmlDeviceGetEnforcedPowerLimit")
 	if ret != nvml.SUCCESS || math.IsNaN(limitWatts(mw)) {
 		mw, ret = ask(lib, dev.GetPowerManagementLimit, "nvmlDeviceGetPowerManagementLimit")
@@ -263,7 +268,7 @@ func (d *Device) Processes() ([]gpu.Process, error) {
 				continue
 			}
 			seen[pid] = true
-			all = append(all, gpu.Process{PID: pid, Name: processName(pid), MemoryMiB: wholeMiB(p.UsedGpuMemory)})
+			all = append(all, gpu.Process{PID: pid, Name: plaintext.Line(processName(pid)), MemoryMiB: wholeMiB(p.UsedGpuMemory)})
 		}
 	}
 	if !any {
