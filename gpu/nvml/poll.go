@@ -15,6 +15,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"jouletop/gpu"
+	"jouletop/gpu/plaintext"
 )
 
 // reader makes rounds of readings. Not safe for concurrent use.
@@ -103,7 +104,7 @@ func (d *Device) Recover() error {
 	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
 		return err
 	}
-	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); dev != d.dev || ret != nvml.SUCCESS || uuid != d.info.UUID {
+	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); dev != d.dev || ret != nvml.SUCCESS || plaintext.Line(uuid) != d.info.UUID {
 		return fmt.Errorf("%w: GPU %d is another one since the driver was reloaded: start anew", gpu.ErrLost, d.info.Index)
 	}
 	return nil
