@@ -57,7 +57,7 @@ var FlagMeanings = map[Flag]string{
 	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
 	FlagCachedTokens:     "the server had part of the prompt in its cache and did not compute it: the prompt's joules are too few",
-	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown",
+	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown, but for the server's own word",
 	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
 	FlagCountDoubtful:    "the server gave no token counts, or counts that cannot be: they are counted or concluded from what came, or unknown",
 	FlagMaxTokensIgnored: "more tokens were generated than were asked for",

@@ -48,6 +48,10 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	}
 	run.late, _ = obs.(engine.LateObserver)
 	if batch.WarmUp {
+		batch.Requests = slices.Clone(batch.Requests)
+		for i := range batch.Requests { // some servers take no fewer
+			batch.Requests[i].MaxTokens = max(batch.Requests[i].MaxTokens, fewTokens)
+		}
 		run.patience = b.opt.LoadWait
 		patient := time.AfterFunc(firstAnswer, func() { b.warnLoading(b.opt.LoadWait) })
 		defer patient.Stop()
@@ -66,6 +70,9 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	run.tellPhases()
 	return run.finish()
 }
+
+// fewTokens is how few every server generates.
+const fewTokens = 16
 
 // firstAnswer is how long a warm-up may take before a word is said of it.
 const firstAnswer = 5 * time.Second

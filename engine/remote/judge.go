@@ -20,14 +20,29 @@ func (g *generation) judge() {
 	}
 	if g.asked.noTemperature {
 		g.flag(event.FlagNotGreedy)
-		g.warn("the server refuses temperature 0: texts are sampled, not greedy")
+		g.say("the server refuses temperature 0: texts are sampled, not greedy")
 	}
 	g.countPrompt()
 	g.countOutput()
 	hidden := g.hiddenTokens()
 	steady := !hidden && g.oneByOne()
 	g.res.EndNS = g.lastToken(steady)
-	g.split(hidden, steady)
+	switch {
+	case g.told():
+	case steady:
+		g.res.PrefillEndNS = g.times[0]
+	case !hidden:
+		g.flag(event.FlagBufferedStream)
+		g.say("texts come several tokens at a time, or in bursts: when a prefill ends is unknown")
+	}
+}
+
+// say tells the operator something once, but for what a warm-up's few tokens seem
+// to show.
+func (g *generation) say(text string) {
+	if g.patience == 0 {
+		g.warn(text)
+	}
 }
 
 // whole tells whether the answer came as one, not streamed.
@@ -97,7 +112,7 @@ func (g *generation) countOutput() {
 	}
 	if max(n, chunks) > most+specialTokens {
 		g.flag(event.FlagMaxTokensIgnored)
-		g.warn("the server generates more tokens than max_tokens")
+		g.say("the server generates more tokens than max_tokens")
 	}
 	g.res.OutputTokens = n
 }
@@ -145,10 +160,10 @@ func (g *generation) tokenized() int {
 func (g *generation) doubt() {
 	g.flag(event.FlagCountDoubtful)
 	if g.usage.unreadable {
-		g.warn("the server gives token counts (usage) that cannot be: tokens are counted or concluded from what came, or unknown")
+		g.say("the server gives token counts (usage) that cannot be: tokens are counted or concluded from what came, or unknown")
 		return
 	}
-	g.warn("the server gives no token counts (usage): tokens are counted or concluded from what came, or unknown")
+	g.say("the server gives no token counts (usage): tokens are counted or concluded from what came, or unknown")
 }
 
 // splitThoughts takes thoughts out of an answer that begins with them, where no
@@ -173,7 +188,7 @@ func (g *generation) hiddenTokens() bool {
 	hidden := g.usage.reasoning > 0 && g.thought.Len() == 0 && g.res.Output.Reasoning == "" || len(g.times) == 0
 	if hidden {
 		g.flag(event.FlagHiddenTokens)
-		g.warn("the server generates tokens that it does not show (reasoning): when a prefill ends is unknown, but for what the server says")
+		g.say("the server generates tokens that it does not show (reasoning): when a prefill ends is unknown, but for what the server says")
 	}
 	return hidden
 }
@@ -191,12 +206,7 @@ func (g *generation) oneByOne() bool {
 	if g.atFirst > 0 && !g.whole() { // the server said how many it had made by then
 		several = g.atFirst > 1
 	}
-	if several || g.bursts() {
-		g.flag(event.FlagBufferedStream)
-		g.warn("texts come several tokens at a time, or in bursts: when a prefill ends is unknown, but for what the server says")
-		return false
-	}
-	return true
+	return !several && !g.bursts()
 }
 
 // bursts tells whether chunks came together that cannot have been generated so.
@@ -256,23 +266,21 @@ func (g *generation) lastToken(steady bool) int64 {
 	return g.finishNS
 }
 
-// split says when the prefill ended: by the server's own clock where it tells,
-// else when the first token came, else nobody knows.
-func (g *generation) split(hidden, steady bool) {
-	prefill, decode, told := g.timings.split()
-	if !told && g.usage.promptS > 0 {
-		prefill, decode, told = g.usage.promptS, g.usage.decodeS, true
+// told takes the server's own word for when the prefill began and ended, where it
+// gives one that can be.
+func (g *generation) told() bool {
+	prefill, decode, ok := g.timings.split()
+	if !ok && g.usage.promptS > 0 {
+		prefill, decode, ok = g.usage.promptS, g.usage.decodeS, true
 	}
-	length := float64(g.res.EndNS-g.res.StartNS) / 1e9
 	const late = 0.01 // s; what a reader is behind
-	if told && prefill >= 0 && decode >= 0 && prefill+decode <= length*1.02+late {
-		g.res.PrefillEndNS = max(g.res.EndNS-int64(decode*1e9), g.res.StartNS)
-		g.res.PrefillStartNS = max(g.res.PrefillEndNS-int64(prefill*1e9), g.res.StartNS)
-		return
+	length := float64(g.res.EndNS-g.res.StartNS) / 1e9
+	if !ok || !(prefill >= 0 && decode >= 0 && prefill+decode <= length*1.02+late) {
+		return false
 	}
-	if steady && !hidden {
-		g.res.PrefillEndNS = g.times[0]
-	}
+	g.res.PrefillEndNS = max(g.res.EndNS-int64(decode*1e9), g.res.StartNS)
+	g.res.PrefillStartNS = max(g.res.PrefillEndNS-int64(prefill*1e9), g.res.StartNS)
+	return true
 }
 
 // cmpCount is the first count that is known.

@@ -26,9 +26,14 @@ type server struct {
 	together chan struct{} // closed when two requests of "together" are there
 
 	noUsage, strict, early, noScoring, tokenizer bool
+	nonces                                       bool              // prompts begin with a line that is not of the prompt
 	models                                       string            // of /v1/models; "" answers 404
+	prompts                                      []string          // as they came
+	echoes                                       string            // "500": that is the answer to echo; "none", "eos": what is missing in it
+	answers                                      map[string]string // bodies of other paths
+	cached                                       int               // of an echoed prompt
 	silent                                       string            // the path that is never answered
-	scripts                                      map[string]string // the stream a prompt gets, after which "HANG" or "RESET" may stand
+	scripts                                      map[string]string // the stream a prompt gets, with "PAUSE" in it, after which "HANG" or "RESET" may stand
 }
 
 func newServer(t *testing.T, change func(*server)) *server {
@@ -66,6 +71,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/v1/completions", "/v1/chat/completions":
 		s.complete(w, r)
 	default:
+		if text, ok := s.answers[r.URL.Path]; ok {
+			_, _ = io.WriteString(w, text)
+			return
+		}
 		http.NotFound(w, r)
 	}
 }
@@ -89,6 +98,10 @@ func (s *server) complete(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.bodies = append(s.bodies, body)
+	s.prompts = append(s.prompts, prompt)
+	if s.nonces {
+		_, prompt, _ = strings.Cut(prompt, "\n")
+	}
 	s.tries[prompt]++
 	try := s.tries[prompt]
 	s.running++
@@ -122,12 +135,24 @@ func (s *server) echo(w http.ResponseWriter, text string) {
 			tokens, lps = append(tokens, word), append(lps, -float64(len(word)))
 		}
 	}
+	switch s.echoes {
+	case "500":
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, `{"error":{"message":"echo is not supported"}}`)
+		return
+	case "none":
+		clear(lps)
+	}
+	prompt := len(tokens)
 	choice := map[string]any{"text": text + "!", "logprobs": map[string]any{"tokens": append(tokens, "!"), "token_logprobs": append(lps, -0.5)}}
 	if s.noScoring {
 		choice = map[string]any{"text": "!", "logprobs": map[string]any{"tokens": []string{"!"}, "token_logprobs": []float64{-0.5}}}
 	}
+	if s.echoes == "eos" { // it is counted, and has no entry
+		choice["logprobs"] = map[string]any{"tokens": tokens, "token_logprobs": lps}
+	}
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"choices": []any{choice}, "usage": map[string]int{"prompt_tokens": len(tokens), "completion_tokens": 1},
+		"choices": []any{choice}, "usage": map[string]any{"prompt_tokens": prompt, "completion_tokens": 1, "prompt_tokens_details": map[string]int{"cached_tokens": s.cached}},
 	})
 }
 
@@ -235,7 +260,12 @@ func (st *stream) play(prompt string, try int) {
 	if script, ok := st.s.scripts[prompt]; ok {
 		script, hang := strings.CutSuffix(script, "HANG")
 		script, reset := strings.CutSuffix(script, "RESET")
-		st.raw(script)
+		for i, part := range strings.Split(script, "PAUSE") {
+			if i > 0 {
+				time.Sleep(pause)
+			}
+			st.raw(part)
+		}
 		if hang {
 			<-st.r.Context().Done()
 		}

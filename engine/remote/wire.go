@@ -243,14 +243,15 @@ type servedModel struct {
 	OwnedBy     string `json:"owned_by"`
 	MaxModelLen int    `json:"max_model_len"` // vLLM, SGLang
 	Meta        struct {
-		Context    int   `json:"n_ctx_train"`
+		Context    int   `json:"n_ctx"` // as served; the model's own may be longer
+		Trained    int   `json:"n_ctx_train"`
 		Parameters int64 `json:"n_params"`
 		Size       int64 `json:"size"`
 	} `json:"meta"` // llama-server
 }
 
 func (m servedModel) describe(info *engine.ModelInfo) {
-	if n := max(m.MaxModelLen, m.Meta.Context); n > 0 {
+	if n := cmpCount(m.MaxModelLen, m.Meta.Context, m.Meta.Trained); n > 0 {
 		info.ContextMax = n
 	}
 	if m.Meta.Parameters > 0 {
