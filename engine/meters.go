@@ -40,10 +40,6 @@ func (m meters) covered() int64 {
 	return t
 }
 
-func (m meters) window(start, end int64) energy.Estimate {
-	return m.sum(func(g meter) energy.Estimate { return g.Window(start, end) })
-}
-
 func (m meters) phaseEnergy(p energy.Phase) energy.Estimate {
 	return m.sum(func(g meter) energy.Estimate { return g.PhaseEnergy(p) })
 }

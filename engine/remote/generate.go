@@ -249,24 +249,25 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 	if c.Timings != nil {
 		g.timings = c.Timings
 	}
-	for _, choice := range c.Choices {
-		if p := choice.piece(); !p.empty() {
-			if g.finish != "" { // it was said too soon
-				g.finish = ""
-				a.goOn()
-			}
-			if err := g.token(t, p); err != nil {
-				return err
-			}
-			if len(g.times) == 1 && c.Usage != nil {
-				g.atFirst = max(c.Usage.Completion, 0)
-			}
+	if len(c.Choices) == 0 {
+		return nil
+	}
+	choice := c.Choices[0] // one was asked for
+	if p := choice.piece(); !p.empty() {
+		if g.finish != "" { // it was said too soon
+			g.finish = ""
+			a.goOn()
 		}
-		if reason := choice.finish(); reason != "" {
-			g.finish, g.finishNS = reason, t
-			a.finishWithin(g.brief)
+		if err := g.token(t, p); err != nil {
+			return err
 		}
-		break // one was asked for
+		if len(g.times) == 1 && c.Usage != nil {
+			g.atFirst = max(c.Usage.Completion, 0)
+		}
+	}
+	if reason := choice.finish(); reason != "" {
+		g.finish, g.finishNS = reason, t
+		a.finishWithin(g.brief)
 	}
 	return nil
 }
