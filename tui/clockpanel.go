@@ -15,13 +15,12 @@ import (
 
 // clockPanel chooses a clock, for all phases or one, and a policy.
 type clockPanel struct {
-	clocks  []int // descending
-	sel     int
-	typed   string
-	target  int // of panelTargets
-	policy  int // of the choices' policies; -1: none chosen, Enter sets the clock
-	clicked bool
-	rows    int // shown last
+	clocks []int // descending
+	sel    int
+	typed  string
+	target int // of panelTargets
+	policy int // of the choices' policies; -1: none chosen, Enter sets the clock
+	rows   int // shown last
 }
 
 // panelTargets are what a clock is set for.
@@ -298,7 +297,7 @@ func (m *Model) drawClockList(r canvas.Rect, known measured) {
 		}
 		m.rowHit(canvas.Rect{X: r.X, Y: y, W: r.W, H: 1}, func() {
 			p.move(0)
-			p.sel, p.clicked = i, true
+			p.sel = i // Enter sets it
 		})
 	}
 }

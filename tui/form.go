@@ -20,8 +20,13 @@ type form struct {
 	fields []*field
 	at     int
 	err    string
-	submit func(f *form) (tea.Cmd, error)
+	submit func(f *form) (command, error)
+	// asked: what it asks for is being looked at; it closes once that is accepted.
+	asked bool
 }
+
+// command is something to ask of the controller.
+type command func(c Controller) (string, error)
 
 // field is one thing to choose or type.
 type field struct {
@@ -170,7 +175,7 @@ func comparePolicies(c *Choices) (a, b string) {
 	return a, b
 }
 
-func (m *Model) submitJob(f *form) (tea.Cmd, error) {
+func (m *Model) submitJob(f *form) (command, error) {
 	v := f.fields
 	job := Job{Model: v[0].value(), Dataset: v[1].value()}
 	var err [3]error
@@ -180,12 +185,12 @@ func (m *Model) submitJob(f *form) (tea.Cmd, error) {
 	if e := needed(job.Model, job.Dataset, err[:]...); e != nil {
 		return nil, e
 	}
-	return m.do(func(c Controller) (string, error) {
+	return func(c Controller) (string, error) {
 		return "job started: " + job.Model + " on " + job.Dataset, c.StartJob(job)
-	}), nil
+	}, nil
 }
 
-func (m *Model) submitSweep(f *form) (tea.Cmd, error) {
+func (m *Model) submitSweep(f *form) (command, error) {
 	v := f.fields
 	plan := SweepPlan{Models: v[0].values(), Datasets: v[1].values(), Clocks: v[2].value()}
 	var err [4]error
@@ -196,10 +201,10 @@ func (m *Model) submitSweep(f *form) (tea.Cmd, error) {
 	if e := needed(v[0].value(), v[1].value(), err[:]...); e != nil {
 		return nil, e
 	}
-	return m.do(func(c Controller) (string, error) { return "sweep started", c.StartSweep(plan) }), nil
+	return func(c Controller) (string, error) { return "sweep started", c.StartSweep(plan) }, nil
 }
 
-func (m *Model) submitCompare(f *form) (tea.Cmd, error) {
+func (m *Model) submitCompare(f *form) (command, error) {
 	v := f.fields
 	a, b := v[0].value(), v[1].value()
 	if a == b || a == "" || b == "" {
@@ -215,9 +220,7 @@ func (m *Model) submitCompare(f *form) (tea.Cmd, error) {
 		return nil, e
 	}
 	m.compare.want(a, b)
-	return m.do(func(c Controller) (string, error) {
-		return "comparing " + a + " with " + b, c.StartSweep(plan)
-	}), nil
+	return func(c Controller) (string, error) { return "comparing " + a + " with " + b, c.StartSweep(plan) }, nil
 }
 
 func needed(model, dataset string, errs ...error) error {
@@ -235,6 +238,31 @@ func needed(model, dataset string, errs ...error) error {
 	return nil
 }
 
+// formMsg is the answer to what a form asked for.
+type formMsg struct {
+	form   *form
+	answer tea.Msg // a commandMsg, or nil where there is nobody to ask
+}
+
+// formAnswered closes a form that was accepted; else it stays, with the reason.
+func (m *Model) formAnswered(msg formMsg) tea.Cmd {
+	m.dirty = true
+	done, ok := msg.answer.(commandMsg)
+	if m.form == msg.form {
+		if msg.form.asked = false; ok && done.err != nil {
+			msg.form.err = done.err.Error()
+			m.pending--
+			return nil
+		}
+		m.form = nil
+	}
+	if !ok {
+		return nil
+	}
+	m.pending--
+	return m.commandDone(doneMsg(done))
+}
+
 func (m *Model) formKey(msg tea.KeyPressMsg) tea.Cmd {
 	f := m.form
 	cur := f.fields[f.at]
@@ -242,14 +270,16 @@ func (m *Model) formKey(msg tea.KeyPressMsg) tea.Cmd {
 	switch s := msg.String(); {
 	case key.Matches(msg, m.keys.esc):
 		m.form = nil
+	case f.asked: // no more until there is an answer
 	case s == "enter":
-		cmd, err := f.submit(f)
+		ask, err := f.submit(f)
 		if err != nil {
 			f.err = err.Error()
 			return nil
 		}
-		m.form = nil
-		return cmd
+		f.asked = true
+		cmd := m.do(ask)
+		return func() tea.Msg { return formMsg{f, cmd()} }
 	case s == "up", s == "shift+tab":
 		f.at = (f.at + len(f.fields) - 1) % len(f.fields)
 	case s == "down", s == "tab":
@@ -324,6 +354,8 @@ func (m *Model) drawForm() {
 	switch cur := f.fields[f.at]; {
 	case f.err != "":
 		c.TextMax(in.X+1, y, in.W-1, theme.Bad, f.err)
+	case f.asked:
+		c.TextMax(in.X+1, y, in.W-1, theme.Muted, "looking at it…")
 	case len(cur.options) > 0:
 		c.TextMax(in.X+1, y, in.W-1, theme.Muted, cur.options[cur.cursor].Note)
 	}

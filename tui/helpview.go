@@ -4,6 +4,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
 )
 
@@ -12,9 +13,6 @@ type helpRow struct {
 	key, what string
 	heading   bool
 }
-
-// helpColumn is the least width of a column of the help.
-const helpColumn = 37
 
 // helpPages lays the help's rows out: columns, rows a column, and pages.
 func (m *Model) helpPages() (rows []helpRow, columns, high, pages int) {
@@ -25,13 +23,27 @@ func (m *Model) helpPages() (rows []helpRow, columns, high, pages int) {
 			rows = append(rows, helpRow{key: b.Help().Key, what: b.Help().Desc})
 		}
 	}
-	columns = max(in.W/helpColumn, 1)
+	_, width := helpWidths(rows)
+	columns = max(in.W/width, 1)
 	high = max(in.H, 1)
 	pages = (len(rows) + columns*high - 1) / (columns * high)
 	if pages == 1 { // columns of equal height
 		high = (len(rows) + columns - 1) / columns
 	}
 	return rows, columns, high, pages
+}
+
+// helpWidths are the widths that the keys need and, with what they do, a column:
+// nothing is cut.
+func helpWidths(rows []helpRow) (keys, column int) {
+	words := 0
+	for _, r := range rows {
+		keys = max(keys, canvas.Width(r.key))
+		if !r.heading {
+			words = max(words, canvas.Width(r.what))
+		}
+	}
+	return keys, keys + 1 + words + 2
 }
 
 // helpKey turns the pages of the open help; any other key closes it.
@@ -65,7 +77,7 @@ func (m *Model) drawHelp() {
 	box(c, r, title, right)
 	in := r.Inset(2, 1)
 	width := in.W / columns
-	keyWidth := min(13, width/3)
+	keyWidth, _ := helpWidths(rows)
 	for i, w := range rows[m.helpPage*columns*high:] {
 		x, y := in.X+i/high*width, in.Y+i%high
 		if i/high >= columns {

@@ -238,11 +238,11 @@ func (m *Model) screenKey(msg tea.KeyPressMsg) tea.Cmd {
 	case screenSweep:
 		switch {
 		case key.Matches(msg, k.up):
-			m.points++
-		case key.Matches(msg, k.down):
 			m.points--
+		case key.Matches(msg, k.down): // the older ones are below
+			m.points++
 		}
-		m.points = min(max(m.points, 0), max(len(m.st.sweep.done)-1, 0))
+		m.points = min(max(m.points, 0), m.oldestFirst())
 	case screenCompare:
 		m.compare.key(m, msg)
 	case screenWorkload:
@@ -251,6 +251,13 @@ func (m *Model) screenKey(msg tea.KeyPressMsg) tea.Cmd {
 		return m.sessions.key(m, msg)
 	}
 	return nil
+}
+
+// oldestFirst is how far the table of points can be scrolled: until the oldest
+// stands in the last row.
+func (m *Model) oldestFirst() int {
+	const head = 3 // the title and two rows of column names
+	return max(len(m.st.sweep.done)-(m.lay.points.H-head), 0)
 }
 
 // leave ends the session and quits when the stream has closed.
@@ -275,7 +282,7 @@ func (m *Model) hints() []key.Binding {
 	case m.form != nil:
 		return m.form.hints(k)
 	case m.panel != nil:
-		return []key.Binding{k.panelSet, k.panelMove, k.panelType, k.panelPhase, k.panelPolicy, k.giveBack, k.arm, k.esc}
+		return []key.Binding{k.quit, k.help, k.panelSet, k.panelMove, k.panelType, k.panelPhase, k.panelPolicy, k.giveBack, k.arm, k.esc}
 	}
 	var own []key.Binding
 	choose := bind("↑ ↓", "choose", "up")
@@ -283,15 +290,29 @@ func (m *Model) hints() []key.Binding {
 	case screenLive:
 		own = []key.Binding{k.clock, k.arm, k.job, k.prompt, k.window, k.freeze, k.mark, k.stop}
 	case screenCurves:
-		own = []key.Binding{k.clock, k.job, choose, k.batch, k.dataset, k.mark}
+		own = []key.Binding{k.clock, k.job, k.batch, k.dataset, k.mark}
+		if len(m.curveSet().curves) > 1 {
+			own = append(own, choose)
+		}
 	case screenSweep:
-		own = []key.Binding{k.job, k.pause, k.skip, k.stop, k.clock, k.mark, choose}
+		own = []key.Binding{k.job, k.pause, k.skip, k.stop, k.clock, k.mark}
+		if m.oldestFirst() > 0 {
+			own = append(own, bind("↑ ↓", "scroll", "up"))
+		}
 	case screenCompare:
-		own = []key.Binding{k.job, bind("← →", "side A", "left"), bind("↑ ↓", "side B", "up"), k.clock, k.stop}
+		own = []key.Binding{k.job, k.clock, k.stop}
+		if len(m.st.comp.settings) > 2 {
+			own = append(own, bind("← →", "side A", "left"), bind("↑ ↓", "side B", "up"))
+		}
 	case screenWorkload:
-		own = []key.Binding{choose, k.dataset}
+		if len(m.workload.data.Features) > 1 {
+			own = []key.Binding{choose, k.dataset}
+		}
 	case screenSession:
-		own = []key.Binding{k.export, k.mark, choose, k.enter, k.save}
+		own = []key.Binding{k.export, k.mark, k.save}
+		if len(m.sessions.list) > 0 {
+			own = append(own, choose, k.enter)
+		}
 	}
 	switch m.opt.Mode {
 	case Playback:
@@ -301,7 +322,7 @@ func (m *Model) hints() []key.Binding {
 	case Monitor:
 		own = []key.Binding{k.window, k.freeze, k.mark, k.export, k.save}
 	}
-	return append(own, k.help, k.quit)
+	return append([]key.Binding{k.quit, k.help}, own...)
 }
 
 // hintWord is a binding's description cut to what a hint has room for.
@@ -316,7 +337,7 @@ func hintWord(desc string) string {
 		"arm or disarm clock control": "arm", "a prompt of one's own": "prompt", "freeze the picture": "freeze",
 		"mark this moment with a note": "mark", "stop after the running batch": "stop", "pause or resume the run": "pause",
 		"skip the running point": "skip", "export the session's CSV files": "export", "save this screen as text": "save",
-		"this help": "help", "give the clock to the driver": "give back", "batch size of the curves": "batch",
+		"this help": "help", "quit, in a run after its batch": "quit", "give the clock to the driver": "give back", "batch size of the curves": "batch",
 		"dataset shown": "dataset", "clock panel": "clock",
 		"lay a session beside": "beside", "all phases": "phase", "set it at once": "set", "jump to the clock typed": "type",
 		"choose a clock": "move", "next policy": "policy",
@@ -339,10 +360,6 @@ func (m *Model) click(mouse tea.Mouse) tea.Cmd {
 			h.do()
 			if m.tab != before {
 				return m.open(m.tab)
-			}
-			if m.panel != nil && m.panel.clicked {
-				m.panel.clicked = false
-				return m.applyPanel()
 			}
 			return nil
 		}

@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,11 @@ func TestMouse(t *testing.T) {
 			d.send(tea.MouseClickMsg{X: len([]rune(l[:x])) + 1, Y: y, Button: tea.MouseLeft})
 		}
 	}
+	if slices.Contains(d.c.Calls, "clock  1965") {
+		t.Error("a click alone set the clock")
+	}
+	d.wants("▸ 1965 MHz")
+	d.press("enter")
 	d.called("clock  1965")
 	d.send(tea.MouseWheelMsg{X: 110, Y: 10, Button: tea.MouseWheelDown})
 	d.wants("▸ 1920 MHz")
@@ -178,6 +184,74 @@ func TestSweepFromTheKeyboard(t *testing.T) {
 	d.called("resume")
 	d.called("skip")
 	d.called("stop")
+}
+
+// A form that the controller refuses stays open with the reason, and what is
+// typed goes on going into it.
+func TestRefusedFormStaysOpen(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.c.Refuse = errors.New("unsupported SM clock: 7 MHz")
+	d.press("3", "n", "down", "down")
+	for range len("345:1980:7") {
+		d.press("backspace")
+	}
+	d.typeText("7")
+	d.press("enter")
+	d.wants("New sweep", "unsupported SM clock: 7 MHz")
+	d.press("backspace")
+	d.typeText("q")
+	d.wants("New sweep")
+	if slices.Contains(d.c.Calls, "end") {
+		t.Error("typing into the form quit")
+	}
+	d.press("backspace")
+	d.typeText("345")
+	d.c.Refuse = nil
+	d.press("enter")
+	if s := d.screen(); strings.Contains(s, "New sweep") {
+		t.Error("the form stays open though the sweep has started")
+	}
+}
+
+// The key bar begins with what leaves and what explains, at every size, and the
+// help cuts nothing.
+func TestQuitAndHelpComeFirst(t *testing.T) {
+	for _, w := range []int{60, 80, 120, 200} {
+		d := started(t, tui.Options{})
+		d.size(w, 24)
+		for _, tab := range []string{"1", "2", "3", "4", "5", "6"} {
+			d.press(tab)
+			lines := strings.Split(strings.TrimRight(d.screen(), "\n"), "\n")
+			if bar := strings.TrimSpace(lines[len(lines)-1]); !strings.HasPrefix(bar, "q quit  ? help") {
+				t.Errorf("%d columns, screen %s: %q", w, tab, bar)
+			}
+		}
+		d.press("?")
+		for range 8 {
+			for l := range strings.Lines(d.screen()) {
+				if strings.Contains(l, "│") && strings.Contains(l, "…") && strings.HasPrefix(l, "│") {
+					t.Errorf("%d columns: help is cut: %q", w, l)
+				}
+			}
+			d.press("down")
+		}
+	}
+}
+
+// What must be seen is seen on every screen.
+func TestAlarm(t *testing.T) {
+	d := started(t, tui.Options{})
+	d.c.Alarm = "recording failed: no space left on device"
+	d.refresh()
+	for _, tab := range []string{"1", "2", "3", "4", "5", "6", "f", "?"} {
+		d.press(tab)
+		d.wants("recording failed: no space left")
+	}
+	d.c.Alarm = ""
+	d.refresh()
+	if strings.Contains(d.screen(), "recording failed") {
+		t.Error("the alarm outlasts its cause")
+	}
 }
 
 func TestCompareFromTheKeyboard(t *testing.T) {

@@ -92,6 +92,7 @@ type helpGroup struct {
 // groups is the help's order; every binding is in one.
 func (k *keyMap) groups() []helpGroup {
 	return []helpGroup{
+		{"Program", []key.Binding{k.quit, k.interrupt, k.help}},
 		{"Screens", append(append([]key.Binding{}, k.screens[:]...), k.next, k.prev)},
 		{"Clock", []key.Binding{k.clock, k.arm, k.giveBack}},
 		{"In the clock panel", []key.Binding{k.panelMove, k.panelType, k.panelPhase, k.panelPolicy, k.panelSet, k.esc}},
@@ -100,6 +101,5 @@ func (k *keyMap) groups() []helpGroup {
 		{"Picture", []key.Binding{k.window, k.freeze, k.back, k.forward, k.newest, k.gpu, k.stream, k.theme}},
 		{"Curves, Compare, Workload, Session", []key.Binding{k.batch, k.dataset, k.up, k.down, k.enter}},
 		{"Replay", []key.Binding{k.slower, k.faster, k.seekBack, k.seekOn, k.seekFarBack, k.seekFarOn}},
-		{"Program", []key.Binding{k.help, k.quit, k.interrupt}},
 	}
 }

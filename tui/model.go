@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/colorprofile"
 
 	"jouletop/engine/event"
+	"jouletop/gpu/plaintext"
 	"jouletop/tui/canvas"
 	"jouletop/tui/screen"
 	"jouletop/tui/theme"
@@ -283,6 +284,8 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case commandMsg:
 		m.pending--
 		return m.commandDone(doneMsg(msg))
+	case formMsg:
+		return m.formAnswered(msg)
 	case doneMsg:
 		return m.commandDone(msg)
 	case workloadMsg:
@@ -508,5 +511,5 @@ func (m *Model) title() string {
 	if m.st.work.inPoint && m.st.work.model != "" {
 		t += " · " + m.st.work.model
 	}
-	return t
+	return plaintext.Line(t)
 }

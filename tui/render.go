@@ -54,6 +54,7 @@ func (m *Model) render() {
 		m.drawStatus()
 		m.drawKeys()
 		m.drawOverlays()
+		m.drawAlarm()
 	}
 }
 
@@ -106,6 +107,17 @@ func (m *Model) drawScreen() {
 	case screenSession:
 		m.drawSession()
 	}
+}
+
+// drawAlarm draws what must be seen, over the first row of the screen.
+func (m *Model) drawAlarm() {
+	text := m.status.Alarm
+	if text == "" {
+		return
+	}
+	r := canvas.Rect{Y: m.lay.body.Y, W: m.lay.w, H: 1}
+	m.frame.Fill(r, theme.Armed, ' ')
+	m.frame.TextMax(1, r.Y, r.W-2, theme.Armed, text)
 }
 
 func (m *Model) drawOverlays() {

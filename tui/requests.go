@@ -155,10 +155,20 @@ func billedTokens(q event.Request) int {
 // spread is the median and the 95th percentile of a figure.
 type spread struct{ p50, p95 float64 }
 
-// spreadOf returns the spread of a figure over the requests kept.
+// alike tells whether two requests are of one kind, so that a median over them
+// says something: the model, the dataset and the batch size are the same.
+func (q *requestRow) alike(o *requestRow) bool {
+	return q.Model == o.Model && q.Dataset == o.Dataset && q.BatchSize == o.BatchSize
+}
+
+// spreadOf returns the spread of a figure over the requests kept that are like
+// the newest.
 func (r *requests) spreadOf(figure func(*requestRow) float64) spread {
 	v := make([]float64, 0, r.recent.len())
 	for i := range r.recent.items {
+		if !r.recent.items[i].alike(&r.last) {
+			continue
+		}
 		if x := figure(&r.recent.items[i]); !math.IsNaN(x) {
 			v = append(v, x)
 		}

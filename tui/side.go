@@ -156,7 +156,7 @@ func (m *Model) speedFigures() []figure {
 	step := r.spreadOf(func(q *requestRow) float64 { return q.TPOTS() })
 	latency := r.spreadOf(func(q *requestRow) float64 { return q.LatencyS() })
 	rows := []figure{
-		{heading: true, label: "Speed", text: "median"},
+		{heading: true, label: "Speed", text: medianOf(r)},
 		{label: "D decode", value: fmtSig(w.decodeRate), unit: "token/s", style: theme.PhaseDecode},
 		{rank: 1, label: "P prefill", value: fmtSig(w.prefillRate), unit: "token/s", style: theme.PhasePrefill},
 	}
@@ -170,6 +170,14 @@ func (m *Model) speedFigures() []figure {
 	seconds(0, "TPOT", step)
 	seconds(4, "latency", latency)
 	return append(rows, figure{rank: 7, label: "requests", value: fmtInt(r.total), unit: failedUnit(r.failed)})
+}
+
+// medianOf says what the medians are over.
+func medianOf(r *requests) string {
+	if !r.hasLast {
+		return "median"
+	}
+	return "median at batch " + fmtInt(r.last.BatchSize)
 }
 
 func failedUnit(n int) string {

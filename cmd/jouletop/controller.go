@@ -335,6 +335,7 @@ func exportSession(dir, path string) (string, error) {
 	if path == "" {
 		path = filepath.Base(dir) + "-export-" + time.Now().Format("150405")
 	}
+	path = expandHome(path)
 	if err := session.Export(dir, path); err != nil {
 		return "", err
 	}

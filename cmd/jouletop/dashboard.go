@@ -35,6 +35,11 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if err := o.checkPolicy(r); err != nil {
 		return err
 	}
+	for _, name := range o.datasets { // before anything is opened or recorded
+		if _, err := lib.dataset(name); err != nil {
+			return err
+		}
+	}
 	what := "dashboard"
 	if o.monitor {
 		what = "monitor"

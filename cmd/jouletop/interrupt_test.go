@@ -160,12 +160,25 @@ func TestWorkerKilled(t *testing.T) {
 		if err := syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Wait(); err != nil {
-			t.Errorf("%v: %s", err, stderr)
-		}
+		_ = c.Wait() // the status is looked at
 		s, err := session.Open(dir)
 		if err != nil {
 			t.Fatal(err)
+		}
+		// A point of which something came is flagged; one that came to nothing fails
+		// the run.
+		want, first := exitFailure, 0
+		if err := s.Requests(func(r *event.RequestEnergy) error {
+			if r.PointID != "" && r.Err == "" && r.Repeat == 1 {
+				first++
+				want = 0
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if code := c.ProcessState.ExitCode(); code != want {
+			t.Errorf("exit status %d with %d requests of the first job answered, want %d: %s", code, first, want, stderr)
 		}
 		var failed []bool
 		if err := s.Events(func(e event.Event) error {

@@ -257,25 +257,32 @@ func foundModels(info gpu.Info) []string {
 
 // workload measures the queries of the datasets in use.
 func (l *library) workload() (tui.Workload, error) {
-	w := tui.Workload{Features: []tui.Feature{
-		{Name: "length", Unit: "tokens"}, {Name: "token entropy", Unit: "bits"}, {Name: "entity density"},
-		{Name: "causal score"}, {Name: "reasoning complexity"}, {Name: "complexity score"},
-	}}
+	var queries []workloads.Query
 	for _, name := range l.datasetNames() {
 		d, err := l.dataset(name)
 		if err != nil {
 			return tui.Workload{}, err
 		}
-		for _, q := range d.queries {
-			f, ok := queryFeatures.get(q)
-			if !ok {
-				continue
-			}
-			w.Queries = append(w.Queries, tui.WorkloadQuery{
-				Dataset: d.name, ID: q.ID, Class: string(f.Class), Text: q.Question,
-				Values: []float64{float64(f.Tokens), f.TokenEntropyBits, f.EntityDensity, f.CausalScore, f.ReasoningComplexity, f.ComplexityScore},
-			})
-		}
+		queries = append(queries, d.queries...)
 	}
-	return w, nil
+	return describeQueries(queries), nil
+}
+
+// describeQueries measures queries for the dashboard.
+func describeQueries(queries []workloads.Query) tui.Workload {
+	w := tui.Workload{Features: []tui.Feature{
+		{Name: "length", Unit: "tokens"}, {Name: "token entropy", Unit: "bits"}, {Name: "entity density"},
+		{Name: "causal score"}, {Name: "reasoning complexity"}, {Name: "complexity score"},
+	}}
+	for _, q := range queries {
+		f, ok := queryFeatures.get(q)
+		if !ok {
+			continue
+		}
+		w.Queries = append(w.Queries, tui.WorkloadQuery{
+			Dataset: q.Dataset, ID: q.ID, Class: string(f.Class), Text: q.Question,
+			Values: []float64{float64(f.Tokens), f.TokenEntropyBits, f.EntityDensity, f.CausalScore, f.ReasoningComplexity, f.ComplexityScore},
+		})
+	}
+	return w
 }

@@ -154,21 +154,31 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.AddCommand(
 		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newLlamaWorker(),
 	)
-	for _, c := range root.Commands() {
-		usageArgs(c)
-	}
+	usageArgs(root)
+	root.Version = version()
+	root.SetVersionTemplate("jouletop {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
 
-// usageArgs makes a wrong number of arguments bad usage, like a wrong flag.
+// usageArgs makes a wrong number of arguments bad usage, like a wrong flag; where
+// the argument could have been a subcommand, the likely one is named.
 func usageArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err}
+			err := check(cmd, args)
+			if err == nil {
+				return nil
 			}
-			return nil
+			if cmd.HasAvailableSubCommands() {
+				cmd.SuggestionsMinimumDistance = 2
+				likely := fmt.Sprintf("`%s --help` lists them", cmd.CommandPath())
+				if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+					likely = "did you mean " + strings.Join(names, " or ") + "?"
+				}
+				return usagef("unknown command %q for `%s`: %s", args[0], cmd.CommandPath(), likely)
+			}
+			return usageError{err}
 		}
 	}
 	for _, sub := range c.Commands() {

@@ -120,7 +120,7 @@ func (o *options) createSession(m session.Manifest, what string) (*session.Recor
 	if err != nil {
 		return nil, usageError{err}
 	}
-	dir := o.session
+	dir := expandHome(o.session)
 	if dir == "" {
 		if dir, err = session.NewFolder(sessionsDir(), time.Now().Format("2006-01-02-150405")+"-"+what); err != nil {
 			return nil, err
@@ -187,17 +187,31 @@ func (o *options) check() error {
 	return nil
 }
 
-// slowdown reads --max-slowdown as a share: "3%" and "0.03" are the same.
+// slowdown reads --max-slowdown as a share: "3%" and "0.03" are the same. A bare
+// number of 1 or more could be either.
 func (o *options) slowdown() (float64, error) {
 	text, percent := strings.CutSuffix(o.maxSlowdown, "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if percent {
+	switch {
+	case err != nil || !(v >= 0):
+		return 0, usagef("--max-slowdown %q: want a percentage such as 3%%", o.maxSlowdown)
+	case !percent && v >= 1:
+		return 0, usagef("--max-slowdown %s: percent or a share? Say %g%%, or %g", o.maxSlowdown, v, v/100)
+	case percent:
 		v /= 100
 	}
-	if err != nil || !(v >= 0) || v > 10 {
-		return 0, usagef("--max-slowdown %q: want a percentage such as 3%%", o.maxSlowdown)
+	if v > 10 {
+		return 0, usagef("--max-slowdown %s: more than 1000%% is no bound", o.maxSlowdown)
 	}
 	return v, nil
+}
+
+// expandHome makes of ~ and ~/… what a shell would, where it did not.
+func expandHome(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == filepath.Separator) {
+		return filepath.Join(xdg.Home, rest)
+	}
+	return path
 }
 
 // plural writes a count with its noun.

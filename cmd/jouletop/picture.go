@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"jouletop/engine/event"
@@ -22,6 +25,12 @@ type picture struct {
 
 // draw writes the picture as SVG.
 func (p picture) draw(s *session.Session, o tui.Options) error {
+	if ext := strings.ToLower(filepath.Ext(p.file)); ext != ".svg" {
+		return usagef("--picture %s: pictures are SVG; name the file %s.svg", p.file, strings.TrimSuffix(p.file, filepath.Ext(p.file)))
+	}
+	if !slices.Contains(theme.Names, theme.Name(p.theme)) {
+		return usagef("--theme %q: want one of %s", p.theme, joinNames(theme.Names))
+	}
 	pic := tui.Picture{Screen: p.screen, Theme: theme.Name(p.theme)}
 	if n, err := fmt.Sscanf(p.size, "%dx%d", &pic.W, &pic.H); n != 2 || err != nil {
 		return usagef("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
@@ -44,5 +53,13 @@ func (p picture) draw(s *session.Session, o tui.Options) error {
 	if err := tui.DrawPicture(&svg, o, events, pic); err != nil {
 		return usageError{err}
 	}
-	return session.ReplaceFile(p.file, svg.Bytes())
+	return session.ReplaceFile(expandHome(p.file), svg.Bytes())
+}
+
+func joinNames(names []theme.Name) string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return strings.Join(out, ", ")
 }

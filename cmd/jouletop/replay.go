@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
+	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
@@ -55,6 +56,7 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 		o.GPUs = append(o.GPUs, g.Info)
 	}
 	if pic.file != "" {
+		o.Controller = &replayController{session: s}
 		return pic.draw(s, o)
 	}
 	if err := needTerminal("jouletop report " + dir); err != nil {
@@ -82,19 +84,21 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 // replayController answers the dashboard over a recorded session.
 type replayController struct {
 	session *session.Session
-	player  *session.Player
+	player  *session.Player // nil for a picture
 	stop    context.CancelFunc
 }
 
 var errReplay = errors.New("this is a replay: nothing runs")
 
 func (c *replayController) Status() tui.Status {
-	start, end := c.player.Span()
-	at, speed := c.player.At()
 	st := tui.Status{
 		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
 		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
-		Replay: &tui.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed},
+	}
+	if c.player != nil {
+		start, end := c.player.Span()
+		at, speed := c.player.At()
+		st.Replay = &tui.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed}
 	}
 	for _, g := range c.session.Manifest.GPUs {
 		st.PowerSources[g.ID], st.Processes[g.ID] = g.Sensors, g.Processes
@@ -117,7 +121,6 @@ func (c *replayController) SkipPoint() error                { return errReplay }
 func (c *replayController) Stop() error                     { return errReplay }
 func (c *replayController) End() error                      { c.stop(); return nil }
 func (c *replayController) Mark(string) error               { return errReplay }
-func (c *replayController) Workload() (tui.Workload, error) { return tui.Workload{}, nil }
 func (c *replayController) SeekTo(t int64) error            { c.player.SeekTo(t); return nil }
 func (c *replayController) Sessions() ([]tui.SessionInfo, error) {
 	return listSessions(filepath.Dir(c.session.Dir))
@@ -127,6 +130,15 @@ func (c *replayController) OpenSession(path string) (tui.SessionDetail, error) {
 }
 func (c *replayController) Export(path string) (string, error) {
 	return exportSession(c.session.Dir, path)
+}
+
+// Workload measures the session's queries, read again from where they were.
+func (c *replayController) Workload() (tui.Workload, error) {
+	queries, err := analysis.Queries([]*session.Session{c.session})
+	if err != nil {
+		return tui.Workload{}, err
+	}
+	return describeQueries(queries), nil
 }
 
 func (c *replayController) SetReplaySpeed(times float64) error {

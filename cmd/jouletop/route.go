@@ -16,6 +16,7 @@ import (
 	"jouletop/engine/gguf"
 	"jouletop/engine/session"
 	"jouletop/gpu"
+	"jouletop/gpu/regular"
 	"jouletop/tui"
 	"jouletop/workloads"
 	"jouletop/workloads/difficulty"
@@ -132,7 +133,7 @@ func (t *router) learn(dirs []string) error {
 // fromFile reads a CSV with the columns dataset, query_id and model; others are
 // passed over.
 func (t *router) fromFile(path string) error {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return usagef("--route %s: want rule, model or a CSV file; there is no such file", path)
 	}

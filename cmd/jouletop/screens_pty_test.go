@@ -176,7 +176,11 @@ func TestDashboardRealInference(t *testing.T) {
 	x.keys("3", "n")
 	x.shows("New sweep")
 	x.keys(enterKey)
-	x.until("why there is no sweep", func(s string) bool { return strings.Contains(row(s, -1), "joules mean nothing") })
+	x.until("why there is no sweep", func(s string) bool {
+		return strings.Contains(s, "New sweep") && strings.Contains(s, "the joules mean nothing")
+	})
+	x.keys(escKey)
+	x.until("no form", func(s string) bool { return !strings.Contains(s, "New sweep") })
 	x.quit()
 	s := whole(t, x.session(), "done")
 	n := 0

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -34,7 +38,9 @@ func TestScripts(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake(), nil
 		},
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"header": header, "gpus": cmdGPUs},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"header": header, "gpus": cmdGPUs, "mkfifo": mkfifo, "status": status,
+		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }
@@ -55,4 +61,28 @@ func header(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	head := f.Encode()
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(head, make([]byte, f.Size-int64(len(head)))...), 0o644))
+}
+
+// mkfifo makes FIFOs.
+func mkfifo(ts *testscript.TestScript, _ bool, args []string) {
+	for _, a := range args {
+		ts.Check(syscall.Mkfifo(ts.MkAbs(a), 0o600))
+	}
+}
+
+// status runs a command, whose exit status must be the first argument.
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: status CODE COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit status %d, want %s", code, args[0])
+	}
 }

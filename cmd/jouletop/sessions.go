@@ -37,7 +37,7 @@ func describeSession(s *session.Session) tui.SessionInfo {
 	m := s.Manifest
 	info := tui.SessionInfo{
 		Path: s.Dir, Name: filepath.Base(s.Dir), Start: m.Start, Simulated: m.Simulated,
-		Points: len(m.Plan.Points), Requests: m.Requests, How: m.Ended,
+		Points: s.Rows(session.PointsFile), Requests: s.Rows(session.RequestsFile), How: m.Ended,
 	}
 	if !m.End.IsZero() {
 		info.Duration = m.End.Sub(m.Start)
@@ -56,7 +56,7 @@ func describeSession(s *session.Session) tui.SessionInfo {
 
 // openSession reads a session's results.
 func openSession(path string) (tui.SessionDetail, error) {
-	s, err := session.Open(path)
+	s, err := session.OpenForeign(path)
 	if err != nil {
 		return tui.SessionDetail{}, err
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -55,6 +58,9 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 	if err != nil && len(rows) == 0 {
 		return fmt.Errorf("switching: %w", err)
 	}
+	if o.json {
+		return errors.Join(err, writeSwitchesJSON(os.Stdout, r.simulated(), rows))
+	}
 	if csv {
 		if werr := gpu.WriteSwitches(os.Stdout, rows); werr != nil {
 			return werr
@@ -79,6 +85,34 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		return werr
 	}
 	return err
+}
+
+// writeSwitchesJSON writes what was measured; null is unknown.
+func writeSwitchesJSON(w io.Writer, simulated bool, rows []gpu.Switch) error {
+	type pair struct {
+		From         int      `json:"from_mhz"`
+		To           int      `json:"to_mhz"`
+		CallMS       *float64 `json:"call_ms"`
+		SettleMS     *float64 `json:"settle_ms"`
+		SettleMaxMS  *float64 `json:"settle_max_ms"`
+		ResolutionMS *float64 `json:"resolution_ms"`
+		Repeats      int      `json:"repeats"`
+		Error        string   `json:"error,omitempty"`
+	}
+	out := struct {
+		Simulated bool   `json:"simulated"`
+		Switches  []pair `json:"switches"`
+	}{simulated, []pair{}}
+	for _, s := range rows {
+		p := pair{From: s.FromMHz, To: s.ToMHz, Repeats: s.Repeats, Error: s.Err}
+		if s.Err == "" {
+			p.CallMS, p.SettleMS, p.SettleMaxMS, p.ResolutionMS = known(s.CallMS), known(s.SettleMS), known(s.SettleMaxMS), known(s.ResolutionMS)
+		}
+		out.Switches = append(out.Switches, p)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
 }
 
 // keepBusy loads a simulated GPU, so that its clock is under load.

@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"slices"
+
+	"jouletop/gpu/regular"
 )
 
 // ErrFormat is wrapped by every error about a file's content.
@@ -97,7 +99,7 @@ func OpenRegular(path string) (*os.File, error) {
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	return os.Open(path)
+	return regular.Open(path)
 }
 
 // Read reads a header from r, the beginning of a file of size bytes.

@@ -2,7 +2,8 @@
 //
 //	none                          leave the clock to the driver
 //	fixed:MHZ                     one clock throughout
-//	phase:PREFILL/DECODE[/SCORE]  a clock for each phase, where the switch pays
+//	phase:PREFILL/DECODE[/SCORE]  a clock for each phase, where the switch pays; 0
+//	                              leaves a phase to the driver
 //	min-energy                    find the clock of least energy while jobs run
 //	min-edp                       find the clock of least energy × delay
 //	phase:min-energy, phase:min-edp  the same for what follows prefill
@@ -16,6 +17,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +72,9 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !slices.ContainsFunc(mhz, func(m int) bool { return m > 0 }) {
+			return nil, fmt.Errorf("%w %q: no phase has a clock; none is the policy for that", ErrSpec, spec)
+		}
 		p := PhaseClocks{Prefill: mhz[0], Decode: mhz[1], Score: mhz[0]}
 		if len(mhz) == 3 {
 			p.Score = mhz[2]
@@ -107,6 +112,10 @@ func clocks(spec, arg string, info gpu.Info, least, most int) ([]int, error) {
 		mhz, err := strconv.Atoi(strings.TrimSpace(p))
 		if err != nil {
 			return nil, fmt.Errorf("%w %q: %q is not a clock in MHz", ErrSpec, spec, p)
+		}
+		if mhz == 0 && least > 1 { // a phase left to the driver, as Name writes it
+			out = append(out, 0)
+			continue
 		}
 		if err := info.CheckSMClock(mhz); err != nil {
 			return nil, fmt.Errorf("policy %s: %w", spec, err)

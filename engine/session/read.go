@@ -174,6 +174,14 @@ func writeAll[T any](dir string, t table[T], rows []T) error {
 	return ReplaceFile(filepath.Join(dir, t.file), b)
 }
 
+// Rows counts the complete rows of one of the CSV files: of what was recorded,
+// however the session ended. It stops at what is damaged; 0 where there is no file.
+func (s *Session) Rows(name string) int {
+	n := 0
+	_ = eachLine(filepath.Join(s.Dir, name), func([]byte) error { n++; return nil }) // what was read counts
+	return max(n-1, 0)
+}
+
 // Files lists the names of a session's files, the manifest first.
 func Files() []string { return append([]string{ManifestFile}, order...) }
 

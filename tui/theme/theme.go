@@ -6,8 +6,10 @@
 package theme
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/colorprofile"
@@ -143,7 +145,37 @@ func (t *Theme) Ink(s canvas.Style) (fg, bg string, bold bool) {
 		return "", "", false
 	}
 	l := t.looks[s]
-	return l.fg, l.bg, l.bold
+	fg, bg = t.pictured(l.fg), t.pictured(l.bg)
+	if l.inverted {
+		ink, ground := t.Ground()
+		fg, bg = cmp.Or(bg, ground), cmp.Or(fg, ink)
+	}
+	return fg, bg, l.bold
+}
+
+// What stands in pictures for a terminal's own 16 colours: each can be read on the
+// theme's ground.
+var (
+	palette16Dark = [16]string{
+		"#14161b", "#ff6b6b", "#5fd75f", "#e5c07b", "#7aa2f7", "#d98cd9", "#56c8d8", "#d7dae0",
+		"#8b93a1", "#ff8f8f", "#8ae68a", "#f0e442", "#a8b0ff", "#eab0ea", "#8adfe9", "#ffffff",
+	}
+	palette16Light = [16]string{
+		"#1f2430", "#b3261e", "#00703c", "#8a5a00", "#1f5fbf", "#9c3f8a", "#00687a", "#5b6472",
+		"#6b7280", "#9a1f18", "#005c31", "#704900", "#184c99", "#7f3370", "#005463", "#ffffff",
+	}
+)
+
+// pictured is a colour for a picture, where no terminal's palette is at hand.
+func (t *Theme) pictured(c string) string {
+	n, err := strconv.Atoi(c)
+	switch {
+	case err != nil || n < 0 || n > 15:
+		return c
+	case t.Name == Light16:
+		return palette16Light[n]
+	}
+	return palette16Dark[n]
 }
 
 // Ground returns the colours of ordinary text and of the ground behind it, for

@@ -36,7 +36,7 @@ func contrast(a, b string) float64 {
 // Text can be read on its ground: WCAG 2 asks 4.5 of text and 3 of graphics.
 func TestContrast(t *testing.T) {
 	graphics := map[canvas.Style]bool{theme.Faint: true, theme.Meter: true, theme.PhaseIdle: true, theme.StripIdle: true}
-	for _, name := range []theme.Name{theme.Dark, theme.Light} {
+	for _, name := range []theme.Name{theme.Dark, theme.Light, theme.Dark16, theme.Light16, theme.Plain} {
 		th := theme.New(name)
 		fg0, bg0 := th.Ground()
 		for s := range canvas.Style(theme.Count) {

@@ -23,6 +23,8 @@ type Control struct {
 	armed   bool
 	policy  string
 	Calls   []string // every command, for tests
+	Refuse  error    // of StartSweep; nil: none
+	Alarm   string   // of the status
 	Allowed bool     // clocks may be set
 	Endless bool     // End does not close the stream
 	replay  *tui.Replay
@@ -93,7 +95,7 @@ func (c *Control) Status() tui.Status {
 	defer c.mu.Unlock()
 	start := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 	return tui.Status{
-		Armed: c.armed, Policy: c.policy, Prefill: c.Gen.Manual.Prefill, Decode: c.Gen.Manual.Decode, Paused: c.Gen.Paused,
+		Armed: c.armed, Alarm: c.Alarm, Policy: c.policy, Prefill: c.Gen.Manual.Prefill, Decode: c.Gen.Manual.Decode, Paused: c.Gen.Paused,
 		PowerSources: map[string][]gpu.PowerSource{ID: {{Name: gpu.SourceBuffer, PeriodMS: 20, WindowMS: 20, CallMS: 0.4}}},
 		Session:      tui.SessionInfo{Path: "/home/me/.local/state/jouletop/sessions/20261122-093000-dashboard", Name: "20261122-093000-dashboard", Start: start, GPU: ID, Simulated: true},
 		Files: []tui.File{
@@ -205,6 +207,9 @@ func (c *Control) RunPrompt(text string) error {
 // StartSweep queues a plan, five clocks whatever was asked.
 func (c *Control) StartSweep(p tui.SweepPlan) error {
 	defer c.call("sweep %+v", p)()
+	if c.Refuse != nil {
+		return c.Refuse
+	}
 	if len(p.Policies) > 0 {
 		for rep := 1; rep <= p.Repeats; rep++ {
 			for _, spec := range p.Policies {
