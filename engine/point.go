@@ -212,6 +212,7 @@ func joinKeys(m map[string]bool) string {
 func Reprice(p *event.PointDone, requests []event.RequestEnergy) {
 	joules, net, errJ, n := 0.0, 0.0, 0.0, 0.0
 	for _, r := range requests {
+		p.Flags = p.Flags.Union(r.Flags)
 		if r.Err == "" {
 			joules, net, errJ, n = joules+r.EnergyJ, net+r.NetEnergyJ, errJ+r.EnergyErrJ, n+1
 		}

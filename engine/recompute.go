@@ -43,8 +43,9 @@ const hindsight = int64(time.Minute)
 
 // NewRecomputer takes the rows to estimate again. sources, by the files' gpu
 // column, are the sensors as discovered; a GPU not among them is taken with what
-// is commonly known of its sources.
-func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, sources map[string][]gpu.PowerSource) *Recomputer {
+// is commonly known of its sources. limits are the GPUs' power limits in W, where
+// known.
+func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, sources map[string][]gpu.PowerSource, limits map[string]float64) *Recomputer {
 	r := &Recomputer{gpus: map[string]*rework{}, readBy: map[string][]*rework{}, phases: phases, requests: requests}
 	batches := map[[2]string]*oldBatch{}
 	batch := func(gpuID, id string) *oldBatch {
@@ -53,7 +54,7 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 			g = &rework{}
 			var parts meters
 			for _, id := range gpu.MemberIDs(gpuID) {
-				parts = append(parts, meter{id, energy.New(sources[id], energy.Options{})})
+				parts = append(parts, meter{id, energy.New(sources[id], energy.Options{PowerLimitW: limits[id]})})
 				r.readBy[id] = append(r.readBy[id], g)
 			}
 			g.account = newAccount(parts, noRequests{})
@@ -151,7 +152,8 @@ func (r *Recomputer) settle(g *rework, t int64) {
 				r.phases[b.phaseRows[p]].Energy = ev.Energy
 				p++
 			case event.RequestEnergy:
-				r.requests[b.requestRows[q]].Energy, r.requests[b.requestRows[q]].NetEnergyJ = ev.Energy, ev.NetEnergyJ
+				row := &r.requests[b.requestRows[q]]
+				row.Energy, row.NetEnergyJ, row.Flags = ev.Energy, ev.NetEnergyJ, ev.Flags
 				q++
 			}
 		}

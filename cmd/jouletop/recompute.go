@@ -35,11 +35,11 @@ func recomputeSession(dir string) (analysis.Table, error) {
 	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, *r); return nil }); err != nil {
 		return none, err
 	}
-	sources := map[string][]gpu.PowerSource{}
+	sources, limits := map[string][]gpu.PowerSource{}, map[string]float64{}
 	for _, g := range s.Manifest.GPUs {
-		sources[g.ID] = g.Sensors
+		sources[g.ID], limits[g.ID] = g.Sensors, g.Info.MostPowerLimitW()
 	}
-	r := engine.NewRecomputer(phases, requests, sources)
+	r := engine.NewRecomputer(phases, requests, sources, limits)
 	readings := 0
 	if err := s.Power(func(p *event.Power) error { r.Power(*p); readings++; return nil }); err != nil {
 		return none, err

@@ -41,6 +41,42 @@
 // power of a kind as such ([Meter.Powers]) it is widened by how phases of that
 // kind differ from each other (analysis of variance) and with their length.
 //
+// # What is believed of the sources
+//
+// Nothing a driver says is taken for evidence unchecked. What is assumed of a source,
+// and how that is checked while it runs:
+//
+//   - A reading is what the board drew: no more than 1.5 times its power limit (the
+//     highest that can be set), twice that for less than 100 ms, 5 kW where the limit
+//     is unknown, and more than nothing: a GPU that answers its driver draws power.
+//     What is not so is left out ([FaultImplausible], [FaultZero]).
+//   - The counter counts on. A value that does not follow from the one before waits for
+//     the next, which tells whether it was that value that was wrong
+//     ([FaultImplausible]) or the counter has stepped ([FaultStep]): then nothing is
+//     concluded across the step.
+//   - Readings come as often as the source is renewed. Where they have not for three
+//     periods and the averaging window, nothing is made of the gap but what the counter
+//     counted over all of it ([FaultGap]).
+//   - A value that stands still is a constant power: the buffer's new stamps, the
+//     counter or another source say so. A polled value that stands still with nobody to
+//     confirm it may be stuck, and is left out after three seconds ([FaultStill]).
+//   - The sources of a board tell of the same power. Every second their mean powers are
+//     compared over the last two seconds (more than 25 % apart, besides what each may be
+//     off over so short a time, is a contradiction) and over the last 8 to 20 s (more
+//     than 6 %). The one that more sources contradict than contradict any other is
+//     dropped, for that span and until it has agreed twice ([FaultOutvoted]); one that
+//     was wrong from the beginning is forgotten altogether. Where two contradict each
+//     other, or two two others, nothing says who is right: energies are widened to hold
+//     both, and not stated where that is too wide ([FaultContradiction]).
+//
+// [Meter.Findings] tells each fault when it begins and when it is over, in a sentence
+// that names the source, and [Estimate.Faults] which faults touched a window.
+//
+// What stays open: a source that turns wrong is believed until the comparison has seen
+// it, for two to three seconds; sources that are wrong alike are not found out; nor is
+// what one source alone says, as long as a board may draw it and it moves. Time stamps
+// are the sampler's to check (gpu.StartSampler).
+//
 // # What the bound leaves out
 //
 // A board's power sensors share one constant gain error of about ±5 % (Yang,
