@@ -29,7 +29,11 @@ func flagsOf(faults energy.Faults) (flags event.Flags) {
 func (m meters) findings() (out []event.Event) {
 	for _, g := range m {
 		for _, f := range g.Findings() {
-			out = append(out, event.Warning{At: event.At{TimeNS: f.To}, Text: fmt.Sprintf("GPU %s: %s", g.gpu, f.Text)})
+			text := fmt.Sprintf("GPU %s: %s", g.gpu, f.Text)
+			if f.Late() {
+				text += fmt.Sprintf("; what was stated in the last %.0f s may rest on it: estimate the session again (report --recompute)", float64(f.To-f.From)/1e9)
+			}
+			out = append(out, event.Warning{At: event.At{TimeNS: f.To}, Text: text})
 		}
 	}
 	return out

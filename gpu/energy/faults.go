@@ -49,6 +49,13 @@ type Finding struct {
 	Fault    Faults // one
 	From, To int64  // ns
 	Text     string // a sentence: what was seen, and what is done about it
+	over     bool
+}
+
+// Late tells whether energies of the time before the finding may have been stated by
+// the source, as if it were right.
+func (f Finding) Late() bool {
+	return !f.over && f.Fault&(FaultOutvoted|FaultContradiction|FaultStill) != 0
 }
 
 // faultSpan is a time that one fault of one source touched.
@@ -106,7 +113,7 @@ func (l *faultLog) note(source string, fault Faults, from, to int64, text func()
 	s := l.book(source, fault, from, to)
 	if !s.told {
 		s.told = true
-		l.tell = append(l.tell, Finding{source, fault, from, to, wordOf(source) + " " + text()})
+		l.tell = append(l.tell, Finding{Source: source, Fault: fault, From: from, To: to, Text: wordOf(source) + " " + text()})
 	}
 }
 
@@ -155,8 +162,8 @@ func (l *faultLog) over(now int64) {
 		if !s.told || now-s.last < quiet {
 			continue
 		}
-		l.tell = append(l.tell, Finding{s.source, s.fault, s.last, now,
-			fmt.Sprintf("%s has been well for %d s, after %s", wordOf(s.source), quiet/1e9, s.fault.many(s.count))})
+		l.tell = append(l.tell, Finding{Source: s.source, Fault: s.fault, From: s.last, To: now, over: true,
+			Text: fmt.Sprintf("%s has been well for %d s, after %s", wordOf(s.source), quiet/1e9, s.fault.many(s.count))})
 		s.told, s.count = false, 0
 	}
 }

@@ -3,6 +3,7 @@ package energy
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"jouletop/gpu"
@@ -14,14 +15,17 @@ type intake struct {
 	limitW  float64 // the board's power limit; 0 unknown
 	sources map[string]*watched
 	order   []*watched
+	began   int64 // the first reading of any
 	faults  faultLog
 	votes   votes
 }
 
 // watched is what the intake knows of one source.
 type watched struct {
-	tr   *track
-	seen int64 // newest reading, evidence or not; math.MinInt64 before any
+	tr     *track
+	listed bool  // the board has it
+	seen   int64 // newest reading, evidence or not; math.MinInt64 before any
+	missed bool  // it was told that it has never told anything
 
 	hot int64 // since when power has been above what a transient may be; 0 it is not
 
@@ -64,13 +68,14 @@ const (
 	tickSlack = 0.1
 )
 
-func newIntake(tracks []*track, limitW float64) *intake {
+func newIntake(tracks []*track, listed []gpu.PowerSource, limitW float64) *intake {
 	in := &intake{limitW: limitW, sources: map[string]*watched{}}
 	if !(in.limitW > 0) {
 		in.limitW = 0
 	}
 	for _, tr := range tracks {
 		w := &watched{tr: tr, seen: math.MinInt64}
+		w.listed = slices.ContainsFunc(listed, func(s gpu.PowerSource) bool { return s.Name == tr.name })
 		in.sources[tr.name] = w
 		in.order = append(in.order, w)
 	}
@@ -88,8 +93,11 @@ func (in *intake) mostW() float64 {
 // take hands a reading on to its track, if it is evidence.
 func (in *intake) take(tr *track, r gpu.PowerReading) {
 	w := in.sources[tr.name]
+	if in.began == 0 {
+		in.began = r.TimeNS
+	}
 	in.gap(w, r.TimeNS)
-	w.seen = max(w.seen, r.TimeNS)
+	w.seen, w.missed = max(w.seen, r.TimeNS), false
 	if tr.cum {
 		in.takeCounter(w, r)
 	} else {
@@ -115,6 +123,17 @@ func (in *intake) gap(w *watched, now int64) {
 	in.faults.noteGap(w.tr.name, w.seen, now)
 	w.hot, w.still = 0, 0
 	in.votes.restart(now)
+}
+
+// missing tells of sources that the board has and that have never told anything.
+func (in *intake) missing(now int64) {
+	const until = int64(10 * time.Second)
+	for _, w := range in.order {
+		if w.listed && w.seen == math.MinInt64 && !w.missed && now-in.began > until {
+			w.missed = true
+			in.faults.noteGap(w.tr.name, in.began, now)
+		}
+	}
 }
 
 // takePower judges a reading of power.
@@ -245,7 +264,7 @@ func (in *intake) believe(w *watched, r gpu.PowerReading) {
 func (in *intake) touching(start, end int64) Faults {
 	all := in.faults.touching(start, end)
 	for _, w := range in.order {
-		if w.seen != math.MinInt64 && end > w.seen+w.patience() {
+		if w.seen != math.MinInt64 && end > w.seen+w.patience() || w.missed {
 			all |= FaultGap
 		}
 		if w.out && end > w.outBy {

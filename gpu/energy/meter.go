@@ -48,7 +48,7 @@ func New(sources []gpu.PowerSource, opt Options) *Meter {
 		}
 		m.tracks = append(m.tracks, newTrack(s))
 	}
-	m.intake = newIntake(m.tracks, opt.PowerLimitW)
+	m.intake = newIntake(m.tracks, sources, opt.PowerLimitW)
 	return m
 }
 

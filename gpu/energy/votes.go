@@ -87,6 +87,7 @@ func (in *intake) compare() {
 		return
 	}
 	v.next = now + compareEvery
+	in.missing(now)
 	in.faults.tellGaps(now)
 	in.standingStill(now)
 	// A span begins and ends where the counter was read, if there is one.
