@@ -153,7 +153,7 @@ var sensorCases = []sensorCase{
 		config: set(fakenvml.ScaledSources, fakenvml.NoCounter, fakenvml.ScaledPercent, 180),
 	},
 	{
-		name: "a buffer of 1.8 times", stated: 0.5, flags: []event.Flag{event.FlagSensorOutvoted}, named: []string{"buffer"},
+		name: "a buffer of 1.8 times", stated: 0.3, flags: []event.Flag{event.FlagSensorOutvoted}, named: []string{"buffer"},
 		config: set(fakenvml.ScaledSources, fakenvml.NoBuffer, fakenvml.ScaledPercent, 180),
 	},
 	{

@@ -29,7 +29,7 @@ type SamplerOptions struct {
 	// t is the time at which it began, ns.
 	Sample func(t int64, s Sample)
 	// Power is called for every power reading, repeated ones included: their
-	// Fresh is false.
+	// Fresh is false. One that cannot be (ErrAbsurd) is told with NaN.
 	Power func(PowerReading)
 	// Problem is called when readings fail: at once for the first failure of a
 	// kind, then at most every ten seconds, and once where trying again is of no use;
@@ -308,6 +308,8 @@ func (s *Sampler) take(p *Poll) {
 		at := slices.IndexFunc(s.polled, func(q *polled) bool { return q.name == r.Source })
 		switch {
 		case at < 0: // given up
+		case errors.Is(p.PowerErr[i], ErrAbsurd):
+			s.opts.Power(absurd(r.Source, p.TimeNS))
 		case s.failed(p.TimeNS, r.Source, p.PowerErr[i]):
 			if hopeless(p.PowerErr[i]) {
 				s.drop(r.Source)
@@ -318,6 +320,12 @@ func (s *Sampler) take(p *Poll) {
 			s.opts.Power(*r)
 		}
 	}
+}
+
+// absurd is the reading of a source that said what cannot be: it says nothing, and
+// that it was read.
+func absurd(source string, t int64) PowerReading {
+	return PowerReading{TimeNS: t, Source: source, PowerW: math.NaN(), CounterJ: math.NaN()}
 }
 
 // drop gives a polled source up. A poller that goes on reading it is not heard.

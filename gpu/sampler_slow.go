@@ -1,6 +1,9 @@
 package gpu
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 const (
 	// bufferEvery is how often the driver's sample buffer is read: much more
@@ -78,6 +81,11 @@ func (s *Sampler) readBuffer(newest int64) (_ int64, ok bool) {
 	readings, err := s.dev.ReadPowerBuffer(newest)
 	now := s.clock.Now()
 	s.watch.call.Store(0)
+	if errors.Is(err, ErrAbsurd) {
+		s.tellPower(absurd(SourceBuffer, now))
+		s.watch.sample.Store(now)
+		return newest, true
+	}
 	if s.failed(now, SourceBuffer, err) {
 		return newest, !hopeless(err)
 	}
@@ -96,7 +104,10 @@ func (s *Sampler) readCounter() (next int64) {
 	r, err := s.dev.ReadPower(SourceCounter)
 	now := s.clock.Now()
 	s.watch.call.Store(0)
-	if err == nil && now-began > longCall {
+	if errors.Is(err, ErrAbsurd) {
+		s.tellPower(absurd(SourceCounter, now))
+	}
+	if errors.Is(err, ErrAbsurd) || err == nil && now-began > longCall {
 		s.tick.forget()
 		return now + counterEvery
 	}

@@ -182,6 +182,9 @@ func (in *intake) drawable(w *watched, t int64, v float64) bool {
 func (in *intake) implausible(w *watched, t int64, v float64) {
 	in.faults.note(w.tr.name, FaultImplausible, t-int64(w.tr.width*1e9), t, func() string {
 		text := fmt.Sprintf("reads %.4g W, which no board draws", v)
+		if math.IsNaN(v) {
+			text = "reads what cannot be a power"
+		}
 		if in.limitW > 0 && v <= gpu.MostBoardW {
 			text = fmt.Sprintf("reads %.4g W, more than a board with a limit of %.0f W draws", v, in.limitW)
 		}
@@ -194,7 +197,7 @@ func (in *intake) takeCounter(w *watched, r gpu.PowerReading) {
 	v := r.CounterJ
 	if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
 		in.faults.note(w.tr.name, FaultImplausible, r.TimeNS, r.TimeNS, func() string {
-			return fmt.Sprintf("reads %.4g J: left out", v)
+			return "reads what cannot be an energy: left out"
 		})
 		return
 	}

@@ -147,7 +147,7 @@ func (d *Device) probe() error {
 	if d.reader, err = openReader(d.info.Index, d.can); err != nil {
 		return err
 	}
-	d.probePower(hide)
+	d.probePower()
 	if len(d.sources) == 0 {
 		hide("No power reading at all is available: energy cannot be measured.")
 	}

@@ -17,11 +17,10 @@ import (
 	"jouletop/gpu"
 )
 
-// probePower tries each power source. One that says what cannot be, several times
-// on end, is left out and named by hide.
-func (d *Device) probePower(hide func(format string, args ...any)) {
+// probePower tries each power source once. One that says what cannot be is there: it
+// may do so now and then, and who reads it on says so where it goes on.
+func (d *Device) probePower() {
 	d.observeWall()
-	const tries = 3
 	for _, src := range []gpu.PowerSource{
 		{Name: gpu.SourceAverage, Note: "nvmlDeviceGetPowerUsage"},
 		{Name: gpu.SourceInstant, Note: "NVML_FI_DEV_POWER_INSTANT"},
@@ -29,20 +28,12 @@ func (d *Device) probePower(hide func(format string, args ...any)) {
 		{Name: gpu.SourceCounter, Note: "nvmlDeviceGetTotalEnergyConsumption"},
 	} {
 		var err error
-		for range tries {
-			if src.Name == gpu.SourceBuffer {
-				_, err = d.ReadPowerBuffer(0)
-			} else {
-				_, err = d.ReadPower(src.Name)
-			}
-			if !errors.Is(err, gpu.ErrAbsurd) {
-				break
-			}
+		if src.Name == gpu.SourceBuffer {
+			_, err = d.ReadPowerBuffer(0)
+		} else {
+			_, err = d.ReadPower(src.Name)
 		}
-		switch {
-		case errors.Is(err, gpu.ErrAbsurd):
-			hide("The power source %s is left out (%v).", src.Name, err)
-		case !errors.Is(err, gpu.ErrNotSupported) && !errors.Is(err, gpu.ErrNoPermission):
+		if !errors.Is(err, gpu.ErrNotSupported) && !errors.Is(err, gpu.ErrNoPermission) {
 			d.sources = append(d.sources, src) // also one that failed this time
 		}
 	}
@@ -120,10 +111,9 @@ func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 		return nil, err
 	}
 	all := len(samples)
-	samples = slices.DeleteFunc(samples, func(s nvml.Sample) bool {
-		return s.TimeStamp == 0 || s.TimeStamp > lastStamp || math.IsNaN(sampleWatts(kind, s.SampleValue))
-	})
-	if len(samples) == 0 {
+	samples = slices.DeleteFunc(samples, func(s nvml.Sample) bool { return s.TimeStamp == 0 || s.TimeStamp > lastStamp })
+	// Single ones without a power are told as such: the time has been read.
+	if !slices.ContainsFunc(samples, func(s nvml.Sample) bool { return !math.IsNaN(sampleWatts(kind, s.SampleValue)) }) {
 		return nil, errAbsurd("the power sample buffer", fmt.Sprintf("%d samples without a time or a power that can be", all))
 	}
 	stamps := make([]uint64, len(samples))

@@ -34,7 +34,7 @@ func TestAbsurdValuesAreUnknown(t *testing.T) {
 	if !math.IsNaN(i.PowerLimitW) || i.MemoryMiB != -1 {
 		t.Errorf("limit %v W, memory %d MiB", i.PowerLimitW, i.MemoryMiB)
 	}
-	if s := d.PowerSources(); len(s) > 0 || strings.Count(strings.Join(i.Hidden, "\n"), "impossible value") != 4 {
+	if s := d.PowerSources(); len(s) != 4 { // they are there; reading them says what they are worth
 		t.Errorf("sources %v; hidden: %q", s, i.Hidden)
 	}
 	check := func(s gpu.Sample, err error) {
