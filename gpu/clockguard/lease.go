@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 // The lease is renewed every renewEvery and runs out leaseTime after the last
@@ -39,8 +43,20 @@ func acquire(dir, uuid string, h Holder) (*lease, error) {
 	path := leasePath(dir, uuid)
 	lock := flock.New(path, flock.SetPermissions(0o644))
 	ok, err := tryLock(lock)
-	if err == nil && !ok && evict(readHolding(path).Guard) {
-		ok, err = tryLock(lock)
+	said := readHolding(path)
+	if guard := holderOf(path); err == nil && !ok && guard.halted() {
+		switch {
+		case guard.kill(time.Second):
+			ok, err = tryLock(lock)
+		case readHolding(path) == said:
+			// Frozen, it dies before it does anything else once it is thawed; until
+			// then its lock stands, on a file that is nobody's any more.
+			_ = lock.Close()
+			if err = os.Remove(path); err == nil {
+				lock = flock.New(path, flock.SetPermissions(0o644))
+				ok, err = tryLock(lock)
+			}
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take the clock lease: %w", err)
@@ -71,17 +87,35 @@ func tryLock(lock *flock.Flock) (bool, error) {
 	return false, nil
 }
 
-// evict kills a guard that stays stopped; its lease has run out.
-func evict(guard process) bool {
-	if !guard.stopped() {
-		return false
+// holderOf returns the guard that holds the lease kept at path: the one that the
+// file names, or where there is none of that pid (it names one of a container's),
+// the one that the kernel does.
+func holderOf(path string) process {
+	if p := readHolding(path).Guard; p.alive() {
+		return p
 	}
-	for end := time.Now().Add(leaseTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if !guard.stopped() {
-			return false
+	var st unix.Stat_t
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil || unix.Stat(path, &st) != nil {
+		return process{}
+	}
+	for line := range strings.Lines(string(locks)) {
+		// 1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF
+		f := strings.Fields(line)
+		if len(f) < 6 || f[1] != "FLOCK" || f[3] != "WRITE" || !strings.HasSuffix(f[5], fmt.Sprintf(":%d", st.Ino)) {
+			continue
+		}
+		// The number may be another file system's: its holder has this file open.
+		fds, _ := filepath.Glob("/proc/" + f[4] + "/fd/*") // the pattern is well formed
+		for _, fd := range fds {
+			var open unix.Stat_t
+			if unix.Stat(fd, &open) == nil && open.Dev == st.Dev && open.Ino == st.Ino {
+				pid, _ := strconv.Atoi(f[4]) // the kernel's number
+				return identify(pid)
+			}
 		}
 	}
-	return guard.kill(time.Second)
+	return process{}
 }
 
 func (l *lease) release() {

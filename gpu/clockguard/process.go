@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -41,6 +42,44 @@ func (p process) alive() bool {
 func (p process) stopped() bool {
 	start, state, err := procStat(p.PID)
 	return err == nil && start == p.Start && (state == 'T' || state == 't')
+}
+
+// halted tells whether the process does not run, for so long that its lease is
+// over: it is stopped, or frozen by its control group (as `docker pause` does). One
+// that lives is seen within a beat.
+func (p process) halted() bool {
+	limit := 2 * leaseTime
+	if p.stopped() {
+		limit = leaseTime
+	}
+	before, ok := p.switches()
+	for end := time.Now().Add(limit); ok && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if now, there := p.switches(); !there || now != before {
+			return false
+		}
+	}
+	return ok
+}
+
+// switches counts how often the process's threads have been scheduled.
+func (p process) switches() (n uint64, ok bool) {
+	if !p.alive() {
+		return 0, false
+	}
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.PID)) // the pattern is well formed
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended, which is a sign of life
+		}
+		for line := range strings.Lines(string(b)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "voluntary_ctxt_switches") {
+				v, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 64) // the kernel's number
+				n += v
+			}
+		}
+	}
+	return n, len(files) > 0
 }
 
 // procStat reads a process's start time and state (R, S, D, T, Z, …).

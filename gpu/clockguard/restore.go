@@ -33,7 +33,7 @@ func others(info gpu.Info, o Options) (Record, bool) {
 }
 
 func staleIn(dir string, info gpu.Info) (Record, bool) {
-	if held(dir, info.UUID) && !readHolding(leasePath(dir, info.UUID)).Guard.stopped() {
+	if held(dir, info.UUID) && !holderOf(leasePath(dir, info.UUID)).halted() {
 		return Record{}, false
 	}
 	r, found := readRecord(dir, info.UUID)

@@ -126,7 +126,7 @@ func (cfg serviceConfig) restoreAll() []string {
 	for _, p := range paths {
 		uuid := strings.TrimSuffix(filepath.Base(p), ".locked")
 		rec, found := readRecord(cfg.dir, uuid)
-		if !found || held(cfg.dir, uuid) && !readHolding(leasePath(cfg.dir, uuid)).Guard.stopped() {
+		if !found || held(cfg.dir, uuid) && !holderOf(leasePath(cfg.dir, uuid)).halted() {
 			continue
 		}
 		text, err := restoreOnce(cfg.dir, rec.Index, uuid, false, cfg.open, cfg.log)
