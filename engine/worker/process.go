@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"jouletop/gpu/clockguard"
+
 	"jouletop/engine"
 )
 
@@ -151,6 +153,9 @@ func trailing(line []byte) int {
 
 // follow reads the child's frames to their end, and then sees the process off.
 func (p *process) follow() {
+	if p.opt.Nice > 0 { // the child gives way to those who tell and set clocks
+		clockguard.RaiseThread()
+	}
 	in := newFrameReader(p.conn)
 	err := p.read(in)
 	if errors.Is(err, errGarbage) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -52,30 +53,60 @@ func benchKills(t *testing.T) {
 // infers on every core, through a pipe to this one, its policy's goroutine and
 // the guard, to the moment before the guard's call of NVML.
 func benchLatency(t *testing.T) {
-	fmt.Printf("\nphase boundary to the moment before NVML's call, %d cores busy inferring\n", runtime.NumCPU())
-	fmt.Printf("  %-40s %9s %9s %9s %9s   %s\n", "inference runs at", "p50 µs", "p99 µs", "max µs", "switches", "target")
-	for _, tt := range []struct {
+	const (
+		runs   = 6 // of each, in turns: what the machine does meanwhile hits both
+		each   = 250
+		target = 1000 // µs
+	)
+	kinds := []*struct {
 		name, priority string
 		judged         bool
+		p50, p99, most []float64 // µs, a run each
 	}{
-		{"the same priority", "0", false},
-		{"nice " + backendNice + " (as the backend's process does)", backendNice, true},
-	} {
-		delays, err := latencies(t, tt.priority, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		slices.Sort(delays)
-		at := func(q float64) float64 { return delays[int(q*float64(len(delays)-1))] / 1e3 }
-		target := "for comparison"
-		if tt.judged {
-			target = "p99 under 1000 µs"
-		}
-		fmt.Printf("  %-40s %9.0f %9.0f %9.0f %9d   %s\n", tt.name, at(0.5), at(0.99), at(1), len(delays), target)
-		if tt.judged && at(0.99) >= 1000 {
-			t.Errorf("p99 %.0f µs, want under 1000", at(0.99))
+		{name: "the same priority", priority: "0"},
+		{name: "nice " + backendNice + " (as the backend's process does)", priority: backendNice, judged: true},
+	}
+	class := ""
+	for range runs {
+		for _, k := range kinds {
+			delays, ran, err := latencies(t, k.priority, each)
+			if err != nil {
+				t.Fatal(err)
+			}
+			class = ran
+			slices.Sort(delays)
+			at := func(q float64) float64 { return delays[int(q*float64(len(delays)-1))] / 1e3 }
+			k.p50, k.p99, k.most = append(k.p50, at(0.5)), append(k.p99, at(0.99)), append(k.most, at(1))
 		}
 	}
+	fmt.Printf("\nphase boundary to the moment before NVML's call, %d cores busy inferring; %s\n", runtime.NumCPU(), class)
+	fmt.Printf("  %-40s %9s %18s %9s %9s   %s\n", "inference runs at", "p50 µs", "p99 µs, 95 %", "max µs", "switches", "target")
+	for _, k := range kinds {
+		mean, half := interval(k.p99)
+		p50, _ := interval(k.p50)
+		text := "for comparison"
+		if k.judged {
+			text = fmt.Sprintf("p99 under %d µs", target)
+		}
+		fmt.Printf("  %-40s %9.0f %9.0f ± %6.0f %9.0f %9d   %s\n", k.name, p50, mean, half, slices.Max(k.most), runs*each, text)
+		// Only what the interval is sure of.
+		if k.judged && mean-half > target {
+			t.Errorf("p99 %.0f ± %.0f µs, want under %d", mean, half, target)
+		}
+	}
+}
+
+// interval returns the mean of six values and the half of its 95 % interval.
+func interval(x []float64) (mean, half float64) {
+	const student = 2.571 // quantile 0.975 of Student's t, 5 degrees of freedom
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	for _, v := range x {
+		half += (v - mean) * (v - mean)
+	}
+	n := float64(len(x))
+	return mean, student * math.Sqrt(half/(n-1)/n)
 }
 
 // backendNice is the niceness of a process that infers on the CPU.
@@ -83,28 +114,29 @@ const backendNice = "10"
 
 // latencies runs a program of its own in a session of its own (schedulers group
 // by session), with precedence over what else this machine does, and returns
-// the delays that it measured, in ns.
-func latencies(t *testing.T, nice string, n int) ([]float64, error) {
+// the delays that it measured, in ns, and how guard and path were scheduled.
+func latencies(t *testing.T, nice string, n int) ([]float64, string, error) {
 	b := newRig(t, 1, fakenvml.H100().With(fakenvml.SetLatencyUS, 1000))[0]
 	cmd := exec.Command(os.Args[0], latencyMode, b.dir, nice, strconv.Itoa(n))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	class, rest, _ := strings.Cut(string(out), "\n")
 	var delays []float64
-	for _, f := range strings.Fields(string(out)) {
+	for _, f := range strings.Fields(rest) {
 		d, err := strconv.ParseFloat(f, 64)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		delays = append(delays, d)
 	}
 	if len(delays) != n {
-		return nil, fmt.Errorf("%d of %d boundaries arrived", len(delays), n)
+		return nil, "", fmt.Errorf("%d of %d boundaries arrived", len(delays), n)
 	}
-	return delays, nil
+	return delays, class, nil
 }
 
 const latencyMode = "clock-test-latency"
@@ -144,8 +176,19 @@ func measureLatency(dir, nice, n string) error {
 		return err
 	}
 	// One goroutine reads the backend, another sets clocks, as in the engine.
+	class := map[bool]string{true: "real-time priority", false: "ordinary priority (no right to more)"}
+	if err := c.Set(1980); err != nil { // the record names the guard
+		return err
+	}
+	rec, _ := readRecord(dir, dev.Info().UUID)
+	attr, err := unix.SchedGetAttr(rec.Guard.PID, 0)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("guard at %s, the path to it at %s\n", class[attr.Policy == unix.SCHED_FIFO], class[RaiseThread()])
 	stamps := make(chan int64, 16)
 	go func() {
+		RaiseThread()
 		defer close(stamps)
 		r := bufio.NewReader(out)
 		var b [8]byte
