@@ -208,25 +208,32 @@ func TestWorkerKilledAgainAndAgain(t *testing.T) {
 		t.Skip("built without llama.cpp")
 	}
 	t.Parallel()
-	const queries, kills = 60, 5
+	const queries, kills = 20, 5
 	home := t.TempDir()
 	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
 	c, dir, stderr := command(t, "run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"),
 		"--dataset", "truthfulqa", "--queries", strconv.Itoa(queries), "--max-tokens", "60", "--session", "s")
 	dir = filepath.Join(dir, "s")
-	killed := 0
-	for i := range kills {
-		eventually(t, "requests", func() bool {
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	var err error
+	over := false // a fast machine is done before the last kill
+	for killed := 0; killed < kills && !over; {
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(50 * time.Millisecond):
 			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
-			return bytes.Count(b, []byte(`"request_done"`)) > i*queries/(kills+2)
-		})
-		eventually(t, "a fresh child", func() bool { return workerOf(t, c.Process.Pid) != killed })
-		killed = workerOf(t, c.Process.Pid)
-		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
+			if bytes.Count(b, []byte(`"request_done"`)) > 2*killed && bytes.Contains(b, []byte(`"decode"`)) {
+				_ = syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL) // it may just have been dying
+				killed++
+			}
 		}
 	}
-	if err := c.Wait(); err != nil {
+	if !over {
+		err = <-ended
+	}
+	if err != nil {
 		t.Errorf("%v: %s", err, stderr)
 	}
 	s, err := session.Open(dir)
@@ -239,10 +246,10 @@ func TestWorkerKilledAgainAndAgain(t *testing.T) {
 			lost++
 		}
 		return nil
-	}); err != nil || all != queries || lost > kills {
+	}); err != nil || all != queries || lost < 1 || lost > kills {
 		t.Errorf("%d of %d requests failed, %v", lost, all, err)
 	}
-	if said := fmt.Sprintf("%d of %d requests failed", lost, queries); lost > 0 && !strings.Contains(stderr.String(), said) {
+	if said := fmt.Sprintf("%d of %d requests failed", lost, queries); !strings.Contains(stderr.String(), said) {
 		t.Errorf("nobody says that %s: %s", said, stderr)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // parquetRows reads the wanted columns of a Parquet file row by row. A column
@@ -67,6 +68,29 @@ func (s *Source) detectParquet(f file, size int64) (err error) {
 		}
 	}
 	s.rows = p
+	if err := p.readable(); err != nil {
+		return fmt.Errorf("dataset %s: %w: %w", s.info.Path, ErrFormat, err)
+	}
+	return nil
+}
+
+// readable refuses compressions that parquet-go has no codec for, and LZ4_RAW:
+// pages that shrink to more than a third are decoded into a buffer that it then
+// drops, and what an earlier page left in another is taken for the texts
+// (v0.32.0, Column.decompress).
+func (p *parquetRows) readable() error {
+	for _, g := range p.pf.Metadata().RowGroups {
+		for i, leaf := range p.leaves {
+			if leaf.Index() >= len(g.Columns) {
+				return fmt.Errorf("damaged Parquet: column %s is missing in a row group", p.names[i])
+			}
+			switch codec := g.Columns[leaf.Index()].MetaData.Codec; codec {
+			case format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd:
+			default:
+				return fmt.Errorf("Parquet compressed with %v, which is not read; write it with zstd or snappy", codec)
+			}
+		}
+	}
 	return nil
 }
 

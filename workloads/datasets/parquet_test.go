@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 
 	"jouletop/workloads"
 )
@@ -245,4 +247,27 @@ func slicesRepeat[T any](v T, n int) []T {
 		out[i] = v
 	}
 	return out
+}
+
+// TestCompressions: each is read to the last text, or refused by its name.
+func TestCompressions(t *testing.T) {
+	var rows []hubBoolQ
+	for i := range 500 {
+		question, passage, yes := fmt.Sprintf("is it %x", sha256.Sum256([]byte{byte(i), 1})), fmt.Sprintf("It is %x.", sha256.Sum256([]byte{byte(i), byte(i >> 8)})), i%2 == 0
+		rows = append(rows, hubBoolQ{&question, &yes, &passage})
+	}
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd} {
+		queries, bad := mustDrain(t, parquetFile(t, rows, parquet.Compression(codec)))
+		if len(bad) > 0 || len(queries) != len(rows) {
+			t.Fatalf("%v: %d queries, %d bad rows", codec, len(queries), len(bad))
+		}
+		for i, q := range queries {
+			if !strings.Contains(q.Prompt, *rows[i].Passage) {
+				t.Fatalf("%v: row %d is %q", codec, i, q.Prompt)
+			}
+		}
+	}
+	if _, err := openMemory(parquetFile(t, rows, parquet.Compression(&parquet.Lz4Raw))); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "compressed with LZ4_RAW") {
+		t.Error(err)
+	}
 }
