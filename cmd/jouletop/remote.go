@@ -138,7 +138,7 @@ func (r *rig) backendNotes() []string {
 	if r.backend == nil || r.backend.Name() != "remote" {
 		return nil
 	}
-	return []string{"on a server a prefill ends with the first token: the time that a request waits there is in it"}
+	return []string{"on a server a prefill ends with the first token, unless the server tells its own times: the time that a request waits there is in it"}
 }
 
 // refuseOverlap refuses clocks by phase where requests are in different phases

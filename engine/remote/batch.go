@@ -121,11 +121,8 @@ func (r *run) leave() {
 // began until the last ended, and the pauses between, in which all waited to be
 // accepted.
 func (r *run) tellPhases() {
-	if r.late == nil {
-		return
-	}
 	if r.single {
-		if len(r.ran[0]) > 0 {
+		if r.late != nil && len(r.ran[0]) > 0 {
 			r.tellSingle(r.results[0])
 		}
 		return
@@ -151,6 +148,14 @@ func (r *run) tellPhases() {
 	}
 	if unknown || len(merged) > 1 { // nobody knows how many were in which
 		tokens = -1
+	}
+	for i := range r.results {
+		if len(merged) > 1 && len(r.results) > 1 {
+			r.results[i].Flags = r.results[i].Flags.With(event.FlagBatchApart)
+		}
+	}
+	if r.late == nil {
+		return
 	}
 	for i, s := range merged {
 		if i > 0 {

@@ -217,6 +217,9 @@ func TestRefusedTriesAreNoTimeOfARequest(t *testing.T) {
 	if obs.shape() != "mixed -1, idle 0, mixed -1" {
 		t.Fatalf("phases %q", obs.shape())
 	}
+	if a, b := results[0].Flags, results[1].Flags; a != event.FlagsOf(event.FlagRetried, event.FlagBatchApart) || b != event.FlagsOf(event.FlagBatchApart) {
+		t.Errorf("flags %q and %q", a, b)
+	}
 	p := obs.phases
 	if p[0].end != results[1].EndNS || p[1].start != p[0].end || p[1].end != p[2].start || p[2].start != results[0].StartNS || p[2].end != results[0].EndNS {
 		t.Errorf("phases %+v of %+v", p, results)
