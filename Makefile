@@ -5,7 +5,7 @@ include engine/llama/native.mk
 include $(wildcard */bench.mk */*/bench.mk */*/cuda.mk)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test lint picture fmt clean
+.PHONY: all build run test lint outdated picture fmt clean
 
 all: build
 
@@ -22,6 +22,12 @@ test: native
 lint: native
 	$(GO_ENV) go vet ./...
 	$(GO_ENV) go tool staticcheck ./...
+
+# Modules in the program of which there is a newer release. github.com/ollama/ollama
+# is pinned: later ones carry no llama.cpp.
+outdated:
+	@go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./... | sort -u | grep -v '^github.com/ollama/ollama$$' | \
+		xargs go list -m -u -e -f '{{if .Update}}{{.Path}} {{.Version}} -> {{.Update.Version}}{{end}}' | grep . || echo "all current"
 
 # The README's picture, by the program itself from a simulated session.
 picture: build

@@ -62,14 +62,14 @@ func TestRealSamples(t *testing.T) {
 
 // The same rows read by the simplest means.
 func TestRealSamplesFieldByField(t *testing.T) {
-	load := func(name string) []workloads.Query {
+	load := func(t *testing.T, name string) []workloads.Query {
 		queries, _, err := Load(Spec{Path: sample(t, name)}, 0, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return queries
 	}
-	raw := func(name string) []byte {
+	raw := func(t *testing.T, name string) []byte {
 		b, err := os.ReadFile(sample(t, name))
 		if err != nil {
 			t.Fatal(err)
@@ -77,8 +77,8 @@ func TestRealSamplesFieldByField(t *testing.T) {
 		return b
 	}
 	t.Run("boolq", func(t *testing.T) {
-		dec := json.NewDecoder(bytes.NewReader(raw("boolq.jsonl")))
-		for _, q := range load("boolq.jsonl") {
+		dec := json.NewDecoder(bytes.NewReader(raw(t, "boolq.jsonl")))
+		for _, q := range load(t, "boolq.jsonl") {
 			var r struct {
 				Question, Passage string
 				Answer            bool
@@ -92,8 +92,8 @@ func TestRealSamplesFieldByField(t *testing.T) {
 		}
 	})
 	t.Run("hellaswag", func(t *testing.T) {
-		dec := json.NewDecoder(bytes.NewReader(raw("hellaswag.jsonl")))
-		for _, q := range load("hellaswag.jsonl") {
+		dec := json.NewDecoder(bytes.NewReader(raw(t, "hellaswag.jsonl")))
+		for _, q := range load(t, "hellaswag.jsonl") {
 			var r struct {
 				Activity string `json:"activity_label"`
 				Endings  []string
@@ -113,11 +113,11 @@ func TestRealSamplesFieldByField(t *testing.T) {
 		}
 	})
 	t.Run("truthfulqa", func(t *testing.T) {
-		r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw("truthfulqa.csv"), bom)))
+		r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw(t, "truthfulqa.csv"), bom)))
 		if _, err := r.Read(); err != nil {
 			t.Fatal(err)
 		}
-		for _, q := range load("truthfulqa.csv") {
+		for _, q := range load(t, "truthfulqa.csv") {
 			row, err := r.Read()
 			if err != nil {
 				t.Fatal(err)
@@ -145,7 +145,7 @@ func TestRealSamplesFieldByField(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum := sha256.Sum256(raw("boolq.jsonl"))
+		sum := sha256.Sum256(raw(t, "boolq.jsonl"))
 		if report.SHA256 != hex.EncodeToString(sum[:]) {
 			t.Errorf("hash %s of a file read in part", report.SHA256)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,13 +12,19 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // watched is what a program took while it ran in a terminal of 200×60.
 type watched struct {
-	cpu float64 // % of one core
-	rss float64 // MB, at the end
+	cpu  float64 // % of one core, the mean over the parts of the time
+	half float64 // half-width of its 95 % interval
+	rss  float64 // MB, at the end
 }
+
+// parts of the time that a program is watched; what they differ by is luck.
+const parts = 6
 
 // watch runs a program in a terminal, lets it settle, and measures it for d.
 func watch(d time.Duration, name string, args ...string) (watched, error) {
@@ -43,13 +50,19 @@ func watch(d time.Duration, name string, args ...string) (watched, error) {
 	if err != nil {
 		return watched{}, err
 	}
-	start := time.Now()
-	time.Sleep(d)
-	after, err := cpuSeconds(cmd.Process.Pid)
-	if err != nil {
-		return watched{}, err
+	var shares []float64
+	for range parts {
+		start := time.Now()
+		time.Sleep(d / parts)
+		after, err := cpuSeconds(cmd.Process.Pid)
+		if err != nil {
+			return watched{}, err
+		}
+		shares = append(shares, 100*(after-before)/time.Since(start).Seconds())
+		before = after
 	}
-	w := watched{cpu: 100 * (after - before) / time.Since(start).Seconds()}
+	mean, std := stat.MeanStdDev(shares, nil)
+	w := watched{cpu: mean, half: distuv.StudentsT{Mu: 0, Sigma: 1, Nu: parts - 1}.Quantile(0.975) * std / math.Sqrt(parts)}
 	w.rss, err = rssMB(cmd.Process.Pid)
 	return w, err
 }
@@ -92,7 +105,7 @@ func rssMB(pid int) (float64, error) {
 
 // watchPrograms prints the whole program beside the bare one and htop.
 func watchPrograms(program string, d time.Duration, long bool) {
-	percent := func(w watched) string { return fmt.Sprintf("%.1f %%", w.cpu) }
+	percent := func(w watched) string { return fmt.Sprintf("%.1f ±%.1f %%", w.cpu, w.half) }
 	self, err := os.Executable()
 	if err == nil {
 		var w watched
@@ -131,7 +144,7 @@ func watchPrograms(program string, d time.Duration, long bool) {
 		return w, true
 	}
 	if w, ok := run("live", d); ok {
-		row("jouletop, 200×60, 10 frames/s, 100 Hz sampling", percent(w), "4 % of a core", w.cpu < cpuLimit)
+		row("jouletop, 200×60, 10 frames/s, 100 Hz sampling", percent(w), "4 % of a core", w.cpu-w.half < cpuLimit)
 		row("its resident memory", fmt.Sprintf("%.0f MB", w.rss), "100 MB", w.rss < rssLimit)
 	}
 	if !long {

@@ -1,8 +1,8 @@
 //go:build cgo
 
 // Command benchengine compares the binding with a bare loop over the same
-// library calls: tokens/s of prefill and decode, in turns, as the ratio of the
-// medians. It fails where the binding falls short.
+// library calls: tokens/s of prefill and decode, in turns, as the mean ratio of the
+// rounds with its 95 % interval. It fails where all of the interval falls short.
 //
 // With -bareloop PROGRAM the yardstick is a program of its own, called as
 // PROGRAM MODEL BACKEND_DIR GPU_LAYERS THREADS BATCH PROMPT GENERATE SECONDS,
@@ -16,6 +16,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -98,7 +102,7 @@ func run(o options, batches string) (short bool, err error) {
 	}
 	fmt.Printf("%s on %v, %d threads, prompts of %d tokens, %d generated, built for %v\n",
 		filepath.Base(o.model), info.Devices, o.threads, o.prompt, o.generate, info.BuildFlags)
-	fmt.Printf("%-8s %5s %7s %14s %14s %8s %7s\n", "phase", "batch", "rounds", "bare tok/s", "binding tok/s", "ratio", "target")
+	fmt.Printf("%-8s %5s %7s %14s %14s %16s %7s\n", "phase", "batch", "rounds", "bare tok/s", "binding tok/s", "ratio, 95 %", "target")
 	for _, s := range strings.Split(batches, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
@@ -155,7 +159,7 @@ func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 	}
 	begin := time.Now()
 	rounds := 0
-	for ; rounds < o.rounds && (rounds < 5 || time.Since(begin) < o.limit); rounds++ {
+	for ; rounds < o.rounds && (rounds < fewest || time.Since(begin) < o.limit); rounds++ {
 		for i := range turn {
 			c := turn[(i+rounds)%len(turn)] // who goes first alternates too
 			r, err := c.run()
@@ -169,8 +173,9 @@ func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 	}
 	row := func(name string, phase int, c *contender, target float64) {
 		x, y := median(bare.of[phase]), median(c.of[phase])
-		fmt.Printf("%-8s %5d %7d %14.1f %14.1f %8.4f %7.2f\n", name, batch, rounds, x, y, y/x, target)
-		short = short || !(y/x >= target)
+		ratio, half := pairedRatio(bare.of[phase], c.of[phase])
+		fmt.Printf("%-8s %5d %7d %14.1f %14.1f %8.4f ±%.4f %7.2f\n", name, batch, rounds, x, y, ratio, half, target)
+		short = short || !(ratio+half >= target)
 	}
 	row("prefill", 0, equal, target)
 	row("decode", 1, equal, target)
@@ -282,6 +287,25 @@ func (w *watch) PhaseEnd(phase event.Phase, t int64, tokens int) {
 }
 
 func (w *watch) Token(_ int, _ int64, text string) { w.text += len(text) }
+
+// fewest rounds are run whatever they take.
+const fewest = 8
+
+// pairedRatio is the mean of y/x over the rounds, each run side by side, with the
+// half-width of its 95 % interval (Student's t, of the ratios' logarithms): a
+// machine that is slower for a while is so for both, and what is left of luck is
+// in the interval.
+func pairedRatio(x, y []float64) (ratio, half float64) {
+	logs := make([]float64, len(x))
+	for i := range x {
+		logs[i] = math.Log(y[i] / x[i])
+	}
+	mean, std := stat.MeanStdDev(logs, nil)
+	n := float64(len(logs))
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975)
+	ratio = math.Exp(mean)
+	return ratio, ratio * t * std / math.Sqrt(n)
+}
 
 func median(x []float64) float64 {
 	s := slices.Sorted(slices.Values(x))
