@@ -90,6 +90,10 @@ type Request struct {
 	MaxTokens int
 	// Chat wraps the prompt in the model's chat template, where it has one.
 	Chat bool
+	// RandomTokens, if not 0, is how many random tokens are read in place of the
+	// query's prompt; then no token ends the generation before MaxTokens. A
+	// benchmark's work.
+	RandomTokens int
 }
 
 // Scored tells whether the batch is answered by log-likelihood.

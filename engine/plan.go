@@ -44,6 +44,11 @@ type PointPlan struct {
 	Queries   []workloads.Query
 	MaxTokens int
 	Chat      bool
+	// RandomTokens is every request's (see Request).
+	RandomTokens int
+	// WarmUp runs the first batch once before the point begins: a backend may
+	// allocate and compile for a shape that it sees first.
+	WarmUp bool
 	// Policy sets the clock; nil keeps the operator's.
 	Policy Policy
 	// Class, if not nil, tells a query's difficulty class. It is called while

@@ -350,7 +350,7 @@ func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error 
 func requests(id string, pt PointPlan, queries []workloads.Query, maxTokens int) Batch {
 	b := Batch{ID: id}
 	for i, q := range queries {
-		b.Requests = append(b.Requests, Request{ID: fmt.Sprintf("%s.%d", id, i), Query: q, MaxTokens: maxTokens, Chat: pt.Chat})
+		b.Requests = append(b.Requests, Request{ID: fmt.Sprintf("%s.%d", id, i), Query: q, MaxTokens: maxTokens, Chat: pt.Chat, RandomTokens: pt.RandomTokens})
 	}
 	return b
 }

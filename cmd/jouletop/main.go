@@ -152,7 +152,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.Flags().BoolVar(&o.monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newRun(), newSweep(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newLlamaWorker(),
+		newRun(), newSweep(), newBench(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newLlamaWorker(),
 	)
 	usageArgs(root)
 	root.Version = version()

@@ -132,8 +132,8 @@ func describePlan(m *session.Manifest, specs []engine.ModelSpec, data []dataset,
 // recordRun runs the plan into rec, with progress on stderr, after the points
 // before of a sweep taken up again. A done ctx ends it after the batch in hand,
 // atOnce's at once; so does a disk that takes no more. That a point came to nothing
-// is an error.
-func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset, before []event.PointDone) (*collector, error) {
+// is an error. observers hear every event too.
+func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.Plan, data []dataset, before []event.PointDone, observers ...func(event.Event) []event.Event) (*collector, error) {
 	// Events live a moment. Simulated, they come by the million: collect them
 	// seldom. Else memory is worth more than the little time.
 	percent := 50
@@ -153,6 +153,9 @@ func recordRun(ctx context.Context, r *rig, rec *session.Recorder, plan engine.P
 			return errors.Join(err, rec.Close())
 		}
 		c.stream.Observe(got.observe)
+		for _, o := range observers {
+			c.stream.Observe(o)
+		}
 		c.describe()
 		sub := c.stream.Subscribe(1000)
 		shown = make(chan struct{})

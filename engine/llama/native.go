@@ -10,6 +10,7 @@ import "C"
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/cgo"
@@ -209,6 +210,20 @@ func (m *model) tokenize(text string, special, parse bool) ([]int32, error) {
 			return out[:n], nil
 		}
 	}
+}
+
+// random returns a prompt of n random tokens, the same for the same sequence of a
+// batch, as llama-bench does: after the one that begins a prompt, if there is one.
+func (m *model) random(n, sequence int) []int32 {
+	rng := rand.New(rand.NewPCG(uint64(n), uint64(sequence)))
+	tokens := make([]int32, n)
+	for i := range tokens {
+		tokens[i] = rng.Int32N(int32(m.nVocab))
+	}
+	if m.text && bool(C.llama_vocab_get_add_bos(m.vocab)) {
+		tokens[0] = int32(C.llama_vocab_bos(m.vocab))
+	}
+	return tokens
 }
 
 // piece appends the bytes that token stands for.

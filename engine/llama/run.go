@@ -22,6 +22,7 @@ type sequence struct {
 	prompt    []int32
 	maxTokens int       // to generate
 	options   [][]int32 // to score
+	endless   bool      // no token ends the generation
 	generated []int32
 	text      pieces
 	res       engine.Result
@@ -69,6 +70,10 @@ func (b *Backend) prepare(index int, r engine.Request) *sequence {
 	s := &sequence{index: index, maxTokens: max(1, r.MaxTokens)}
 	s.res.Quality = math.NaN()
 	s.res.Output.Choice = -1
+	if r.RandomTokens > 0 {
+		s.prompt, s.endless = b.model.random(r.RandomTokens, index), true
+		return s
+	}
 	prompt, parse := r.Query.Prompt, false
 	if r.Chat && b.model.template != "" {
 		if prompt, s.res.Err = b.model.chat(prompt); s.res.Err != nil {
@@ -346,7 +351,7 @@ func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, e
 			return nil, fmt.Errorf("no token can be chosen, the model's logits are not numbers (damaged weights?): %s", nativeLog.firstError("llama.cpp says nothing"))
 		}
 		s.generated = append(s.generated, token)
-		ends := b.model.ends(token)
+		ends := !s.endless && b.model.ends(token)
 		if !ends {
 			s.text.add(b.model, token)
 		}

@@ -62,6 +62,9 @@ func (r *run) prepare() error {
 			seq.length = min(q.MaxTokens, answerLength(id))
 			seq.text = newFiller(id)
 		}
+		if q.RandomTokens > 0 {
+			seq.prompt, seq.length = q.RandomTokens, q.MaxTokens
+		}
 		res.InputTokens = seq.prompt
 		if all := seq.prompt + max(q.MaxTokens*btoi(!r.scored), seq.options); all > s.Context {
 			res.Err = fmt.Errorf("%w: request %s needs %d tokens, %s reads %d", engine.ErrTooLong, q.ID, all, s.Name, s.Context)

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jouletop/engine"
+	"jouletop/engine/bench"
+	"jouletop/engine/session"
+)
+
+func newBench() *cobra.Command {
+	var (
+		o               options
+		prompts, tokens []int
+		like            string
+		least           time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "What llama-bench prints, with joules per token and watts beside",
+		Long: `Read prompts of random tokens (pp512: 512 of them) and generate (tg128), as
+llama-bench and, for batches, llama-batched-bench do, and print a Markdown table of
+tokens per second (mean and standard deviation over the repeats), joules per token
+and watts (with the half-widths of 95 % intervals). A test is repeated until it has
+lasted --min-time, for the joules' sake. For a batch b8, pp512 b8 and tg128 b8 are
+the two phases of one test.
+
+--like llama-bench runs what llama-bench runs by default: pp512 and tg128 of one
+sequence, five times.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			changed := cmd.Flags().Changed
+			switch like {
+			case "":
+			case "llama-bench":
+				if !changed("batch") {
+					o.batches = []int{1}
+				}
+				if !changed("min-time") {
+					least = 0
+				}
+			default:
+				return usagef("--like %q: want llama-bench", like)
+			}
+			return runBench(cmd.Context(), &o, prompts, tokens, least)
+		},
+	}
+	f := c.Flags()
+	o.addGPU(f)
+	o.addModel(f)
+	_ = f.MarkHidden("max-tokens")
+	_ = f.MarkHidden("chat")
+	_ = f.MarkHidden("url")
+	f.IntSliceVarP(&prompts, "prompt", "p", []int{512}, "prompt lengths in tokens, 0 for none")
+	f.IntSliceVarP(&tokens, "generate", "n", []int{128}, "tokens to generate, 0 for none")
+	f.IntSliceVarP(&o.batches, "batch", "b", []int{1, 8}, "batch sizes")
+	f.IntVarP(&o.repeats, "reps", "r", 5, "how often each test is run at least")
+	f.DurationVar(&least, "min-time", 2*time.Second, "how long each test is repeated at least")
+	f.StringVar(&like, "like", "", "run what this `program` runs by default: llama-bench")
+	f.BoolVar(&o.json, "json", false, "rows as JSON")
+	o.addSession(f)
+	return c
+}
+
+func runBench(ctx context.Context, o *options, prompts, tokens []int, least time.Duration) error {
+	o.datasets, o.policy, o.maxSlowdown = nil, "none", "3%"
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.url != "" || o.backend == "remote" {
+		return usagef("bench: a server reads text, not tokens; `run --url` measures it")
+	}
+	if o.repeats < 1 {
+		return usagef("--reps %d: want 1 or more", o.repeats)
+	}
+	for flag, list := range map[string][]int{"--prompt": prompts, "--generate": tokens} {
+		for _, n := range list {
+			if n < 0 || n > 1<<20 {
+				return usagef("%s %d: want 0 to %d", flag, n, 1<<20)
+			}
+		}
+	}
+	var tests []bench.Test
+	for _, t := range bench.Tests(prompts, tokens, o.batches) {
+		if t.Prompt > 0 || t.Generate > 0 {
+			tests = append(tests, t)
+		}
+	}
+	if len(tests) == 0 {
+		return usagef("bench: neither a prompt to read nor tokens to generate")
+	}
+	r, err := openRig(ctx, o, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	specs, err := r.openBackend(ctx, o)
+	if err != nil {
+		return err
+	}
+	plan := engine.Plan{Name: "bench", Idle: idleTime, MinPoint: least}
+	for _, s := range specs {
+		plan.Points = append(plan.Points, bench.Points(r.info.ID(), s, tests, o.repeats)...)
+	}
+	m := newManifest(r, o, "bench")
+	describePlan(&m, specs, nil, plan)
+	keep, err := session.ParseKeep(o.samples)
+	if err != nil {
+		return usageError{err}
+	}
+	rec, err := session.Create(o.sessionDir("bench"), m, keep)
+	if err != nil {
+		return err
+	}
+	c := bench.NewCollector(plan.Points, tests)
+	_, runErr := recordRun(ctx, r, rec, plan, nil, nil, c.Observe)
+	if len(c.Rows()) == 0 {
+		return cmp.Or(runErr, errors.New("bench: nothing was measured"))
+	}
+	infos, err := modelInfos(rec.Dir())
+	if err != nil {
+		return errors.Join(runErr, err)
+	}
+	if o.json {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return errors.Join(runErr, e.Encode(benchReport(r, rec.Dir(), c.Rows(), infos)))
+	}
+	return errors.Join(runErr, writeBench(r, rec.Dir(), c.Rows(), infos))
+}
