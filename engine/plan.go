@@ -46,9 +46,10 @@ type PointPlan struct {
 	Chat      bool
 	// RandomTokens is every request's (see Request).
 	RandomTokens int
-	// WarmUp runs the first batch once before the point begins: a backend may
-	// allocate and compile for a shape that it sees first.
-	WarmUp bool
+	// Settle repeats the first batch for so long before the point begins, once at
+	// least; 0 not at all. A backend may allocate and compile for a shape that it
+	// sees first, and a GPU's clock takes some 100 ms to rise from idle.
+	Settle time.Duration
 	// Policy sets the clock; nil keeps the operator's.
 	Policy Policy
 	// Class, if not nil, tells a query's difficulty class. It is called while

@@ -266,6 +266,9 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 		e.mu.Unlock()
 		return ErrStopped
 	}
+	if err := e.settle(ctx, pt); err != nil {
+		return err
+	}
 	start := event.PointStart{At: e.now(), Point: pt.Point}
 	e.publish(start)
 	err := e.runBatches(ctx, plan, pt)
@@ -285,6 +288,17 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	}
 	e.publish(done)
 	return err
+}
+
+// settle repeats the point's first batch for as long as the plan asks, unrecorded.
+func (e *Engine) settle(ctx context.Context, pt PointPlan) error {
+	n := min(max(pt.BatchSize, 1), len(pt.Queries))
+	for began := e.clk.Now(); e.clk.Now()-began < int64(pt.Settle); {
+		if _, err := e.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], pt.MaxTokens), silent{}); err != nil {
+			return ctx.Err() // others show in the point itself
+		}
+	}
+	return nil
 }
 
 // applyPolicy puts the point's policy in force and waits for its clock; it tells

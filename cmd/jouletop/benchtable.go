@@ -51,18 +51,19 @@ func llamaVersion() string {
 
 // benchRow is a row as JSON: what is unknown is null.
 type benchRow struct {
-	Model             string   `json:"model"`
-	Test              string   `json:"test"`
-	Batch             int      `json:"batch"`
-	Reps              int      `json:"reps"`
-	TokensPerS        *float64 `json:"tokens_per_s"`
-	TokensPerSDev     *float64 `json:"tokens_per_s_dev"`
-	JoulesPerToken    *float64 `json:"joules_per_token"`
-	JoulesPerTokenErr *float64 `json:"joules_per_token_err"`
-	Watts             *float64 `json:"watts"`
-	WattsErr          *float64 `json:"watts_err"`
-	Flags             string   `json:"flags,omitempty"`
-	Error             string   `json:"error,omitempty"`
+	Model             string    `json:"model"`
+	Test              string    `json:"test"`
+	Batch             int       `json:"batch"`
+	Reps              int       `json:"reps"`
+	TokensPerS        *float64  `json:"tokens_per_s"`
+	TokensPerSDev     *float64  `json:"tokens_per_s_dev"`
+	JoulesPerToken    *float64  `json:"joules_per_token"`
+	JoulesPerTokenErr *float64  `json:"joules_per_token_err"`
+	Watts             *float64  `json:"watts"`
+	WattsErr          *float64  `json:"watts_err"`
+	Samples           []float64 `json:"tokens_per_s_samples"`
+	Flags             string    `json:"flags,omitempty"`
+	Error             string    `json:"error,omitempty"`
 }
 
 // benchJSON is what --json prints.
@@ -83,7 +84,7 @@ func benchReport(r *rig, dir string, rows []bench.Row, infos map[string]engine.M
 		}
 		out.Rows = append(out.Rows, benchRow{
 			Model: x.Model, Test: x.Test, Batch: x.Batch, Reps: x.Reps,
-			TokensPerS: known(x.TokensPerS), TokensPerSDev: known(x.TokensDev),
+			TokensPerS: known(x.TokensPerS), TokensPerSDev: known(x.TokensDev), Samples: x.Samples,
 			JoulesPerToken: known(x.JPerToken), JoulesPerTokenErr: known(x.JPerTokErr),
 			Watts: known(x.Watts), WattsErr: known(x.WattsErr), Flags: x.Flags, Error: x.Err,
 		})

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -65,6 +66,9 @@ func (t Test) Name() string {
 	return name
 }
 
+// settle is how long each test is repeated before it counts.
+const settle = 300 * time.Millisecond
+
 // Points makes a point of each test for a model, run reps times.
 func Points(gpu string, spec engine.ModelSpec, tests []Test, reps int) []engine.PointPlan {
 	var out []engine.PointPlan
@@ -74,7 +78,7 @@ func Points(gpu string, spec engine.ModelSpec, tests []Test, reps int) []engine.
 				GPU: gpu, Model: spec.Name, Dataset: strings.ReplaceAll(t.Name(), " ", "."), BatchSize: t.Batch, Policy: "none",
 				Repeat: 1, Queries: reps * t.Batch,
 			},
-			Spec: spec, WarmUp: true,
+			Spec: spec, Settle: settle,
 			// A prefill yields the first token, and a generation is read from one.
 			RandomTokens: max(t.Prompt, 1), MaxTokens: t.Generate + 1,
 		}
@@ -90,23 +94,23 @@ func Points(gpu string, spec engine.ModelSpec, tests []Test, reps int) []engine.
 
 // Row is a line of the table. What is unknown is NaN.
 type Row struct {
-	Model       string  `json:"model"`
-	Test        string  `json:"test"`  // pp512, tg128
-	Batch       int     `json:"batch"` // sequences
-	Reps        int     `json:"reps"`
-	TokensPerS  float64 `json:"tokens_per_s"` // mean over reps
-	TokensDev   float64 `json:"tokens_per_s_dev"`
-	JPerToken   float64 `json:"joules_per_token"`
-	JPerTokErr  float64 `json:"joules_per_token_err"` // half-width of a 95 % interval
-	Watts       float64 `json:"watts"`
-	WattsErr    float64 `json:"watts_err"`
-	Flags       string  `json:"flags,omitempty"`
-	Err         string  `json:"error,omitempty"`
-	energyOf    float64 // J, over the seconds
-	energyErr   float64
-	seconds     float64
-	tokens      float64
-	tokensPerSs []float64
+	Model      string    `json:"model"`
+	Test       string    `json:"test"`  // pp512, tg128
+	Batch      int       `json:"batch"` // sequences
+	Reps       int       `json:"reps"`
+	TokensPerS float64   `json:"tokens_per_s"` // mean over reps
+	TokensDev  float64   `json:"tokens_per_s_dev"`
+	JPerToken  float64   `json:"joules_per_token"`
+	JPerTokErr float64   `json:"joules_per_token_err"` // half-width of a 95 % interval
+	Watts      float64   `json:"watts"`
+	WattsErr   float64   `json:"watts_err"`
+	Samples    []float64 `json:"samples"` // t/s of each rep, in order
+	Flags      string    `json:"flags,omitempty"`
+	Err        string    `json:"error,omitempty"`
+	energyOf   float64   // J, over the seconds
+	energyErr  float64
+	seconds    float64
+	tokens     float64
 }
 
 // Collector makes rows of what it observes of a run of Points.
@@ -145,7 +149,7 @@ func (c *Collector) Observe(e event.Event) []event.Event {
 			phases[e.Phase] = r
 		}
 		s := float64(e.EndNS-e.StartNS) / 1e9
-		r.tokensPerSs = append(r.tokensPerSs, float64(e.Tokens)/s)
+		r.Samples = append(r.Samples, float64(e.Tokens)/s)
 		r.tokens += float64(e.Tokens)
 		r.seconds += s
 		r.energyOf += e.EnergyJ // NaN where unresolved, and so is the sum
@@ -166,9 +170,9 @@ func (c *Collector) point(t Test, p event.PointDone) {
 		if r == nil {
 			r = &Row{energyOf: math.NaN(), energyErr: math.NaN()}
 		}
-		r.Model, r.Test, r.Batch, r.Reps = p.Model, name, t.Batch, len(r.tokensPerSs)
+		r.Model, r.Test, r.Batch, r.Reps = p.Model, name, t.Batch, len(r.Samples)
 		r.Flags, r.Err = string(p.Flags), p.PointResult.Err
-		r.TokensPerS, r.TokensDev = meanDev(r.tokensPerSs)
+		r.TokensPerS, r.TokensDev = meanDev(r.Samples)
 		joules, errJ, seconds, tokens := r.energyOf, r.energyErr, r.seconds, r.tokens
 		if alone {
 			// The point is nothing else, and its energy is better known than that of

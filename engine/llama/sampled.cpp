@@ -41,47 +41,58 @@ template <typename P> static void limit_outputs(P & p, uint32_t n_outputs) {
     }
 }
 
-// search finds the best tokens of the rows of one graph. The samplers of a
-// context's sequences share it.
-struct search {
-    ggml_tensor * best = nullptr; // of each row; nullptr: not built yet
+// Logits of no number count as the lowest.
+constexpr float lowest = -3e38f;
 
-    // Adds the nodes that find the best token of each of n rows of logits. They are
-    // searched in chunks, then the chunks' best. Argmax answers -1 where there is no
-    // number, which is no row to read: hence the clamps.
-    static ggml_tensor * build(ggml_context * c, ggml_tensor * logits, int64_t n) {
-        const int64_t vocab = logits->ne[0];
-        int64_t       parts = 64;
-        while (vocab % parts != 0) {
-            parts--;
+// search finds the best token of each part of the rows of one graph, the samplers
+// of whose sequences share it. The best of the parts is found here: on a device it
+// would take as many small steps again.
+struct search {
+    ggml_tensor * at     = nullptr; // in its part; nullptr: not built yet
+    ggml_tensor * logits = nullptr; // the best ones
+
+    // The parts of a row.
+    static int64_t parts(int64_t vocab) {
+        int64_t n = 64;
+        while (vocab % n != 0) {
+            n--;
         }
-        const int64_t size     = vocab / parts;
-        ggml_tensor * x        = ggml_view_2d(c, logits, vocab, n, logits->nb[1], 0);
-        ggml_tensor * in_part  = ggml_argmax(c, ggml_reshape_2d(c, x, size, parts * n));
-        ggml_tensor * number   = ggml_cast(c, in_part, GGML_TYPE_F32); // exact: less than 2^24
-        ggml_tensor * index    = ggml_cast(c, ggml_clamp(c, number, 0, (float) size), GGML_TYPE_I32);
-        ggml_tensor * values   = ggml_get_rows(c, ggml_reshape_3d(c, x, 1, size, parts * n), ggml_reshape_2d(c, index, 1, parts * n));
-        ggml_tensor * of_parts = ggml_clamp(c, ggml_reshape_2d(c, values, parts, n), -3e38f, 3e38f);
-        ggml_tensor * part     = ggml_argmax(c, of_parts);
-        ggml_tensor * first    = ggml_arange(c, 0, (float) vocab, (float) size); // tokens of the parts
-        ggml_tensor * tokens   = ggml_add(c, ggml_reshape_2d(c, number, parts, n), first);
-        ggml_tensor * best     = ggml_get_rows(c, ggml_reshape_3d(c, tokens, 1, parts, n), ggml_reshape_2d(c, part, 1, n));
-        ggml_tensor * answer   = ggml_cast(c, ggml_reshape_1d(c, best, n), GGML_TYPE_I32);
-        ggml_set_output(answer);
-        return answer;
+        return n;
     }
 
-    // The best token of row, a view of one row among all those of the graph.
-    ggml_tensor * token(ggml_context * c, ggml_tensor * row) {
-        ggml_tensor * all = row->view_src;
-        if (!all || all->type != GGML_TYPE_F32 || all->ne[0] != row->ne[0] || all->ne[1] < 2 || !ggml_is_contiguous(all)) {
-            return build(c, row, 1); // a graph to count nodes with
+    void build(ggml_context * c, ggml_tensor * x) {
+        const int64_t all = parts(x->ne[0]) * x->ne[1], size = ggml_nelements(x) / all;
+        // In place. A part without a number would have its best at -1, which is no
+        // place to read from.
+        ggml_tensor * y = ggml_clamp(c, x, lowest, -lowest);
+        at              = ggml_argmax(c, ggml_reshape_2d(c, y, size, all));
+        logits          = ggml_get_rows(c, ggml_reshape_3d(c, y, 1, size, all), ggml_reshape_2d(c, at, 1, all));
+        ggml_set_output(at);
+        ggml_set_output(logits);
+    }
+
+    // Answers with the parts of data->logits, a view of one row among all of the
+    // graph: after them is one of padding.
+    void apply(ggml_context * c, llama_sampler_data * data) {
+        const ggml_tensor * row    = data->logits;
+        const ggml_tensor * padded = row->view_src;
+        const int64_t       n      = parts(row->ne[0]);
+        const bool          known  = padded && padded->op == GGML_OP_PAD && padded->src[0]->type == GGML_TYPE_F32 &&
+                           padded->src[0]->ne[0] == row->ne[0] && ggml_is_contiguous(padded->src[0]) && padded->src[0]->ne[1] > 0;
+        size_t r = 0;
+        if (!known) { // a graph without outputs, or one to count nodes with
+            build(c, data->logits);
+        } else {
+            if (!at) {
+                build(c, padded->src[0]);
+            }
+            r = row->view_offs / padded->nb[1];
         }
-        if (!best) {
-            best = build(c, all, all->ne[1] - 1); // the last one is padding
+        data->candidates = ggml_view_1d(c, at, n, r * n * sizeof(int32_t));
+        data->logits     = ggml_view_1d(c, ggml_reshape_1d(c, logits, ggml_nelements(logits)), n, r * n * sizeof(float));
+        if (!known) {
+            at = nullptr;
         }
-        const size_t at = row->view_offs / all->nb[1];
-        return ggml_view_1d(c, best, 1, at * best->nb[0]);
     }
 };
 
@@ -92,7 +103,7 @@ template <typename S, bool has> struct with_samplers {
 
     static void unset(llama_context *, std::vector<llama_sampler *> &) {}
 
-    static int32_t token(llama_context *, int, int) { return -1; }
+    static int32_t token(llama_context *, int, int, int) { return -1; }
 };
 
 template <typename S> struct with_samplers<S, true> {
@@ -102,9 +113,9 @@ template <typename S> struct with_samplers<S, true> {
             s.name          = [](const llama_sampler *) { return "best"; };
             s.apply         = [](llama_sampler *, llama_token_data_array *) {};
             s.backend_init  = [](llama_sampler *, auto...) { return true; };
-            s.backend_reset = [](llama_sampler * smpl) { ((search *) smpl->ctx)->best = nullptr; };
+            s.backend_reset = [](llama_sampler * smpl) { ((search *) smpl->ctx)->at = nullptr; };
             s.backend_apply = [](llama_sampler * smpl, ggml_context * c, ggml_cgraph *, llama_sampler_data * data) {
-                data->sampled = ((search *) smpl->ctx)->token(c, data->logits);
+                ((search *) smpl->ctx)->apply(c, data);
             };
             return s;
         }();
@@ -137,8 +148,22 @@ template <typename S> struct with_samplers<S, true> {
 
     // The best token of a row: counted from the last one, rows are in the order of
     // the batch, whatever tokens of it they are of.
-    template <typename C> static int32_t token(C * ctx, int row, int n_rows) {
-        return llama_get_sampled_token_ith(ctx, row - n_rows);
+    template <typename C> static int32_t token(C * ctx, int row, int n_rows, int n_vocab) {
+        const int n = (int) llama_get_sampled_candidates_count_ith(ctx, row - n_rows);
+        if (n == 0 || llama_get_sampled_logits_count_ith(ctx, row - n_rows) != (uint32_t) n) {
+            return -1;
+        }
+        const int32_t * at   = llama_get_sampled_candidates_ith(ctx, row - n_rows);
+        const float *   x    = llama_get_sampled_logits_ith(ctx, row - n_rows);
+        float           most = lowest;
+        int32_t         best = -1;
+        for (int part = 0; part < n; part++) {
+            if (x[part] > most) {
+                most = x[part];
+                best = part * (n_vocab / n) + at[part];
+            }
+        }
+        return best;
     }
 };
 
@@ -146,7 +171,7 @@ using samplers = with_samplers<llama_sampler_i, has_samplers<llama_sampler_i>::v
 
 struct best_tokens::state {
     llama_context *              ctx = nullptr;
-    int                          n_seq = 0, n_rows = 0; // n_rows: whose best tokens are asked for
+    int                          n_seq = 0, n_vocab = 0, n_rows = 0; // n_rows: whose best tokens are asked for
     bool                         refused = false;       // this llama.cpp, or this model, has no samplers
     search                       shared;
     std::vector<llama_sampler *> list; // of the sequences, while they are set
@@ -170,7 +195,8 @@ void best_tokens::after(llama_context * ctx) {
     }
 }
 
-void best_tokens::ask(int n_rows, int, bool on_device) {
+void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
+    s->n_vocab = n_vocab;
     const bool want = n_rows > 0 && on_device && !s->refused;
     if (want && s->list.empty()) { // llama.cpp plans its graphs anew, so they stay for as long as they can
         s->refused = !samplers::set(s->ctx, s->n_seq, &s->shared, s->list);
@@ -188,7 +214,7 @@ const int32_t * best_tokens::found() {
     }
     s->tokens.resize(s->n_rows);
     for (int r = 0; r < s->n_rows; r++) {
-        s->tokens[r] = samplers::token(s->ctx, r, s->n_rows);
+        s->tokens[r] = samplers::token(s->ctx, r, s->n_rows, s->n_vocab);
     }
     return s->tokens.data();
 }
