@@ -12,7 +12,6 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/bench"
-	"jouletop/engine/session"
 )
 
 func newBench() *cobra.Command {
@@ -111,11 +110,7 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 	}
 	m := newManifest(r, o, "bench")
 	describePlan(&m, specs, nil, plan)
-	keep, err := session.ParseKeep(o.samples)
-	if err != nil {
-		return usageError{err}
-	}
-	rec, err := session.Create(o.sessionDir("bench"), m, keep)
+	rec, err := o.createSession(m, "bench")
 	if err != nil {
 		return err
 	}
