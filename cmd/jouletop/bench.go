@@ -69,7 +69,7 @@ sequence, five times.`,
 }
 
 func runBench(ctx context.Context, o *options, prompts, tokens []int, least time.Duration) error {
-	o.datasets, o.policy, o.maxSlowdown = nil, "none", "3%"
+	o.policy, o.maxSlowdown, o.clockLoss = "none", "3%", clockLossStop // it sets no clock
 	if err := o.check(); err != nil {
 		return err
 	}
