@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/workloads"
 )
 
@@ -47,8 +48,9 @@ type ModelSpec struct {
 	Name      string `json:"name"` // as the operator gave it
 	Path      string `json:"path,omitempty"`
 	GPULayers int    `json:"gpu_layers"` // -1: all
-	Devices   []int  `json:"devices,omitempty"`
-	Threads   int    `json:"threads"` // 0: the cores there are
+	// Devices are the GPUs to load onto, the measured ones; none means the first.
+	Devices []gpu.Card `json:"devices,omitempty"`
+	Threads int        `json:"threads"` // 0: the cores there are
 	// MaxBatch and MaxTokens (prompt and output, a sequence) size the context;
 	// 0 means the backend grows it as batches need.
 	MaxBatch  int `json:"max_batch,omitempty"`

@@ -87,6 +87,9 @@ type Info struct {
 	MemoryMiB      int      `json:"memory_mib" null:"-1"` // -1 unknown
 	Hidden         []string `json:"hidden,omitempty"`     // what MIG or the driver hides, a sentence each
 	Members        []string `json:"members,omitempty"`    // ids, where Together made it of several
+	// PCI is where on the bus it is, as CUDA libraries say it: "0000:01:00.0"; ""
+	// unknown or on none.
+	PCI string `json:"pci,omitempty"`
 }
 
 // UnknownInfo describes a GPU of which nothing is known but its index.
@@ -156,6 +159,7 @@ func Together(infos ...Info) Info {
 			names = append(names, i.Name)
 		}
 	}
+	all.PCI = ""
 	all.Name = strings.Join(names, " + ")
 	if len(names) == 1 {
 		all.Name = fmt.Sprintf("%d × %s", len(infos), names[0])

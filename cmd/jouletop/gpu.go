@@ -130,7 +130,7 @@ func openEach(ctx context.Context, o *options, named bool) (rigs []*rig, unusabl
 		gpus, err := openDevices([]int{i})
 		if err == nil {
 			var r *rig
-			if r, err = realRig(ctx, o, []int{i}, gpus); err == nil {
+			if r, err = realRig(ctx, o, gpus); err == nil {
 				rigs = append(rigs, r)
 				continue
 			}

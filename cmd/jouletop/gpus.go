@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,29 @@ func openNVML(index int) (gpu.Device, error) {
 func (r *rig) use(gpus ...rigGPU) {
 	r.gpus = gpus
 	r.info = gpu.Together(r.infos()...)
+}
+
+// cards names the real GPUs to the engine. The error tells that CUDA's settings hide
+// one of them from it.
+func (r *rig) cards() ([]gpu.Card, error) {
+	if r.simulated() {
+		return nil, nil
+	}
+	all := r.infos()
+	n, err := nvml.Count()
+	if err == nil && n > 1 {
+		all, err = nvml.List()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var cards []gpu.Card
+	var wanted []int
+	for _, i := range r.infos() {
+		cards = append(cards, gpu.Card{Index: i.Index, PCI: i.PCI, Only: n == 1})
+		wanted = append(wanted, i.Index)
+	}
+	return cards, gpu.CheckVisible(all, wanted, os.LookupEnv)
 }
 
 // infos describe the GPUs, each by itself.

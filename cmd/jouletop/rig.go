@@ -26,7 +26,6 @@ type rig struct {
 	sim     *timebase.Sim // clk, where time is simulated
 	gpus    []rigGPU
 	info    gpu.Info       // of the GPUs together
-	indices []int          // of real GPUs
 	simGPU  *simgpu.GPU    // the GPU, where it is simulated
 	backend engine.Backend // nil until openBackend
 	log     *os.File       // of native code; nil without any
@@ -73,7 +72,7 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 		}
 		switch {
 		case err == nil:
-			return realRig(ctx, o, indices, gpus)
+			return realRig(ctx, o, gpus)
 		case o.gpu == "nvml" || !o.defaultDevice():
 			return nil, err
 		case !errors.Is(err, gpu.ErrNoDriver): // there is one: a simulation must be asked for
@@ -87,8 +86,8 @@ func openRig(ctx context.Context, o *options, defaultSpeed float64, startNS int6
 	return simRig(o, profile, speed, startNS)
 }
 
-func realRig(ctx context.Context, o *options, indices []int, gpus []rigGPU) (*rig, error) {
-	r := &rig{clk: timebase.Monotonic(), indices: indices, rearm: o.clockLoss == clockLossRearm}
+func realRig(ctx context.Context, o *options, gpus []rigGPU) (*rig, error) {
+	r := &rig{clk: timebase.Monotonic(), rearm: o.clockLoss == clockLossRearm}
 	r.use(gpus...)
 	if o.simSpeed != "" {
 		return nil, errors.Join(usagef("--sim-speed goes with a simulated GPU; this is a %s", r.info.Name), r.Close())
@@ -309,9 +308,15 @@ func (r *rig) openBackend(ctx context.Context, o *options) ([]engine.ModelSpec, 
 			names = []string{m}
 		}
 	}
+	var cards []gpu.Card
+	if name == "llama" && o.gpuLayers != 0 {
+		if cards, err = r.cards(); err != nil {
+			return nil, err
+		}
+	}
 	var specs []engine.ModelSpec
 	for _, m := range names {
-		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: r.indices, Threads: o.threads}
+		spec := engine.ModelSpec{Name: m, GPULayers: o.gpuLayers, Devices: cards, Threads: o.threads}
 		if r.simulated() && spec.GPULayers < 0 {
 			spec.GPULayers = 0 // beside a simulated GPU inference is the CPU's
 		}

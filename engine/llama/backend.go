@@ -74,9 +74,8 @@ func (b *Backend) begin(ctx context.Context) (context.Context, func(), error) {
 	}, nil
 }
 
-// Load implements engine.Backend. spec.Devices are indices of GPUs in the order
-// of the PCI bus; none means the first. Without a GPU, or with GPULayers 0, the
-// model runs on the CPU.
+// Load implements engine.Backend. Without a backend for GPUs, or with GPULayers 0,
+// the model runs on the CPU.
 func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
 	ctx, end, err := b.begin(ctx)
 	if err != nil {
@@ -105,7 +104,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	if err != nil {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
 	}
-	devices, names, err := pickDevices(spec)
+	devices, names, err := pickDevices(Devices(), spec, b.opt.BackendDir != "")
 	if err != nil {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
 	}
@@ -156,37 +155,6 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	}
 	debug.FreeOSMemory() // the vocabulary's check left garbage
 	return b.info, nil
-}
-
-// pickDevices returns what to load onto, as indices into Devices() and as names.
-func pickDevices(spec engine.ModelSpec) ([]int, []string, error) {
-	var gpus []int
-	all := Devices()
-	for i, d := range all {
-		if d.GPU {
-			gpus = append(gpus, i)
-		}
-	}
-	if spec.GPULayers == 0 || len(gpus) == 0 {
-		if spec.GPULayers > 0 {
-			return nil, nil, fmt.Errorf("%d layers on a GPU are asked for, but the engine has loaded no backend for one (--backend-dir)", spec.GPULayers)
-		}
-		return nil, []string{"CPU"}, nil
-	}
-	want := spec.Devices
-	if len(want) == 0 {
-		want = []int{0}
-	}
-	var devices []int
-	var names []string
-	for _, n := range want {
-		if n < 0 || n >= len(gpus) {
-			return nil, nil, fmt.Errorf("GPU %d: the engine sees %d", n, len(gpus))
-		}
-		devices = append(devices, gpus[n])
-		names = append(names, all[gpus[n]].Name)
-	}
-	return devices, names, nil
 }
 
 func (b *Backend) unload() {

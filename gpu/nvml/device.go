@@ -89,6 +89,9 @@ func identify(lib *library, dev nvml.Device, index int) (gpu.Info, error) {
 	for _, text := range []*string{&info.UUID, &info.Name, &info.Driver, &info.VBIOS} {
 		*text = plaintext.Line(*text)
 	}
+	if pci, ret := ask(lib, dev.GetPciInfo, pciCalls...); ret == nvml.SUCCESS {
+		info.PCI = gpu.PCIID(pci.Domain, pci.Bus, pci.Device)
+	}
 	mw, ret := ask(lib, dev.GetEnforcedPowerLimit, "nvmlDeviceGetEnforcedPowerLimit")
 	if ret != nvml.SUCCESS || math.IsNaN(limitWatts(mw)) {
 		mw, ret = ask(lib, dev.GetPowerManagementLimit, "nvmlDeviceGetPowerManagementLimit")

@@ -111,6 +111,7 @@ var (
 	initCalls   = []string{"nvmlInit_v2", "nvmlInit"}
 	countCalls  = []string{"nvmlDeviceGetCount_v2", "nvmlDeviceGetCount"}
 	handleCalls = []string{"nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex"}
+	pciCalls    = []string{"nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2", "nvmlDeviceGetPciInfo"}
 )
 
 // ask makes a call that goes to one of the functions named. Where the library

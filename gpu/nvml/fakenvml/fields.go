@@ -101,6 +101,7 @@ const (
 	NoMemoryClock
 	NoTemperature
 	NoVBIOS
+	NoPCI
 )
 
 // Some of NVML's return codes, for the fault fields.

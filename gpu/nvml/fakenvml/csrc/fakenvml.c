@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -56,7 +57,7 @@ enum { OP_SET = 1, OP_RESET = 2 };
 /* Bits of UNSUPPORTED. */
 enum { NO_LOCK = 1, NO_AVERAGE = 2, NO_INSTANT = 4, NO_BUFFER = 8, NO_COUNTER = 16, NO_GPM = 32,
        NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256, NO_CLOCK = 512, NO_POWER_LIMIT = 1024,
-       NO_MEMORY = 2048, NO_MEMORY_CLOCK = 4096, NO_TEMPERATURE = 8192, NO_VBIOS = 16384 };
+       NO_MEMORY = 2048, NO_MEMORY_CLOCK = 4096, NO_TEMPERATURE = 8192, NO_VBIOS = 16384, NO_PCI = 32768 };
 /* Values of PERMISSION. */
 enum { ROOT_ONLY = 0, NOBODY = 1, ANYBODY = 2 };
 
@@ -307,6 +308,31 @@ ret_t nvmlDeviceGetVbiosVersion(struct device *dev, char *out, u32 n) { FIXED();
 ret_t nvmlDeviceGetIndex(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
 ret_t nvmlDeviceGetMinorNumber(struct device *dev, u32 *v) { FIXED(); *v = dev->index; return OK; }
 ret_t nvmlDeviceGetPersistenceMode(struct device *dev, u32 *v) { FIXED(); *v = 1; return OK; }
+
+struct pci_v2 { char id_short[16]; u32 domain, bus, device, ids, subsystem, reserved[4]; };
+struct pci_v3 { char id_short[16]; u32 domain, bus, device, ids, subsystem; char id[32]; };
+
+/* GPU i is alone on bus i + 1. */
+ret_t nvmlDeviceGetPciInfo_v3(struct device *dev, struct pci_v3 *p)
+{
+	FIXED();
+	OFFERED(NO_PCI);
+	memset(p, 0, sizeof *p);
+	p->bus = (u32)dev->index + 1;
+	snprintf(p->id_short, sizeof p->id_short, "0000:%02X:00.0", p->bus);
+	snprintf(p->id, sizeof p->id, "00000000:%02X:00.0", p->bus);
+	return OK;
+}
+
+ret_t nvmlDeviceGetPciInfo_v2(struct device *dev, struct pci_v2 *p)
+{
+	FIXED();
+	OFFERED(NO_PCI);
+	memset(p, 0, sizeof *p);
+	p->bus = (u32)dev->index + 1;
+	snprintf(p->id_short, sizeof p->id_short, "0000:%02X:00.0", p->bus);
+	return OK;
+}
 
 ret_t nvmlDeviceGetCudaComputeCapability(struct device *dev, int *major, int *minor)
 {
