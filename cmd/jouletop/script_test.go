@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"jouletop/engine/gguf"
+	"jouletop/engine/synth"
+	"jouletop/engine/synth/synthtest"
 )
 
 func TestMain(m *testing.M) {
@@ -39,7 +42,7 @@ func TestScripts(t *testing.T) {
 			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"header": header, "gpus": cmdGPUs, "mkfifo": mkfifo, "status": status,
+			"header": header, "tiny": tiny, "gpus": cmdGPUs, "mkfifo": mkfifo, "status": status,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
@@ -61,6 +64,18 @@ func header(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	head := f.Encode()
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(head, make([]byte, f.Size-int64(len(head)))...), 0o644))
+}
+
+// tiny writes a model of few weights: tiny SHAPE QUANT FILE.
+func tiny(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: tiny SHAPE QUANT FILE")
+	}
+	shape, err := synthtest.Tiny(args[0])
+	ts.Check(err)
+	q, err := synth.ParseQuant(args[1])
+	ts.Check(err)
+	ts.Check(synth.Write(context.Background(), shape, q, 1, ts.MkAbs(args[2]), nil))
 }
 
 // mkfifo makes FIFOs.

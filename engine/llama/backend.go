@@ -182,7 +182,7 @@ const (
 // evaluated at once; the one there is stays if it is large enough.
 func (b *Backend) fit(sequences, tokens, prompts int) error {
 	if sequences > maxSequences {
-		return fmt.Errorf("%w: a batch of %d, and llama.cpp takes %d sequences at once", engine.ErrTooLong, sequences, maxSequences)
+		return fmt.Errorf("%w: %d sequences at once are needed, and llama.cpp takes %d", engine.ErrTooLong, sequences, maxSequences)
 	}
 	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), maxUbatch)}
 	if b.eval != nil {

@@ -259,11 +259,15 @@ int jt_seq_rm(jt_context * c, int seq, int p0) {
     return llama_memory_seq_rm(llama_get_memory(c->ctx), seq, p0, -1);
 }
 
-void jt_seq_move(jt_context * c, int from, int to) {
+void jt_seq_copy(jt_context * c, int from, int to) {
     llama_memory_t m = llama_get_memory(c->ctx);
     llama_memory_seq_rm(m, to, -1, -1);
     llama_memory_seq_cp(m, from, to, -1, -1);
-    llama_memory_seq_rm(m, from, -1, -1);
+}
+
+void jt_seq_move(jt_context * c, int from, int to) {
+    jt_seq_copy(c, from, to);
+    llama_memory_seq_rm(llama_get_memory(c->ctx), from, -1, -1);
 }
 
 void jt_abort(jt_context * c, int on) {

@@ -47,9 +47,11 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
 void jt_context_free(jt_context * c);
 uint32_t jt_context_size(const jt_context * c); // tokens a sequence
 // Forgets every sequence; seq_rm forgets from position p0 on, or returns 0 where
-// that can't be done; seq_move takes a sequence to another, whose content is lost.
+// that can't be done; seq_copy takes a sequence to another too, whose content is
+// lost, and seq_move to that alone.
 void jt_clear(jt_context * c);
 int jt_seq_rm(jt_context * c, int seq, int p0);
+void jt_seq_copy(jt_context * c, int from, int to);
 void jt_seq_move(jt_context * c, int from, int to);
 // Makes a running evaluation on the CPU stop soon, or lets the next one run.
 void jt_abort(jt_context * c, int on);

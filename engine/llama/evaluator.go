@@ -63,6 +63,9 @@ func (x *evaluator) clear() { C.jt_clear(x.c) }
 // can't be done.
 func (x *evaluator) forget(seq, p0 int) bool { return C.jt_seq_rm(x.c, C.int(seq), C.int(p0)) != 0 }
 
+// copy makes sequence to what from is.
+func (x *evaluator) copy(from, to int) { C.jt_seq_copy(x.c, C.int(from), C.int(to)) }
+
 // move makes sequence to what from was.
 func (x *evaluator) move(from, to int) { C.jt_seq_move(x.c, C.int(from), C.int(to)) }
 

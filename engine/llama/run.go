@@ -158,7 +158,11 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 	// longest prompts come first: what is left of ragged ones stays together.
 	slices.SortStableFunc(run, func(a, b *sequence) int { return cmp.Compare(len(b.prompt), len(a.prompt)) })
 	lengths := b.lengths(run)
-	if err := b.fit(len(run), longest, sum(lengths)); err != nil {
+	sequences := len(run)
+	if scored {
+		sequences = b.model.scoringSequences(sequences)
+	}
+	if err := b.fit(sequences, longest, sum(lengths)); err != nil {
 		return err
 	}
 	x := b.eval

@@ -4,7 +4,7 @@ package llama
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -25,10 +25,20 @@ type scored struct {
 	feed, next   int32
 }
 
+// scoringSequences returns how many sequences it takes to score n requests. A
+// recurrent model cannot take tokens back from what it has made of a prompt: its
+// options are evaluated on copies, that of sequence i being sequence n+i.
+func (m *model) scoringSequences(n int) int {
+	if m.forgets {
+		return n
+	}
+	return 2 * n
+}
+
 // score finds the log-likelihood of every option after its prompt. The first
 // token of each is read off the prefill's logits. The others are evaluated on
 // the prompt's own stream, the same option of all requests in one pass, and
-// forgotten again before the next.
+// forgotten again before the next; see scoringSequences for recurrent models.
 func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engine.Observer) error {
 	total := 0
 	for _, s := range run {
@@ -63,8 +73,13 @@ func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, 
 	for option := range most {
 		var list []scored
 		for slot, s := range run {
-			if option >= len(s.options) {
+			if option >= len(s.options) || len(s.options[option]) < 2 {
 				continue
+			}
+			if !b.model.forgets {
+				from := slot
+				slot += len(run)
+				x.copy(from, slot)
 			}
 			o := s.options[option]
 			for i := range len(o) - 1 {
@@ -80,8 +95,8 @@ func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, 
 			list = list[n:]
 		}
 		for slot, s := range run {
-			if !x.forget(slot, len(s.prompt)) {
-				return done, errors.New("a recurrent model keeps no tokens that could be taken back, so it can't score several options")
+			if b.model.forgets && !x.forget(slot, len(s.prompt)) {
+				return done, fmt.Errorf("the cache cannot drop what follows token %d", len(s.prompt))
 			}
 		}
 	}
