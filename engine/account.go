@@ -24,7 +24,8 @@ type account struct {
 	points  map[string]*pointAccount
 	clocks  clockHistory
 	loose   []event.PhaseSpan // phases of no batch (idle times, steady blocks) waiting for the sensors
-	idleW   float64           // idle power as measured last, W; NaN before
+	phases  phaseMaker
+	idleW   float64 // idle power as measured last, W; NaN before
 	idleErr float64
 }
 
@@ -139,7 +140,8 @@ func (a *account) observe(ev event.Event) []event.Event {
 const openPoint = ""
 
 func (a *account) addPhase(s event.PhaseSpan) {
-	a.meter.addPhase(meterPhase(s))
+	s.ThrottledPct = a.clocks.throttled(s.StartNS, s.EndNS)
+	a.meter.addPhase(a.phases.next(s))
 	b := a.batches[s.BatchID]
 	if b == nil {
 		a.loose = append(a.loose, s)
@@ -149,8 +151,32 @@ func (a *account) addPhase(s event.PhaseSpan) {
 	b.start, b.end = min(b.start, s.StartNS), max(b.end, s.EndNS)
 }
 
+// phaseMaker turns the phases of a run, in order, into what a meter learns from.
+type phaseMaker struct{ prefill event.PhaseSpan } // the latest
+
+// next returns the next phase, with the context of the batch it belongs to.
+func (m *phaseMaker) next(s event.PhaseSpan) energy.Phase {
+	p := meterPhase(s)
+	if s.Phase == event.Prefill {
+		m.prefill = s
+	}
+	if s.BatchSize <= 0 || s.Tokens < 0 || m.prefill.BatchID != s.BatchID || m.prefill.Tokens <= 0 {
+		return p
+	}
+	p.Context = float64(m.prefill.Tokens) / float64(s.BatchSize)
+	if s.Phase != event.Prefill {
+		p.Context += float64(s.Tokens) / float64(s.BatchSize) / 2 // it grows
+	}
+	return p
+}
+
+// meterPhase is a phase by itself.
 func meterPhase(s event.PhaseSpan) energy.Phase {
-	return energy.Phase{Kind: string(s.Phase), Batch: s.BatchSize, SMMHz: s.RequestedSMMHz, Start: s.StartNS, End: s.EndNS, Tokens: s.Tokens}
+	const most = 50 // percent of the time
+	return energy.Phase{
+		Kind: string(s.Phase), Model: s.Model, Batch: s.BatchSize, SMMHz: s.RequestedSMMHz, Throttled: s.ThrottledPct > most,
+		Start: s.StartNS, End: s.EndNS, Tokens: s.Tokens,
+	}
 }
 
 func (a *account) addRequest(r event.Request) {
@@ -244,13 +270,16 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		out = append(out, row)
 	}
 	for i, r := range b.requests {
-		share := shares.of(i)
+		share, shareErr := shares.of(i)
 		mhz, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
 		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.flagsIn(r.StartNS, r.EndNS))
 		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
 		row.Flags = row.Flags.Union(flagsOf(whole.Faults))
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share
+		if whole.Resolved {
+			row.EnergyErrJ = math.Hypot(row.EnergyErrJ, shareErr*whole.Joules)
+		}
 		row.NetEnergyJ = share * net.Joules
 		out = append(out, row)
 	}
@@ -291,54 +320,61 @@ func eventEnergy(e energy.Estimate) event.Energy {
 // every step after it equally among the sequences still active, and where they
 // are in different phases at once, every moment equally among those under way.
 type shares struct {
-	b        *batchAccount
-	parts    []phaseShare
-	resolved bool
+	b       *batchAccount
+	parts   []phaseShare
+	unknown bool // of a phase's energy nothing is known
 }
 
 // phaseShare is what a phase used.
 type phaseShare struct {
 	event.PhaseSpan
-	joules, seconds float64
+	joules, half, seconds float64 // half: the half-width of joules
 }
 
-func newShares(b *batchAccount) *shares { return &shares{b: b, resolved: true} }
+func newShares(b *batchAccount) *shares { return &shares{b: b} }
 
 func (s *shares) phase(span event.PhaseSpan, e energy.Estimate) {
-	s.resolved = s.resolved && e.Resolved
-	s.parts = append(s.parts, phaseShare{span, e.Joules, float64(span.EndNS-span.StartNS) / 1e9})
+	s.unknown = s.unknown || math.IsNaN(e.Likely())
+	s.parts = append(s.parts, phaseShare{span, e.Likely(), e.HalfWidth(), float64(span.EndNS-span.StartNS) / 1e9})
 }
 
-// of returns request i's share of the batch, 0 to 1; they add up to 1.
-func (s *shares) of(i int) float64 {
+// of returns request i's share of the batch, 0 to 1, and its half-width as far as
+// the phases' energies are not known; shares add up to 1.
+func (s *shares) of(i int) (share, half float64) {
 	sum, byTime := 0.0, 0.0
 	for _, p := range s.parts {
 		sum += p.joules
 		byTime += p.seconds
 	}
-	timed := !s.resolved || !(sum > 0)
+	timed := s.unknown || !(sum > 0)
 	if timed {
 		sum = byTime
 	}
 	if !(sum > 0) {
-		return 1 / float64(len(s.b.requests))
+		return 1 / float64(len(s.b.requests)), 0
 	}
-	share := 0.0
-	for _, p := range s.parts {
+	own := make([]float64, len(s.parts))
+	for k, p := range s.parts {
+		switch p.Phase {
+		case event.Prefill:
+			own[k] = tokenShare(s.b.requests, i)
+		case event.Mixed:
+			own[k] = timeShare(s.b.requests, p.PhaseSpan, i)
+		default:
+			own[k] = stepShare(s.b.requests, i)
+		}
 		part := p.joules
 		if timed {
 			part = p.seconds
 		}
-		switch p.Phase {
-		case event.Prefill:
-			share += part / sum * tokenShare(s.b.requests, i)
-		case event.Mixed:
-			share += part / sum * timeShare(s.b.requests, p.PhaseSpan, i)
-		default:
-			share += part / sum * stepShare(s.b.requests, i)
+		share += part / sum * own[k]
+	}
+	if !timed {
+		for k, p := range s.parts {
+			half = math.Hypot(half, p.half*(own[k]-share)/sum)
 		}
 	}
-	return share
+	return share, half
 }
 
 // timeShare is request i's part of a phase, each moment of which is split equally
@@ -419,8 +455,9 @@ func stepShare(rs []event.Request, i int) float64 {
 
 // clockHistory keeps the recent samples of the SM clock, for phase means.
 type clockHistory struct {
-	t   []int64
-	mhz []float64
+	t       []int64
+	mhz     []float64
+	limited []bool
 }
 
 func (h *clockHistory) add(s event.Sample) {
@@ -431,12 +468,13 @@ func (h *clockHistory) add(s event.Sample) {
 	if len(h.t) >= most {
 		h.drop(most / 2)
 	}
-	h.t, h.mhz = append(h.t, s.TimeNS), append(h.mhz, float64(s.SMMHz))
+	h.t, h.mhz, h.limited = append(h.t, s.TimeNS), append(h.mhz, float64(s.SMMHz)), append(h.limited, limited(s.Sample))
 }
 
 func (h *clockHistory) drop(n int) {
 	h.t = append(h.t[:0], h.t[n:]...)
 	h.mhz = append(h.mhz[:0], h.mhz[n:]...)
+	h.limited = append(h.limited[:0], h.limited[n:]...)
 }
 
 // forget drops the samples before t, but for the last.
@@ -453,16 +491,31 @@ func (h *clockHistory) forget(t int64) {
 // mean returns the mean SM clock from t0 to t1 in MHz: of the samples within,
 // else the last one before; NaN where there is none.
 func (h *clockHistory) mean(t0, t1 int64) float64 {
+	return h.over(t0, t1, func(i int) float64 { return h.mhz[i] })
+}
+
+// throttled returns for how much of t0 to t1 the clock was held down, in percent,
+// found as mean is.
+func (h *clockHistory) throttled(t0, t1 int64) float64 {
+	return h.over(t0, t1, func(i int) float64 {
+		if h.limited[i] {
+			return 100
+		}
+		return 0
+	})
+}
+
+func (h *clockHistory) over(t0, t1 int64, value func(i int) float64) float64 {
 	sum, n, before := 0.0, 0, math.NaN()
 	for i := len(h.t) - 1; i >= 0; i-- {
 		if h.t[i] > t1 {
 			continue
 		}
 		if h.t[i] < t0 {
-			before = h.mhz[i]
+			before = value(i)
 			break
 		}
-		sum += h.mhz[i]
+		sum += value(i)
 		n++
 	}
 	if n == 0 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
@@ -55,6 +56,19 @@ type ModelSpec struct {
 	// 0 means the backend grows it as batches need.
 	MaxBatch  int `json:"max_batch,omitempty"`
 	MaxTokens int `json:"max_tokens,omitempty"`
+}
+
+// Identity tells apart models that draw different power: the name, and layers and
+// devices where there are several.
+func (s ModelSpec) Identity() string {
+	id := s.Name
+	if s.GPULayers >= 0 {
+		id += fmt.Sprintf(" layers=%d", s.GPULayers)
+	}
+	if len(s.Devices) > 1 {
+		id += fmt.Sprintf(" devices=%v", s.Devices)
+	}
+	return id
 }
 
 // ModelInfo describes a loaded model.

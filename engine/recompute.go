@@ -107,7 +107,7 @@ func (r *Recomputer) Power(p event.Power) {
 // feed adds the phases that ended by t.
 func (g *rework) feed(t int64) {
 	for g.next < len(g.fed) && g.fed[g.next].EndNS <= t {
-		g.account.meter.addPhase(meterPhase(g.fed[g.next]))
+		g.account.meter.addPhase(g.account.phases.next(g.fed[g.next]))
 		g.next++
 	}
 }

@@ -215,7 +215,7 @@ func (e *Engine) measureIdle(ctx context.Context, d time.Duration) error {
 	if err := e.clk.Sleep(ctx, d); err != nil {
 		return err
 	}
-	span := event.PhaseSpan{GPU: e.gpuID, Phase: event.Idle, StartNS: start, EndNS: e.clk.Now(), RequestedSMMHz: e.clocks.requested()}
+	span := event.PhaseSpan{GPU: e.gpuID, Phase: event.Idle, StartNS: start, EndNS: e.clk.Now(), RequestedSMMHz: e.clocks.requested(), ThrottledPct: math.NaN()}
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: span.EndNS}, PhaseSpan: span})
 	return nil
 }
@@ -389,7 +389,7 @@ func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []
 	start.Class = classes[0]
 	e.publish(start)
 
-	obs := &batchObserver{engine: e, batch: b}
+	obs := &batchObserver{engine: e, batch: b, model: pt.Spec.Identity()}
 	results, err := e.cfg.Backend.Run(ctx, b, obs)
 	if errors.Is(err, ErrBackendDied) && obs.start.Phase == "" && ctx.Err() == nil {
 		// It died before: nothing of this batch is lost yet.
@@ -488,7 +488,7 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 				return e.stopped(ctx)
 			}
 			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
-			obs := &batchObserver{engine: e, batch: b}
+			obs := &batchObserver{engine: e, batch: b, model: pt.Spec.Identity()}
 			_, err := e.cfg.Backend.Run(ctx, b, obs)
 			if errors.Is(err, ErrBackendDied) {
 				e.loaded = ModelSpec{} // the next point starts a fresh one
@@ -506,6 +506,7 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 type batchObserver struct {
 	engine *Engine
 	batch  Batch
+	model  string           // its identity
 	start  event.PhaseStart // of the newest phase
 	open   bool             // it has not ended
 	late   bool             // the backend says afterwards what its phases were
@@ -561,6 +562,7 @@ func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
 		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
 		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
+		Model: o.model, ThrottledPct: math.NaN(),
 	}})
 }
 

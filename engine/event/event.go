@@ -250,6 +250,12 @@ type PhaseSpan struct {
 	BatchSize      int    `json:"batch_size"`
 	Tokens         int    `json:"tokens"` // processed or generated, over the batch
 	RequestedSMMHz int    `json:"requested_sm_mhz"`
+	// Model is the model that ran, with what else of it changes its power (layers
+	// on the GPU, devices); empty in pauses.
+	Model string `json:"model,omitempty"`
+	// ThrottledPct is for how much of the time a power or thermal limit held the
+	// clock down, in percent; NaN unknown.
+	ThrottledPct float64 `json:"throttled_pct"`
 }
 
 // Request is one request that has ended.

@@ -51,7 +51,7 @@ var powerTable = table[event.Power]{
 var phasesTable = table[event.PhaseEnergy]{
 	file: PhasesFile,
 	blank: event.PhaseEnergy{
-		PhaseSpan: event.PhaseSpan{BatchSize: -1, Tokens: -1},
+		PhaseSpan: event.PhaseSpan{BatchSize: -1, Tokens: -1, ThrottledPct: nan},
 		SMMHzMean: nan, Energy: noEnergy,
 	},
 	columns: []column[event.PhaseEnergy]{
@@ -80,6 +80,8 @@ var phasesTable = table[event.PhaseEnergy]{
 		text("energy_method", func(r *event.PhaseEnergy) *string { return &r.Method }),
 		flag("mixed_clock", func(r *event.PhaseEnergy) *bool { return &r.MixedClock }),
 		flags(func(r *event.PhaseEnergy) *event.Flags { return &r.Flags }),
+		text("model", func(r *event.PhaseEnergy) *string { return &r.Model }),
+		number("throttled_pct", 4, func(r *event.PhaseEnergy) *float64 { return &r.ThrottledPct }),
 	},
 }
 

@@ -29,7 +29,15 @@ type Estimate struct {
 	// Faults of the GPU's power sources that touched the window.
 	Faults Faults
 
-	// common is the part of ErrJ that estimates of one run share (the mean power
+	// best and half are the estimate and its half-width where it is too wide to
+	// state: parts of a sum may be known badly while the sum is known well. half is
+	// +Inf where nothing is known.
+	best, half float64
+	// scale is about what the energy is, found without looking at the estimate: what
+	// is resolved is decided by it, for an estimate that came out high would pass
+	// more easily than one that came out low.
+	scale float64
+	// common is the part of half that estimates of one run share (the mean power
 	// of a kind of phase, the lag), with the sign it acts with: it adds up in a
 	// sum where the rest averages out.
 	common float64
@@ -38,13 +46,52 @@ type Estimate struct {
 // z95 is the 97.5 % quantile of the normal distribution.
 const z95 = 1.959964
 
-// maxRelErr is the half-width, relative to the estimate, above which a phase is
-// called unresolved.
+// maxRelErr is the half-width, relative to what an energy is expected to be, above
+// which it is called unresolved.
 const maxRelErr = 0.15
 
-// unresolved returns what is left of an estimate that is too wide to state.
+// stated returns the estimate j ± half by a method, resolved unless it is too wide
+// for an energy of about scale. The trailing average is stated however wide it is.
+func stated(j, half, scale, common float64, method string) Estimate {
+	e := raw(j, half, scale, common, method)
+	if math.IsNaN(j) || math.IsNaN(half) || math.IsInf(half, 1) {
+		return unresolved(math.Inf(1))
+	}
+	if method != MethodAverage && !(half <= maxRelErr*scale) {
+		e.Joules, e.ErrJ, e.Method, e.Resolved = math.NaN(), max(j, 0)+half, MethodUnresolved, false
+	}
+	return e
+}
+
+// raw returns an estimate that is yet to be settled.
+func raw(j, half, scale, common float64, method string) Estimate {
+	return Estimate{Joules: j, ErrJ: half, Method: method, Resolved: true, best: j, half: half, scale: scale, common: common}
+}
+
+// unresolved returns an estimate of which only a bound is known.
 func unresolved(bound float64) Estimate {
-	return Estimate{Joules: math.NaN(), ErrJ: bound, Method: MethodUnresolved}
+	return Estimate{Joules: math.NaN(), ErrJ: bound, Method: MethodUnresolved, half: math.Inf(1)}
+}
+
+// Likely returns the estimate also where it is too wide to state, for dividing
+// what is known; NaN where nothing is known.
+func (e Estimate) Likely() float64 {
+	switch {
+	case e.Resolved:
+		return e.Joules
+	case math.IsInf(e.half, 1):
+		return math.NaN()
+	}
+	return e.best
+}
+
+// HalfWidth returns the half-width in J that goes with Likely; +Inf where nothing
+// is known.
+func (e Estimate) HalfWidth() float64 {
+	if e.Resolved {
+		return e.ErrJ
+	}
+	return e.half
 }
 
 // Net returns e less what the GPU would have drawn idle: idleW ± idleErrW over
@@ -55,44 +102,68 @@ func (e Estimate) Net(idleW, idleErrW, seconds float64) Estimate {
 	}
 	e.Joules -= idleW * seconds
 	e.ErrJ = math.Hypot(e.ErrJ, idleErrW*seconds)
+	e.best, e.half = e.Joules, e.ErrJ
+	return e
+}
+
+// shift moves the estimate by dj.
+func (e *Estimate) shift(dj float64) {
+	dj = max(dj, -max(e.Likely(), 0))
+	e.Joules += dj // stays NaN where it is
+	e.best += dj
+}
+
+// Times returns f times e, for shares and means.
+func (e Estimate) Times(f float64) Estimate {
+	e.Joules, e.ErrJ, e.best, e.half, e.scale, e.common = e.Joules*f, e.ErrJ*f, e.best*f, e.half*f, e.scale*f, e.common*f
 	return e
 }
 
 // Sum adds estimates of one run (of different windows or phases). Errors that
-// they share add up, the others average out. One unresolved part leaves the sum
-// unresolved, with the sum of the bounds.
+// they share add up, the others average out. Parts too wide to state may make a
+// sum that is not; a part of which nothing is known leaves the sum unresolved,
+// with the sum of the bounds.
 func Sum(parts ...Estimate) Estimate {
 	if len(parts) == 1 {
 		return parts[0]
 	}
-	s := Estimate{Resolved: true}
-	var own, common, bound float64
+	var method string
+	var j, own, common, scale, bound float64
 	var faults Faults
-	for i, e := range parts {
+	known := true
+	for _, e := range parts {
 		faults |= e.Faults
-		if i == 0 {
-			s.Method = e.Method
-		} else if s.Method != e.Method {
-			s.Method = MethodRegression
-			if e.Method == MethodAverage {
-				s.Method = MethodAverage
-			}
+		bound += e.ErrJ
+		if e.Resolved {
+			bound += e.Joules
 		}
-		s.Resolved = s.Resolved && e.Resolved
-		if !e.Resolved {
-			bound += e.ErrJ
+		half := e.HalfWidth()
+		if math.IsInf(half, 1) {
+			known = false
 			continue
 		}
-		bound += e.Joules + e.ErrJ
-		s.Joules += e.Joules
+		switch {
+		case method == "":
+			method = e.Method
+		case e.Method == MethodAverage, method == MethodAverage:
+			method = MethodAverage
+		case method != e.Method:
+			method = MethodRegression
+		}
+		j += e.Likely()
 		common += e.common
-		own += e.ErrJ*e.ErrJ - e.common*e.common
+		own += max(half*half-e.common*e.common, 0)
+		scale += e.scale
+		if e.scale == 0 {
+			scale += e.Likely()
+		}
 	}
-	if s.Resolved {
-		s.common = common
-		s.ErrJ = math.Sqrt(max(own, 0) + common*common)
-	} else {
-		s = unresolved(bound)
+	s := unresolved(bound)
+	if known {
+		if method == MethodUnresolved {
+			method = MethodRegression
+		}
+		s = stated(j, math.Sqrt(own+common*common), scale, common, method)
 	}
 	s.Faults = faults
 	return s

@@ -21,6 +21,11 @@ type keyStat struct {
 	apart    float64 // W², the same as far as the phases themselves show it
 	part     float64 // of a bin, the usual length of a part of a phase within one
 	v        float64 // W², variance of a part of a phase within a bin; includes tau2
+	x0       float64 // mean logarithm of the context, where its slope is known
+	slope    int     // which parameter that is; -1 none
+	start    int     // and which is of its start
+	scale    float64 // by which calibration has multiplied the noise
+	hidden   bool    // phases are too short to show their noise
 }
 
 // model is the outcome of a fit: power of each kind of phase, and how it varies.
@@ -33,6 +38,7 @@ type model struct {
 	mean, level2, step2 float64
 	rms                 float64 // W, of the residuals
 	rows                int
+	drift               drift
 }
 
 // share is a kind's part of a bin.
@@ -48,9 +54,13 @@ type row struct {
 	t       int64 // the reading's own time
 	a, b    int64
 	y, w    float64
-	shares  []share
+	terms   []share // of the kinds in it, then of their slopes
+	kinds   int
 	cluster int
 }
+
+// shares are the kinds in the bin.
+func (r *row) shares() []share { return r.terms[:r.kinds] }
 
 // Limits of a fit.
 const (
@@ -59,7 +69,8 @@ const (
 )
 
 // rowsOf lays the bins of tr that lie within known phases onto tl, for a lag.
-func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, cache []row) []row {
+// traits has what the kinds' powers may depend on; nil: nothing.
+func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait, keys map[Key]int, cache []row) []row {
 	p := predictor{tr: tr, tl: tl, m: &tr.model, lag: lag, vague: tr.vague()}
 	rows := cache[:0]
 	if len(tl.phases) == 0 {
@@ -69,6 +80,18 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 	stalled := tl.stalled()
 	pi, cluster := 0, 0
 	seen := map[int]int64{}
+	var more []share
+	index := func(k Key) (int, bool) {
+		i, ok := keys[k]
+		if !ok {
+			if len(keys) >= maxKeys {
+				return 0, false
+			}
+			i = len(keys)
+			keys[k] = i
+		}
+		return i, true
+	}
 	for i := from; i < len(tr.reads); i++ {
 		b := tr.bin(i, lag)
 		if !b.ok || b.a < lo || b.b <= b.a {
@@ -79,52 +102,66 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, keys map[Key]int, ca
 		}
 		rows = slices.Grow(rows, 1)[:len(rows)+1]
 		r := &rows[len(rows)-1]
-		*r = row{t: tr.reads[i].t, a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), shares: r.shares[:0]}
+		*r = row{t: tr.reads[i].t, a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), terms: r.terms[:0]}
 		if p.vague {
 			// A bin is worth less the more its energy depends on when it began.
 			v := p.timing(b) / sq(b.seconds())
 			r.w /= 1 + v/sq(0.05*p.m.mean+1)
 		}
 		known, total := true, float64(b.b-b.a)
+		more = more[:0]
 		pi = tl.walk(pi, b.a, b.b, func(s segment) {
 			if s.key.Kind == kindOther || stalled[s.inst] {
 				known = false
 				return
 			}
-			k, ok := keys[s.key]
+			k, ok := index(s.key)
 			if !ok {
-				if len(keys) >= maxKeys {
-					known = false
-					return
-				}
-				k = len(keys)
-				keys[s.key] = k
+				known = false
+				return
 			}
 			part := float64(s.b-s.a) / total
-			for j := range r.shares {
-				if r.shares[j].key == k {
-					r.shares[j].s += part
-					r.shares[j].n++
-					return
+			r.terms = addShare(r.terms, share{k, part, s.inst, 1})
+			t := traits[s.key]
+			if t.slope && s.context > 0 {
+				if g, ok := index(s.key.with(slope)); ok {
+					more = addShare(more, share{g, part * logContext(s.context, t.x0), s.inst, 1})
 				}
 			}
-			r.shares = append(r.shares, share{k, part, s.inst, 1})
+			if d := s.startOverlap(s.a, s.b); d > 0 && t.start {
+				if g, ok := index(s.key.with(start)); ok {
+					more = addShare(more, share{g, d * 1e9 / total, s.inst, 1})
+				}
+			}
 		})
 		if !known {
 			rows = rows[:len(rows)-1]
 			continue
 		}
+		r.kinds = len(r.terms)
 		// A request is one cluster: it ends where a kind of phase comes again.
-		if top := slices.MaxFunc(r.shares, func(x, y share) int { return cmpFloat(x.s, y.s) }); true {
-			if inst, ok := seen[top.key]; ok && inst != top.inst {
-				cluster++
-				clear(seen)
-			}
-			seen[top.key] = top.inst
+		top := slices.MaxFunc(r.terms, func(x, y share) int { return cmpFloat(x.s, y.s) })
+		if inst, ok := seen[top.key]; ok && inst != top.inst {
+			cluster++
+			clear(seen)
 		}
+		seen[top.key] = top.inst
 		r.cluster = cluster
+		r.terms = append(r.terms, more...)
 	}
 	return rows
+}
+
+// addShare adds x to the share of its kind.
+func addShare(to []share, x share) []share {
+	for j := range to {
+		if to[j].key == x.key {
+			to[j].s += x.s
+			to[j].n++
+			return to
+		}
+	}
+	return append(to, x)
 }
 
 func cmpFloat(a, b float64) int {
@@ -137,10 +174,21 @@ func cmpFloat(a, b float64) int {
 	return 0
 }
 
-// solve finds the thetas by least squares, with a faint pull towards the mean
-// that only matters where there is no evidence. It returns the inverse of the
-// normal matrix too.
-func solve(rows []row, nk int) (theta []float64, inv *mat.SymDense, rss, mean float64, ok bool) {
+// A fit's faint pull, in bins' worth of evidence, on what has little of its own:
+// kinds towards the mean of all, slopes towards none (a kind's power changes by
+// less than a tenth as its context doubles), and gaps, whose share in a bin is lost
+// in the blur of its edges, wholly to a power between idle and work.
+const (
+	pullKind  = 0.02
+	pullSlope = 0.25
+	pullStart = 0.1
+	pullGap   = 1000
+)
+
+// solve finds the thetas by least squares. It returns the inverse of the normal
+// matrix too.
+func solve(rows []row, keys map[Key]int) (theta []float64, inv *mat.SymDense, rss, mean float64, ok bool) {
+	nk := len(keys)
 	A := mat.NewSymDense(nk, nil)
 	rhs := mat.NewVecDense(nk, nil)
 	var sw, sy float64
@@ -148,9 +196,9 @@ func solve(rows []row, nk int) (theta []float64, inv *mat.SymDense, rss, mean fl
 		r := &rows[i]
 		sw += r.w
 		sy += r.w * r.y
-		for _, p := range r.shares {
+		for _, p := range r.terms {
 			rhs.SetVec(p.key, rhs.AtVec(p.key)+r.w*p.s*r.y)
-			for _, q := range r.shares {
+			for _, q := range r.terms {
 				if p.key <= q.key {
 					A.SetSym(p.key, q.key, A.At(p.key, q.key)+r.w*p.s*q.s)
 				}
@@ -158,10 +206,19 @@ func solve(rows []row, nk int) (theta []float64, inv *mat.SymDense, rss, mean fl
 		}
 	}
 	mean = sy / sw
-	const ridge = 0.02 // of one bin
-	for k := range nk {
-		A.SetSym(k, k, A.At(k, k)+ridge)
-		rhs.SetVec(k, rhs.AtVec(k)+ridge*mean)
+	idle := idleGuess(rows, keys, mean)
+	for k, i := range keys {
+		pull, to := pullKind, mean
+		switch {
+		case k.of == slope:
+			pull, to = pullSlope, 0
+		case k.of == start:
+			pull, to = pullStart, 0
+		case k.Kind == kindGap:
+			pull, to = pullGap, gapPower(idle, mean)
+		}
+		A.SetSym(i, i, A.At(i, i)+pull)
+		rhs.SetVec(i, rhs.AtVec(i)+pull*to)
 	}
 	var ch mat.Cholesky
 	if !ch.Factorize(A) {
@@ -183,24 +240,70 @@ func solve(rows []row, nk int) (theta []float64, inv *mat.SymDense, rss, mean fl
 	return theta, inv, rss, mean, true
 }
 
+// gapPower is what a short pause is taken to draw where nothing tells: idle power
+// and some of what work draws, which lasts a while in the board (on an H100 power
+// falls to idle within some 60 ms).
+func gapPower(idle, work float64) float64 { return idle + 0.2*(work-idle) }
+
+// idleShare is idle power over the mean power of work where no idle time was seen.
+const idleShare = 0.3
+
+// idleGuess is the mean of the bins that are idle altogether.
+func idleGuess(rows []row, keys map[Key]int, mean float64) float64 {
+	idle := map[int]bool{}
+	for k, i := range keys {
+		if k.Kind == KindIdle {
+			idle[i] = true
+		}
+	}
+	var s, n float64
+	for i := range rows {
+		if sh := rows[i].shares(); len(sh) == 1 && idle[sh[0].key] {
+			s, n = s+rows[i].y, n+1
+		}
+	}
+	if n == 0 {
+		return idleShare * mean
+	}
+	return s / n
+}
+
 func residual(r *row, theta []float64) float64 {
 	e := r.y
-	for _, p := range r.shares {
+	for _, p := range r.terms {
 		e -= p.s * theta[p.key]
 	}
 	return e
 }
 
 // fitModel fits rows; prev gives what is known of kinds that rows lack.
-func fitModel(rows []row, keys map[Key]int, prev *model) (model, bool) {
-	theta, inv, _, mean, ok := solve(rows, len(keys))
-	if !ok || len(rows) < 3 {
+func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (model, bool) {
+	if len(rows) < 3 {
 		return model{}, false
 	}
-	nk := len(keys)
-	m := model{keys: keys, stats: make([]keyStat, nk), mean: mean, rows: len(rows)}
+	theta, inv, _, mean, ok := solve(rows, keys)
+	if !ok {
+		return model{}, false
+	}
+	m := model{keys: keys, stats: make([]keyStat, len(keys)), mean: mean, rows: len(rows)}
+	if m.drift = findDrift(rows, theta); m.drift.found() {
+		for i := range rows {
+			rows[i].y -= m.drift.at((rows[i].a + rows[i].b) / 2)
+		}
+		if theta, inv, _, m.mean, ok = solve(rows, keys); !ok {
+			return model{}, false
+		}
+	}
 	for k, i := range keys {
-		m.stats[i] = keyStat{Key: k, theta: theta[i]}
+		m.stats[i] = keyStat{Key: k, theta: theta[i], slope: -1, start: -1}
+	}
+	for k, i := range keys {
+		if g, ok := keys[k.with(slope)]; ok && k.of == power {
+			m.stats[i].x0, m.stats[i].slope = traits[k].x0, g
+		}
+		if g, ok := keys[k.with(start)]; ok && k.of == power {
+			m.stats[i].start = g
+		}
 	}
 	m.residuals(rows, theta)
 	m.sandwich(rows, theta, inv)
@@ -215,21 +318,27 @@ func (m *model) residuals(rows []row, theta []float64) {
 	sum, n := make([]float64, len(theta)), make([]float64, len(theta))
 	var all float64
 	for i := range rows {
+		all += sq(residual(&rows[i], theta))
+	}
+	m.rms = math.Sqrt(all / float64(len(rows)))
+	for i := range rows {
 		e := residual(&rows[i], theta)
-		all += e * e
-		for _, p := range rows[i].shares {
+		for _, p := range rows[i].shares() {
 			sum[p.key] += p.s * e * e
 			n[p.key] += p.s
 			m.stats[p.key].part += p.s * p.s
 		}
 	}
 	for k := range theta {
+		if m.stats[k].of != power {
+			m.stats[k].rms = m.rms
+			continue
+		}
 		m.stats[k].part /= n[k]
 		dof := max(n[k]-1, 0)
 		w := 1 / (1 + dof*dof/4)
 		m.stats[k].rms = math.Sqrt((1-w)*sum[k]/max(dof, 1) + w*sq(0.1*theta[k]))
 	}
-	m.rms = math.Sqrt(all / float64(len(rows)))
 }
 
 // bandwidth is over how many neighbouring bins residuals may be correlated.
@@ -246,8 +355,8 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		// What a bin pulls the fit towards itself makes its residual too small.
 		r := &rows[i]
 		var pull float64
-		for _, x := range r.shares {
-			for _, y := range r.shares {
+		for _, x := range r.terms {
+			for _, y := range r.terms {
 				pull += r.w * x.s * y.s * inv.At(x.key, y.key)
 			}
 		}
@@ -258,8 +367,8 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		for l := 0; l <= min(bandwidth, i); l++ {
 			q := &rows[i-l]
 			f := resid[i] * resid[i-l] * (1 - float64(l)/(bandwidth+1))
-			for _, x := range r.shares {
-				for _, y := range q.shares {
+			for _, x := range r.terms {
+				for _, y := range q.terms {
 					// Both orders of a pair of neighbours count, a bin with itself once.
 					switch {
 					case x.key == y.key && l > 0:
@@ -270,7 +379,7 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 				}
 			}
 		}
-		for _, x := range r.shares {
+		for _, x := range r.terms {
 			lev[x.key] += r.w * x.s * x.s
 		}
 		if i+1 == len(rows) || rows[i+1].cluster != r.cluster {
@@ -312,6 +421,27 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		}
 		m.cov.SetSym(i, i, least)
 	}
+	m.doubtGaps(rows, inv)
+}
+
+// gapDoubt is the standard deviation of gapPower, over what work draws above idle.
+const gapDoubt = 0.2
+
+// doubtGaps adds to the covariance what not knowing the gaps' power does to it, and
+// to the powers of the phases beside them.
+func (m *model) doubtGaps(rows []row, inv *mat.SymDense) {
+	sd := gapDoubt * max(m.mean-idleGuess(rows, m.keys, m.mean), 0)
+	nk := len(m.stats)
+	for k, g := range m.keys {
+		if k.Kind != kindGap {
+			continue
+		}
+		for i := range nk {
+			for j := i; j < nk; j++ {
+				m.cov.SetSym(i, j, m.cov.At(i, j)+sq(sd*pullGap)*inv.At(i, g)*inv.At(j, g))
+			}
+		}
+	}
 }
 
 // keep carries over from prev the kinds that m lacks.
@@ -341,7 +471,9 @@ func (m *model) keep(prev *model) {
 	}
 	for j, i := range add {
 		m.keys[prev.stats[i].Key] = n + j
-		m.stats = append(m.stats, prev.stats[i])
+		kept := prev.stats[i]
+		kept.slope, kept.start = -1, -1 // they are elsewhere now
+		m.stats = append(m.stats, kept)
 		cov.SetSym(n+j, n+j, prev.cov.At(i, i))
 	}
 	m.cov = cov

@@ -78,7 +78,7 @@ func (m *Meter) AddPhase(p Phase) {
 		return
 	}
 	m.heard(p.End)
-	if k := p.key(); !m.kinds[k] && k.Kind != KindIdle {
+	if k := p.key(); !m.kinds[k] && k.work() {
 		m.kinds[k] = true
 		for _, tr := range m.tracks {
 			tr.fitGap = firstFitGap
@@ -155,15 +155,17 @@ func (m *Meter) refit(tr *track) {
 		}
 	}
 	keys := map[Key]int{}
-	rows := rowsOf(tr, &m.tl, from, tr.lag, keys, nil)
+	traits := m.tl.traits()
+	rows := rowsOf(tr, &m.tl, from, tr.lag, traits, keys, nil)
 	prev := tr.model
 	if len(rows) >= 3 {
-		if fit, ok := fitModel(rows, keys, &prev); ok {
+		if fit, ok := fitModel(rows, traits, keys, &prev); ok {
 			if known := fit.keepLate(&prev); !known || !tr.settled() || tr.added > tr.lateAt+maxRows {
-				fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD), tr.thetas(&m.tl, from, tr.lag-tr.lagSD))
+				fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD, traits), tr.thetas(&m.tl, from, tr.lag-tr.lagSD, traits))
 				tr.lateAt = tr.added
 			}
 			tr.model = fit
+			m.calibrate(tr, &prev)
 		}
 	}
 	tr.spread(from)
@@ -265,18 +267,18 @@ func (m *Meter) bridge(buf, counter *track, start, end int64) Estimate {
 	}
 	p := predictor{tr: counter, tl: &m.tl, m: &buf.model, lag: counter.lag}
 	x := bin{a: a.t - counterLag, b: b.t - counterLag, ja: math.Hypot(a.jit, counter.lagSD), jb: math.Hypot(b.jit, counter.lagSD)}
-	e := Estimate{Joules: left.Joules + inner + right.Joules, Method: MethodCounterBuf, Resolved: true}
-	e.ErrJ = math.Sqrt(sq(left.ErrJ) + sq(right.ErrJ) + sq(z95)*p.timing(x))
-	e.common = left.common + right.common
-	return e
+	sum := left.Joules + inner + right.Joules
+	return raw(sum, math.Sqrt(sq(left.ErrJ)+sq(right.ErrJ)+sq(z95)*p.timing(x)), sum, left.common+right.common, MethodCounterBuf)
 }
 
 // settle calls an estimate unresolved where it is too wide.
 func settle(e Estimate) Estimate {
-	if e.Resolved && !(e.ErrJ <= maxRelErr*e.Joules) && e.Method != MethodAverage {
-		return unresolved(max(e.Joules, 0) + 2*e.ErrJ)
+	if !e.Resolved {
+		return e
 	}
-	return e
+	s := stated(e.Joules, e.ErrJ, e.scale, e.common, e.Method)
+	s.Faults = e.Faults
+	return s
 }
 
 // by estimates from one source, and tells which share of the window it saw.
@@ -296,15 +298,16 @@ func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
 	p.lag, p.late = tr.lag-tr.lagSD, -1
 	lo := p.window(start, end)
 	dl := (hi.j - lo.j) / 2
-	e := Estimate{Joules: x.j, Method: tr.name, Resolved: true}
 	z := z95 * p.inflation(start, end)
-	e.ErrJ = z * math.Sqrt(x.v+dl*dl)
-	e.common = z * math.Sqrt(x.common*x.common+dl*dl)
-	seen := x.seen / length
-	if seen < 0.02 {
-		e.Method = MethodRegression
+	scale := x.mu
+	if length > 10*tr.period {
+		scale = x.j // plain integration, whatever was expected
 	}
-	return e, seen
+	seen, method := x.seen/length, tr.name
+	if seen < 0.02 {
+		method = MethodRegression
+	}
+	return raw(x.j, z*math.Sqrt(x.v+dl*dl), scale, z*math.Sqrt(x.common*x.common+dl*dl), method), seen
 }
 
 // average integrates the trailing average, set back by half its window.
@@ -336,7 +339,7 @@ func (tr *track) average(start, end int64) Estimate {
 	j *= length / seen
 	// At each edge up to half an averaging window may be booked at the wrong
 	// level; the levels seen nearby say how wrong.
-	return Estimate{Joules: j, ErrJ: (hi-lo)*min(tr.width, length) + 0.02*j, Method: MethodAverage, Resolved: true}
+	return raw(j, (hi-lo)*min(tr.width, length)+0.02*j, j, 0, MethodAverage)
 }
 
 // PhaseEnergy returns the energy of a phase that was added: integrated where it
@@ -379,11 +382,10 @@ func (m *Meter) Block(phases []Phase) Estimate {
 	pause := float64(end-start)/1e9 - busy
 	// They are taken to draw between nothing and what the phases do.
 	share := busy / (busy + pause/2)
-	e.ErrJ = math.Hypot(e.ErrJ*share, e.Joules*(1-share)) / n
-	e.Joules *= share / n
-	e.common /= n
-	e.Method = MethodBlock
-	return e
+	j := e.Joules * share / n
+	b := stated(j, math.Hypot(e.ErrJ*share, e.Joules*(1-share))/n, j, e.common/n, MethodBlock)
+	b.Faults = e.Faults
+	return b
 }
 
 // MeanPower returns the mean power of start to end in W and the half-width of
@@ -405,16 +407,16 @@ func (m *Meter) Request(start, end int64, phases []Phase) (whole Estimate, parts
 	for _, p := range phases {
 		e := m.PhaseEnergy(p)
 		parts = append(parts, e)
-		if e.Resolved {
-			sum += e.Joules
-			weight += e.ErrJ * e.ErrJ
+		if half := e.HalfWidth(); !math.IsInf(half, 1) {
+			sum += e.Likely()
+			weight += half * half
 		}
 	}
 	whole = m.Window(start, end)
-	if over := sum - whole.Joules; whole.Resolved && over > 0 && weight > 0 {
+	if over := sum - whole.Likely(); over > 0 && weight > 0 {
 		for i, e := range parts {
-			if e.Resolved {
-				parts[i].Joules = max(e.Joules-over*e.ErrJ*e.ErrJ/weight, 0)
+			if half := e.HalfWidth(); !math.IsInf(half, 1) {
+				parts[i].shift(-over * half * half / weight)
 			}
 		}
 	}

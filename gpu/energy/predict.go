@@ -15,6 +15,7 @@ const maxSolve = 36
 type part struct {
 	j, v, common float64
 	seen         float64 // s of it observed by bins
+	mu           float64 // J, expected without its own bins
 	ok           bool
 }
 
@@ -23,6 +24,7 @@ func (p *part) add(q part) {
 	p.v += q.v + 2*p.common*q.common // what they share adds up
 	p.common += q.common
 	p.seen += q.seen
+	p.mu += q.mu
 	p.ok = p.ok && q.ok
 }
 
@@ -77,21 +79,34 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 		s.theta += p.late * s.late
 		return s, i
 	}
-	s := keyStat{Key: k, theta: p.m.mean, requests: 1}
+	s := keyStat{Key: k, theta: p.m.mean, requests: 1, slope: -1, start: -1}
 	wide := 0.4
-	if k.Kind == kindOther {
+	switch k.Kind {
+	case kindOther:
 		s.tau2, s.v = p.m.level2+p.m.step2, p.m.level2+2*p.m.step2
 		s.noise = p.m.step2
 		return s, -1
+	case kindGap:
+		// Between idle and work.
+		s.theta = gapPower(idleShare*p.m.mean, p.m.mean)
 	}
 	for _, o := range p.m.stats {
-		if o.Kind == k.Kind && (s.rows == 0 || o.SMMHz == k.SMMHz) {
+		if o.Kind == k.Kind && o.of == power && (s.rows == 0 || o.SMMHz == k.SMMHz) {
 			s.theta, s.rows, wide = o.theta, 1, 0.2
 		}
+	}
+	if k.work() {
+		// Of another model, batch size or clock: a hint and no more.
+		wide = 0.4
 	}
 	dev := wide*s.theta + 1
 	s.v, s.tau2, s.noise = dev*dev, dev*dev, 0.0009*s.theta*s.theta
 	return s, -1
+}
+
+// param is the i-th parameter of the model, at the predictor's lag.
+func (p *predictor) param(i int) float64 {
+	return p.m.stats[i].theta + p.late*p.m.stats[i].late
 }
 
 // inflation widens an interval where variances were learned from few requests:
@@ -100,7 +115,7 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 func (p *predictor) inflation(start, end int64) float64 {
 	wider := 0.0
 	p.tl.walk(p.tl.from(start), start, end, func(s segment) {
-		if s.key.Kind == kindOther || s.key.Kind == KindIdle {
+		if !s.key.work() {
 			return
 		}
 		st, _ := p.stat(s.key)
@@ -143,6 +158,7 @@ func (p *predictor) integrate(a, b int, from int64) part {
 			sum.add(p.local(at, x.a))
 		}
 		sum.j += x.p * float64(x.b-max(x.a, at)) / 1e9
+		sum.mu += x.p * float64(x.b-max(x.a, at)) / 1e9
 		sum.seen += x.seconds()
 		at = x.b
 		if first.b == 0 {
@@ -176,6 +192,9 @@ func (p *predictor) local(start, end int64) part {
 	return l.predict()
 }
 
+// longPhase is how many periods a phase lasts that is told by its own bins.
+const longPhase = 3
+
 // layout is a window laid out on bins and phases, ready to be solved.
 type layout struct {
 	p          *predictor
@@ -187,7 +206,7 @@ type layout struct {
 	noise      []float64 // J², of the bins
 	keys       []int     // kinds of which something is known, as the model numbers them
 	inBin      [][]float64
-	inTarget   []float64 // s of each of keys
+	inTarget   []float64 // s of each of keys (of a slope, times the logarithm of the context)
 	mu         float64   // J, of the target by the thetas alone
 	seen       float64   // s of the target within bins
 }
@@ -253,12 +272,23 @@ func (l *layout) key(k int) int {
 func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 	l.pi = l.p.tl.walk(l.pi, a, b, func(s segment) {
 		st, k := l.p.stat(s.key)
+		theta := st.theta + l.p.m.drift.at((s.a+s.b)/2)
+		slopeAt, x := -1, 0.0
+		if k >= 0 && st.slope >= 0 && s.context > 0 {
+			x = logContext(s.context, st.x0)
+			theta += x * l.p.param(st.slope)
+			slopeAt = l.key(st.slope)
+		}
+		startAt, startW := -1, 0.0
+		if k >= 0 && st.start >= 0 && s.startOverlap(s.a, s.b) > 0 {
+			startAt, startW = l.key(st.start), l.p.param(st.start)
+		}
 		if k >= 0 {
 			k = l.key(k)
-			if o >= 0 {
-				for len(l.inBin[o]) < len(l.keys) {
-					l.inBin[o] = append(l.inBin[o], 0)
-				}
+		}
+		if o >= 0 {
+			for len(l.inBin[o]) < len(l.keys) {
+				l.inBin[o] = append(l.inBin[o], 0)
 			}
 		}
 		cuts := [4]int64{s.a, clamp(l.start, s.a, s.b), clamp(l.end, s.a, s.b), s.b}
@@ -274,17 +304,39 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			if o < 0 { // unseen: it may differ from its neighbours as they do
 				own = (own + st.noise) * min(1, l.p.tr.period/d)
 			}
-			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1, tau2: st.tau2, own: own}
+			tau2 := st.tau2
+			if float64(s.whole)/1e9 > longPhase*l.p.tr.period {
+				// Its own bins tell what it drew, whatever others did.
+				tau2 = max(tau2, sq(0.03*theta))
+			}
+			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1, tau2: tau2, own: own}
 			l.chunks = append(l.chunks, ch)
-			mean += d * st.theta
+			joules, begun := d*theta, 0.0
+			if startAt >= 0 {
+				begun = s.startOverlap(cuts[c], cuts[c+1])
+				joules += begun * startW
+			}
+			mean += joules
 			noise += d * st.noise
 			if k >= 0 && o >= 0 {
 				l.inBin[o][k] += d
 			}
+			if slopeAt >= 0 && o >= 0 {
+				l.inBin[o][slopeAt] += d * x
+			}
+			if startAt >= 0 && o >= 0 {
+				l.inBin[o][startAt] += begun
+			}
 			if ch.inside {
-				l.mu += d * st.theta
+				l.mu += joules
 				if k >= 0 {
 					l.inTarget[k] += d
+				}
+				if slopeAt >= 0 {
+					l.inTarget[slopeAt] += d * x
+				}
+				if startAt >= 0 {
+					l.inTarget[startAt] += begun
 				}
 				if o >= 0 {
 					l.seen += d
@@ -300,21 +352,10 @@ func (l *layout) predict() part {
 	n := len(l.obs)
 	A := mat.NewSymDense(max(n, 1), nil)
 	c := mat.NewVecDense(max(n, 1), nil)
-	prior := l.deviations(A, c)
-	// What the thetas may be off by, which all bins of a kind share.
 	covT := make([]float64, len(l.keys))
-	prior += l.shared(l.inTarget, l.inTarget, covT)
+	prior := l.covariance(A, c)
 	if n == 0 {
-		return part{j: l.mu, v: prior, common: math.Sqrt(l.shared(l.inTarget, l.inTarget, covT)), ok: len(l.p.m.stats) > 0}
-	}
-	covs := make([]float64, len(l.keys))
-	for i := range n {
-		l.through(l.inBin[i], covs)
-		c.SetVec(i, c.AtVec(i)+dot(l.inTarget, covs))
-		for j := i; j < n; j++ {
-			A.SetSym(i, j, A.At(i, j)+dot(l.inBin[j], covs))
-		}
-		A.SetSym(i, i, A.At(i, i)+l.noise[i])
+		return part{j: l.mu, mu: l.mu, v: prior, common: math.Sqrt(l.shared(l.inTarget, l.inTarget, covT)), ok: len(l.p.m.stats) > 0}
 	}
 	var ch mat.Cholesky
 	var w mat.VecDense
@@ -330,7 +371,26 @@ func (l *layout) predict() part {
 		}
 	}
 	v := max(prior-mat.Dot(&w, c), 0)
-	return part{j: e, v: v, common: math.Sqrt(max(l.shared(left, left, covT), 0)), seen: l.seen, ok: true}
+	return part{j: e, mu: l.mu, v: v, common: math.Sqrt(max(l.shared(left, left, covT), 0)), seen: l.seen, ok: true}
+}
+
+// covariance sets A to the bins' covariance and c to theirs with the target, in J²,
+// and returns the target's variance.
+func (l *layout) covariance(A *mat.SymDense, c *mat.VecDense) (prior float64) {
+	prior = l.deviations(A, c)
+	// What the thetas may be off by, which all bins of a kind share.
+	covs := make([]float64, len(l.keys))
+	prior += l.shared(l.inTarget, l.inTarget, covs)
+	n := len(l.obs)
+	for i := range n {
+		l.through(l.inBin[i], covs)
+		c.SetVec(i, c.AtVec(i)+dot(l.inTarget, covs))
+		for j := i; j < n; j++ {
+			A.SetSym(i, j, A.At(i, j)+dot(l.inBin[j], covs))
+		}
+		A.SetSym(i, i, A.At(i, i)+l.noise[i])
+	}
+	return prior
 }
 
 // deviations adds the covariances of phases' and chunks' own deviations: among

@@ -1,11 +1,19 @@
 package energy
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // Kinds of time between phases.
 const (
 	// KindIdle is time between phases, or idle time told of by [Meter.AddPhase].
 	KindIdle = "idle"
+	// kindPause is a pause so short that the GPU does not come to rest in it: power
+	// falls over some tens of ms after work ends (an H100, driver 580).
+	kindPause = "pause"
+	// kindGap is a pause that is lost in a bin: no sensor tells what it draws.
+	kindGap = "gap"
 	// kindOther is time of which nothing was told: before the first phase, after
 	// the last, and long gaps.
 	kindOther = ""
@@ -18,6 +26,13 @@ type Phase struct {
 	SMMHz      int    // requested SM clock; 0: the driver's default
 	Start, End int64  // ns of the readings' time base
 	Tokens     int    // processed or generated, over the batch; 0 unknown
+	// Model tells models apart, and what else changes the power of the same phase:
+	// its file, layers and devices.
+	Model string
+	// Throttled: a power or thermal limit held the clock down for most of it.
+	Throttled bool
+	// Context is the mean number of tokens a sequence attends to; 0 unknown.
+	Context float64
 }
 
 // Seconds returns the phase's length.
@@ -25,16 +40,60 @@ func (p Phase) Seconds() float64 { return float64(p.End-p.Start) / 1e9 }
 
 // Key is what phases have in common that are taken to draw the same power.
 type Key struct {
-	Kind  string
-	Batch int
-	SMMHz int
+	Kind      string
+	Model     string
+	Batch     int
+	SMMHz     int
+	Throttled bool
+
+	of effect // what of such phases a fit's parameter is
 }
 
-func (p Phase) key() Key { return Key{p.Kind, p.Batch, p.SMMHz} }
+// effect is what a parameter of a fit stands for.
+type effect uint8
+
+const (
+	power effect = iota // the mean power of a kind
+	slope               // how it goes with the logarithm of the context
+	start               // how far it is off in the first ms after a pause, while the host launches the work
+)
+
+// with returns the parameter of k that stands for e.
+func (k Key) with(e effect) Key {
+	k.of = e
+	return k
+}
+
+// startTime is how long in ns a phase's start lasts.
+const startTime = int64(5e6)
+
+// startOverlap returns for how long in s a to b lies in the start of s's phase.
+func (s segment) startOverlap(a, b int64) float64 {
+	if !s.rested {
+		return 0
+	}
+	began := s.inst / 2
+	return float64(max(min(b, began+startTime)-max(a, began), 0)) / 1e9
+}
+
+func (p Phase) key() Key {
+	return Key{Kind: p.Kind, Model: p.Model, Batch: p.Batch, SMMHz: p.SMMHz, Throttled: p.Throttled}
+}
+
+// work tells whether k is work rather than a pause.
+func (k Key) work() bool {
+	return k.Kind != KindIdle && k.Kind != kindPause && k.Kind != kindGap && k.Kind != kindOther
+}
 
 // maxGap is the longest pause between phases, in ns, that counts as idle:
 // longer ones may hide work that nobody told of (loading a model).
 const maxGap = 2e9
+
+// The longest pauses in ns that are a kindGap and a kindPause.
+const (
+	tinyGap  = 5e6
+	shortGap = 60e6
+)
 
 // segment is a part of the timeline in one phase or one pause.
 type segment struct {
@@ -42,7 +101,9 @@ type segment struct {
 	inst int64 // identifies the phase or pause
 	a, b int64
 	// whole is the length of the phase in ns, 0 for a pause.
-	whole int64
+	whole   int64
+	context float64 // tokens; 0 unknown
+	rested  bool    // the phase began after a pause
 }
 
 // timeline keeps the phases in the order of their starts.
@@ -109,7 +170,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 			}
 		}
 		end := min(p.End, b)
-		f(segment{p.key(), 2 * p.Start, at, end, p.End - p.Start})
+		f(segment{p.key(), 2 * p.Start, at, end, p.End - p.Start, p.Context, tl.rested(i)})
 		at = end
 		if p.End > b {
 			break
@@ -121,19 +182,75 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 	return max(min(i, len(ps)-1), 0)
 }
 
+// rested tells whether phase i began after a pause, however short.
+func (tl *timeline) rested(i int) bool {
+	const together = 50e3 // ns
+	return i == 0 || tl.phases[i].Start-tl.phases[i-1].End > together
+}
+
 // pause describes the time a to b before phase i (not in any phase).
 func (tl *timeline) pause(i int, a, b int64) segment {
 	ps := tl.phases
 	if i > 0 && i < len(ps) {
-		if prev := ps[i-1]; ps[i].Start-prev.End <= maxGap {
-			return segment{Key{Kind: KindIdle, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0}
+		prev := ps[i-1]
+		switch d := ps[i].Start - prev.End; {
+		case d <= tinyGap:
+			return segment{Key{Kind: kindGap, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
+		case d <= shortGap && prev.Kind != KindIdle && ps[i].Kind != KindIdle:
+			return segment{Key{Kind: kindPause, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
+		case d <= maxGap:
+			return segment{Key{Kind: KindIdle, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
 		}
 	}
 	var inst int64 = -1
 	if i > 0 {
 		inst = 2*ps[i-1].End + 1
 	}
-	return segment{Key{Kind: kindOther}, inst, a, b, 0}
+	return segment{Key{Kind: kindOther}, inst, a, b, 0, 0, false}
+}
+
+// trait says what the power of a kind of phase may depend on beside the kind.
+type trait struct {
+	slope bool    // the context: contexts differ enough to tell
+	x0    float64 // mean logarithm of the context
+	start bool    // whether it has just started: phases last long enough to tell
+}
+
+// traits returns what bears on the power of each kind of phase.
+func (tl *timeline) traits() map[Key]trait {
+	type sums struct{ n, s, s2, all, length float64 }
+	of := map[Key]sums{}
+	for _, p := range tl.phases {
+		a := of[p.key()]
+		a.all, a.length = a.all+1, a.length+float64(p.End-p.Start)
+		if p.Context > 0 {
+			x := math.Log(p.Context)
+			a.n, a.s, a.s2 = a.n+1, a.s+x, a.s2+x*x
+		}
+		of[p.key()] = a
+	}
+	const phases, spread = 8, 0.05 // fewer, or more alike, tell nothing
+	out := map[Key]trait{}
+	for k, a := range of {
+		if !k.work() {
+			continue
+		}
+		t := trait{start: a.length/a.all > 3*float64(startTime)}
+		if mean := a.s / a.n; a.n >= phases && a.s2/a.n-mean*mean > spread*spread {
+			t.slope, t.x0 = true, mean
+		}
+		out[k] = t
+	}
+	return out
+}
+
+// logContext is how far a phase's context lies from the mean of its kind, x0, as a
+// logarithm: at most two, beyond which nothing was learned.
+func logContext(context, x0 float64) float64 {
+	if !(context > 0) {
+		return 0
+	}
+	return max(-2, min(math.Log(context)-x0, 2))
 }
 
 // stalled returns the phases that lasted much longer than others with as many

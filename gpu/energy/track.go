@@ -26,21 +26,23 @@ type track struct {
 	lastPoll int64 // last time the source was looked at, fresh or not
 	added    int   // readings ever added
 
-	lag    float64 // s by which values come late
-	lagSD  float64 // s
-	jitter float64 // s, standard deviation of a time stamp
-	model  model
-	fitAt  int // value of added at the last fit
-	fitGap int // readings until the next, at most
-	lagAt  int // and when the lag was last found
-	lateAt int // and what it does to each kind of phase
+	lag        float64 // s by which values come late
+	lagSD      float64 // s
+	jitter     float64 // s, standard deviation of a time stamp
+	model      model
+	fitAt      int // value of added at the last fit
+	fitGap     int // readings until the next, at most
+	lagAt      int // and when the lag was last found
+	calibrated int // and the noise calibrated
+	lateAt     int // and what it does to each kind of phase
 }
 
-// Assumptions about a source of which nothing else is known, as found on an H100
-// (driver 580): period and averaging window of the sources, the lag of the sample
-// buffer; the instant window is that of Yang et al., SC'24.
+// Assumptions about a source of which nothing else is known, as found on
+// H100s (driver 580): period and averaging window of the sources, the lag of the
+// sample buffer (by 13 ends of work before a pause on three cards: 0 to 7 ms, in the
+// mean 3); the instant window is that of Yang et al., SC'24.
 var known = map[string]struct{ period, width, lag, lagSD float64 }{
-	gpu.SourceBuffer:  {0.020, 0.020, 0.010, 0.003},
+	gpu.SourceBuffer:  {0.020, 0.020, 0.004, 0.002},
 	gpu.SourceInstant: {0.100, 0.025, 0.020, 0.030},
 	gpu.SourceCounter: {0.100, 0, 0.010, 0.015},
 	gpu.SourceAverage: {0.100, 1.0, 0.010, 0.050},

@@ -16,20 +16,20 @@ func (m *model) variances(rows []row, theta []float64) {
 		}
 		open = runSum{}
 	}
-	pure := func(r *row) bool { return len(r.shares) == 1 && r.shares[0].n == 1 }
+	pure := func(r *row) bool { return r.kinds == 1 && r.terms[0].n == 1 }
 	for i := range rows {
 		r := &rows[i]
 		var same bool
 		if i > 0 {
 			q := &rows[i-1]
-			same = pure(r) && pure(q) && r.shares[0].inst == q.shares[0].inst
+			same = pure(r) && pure(q) && r.terms[0].inst == q.terms[0].inst
 			if same {
 				d := residual(r, theta) - residual(q, theta)
-				k := r.shares[0].key
+				k := r.terms[0].key
 				a[k].d2 += d * d / 2
 				a[k].dn++
 			} else if pure(q) {
-				closeRun(q.shares[0].key)
+				closeRun(q.terms[0].key)
 			}
 		}
 		if pure(r) {
@@ -40,10 +40,13 @@ func (m *model) variances(rows []row, theta []float64) {
 		}
 	}
 	if n := len(rows); n > 0 && pure(&rows[n-1]) {
-		closeRun(rows[n-1].shares[0].key)
+		closeRun(rows[n-1].terms[0].key)
 	}
-	// A sensor's noise shows in the quietest kind (idle, as a rule); what others
-	// scatter beyond that, in proportion to their power, is their own.
+	// What bins of one phase scatter is taken for the sensor's noise: an H100's
+	// buffer samples a rippling power rather than integrating it, and equal phases
+	// scatter as much as that says (scatter of 9 sessions, driver 580). Where no
+	// phase is long enough to show it, noise is what the quietest kind shows (idle,
+	// as a rule), and what phases scatter beyond what they may differ by.
 	const enough = 20
 	quiet := math.Inf(1)
 	for k := range a {
@@ -53,8 +56,14 @@ func (m *model) variances(rows []row, theta []float64) {
 			quiet = min(quiet, m.stats[k].steps/sq(theta[k]))
 		}
 	}
+	hidden := make([]bool, nk)
 	for k := range a {
-		m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
+		hidden[k] = a[k].dn < enough
+		if m.stats[k].hidden = hidden[k]; hidden[k] {
+			m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
+		} else {
+			m.stats[k].noise = a[k].d2 / a[k].dn
+		}
 	}
 	for k := range a {
 		guess := min(0.05*theta[k], m.stats[k].rms)
@@ -64,11 +73,82 @@ func (m *model) variances(rows []row, theta []float64) {
 	}
 	m.parts(rows, theta)
 	for k := range a {
+		if most := sq(m.stats[k].mayDiffer() * theta[k]); hidden[k] && m.stats[k].v > most {
+			m.stats[k].v = most
+		}
+	}
+	m.hiddenNoise(rows, theta, hidden)
+	for k := range a {
 		if a[k].mn < 3 {
 			m.stats[k].tau2 = unseenShare * m.stats[k].v
 		}
 		m.stats[k].tau2 = min(m.stats[k].tau2, m.stats[k].v)
 		m.stats[k].v = max(m.stats[k].v, m.stats[k].tau2+m.stats[k].steps-m.stats[k].noise)
+	}
+}
+
+// mayDiffer is by how much, as a relative standard deviation, the mean power of
+// phases of one kind may differ where none is long enough to show it: equal work
+// hardly does, work of unequal size more.
+func (s *keyStat) mayDiffer() float64 {
+	const alike, unalike, pause = 0.05, 0.08, 0.3
+	switch {
+	case !s.work():
+		return pause
+	case s.slope >= 0:
+		return unalike
+	}
+	return alike
+}
+
+// hiddenNoise sets the noise of those kinds whose phases are too short to show it:
+// least squares of the squared residuals, less what phases differ by, on the shares.
+func (m *model) hiddenNoise(rows []row, theta []float64, hidden []bool) {
+	nk := len(theta)
+	A, rhs := make([]float64, nk*nk), make([]float64, nk)
+	for i := range rows {
+		left := sq(residual(&rows[i], theta))
+		expect := 1e-9
+		for _, p := range rows[i].shares() {
+			v := p.s * p.s * m.stats[p.key].v
+			left -= v
+			expect += v + p.s*m.stats[p.key].noise
+			if !hidden[p.key] {
+				left -= p.s * m.stats[p.key].noise
+			}
+		}
+		w := 1 / sq(expect+0.1*sq(m.rms))
+		for _, p := range rows[i].shares() {
+			if !hidden[p.key] {
+				continue
+			}
+			rhs[p.key] += w * p.s * left
+			for _, q := range rows[i].shares() {
+				if hidden[q.key] {
+					A[p.key*nk+q.key] += w * p.s * q.s
+				}
+			}
+		}
+	}
+	noise := make([]float64, nk)
+	for range 50 { // coordinate descent
+		for k := range nk {
+			if !hidden[k] || A[k*nk+k] == 0 {
+				continue
+			}
+			r := rhs[k]
+			for j, a := range A[k*nk : (k+1)*nk] {
+				if j != k {
+					r -= a * noise[j]
+				}
+			}
+			noise[k] = max(r/A[k*nk+k], 0)
+		}
+	}
+	for k := range nk {
+		if hidden[k] {
+			m.stats[k].noise = max(m.stats[k].noise, noise[k])
+		}
 	}
 }
 
@@ -85,7 +165,7 @@ func (m *model) parts(rows []row, theta []float64) {
 	sq2, noise := make([]float64, len(rows)), make([]float64, len(rows))
 	for i := range rows {
 		sq2[i] = sq(residual(&rows[i], theta))
-		for _, p := range rows[i].shares {
+		for _, p := range rows[i].shares() {
 			noise[i] += p.s * m.stats[p.key].noise
 		}
 	}
@@ -98,7 +178,7 @@ func (m *model) parts(rows []row, theta []float64) {
 	// No kind can vary more than would explain all of its bins' residuals alone.
 	most, cubes := make([]float64, nk), make([]float64, nk)
 	for i := range rows {
-		for _, p := range rows[i].shares {
+		for _, p := range rows[i].shares() {
 			most[p.key] += p.s * sq2[i]
 			cubes[p.key] += p.s * p.s * p.s
 		}
@@ -113,14 +193,14 @@ func (m *model) parts(rows []row, theta []float64) {
 		}
 		for i := range rows {
 			expect := noise[i]
-			for _, p := range rows[i].shares {
+			for _, p := range rows[i].shares() {
 				expect += p.s * p.s * m.stats[p.key].v
 			}
 			w := 1 / sq(expect+1e-9)
-			for _, p := range rows[i].shares {
+			for _, p := range rows[i].shares() {
 				f := w * p.s * p.s
 				rhs[p.key] += f * (sq2[i] - noise[i])
-				for _, q := range rows[i].shares {
+				for _, q := range rows[i].shares() {
 					A[p.key*nk+q.key] += f * q.s * q.s
 				}
 			}
@@ -134,7 +214,9 @@ func (m *model) parts(rows []row, theta []float64) {
 						r -= a * m.stats[j].v
 					}
 				}
-				m.stats[k].v = max(min(r/A[k*nk+k], most[k]/cubes[k]), least[k])
+				if cubes[k] > 0 {
+					m.stats[k].v = max(min(r/A[k*nk+k], most[k]/cubes[k]), least[k])
+				}
 			}
 		}
 	}

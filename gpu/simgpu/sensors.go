@@ -51,7 +51,7 @@ type cached struct {
 }
 
 func newSensors(seed uint64) sensors {
-	s := sensors{seed: draw.Mix(seed, 1), noise: 0.002, bufferLag: int64(10 * time.Millisecond)}
+	s := sensors{seed: draw.Mix(seed, 1), noise: 0.002, bufferLag: int64(4 * time.Millisecond)}
 	s.gain = 1 + 0.05*(2*draw.Uniform(draw.Mix(s.seed, 2))-1)
 	s.counterFrom = math.Floor(1e6 * draw.Uniform(draw.Mix(s.seed, 3)))
 	draw := func(n uint64, period int64) int64 { return int64(draw.Uniform(draw.Mix(s.seed, n)) * float64(period)) }
