@@ -124,9 +124,9 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 			}
 			sort.Float64s(zs)
 			f := zs[int(0.95*float64(len(zs)))] / z95
-			if s := &stats[k]; !s.hidden {
+			if s := &stats[k]; !s.hidden || len(zs) < 3*calibrateBins {
 				// Neighbours that resemble each other are predicted better than the
-				// mean of a phase is known.
+				// mean of a phase is known, and few bins say little for less.
 				f = max(f, 1/math.Sqrt(s.scale))
 			}
 			done = done && f < near && f > 1/near

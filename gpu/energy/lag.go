@@ -43,7 +43,7 @@ func findLag(tr *track, tl *timeline, from int) bool {
 		// Each kind of beginning is off in its own way, which does not average out: four
 		// sessions of one H100 alone gave -1 to 8 ms where falls give 3 to 7.
 		const doubtful = 4
-		v = v*doubtful + sq(0.001)
+		v = v*doubtful + min(sq(0.001), 100*v)
 	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)

@@ -91,7 +91,7 @@ const maxGap = 2e9
 
 // The longest pauses in ns that are a kindGap and a kindPause.
 const (
-	tinyGap  = 5e6
+	tinyGap  = 3e6
 	shortGap = 60e6
 )
 

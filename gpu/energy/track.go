@@ -42,7 +42,7 @@ type track struct {
 // sample buffer (by 13 ends of work before a pause on three cards: 0 to 7 ms, in the
 // mean 3); the instant window is that of Yang et al., SC'24.
 var known = map[string]struct{ period, width, lag, lagSD float64 }{
-	gpu.SourceBuffer:  {0.020, 0.020, 0.004, 0.002},
+	gpu.SourceBuffer:  {0.020, 0.020, 0.005, 0.003},
 	gpu.SourceInstant: {0.100, 0.025, 0.020, 0.030},
 	gpu.SourceCounter: {0.100, 0, 0.010, 0.015},
 	gpu.SourceAverage: {0.100, 1.0, 0.010, 0.050},
