@@ -254,6 +254,18 @@ func TestPhaseAwarePolicySwitches(t *testing.T) {
 	if !seen[1005] || !seen[1980] {
 		t.Errorf("clocks set: %v", seen)
 	}
+	// What the engine writes is what its readers look for.
+	for i, c := range of[event.ClockChange](b) {
+		if last := c.Cause.By == event.ByExit; !last && (c.Cause.By != event.ByPolicy || i > 0 && (c.Cause.Policy != p.Name() || c.Cause.Phase == "")) {
+			t.Errorf("change %d has cause %+v", i, c.Cause)
+		}
+	}
+	// Told late of its own changes, the policy still knows what it asked for.
+	for i, ph := range of[event.PhaseEnergy](b) {
+		if want := map[event.Phase]int{event.Prefill: 1980, event.Decode: 1005}[ph.Phase]; ph.RequestedSMMHz != want {
+			t.Errorf("phase %d, %s at %d MHz", i, ph.Phase, ph.RequestedSMMHz)
+		}
+	}
 }
 
 func mustInfo(t *testing.T) gpu.Info {

@@ -14,6 +14,8 @@
 //   - The guard has a watcher, a second small process. Each sees when the other
 //     dies or stops; the one left kills what is stopped, resets the clock and
 //     ends.
+//   - The guard answers each renewal, and says when it lets go: the client knows
+//     up to when a clock was in force ([Client.HeldUntil], [Client.OnLoss]).
 //   - Before the first lock the guard writes a record to disk. If all die at
 //     once, the next [Open] or [Reset] finds it and resets the clock.
 //
