@@ -27,7 +27,8 @@ type watched struct {
 	seen   int64 // newest reading, evidence or not; math.MinInt64 before any
 	missed bool  // it was told that it has never told anything
 
-	hot int64 // since when power has been above what a transient may be; 0 it is not
+	hot    int64 // since when power has been above what a transient may be; 0 it is not
+	struck int64 // value of hot whose readings were struck
 
 	// Of a counter: the last value believed, and one that does not follow from it
 	// and waits for the next to say which is wrong.
@@ -64,7 +65,7 @@ const (
 	transientLimit = 1.5
 	transientMost  = 2.0
 	transient      = int64(100 * time.Millisecond)
-	// slack is by how much a counter's reading may be off its tick, s.
+	// tickSlack is by how much a counter's reading may be off its tick, s.
 	tickSlack = 0.1
 )
 
@@ -175,7 +176,10 @@ func (in *intake) drawable(w *watched, t int64, v float64) bool {
 	if t-w.hot < transient {
 		return true
 	}
-	w.tr.strike(w.hot-int64(w.tr.width*1e9), t)
+	if w.struck < w.hot { // what was let pass as a transient
+		w.struck = w.hot
+		w.tr.strike(w.hot-int64(w.tr.width*1e9), t)
+	}
 	return false
 }
 
