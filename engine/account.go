@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
@@ -115,7 +116,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 		a.meter.add(ev)
 		out := a.meter.findings()
 		if len(a.queue)+len(a.loose) > 0 {
-			out = append(out, a.resolve(min(a.meter.covered(), a.requests.confirmed()))...)
+			out = append(out, a.resolve(min(a.meter.covered()-liveHindsight, a.requests.confirmed()))...)
 		}
 		return out
 	case event.Sample:
@@ -135,6 +136,10 @@ func (a *account) observe(ev event.Event) []event.Event {
 	}
 	return nil
 }
+
+// liveHindsight is how much of what comes after a batch a live estimate waits for, in
+// ns: the first batches of a new kind are among what their kind is learned from.
+const liveHindsight = int64(500 * time.Millisecond)
 
 // openPoint is the key of the point that samples belong to.
 const openPoint = ""
@@ -244,6 +249,7 @@ func (a *account) finish(pointID string, end int64, err error) event.PointDone {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.points[pointID]
+	p.settle(a)
 	delete(a.points, pointID)
 	delete(a.points, openPoint)
 	return p.result(end, err)
@@ -284,7 +290,7 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		out = append(out, row)
 	}
 	if p := a.points[b.point]; p != nil {
-		p.add(b, whole, net, out)
+		p.add(a, b, parts, out)
 	}
 	return out
 }

@@ -44,6 +44,11 @@ func (m meters) phaseEnergy(p energy.Phase) energy.Estimate {
 	return m.sum(func(g meter) energy.Estimate { return g.PhaseEnergy(p) })
 }
 
+// busy is what spans of time used that follow each other closely.
+func (m meters) busy(spans []energy.Span) energy.Estimate {
+	return m.sum(func(g meter) energy.Estimate { return g.Busy(spans) })
+}
+
 func (m meters) sum(of func(meter) energy.Estimate) energy.Estimate {
 	parts := make([]energy.Estimate, len(m))
 	for i, g := range m {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"jouletop/engine/event"
 	"jouletop/gpu/energy"
@@ -18,9 +19,11 @@ type pointAccount struct {
 	input, output     float64 // tokens; NaN where a request's are unknown
 	prefillS, decodeS float64
 	latencyS          float64
-	busyS             float64           // of the batches, each once
-	whole, net        []energy.Estimate // a batch
-	prefillJ, decodeJ float64
+	busyS             float64       // of the batches, each once
+	busy              []energy.Span // of batches that follow each other, not yet in whole
+	whole, net        energy.Estimate
+	prefill, decode   energy.Estimate
+	unsplit           bool // of some batch nobody knows what was prefill
 	methods           map[string]bool
 	qualitySum        float64
 	qualityN          int
@@ -89,29 +92,59 @@ func fmax(a, b float64) float64 {
 	return a
 }
 
-// add takes in a settled batch: its window's energy, gross and net of idle, and its rows.
-func (p *pointAccount) add(b *batchAccount, whole, net energy.Estimate, rows []event.Event) {
-	// What a batch cost of which nothing came is no query's.
-	counts := slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" })
-	if counts {
-		p.busyS += b.seconds()
-		p.methods[whole.Method] = true
-		p.whole, p.net = append(p.whole, whole), append(p.net, net)
+// A point's energy is that of its busy time, taken together as far as only short
+// pauses interrupt it, and no longer than is still known well.
+const (
+	shortPause  = int64(100 * time.Millisecond)
+	longStretch = int64(20 * time.Second)
+)
+
+// run takes in the time that a batch ran, whose energy is the point's.
+func (p *pointAccount) run(a *account, s stretch) {
+	if n := len(p.busy); n > 0 && (s.start-p.busy[n-1].End > shortPause || s.end-p.busy[0].Start > longStretch || s.start < p.busy[n-1].End) {
+		p.settle(a)
 	}
-	if counts && !slices.ContainsFunc(b.phases, func(s event.PhaseSpan) bool { return s.Phase == event.Prefill }) {
-		p.prefillJ, p.decodeJ = math.NaN(), math.NaN() // nobody knows which was which
+	p.busy = append(p.busy, energy.Span{Start: s.start, End: s.end})
+}
+
+// settle adds the energy of the busy time so far.
+func (p *pointAccount) settle(a *account) {
+	if len(p.busy) == 0 {
+		return
+	}
+	e, seconds := a.meter.busy(p.busy), 0.0
+	for _, s := range p.busy {
+		seconds += float64(s.End-s.Start) / 1e9
+	}
+	p.busy = nil
+	p.methods[e.Method] = true
+	p.busyS += seconds
+	p.net = energy.Sum(p.net, e.Net(a.idleW, a.idleErr, seconds))
+	p.whole = energy.Sum(p.whole, e)
+}
+
+// add takes in a settled batch, the energies of its phases and its rows.
+func (p *pointAccount) add(a *account, b *batchAccount, parts []energy.Estimate, rows []event.Event) {
+	// What a batch cost of which nothing came is no query's.
+	if !slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" }) {
+		p.settle(a)
+	} else {
+		for _, s := range b.stretches() {
+			p.run(a, s)
+		}
+		p.unsplit = p.unsplit || !slices.ContainsFunc(b.phases, func(s event.PhaseSpan) bool { return s.Phase == event.Prefill })
+		for i, s := range b.phases {
+			switch s.Phase {
+			case event.Idle:
+			case event.Prefill:
+				p.prefill = energy.Sum(p.prefill, parts[i])
+			default:
+				p.decode = energy.Sum(p.decode, parts[i])
+			}
+		}
 	}
 	for _, ev := range rows {
-		switch r := ev.(type) {
-		case event.PhaseEnergy:
-			switch {
-			case !counts || r.Phase == event.Idle:
-			case r.Phase == event.Prefill:
-				p.prefillJ += r.EnergyJ // NaN where unresolved, and so is the sum
-			default:
-				p.decodeJ += r.EnergyJ
-			}
-		case event.RequestEnergy:
+		if r, ok := ev.(event.RequestEnergy); ok {
 			p.requests++
 			p.requestFlags = p.requestFlags.Union(r.Flags)
 			if r.Err != "" {
@@ -160,12 +193,14 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 		tokens = p.input
 	}
 	d.TokensPerS = tokens / p.busyS
-	whole, net := energy.Sum(p.whole...), energy.Sum(p.net...)
-	d.EnergyJ, d.EnergyErrJ = whole.Joules/n, whole.ErrJ/n
+	d.Energy = eventEnergy(p.whole.Times(1 / n))
 	d.Method = joinKeys(p.methods)
-	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = net.Joules/n, p.prefillJ/n, p.decodeJ/n
-	if !whole.Resolved {
-		d.EnergyJ, d.NetEnergyJ = math.NaN(), math.NaN()
+	if !p.whole.Resolved {
+		d.Method = energy.MethodUnresolved
+	}
+	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.net).EnergyJ/n, math.NaN(), math.NaN()
+	if !p.unsplit {
+		d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.prefill).EnergyJ/n, eventEnergy(p.decode).EnergyJ/n
 	}
 	d.JoulesPerToken = d.EnergyJ * n / tokens
 	d.EDPJS = d.EnergyJ * d.LatencyS
@@ -206,24 +241,4 @@ func joinKeys(m map[string]bool) string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, "+")
-}
-
-// Reprice gives a point the energies of its requests, estimated again.
-func Reprice(p *event.PointDone, requests []event.RequestEnergy) {
-	joules, net, errJ, n := 0.0, 0.0, 0.0, 0.0
-	for _, r := range requests {
-		p.Flags = p.Flags.Union(r.Flags)
-		if r.Err == "" {
-			joules, net, errJ, n = joules+r.EnergyJ, net+r.NetEnergyJ, errJ+r.EnergyErrJ, n+1
-		}
-	}
-	old := p.EnergyJ
-	p.EnergyJ, p.NetEnergyJ = joules/n, net/n
-	// Requests of a point share most of their error: it does not average out.
-	p.EnergyErrJ = errJ / n
-	scale := p.EnergyJ / old
-	p.PrefillEnergyJ, p.DecodeEnergyJ = p.PrefillEnergyJ*scale, p.DecodeEnergyJ*scale
-	p.JoulesPerToken, p.MeanPowerW = p.JoulesPerToken*scale, p.MeanPowerW*scale
-	p.EDPJS = p.EnergyJ * p.LatencyS
-	p.Method = "recomputed"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"jouletop/engine/event"
@@ -69,7 +70,11 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 		}
 		return b
 	}
+	models := modelsOf(requests)
 	for i, p := range phases {
+		if p.Model == "" {
+			p.Model = models.of(p.BatchID)
+		}
 		id := p.BatchID
 		if id == "" {
 			id = fmt.Sprintf("phase %d", i)
@@ -93,6 +98,26 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 		slices.SortStableFunc(g.fed, func(a, b event.PhaseSpan) int { return cmp.Compare(a.EndNS, b.EndNS) })
 	}
 	return r
+}
+
+// batchModels says which model ran a batch, for sessions whose phases do not say.
+type batchModels struct{ batch, point map[string]string }
+
+func modelsOf(requests []event.RequestEnergy) batchModels {
+	m := batchModels{map[string]string{}, map[string]string{}}
+	for _, q := range requests {
+		m.batch[q.BatchID], m.point[q.PointID] = q.Model, q.Model
+	}
+	return m
+}
+
+func (m batchModels) of(batch string) string {
+	if model, ok := m.batch[batch]; ok {
+		return model
+	}
+	// A steady block has no requests; it is named after its point.
+	point, _, _ := strings.Cut(batch, "/")
+	return m.point[point]
 }
 
 // Power takes the next reading.
@@ -120,6 +145,24 @@ func (r *Recomputer) Rows() ([]event.PhaseEnergy, []event.RequestEnergy) {
 		r.settle(g, math.MaxInt64)
 	}
 	return r.phases, r.requests
+}
+
+// Point gives a point its energies and flags, estimated again as they are live; it
+// tells whether the session has requests of it. Call it after Rows.
+func (r *Recomputer) Point(p *event.PointDone) bool {
+	g := r.gpus[p.GPU]
+	if g == nil || g.account.points[p.PointID] == nil {
+		return false
+	}
+	a := g.account.points[p.PointID]
+	a.settle(g.account)
+	was := *p
+	fresh := a.result(p.TimeNS, nil).PointResult
+	p.PointResult.Energy, p.NetEnergyJ = fresh.Energy, fresh.NetEnergyJ
+	p.PrefillEnergyJ, p.DecodeEnergyJ = fresh.PrefillEnergyJ, fresh.DecodeEnergyJ
+	p.JoulesPerToken, p.MeanPowerW, p.EDPJS = fresh.JoulesPerToken, fresh.MeanPowerW, p.EnergyJ*p.LatencyS
+	p.Flags = was.Flags.Without(event.FlagEnergyUnresolved).Union(fresh.Flags)
+	return true
 }
 
 // Powers returns what was found of each kind of phase, by GPU: its mean power

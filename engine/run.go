@@ -458,7 +458,7 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 
 // awaitEnergies waits until the sensors have covered the point's batches.
 func (e *Engine) awaitEnergies(ctx context.Context, pointID string) {
-	const patience = 2 * time.Second // a source that has stopped is not waited for
+	const patience = 4 * time.Second // a source that has stopped is not waited for
 	deadline := e.clk.Now() + int64(patience)
 	for e.account.waiting(pointID) && e.clk.Now() < deadline && ctx.Err() == nil {
 		if e.clk.Sleep(ctx, 10*time.Millisecond) != nil {

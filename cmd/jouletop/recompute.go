@@ -54,23 +54,17 @@ func recomputeSession(dir string) (analysis.Table, error) {
 	if err := s.WriteRequests(newRequests); err != nil {
 		return none, err
 	}
-	return analysis.PhasePowers(r.Powers()), recomputePoints(s, newRequests)
+	return analysis.PhasePowers(r.Powers()), recomputePoints(s, r)
 }
 
-// recomputePoints puts the requests' new energies into points.csv.
-func recomputePoints(s *session.Session, requests []event.RequestEnergy) error {
+// recomputePoints puts the points' new energies into points.csv.
+func recomputePoints(s *session.Session, r *engine.Recomputer) error {
 	var points []event.PointDone
 	if err := s.Points(func(p *event.PointDone) error { points = append(points, *p); return nil }); err != nil || len(points) == 0 {
 		return err
 	}
-	byPoint := map[string][]event.RequestEnergy{}
-	for _, r := range requests {
-		byPoint[r.PointID] = append(byPoint[r.PointID], r)
-	}
 	for i := range points {
-		if rs := byPoint[points[i].PointID]; len(rs) > 0 {
-			engine.Reprice(&points[i], rs)
-		}
+		r.Point(&points[i])
 	}
 	return s.WritePoints(points)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"jouletop/engine/nulljson"
 	"jouletop/gpu"
 	"jouletop/gpu/simgpu"
 )
@@ -110,9 +110,7 @@ func writeSwitchesJSON(w io.Writer, simulated bool, rows []gpu.Switch) error {
 		}
 		out.Switches = append(out.Switches, p)
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return nulljson.Write(w, out)
 }
 
 // keepBusy loads a simulated GPU, so that its clock is under load.

@@ -138,6 +138,11 @@ func (f Flags) OfClock() Flags {
 // sweep that is resumed runs such a point again.
 func (f Flags) ClockFailed() bool { return f.Has(FlagClockLost, FlagClockRefused) }
 
+// Without returns f less these flags.
+func (f Flags) Without(flags ...Flag) Flags {
+	return FlagsOf(slices.DeleteFunc(f.List(), func(x Flag) bool { return slices.Contains(flags, x) })...)
+}
+
 // Union returns f and g.
 func (f Flags) Union(g Flags) Flags {
 	if g == "" || f == g {

@@ -85,6 +85,14 @@ func (e Estimate) Likely() float64 {
 	return e.best
 }
 
+// method is how the estimate was obtained, also where it is too wide to state.
+func (e Estimate) method() string {
+	if e.Method == MethodUnresolved {
+		return MethodRegression
+	}
+	return e.Method
+}
+
 // HalfWidth returns the half-width in J that goes with Likely; +Inf where nothing
 // is known.
 func (e Estimate) HalfWidth() float64 {

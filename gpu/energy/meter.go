@@ -103,6 +103,9 @@ func (m *Meter) heard(t int64) {
 // Covered returns the time in ns up to which windows can be resolved now: what
 // the best source that is alive has told. It is the smallest int64 before any.
 func (m *Meter) Covered() int64 {
+	if m.intake.unheard() {
+		return math.MinInt64
+	}
 	const silence = 2e9
 	for _, tr := range m.tracks {
 		if n := len(tr.reads); n > 0 && m.lastReading()-tr.reads[n-1].t < silence {

@@ -20,6 +20,26 @@ type votes struct {
 	last     int64 // end of the span compared last
 	since    int64 // spans begin no earlier: something was wrong before
 	disputes []dispute
+	judged   bool  // sources have been compared
+	first    int64 // when the first reading came
+}
+
+// heardWithin is how long the first comparison is waited for.
+const heardWithin = int64(6 * time.Second)
+
+// unheard tells whether the sources are still to be compared for the first time: a
+// source that is wrong from the start would be believed until then.
+func (in *intake) unheard() bool {
+	alive, now := 0, int64(math.MinInt64)
+	for _, w := range in.order {
+		now = max(now, w.seen)
+	}
+	for _, w := range in.order {
+		if w.alive(now) {
+			alive++
+		}
+	}
+	return alive > 1 && !in.votes.judged && now-in.votes.first < heardWithin
 }
 
 // dispute is a contradiction without a majority: one says ratio times what another
@@ -83,6 +103,9 @@ func (in *intake) compare() {
 		now = max(now, w.seen)
 	}
 	v := &in.votes
+	if v.first == 0 {
+		v.first = now
+	}
 	if now < v.next {
 		return
 	}
@@ -108,6 +131,7 @@ func (in *intake) compare() {
 	v.last = to
 	if from := at(to - shortSpan); from >= v.since && to-from <= longest {
 		in.judge(from, to, shortShare)
+		v.judged = true
 	}
 	from := at(max(to-longest, v.since+int64(tickSlack*1e9)))
 	for step := int64(0); from < v.since && step < aliveFor; step += int64(100 * time.Millisecond) {
