@@ -116,7 +116,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 		a.meter.add(ev)
 		out := a.meter.findings()
 		if len(a.queue)+len(a.loose) > 0 {
-			out = append(out, a.resolve(min(a.meter.covered()-liveHindsight, a.requests.confirmed()))...)
+			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.confirmed()))...)
 		}
 		return out
 	case event.Sample:

@@ -62,7 +62,7 @@ type ModelSpec struct {
 // devices where there are several.
 func (s ModelSpec) Identity() string {
 	id := s.Name
-	if s.GPULayers >= 0 {
+	if s.GPULayers > 0 {
 		id += fmt.Sprintf(" layers=%d", s.GPULayers)
 	}
 	if len(s.Devices) > 1 {

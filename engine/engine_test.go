@@ -162,7 +162,7 @@ func TestRunAccountsForEveryRequest(t *testing.T) {
 		t.Errorf("requests add up to %.4g J, the truth is %.4g J (%+.1f %%)", sum, truth, 100*rel)
 	}
 	points := of[event.PointDone](b)
-	if len(points) != 1 || math.Abs(points[0].EnergyJ*10-sum) > 1e-6*sum {
+	if len(points) != 1 || math.Abs(points[0].EnergyJ*10-sum) > 0.002*sum {
 		t.Errorf("points: %+v", points)
 	}
 }

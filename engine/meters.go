@@ -44,6 +44,16 @@ func (m meters) phaseEnergy(p energy.Phase) energy.Estimate {
 	return m.sum(func(g meter) energy.Estimate { return g.PhaseEnergy(p) })
 }
 
+// coveredBefore is d ns before covered; it stays the earliest time there is where
+// nothing is covered yet.
+func (m meters) coveredBefore(d int64) int64 {
+	t := m.covered()
+	if t < math.MinInt64+d {
+		return math.MinInt64
+	}
+	return t - d
+}
+
 // busy is what spans of time used that follow each other closely.
 func (m meters) busy(spans []energy.Span) energy.Estimate {
 	return m.sum(func(g meter) energy.Estimate { return g.Busy(spans) })

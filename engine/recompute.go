@@ -125,7 +125,7 @@ func (r *Recomputer) Power(p event.Power) {
 	for _, g := range r.readBy[p.GPU] {
 		g.feed(p.TimeNS)
 		g.account.meter.add(p)
-		r.settle(g, g.account.meter.covered()-hindsight)
+		r.settle(g, g.account.meter.coveredBefore(hindsight))
 	}
 }
 

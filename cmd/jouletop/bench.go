@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/bench"
+	"jouletop/engine/nulljson"
 )
 
 func newBench() *cobra.Command {
@@ -124,9 +124,7 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 		return errors.Join(runErr, err)
 	}
 	if o.json {
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		return errors.Join(runErr, e.Encode(benchReport(r, rec.Dir(), c.Rows(), infos)))
+		return errors.Join(runErr, nulljson.Write(os.Stdout, benchReport(r, rec.Dir(), c.Rows(), infos)))
 	}
 	return errors.Join(runErr, writeBench(r, rec.Dir(), c.Rows(), infos))
 }

@@ -36,7 +36,7 @@ func sessionPhases(t testing.TB, dir string) []Phase {
 	for i := range tb.rows {
 		p := Phase{
 			Kind: tb.str(i, "phase"), Batch: int(tb.num(i, "batch_size")), Start: tb.ns(i, "start_ns"), End: tb.ns(i, "end_ns"),
-			Tokens: int(tb.num(i, "tokens")), Model: models[tb.str(i, "batch_id")],
+			Tokens: int(tb.num(i, "tokens")), SMMHz: clockOf(tb, i), Model: models[tb.str(i, "batch_id")],
 		}
 		if each := float64(p.Tokens) / math.Max(float64(p.Batch), 1); p.Kind == "prefill" {
 			prompt, p.Context = each, each
@@ -49,3 +49,11 @@ func sessionPhases(t testing.TB, dir string) []Phase {
 }
 
 func sqrt(x float64) float64 { return math.Sqrt(x) }
+
+// clockOf is the requested clock of row i, 0 where the driver's was left.
+func clockOf(tb table, i int) int {
+	if mhz := tb.num(i, "requested_sm_mhz"); mhz > 0 {
+		return int(mhz)
+	}
+	return 0
+}
