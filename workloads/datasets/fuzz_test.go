@@ -90,6 +90,7 @@ func FuzzParquet(f *testing.F) {
 	f.Add([]byte(parquetFile(f, []hubBoolQ{{&question, &yes, &passage}, {&question, nil, &passage}})))
 	f.Add([]byte(parquetFile(f, []hubNarrativeQA{narrativeRow(1), narrativeRow(5)}, parquet.PageBufferSize(64))))
 	f.Add([]byte(parquetFile(f, []hubTruthfulQA{{Question: "q", Best: "a", Correct: []string{"a", "b"}}}, parquet.Compression(&parquet.Snappy))))
+	f.Add([]byte(parquetFile(f, []hubTruthfulQA{{Question: "q", Best: "a", Correct: []string{"a", "b"}}}, parquet.Compression(&parquet.Lz4Raw))))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		s, err := openMemory("PAR1" + strings.TrimPrefix(string(content), "PAR1"))
 		if err == nil && s.rows.(*parquetRows).pf.NumRows() > 10_000 {

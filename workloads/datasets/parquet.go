@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // parquetRows reads the wanted columns of a Parquet file row by row. A column
 // is known by its path without the levels that only make a list
 // ("answers.list.element.text" is "answers.text"). Memory holds one page a
-// column.
+// column; of a file with LZ4 all of it.
 type parquetRows struct {
 	file   string
 	pf     *parquet.File
@@ -34,7 +35,10 @@ func (s *Source) detectParquet(f file, size int64) (err error) {
 	if err := checkFooter(f, size); err != nil {
 		return fmt.Errorf("dataset %s: %w: damaged Parquet: %w", s.info.Path, ErrFormat, err)
 	}
-	pf, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	pf, err := openParquet(f, size)
+	if errors.Is(err, errTooBig) {
+		return fmt.Errorf("dataset %s: %w: %w", s.info.Path, ErrFormat, err)
+	}
 	if err != nil {
 		return fmt.Errorf("dataset %s: %w: damaged Parquet: %w", s.info.Path, ErrFormat, err)
 	}
@@ -74,10 +78,21 @@ func (s *Source) detectParquet(f file, size int64) (err error) {
 	return nil
 }
 
-// readable refuses compressions that parquet-go has no codec for, and LZ4_RAW:
-// pages that shrink to more than a third are decoded into a buffer that it then
-// drops, and what an earlier page left in another is taken for the texts
-// (v0.32.0, Column.decompress).
+// openParquet reads the footer, and what is compressed with LZ4_RAW.
+func openParquet(f file, size int64) (*parquet.File, error) {
+	plain := []parquet.FileOption{parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true)}
+	pf, err := parquet.OpenFile(f, size, plain...)
+	if err != nil || !hasLZ4(pf) {
+		return pf, err
+	}
+	unpacked, err := unpackLZ4(f, size, pf)
+	if err != nil {
+		return nil, err
+	}
+	return parquet.OpenFile(bytes.NewReader(unpacked), int64(len(unpacked)), plain...)
+}
+
+// readable refuses compressions that parquet-go has no codec for.
 func (p *parquetRows) readable() error {
 	for _, g := range p.pf.Metadata().RowGroups {
 		for i, leaf := range p.leaves {

@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+	"github.com/pierrec/lz4/v4"
 
 	"jouletop/workloads"
 )
@@ -216,7 +219,13 @@ func TestParquetBadRows(t *testing.T) {
 // a short dataset taken for a whole one.
 func TestParquetDamaged(t *testing.T) {
 	question, passage, yes := "is the mill old", strings.Repeat("The mill was built in 1712. ", 40), true
-	whole := parquetFile(t, slicesRepeat(hubBoolQ{&question, &yes, &passage}, 200), parquet.PageBufferSize(1024))
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Lz4Raw} {
+		testDamaged(t, parquetFile(t, slicesRepeat(hubBoolQ{&question, &yes, &passage}, 200), parquet.PageBufferSize(1024), parquet.Compression(codec)))
+	}
+}
+
+func testDamaged(t *testing.T, whole string) {
+	t.Helper()
 	for cut := 5; cut < len(whole); cut += len(whole) / 40 {
 		if _, err := openMemory(whole[:cut]); !errors.Is(err, ErrFormat) && !errors.Is(err, ErrEmpty) {
 			t.Fatalf("cut at %d: %v", cut, err)
@@ -256,18 +265,65 @@ func TestCompressions(t *testing.T) {
 		question, passage, yes := fmt.Sprintf("is it %x", sha256.Sum256([]byte{byte(i), 1})), fmt.Sprintf("It is %x.", sha256.Sum256([]byte{byte(i), byte(i >> 8)})), i%2 == 0
 		rows = append(rows, hubBoolQ{&question, &yes, &passage})
 	}
-	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd} {
-		queries, bad := mustDrain(t, parquetFile(t, rows, parquet.Compression(codec)))
-		if len(bad) > 0 || len(queries) != len(rows) {
-			t.Fatalf("%v: %d queries, %d bad rows", codec, len(queries), len(bad))
-		}
-		for i, q := range queries {
-			if !strings.Contains(q.Prompt, *rows[i].Passage) {
-				t.Fatalf("%v: row %d is %q", codec, i, q.Prompt)
+	for _, codec := range []compress.Codec{&parquet.Uncompressed, &parquet.Snappy, &parquet.Gzip, &parquet.Brotli, &parquet.Zstd, &parquet.Lz4Raw} {
+		for version := 1; version <= 2; version++ {
+			queries, bad := mustDrain(t, parquetFile(t, rows, parquet.Compression(codec), parquet.DataPageVersion(version), parquet.PageBufferSize(4096), parquet.MaxRowsPerRowGroup(200)))
+			if len(bad) > 0 || len(queries) != len(rows) {
+				t.Fatalf("%v: %d queries, %d bad rows", codec, len(queries), len(bad))
+			}
+			for i, q := range queries {
+				if !strings.Contains(q.Prompt, *rows[i].Passage) {
+					t.Fatalf("%v, version %d: row %d is %q", codec, version, i, q.Prompt)
+				}
 			}
 		}
 	}
-	if _, err := openMemory(parquetFile(t, rows, parquet.Compression(&parquet.Lz4Raw))); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "compressed with LZ4_RAW") {
-		t.Error(err)
+}
+
+// TestLZ4Pages: a page is what its header says, or an error before memory is taken
+// for it.
+func TestLZ4Pages(t *testing.T) {
+	text := []byte(strings.Repeat("the mill ", 100))
+	packed := make([]byte, lz4.CompressBlockBound(len(text)))
+	n, err := lz4.CompressBlock(text, packed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed = packed[:n]
+	header := func(size int, v2 ...format.DataPageHeaderV2) *format.PageHeader {
+		h := &format.PageHeader{UncompressedPageSize: int32(size), CompressedPageSize: int32(n), CRC: 7}
+		for _, v := range v2 {
+			h.DataPageHeaderV2 = thrift.New(v)
+		}
+		return h
+	}
+	levels := format.DataPageHeaderV2{RepetitionLevelsByteLength: 2, DefinitionLevelsByteLength: 1}
+	plain := levels
+	plain.IsCompressed = thrift.New(false)
+	for name, c := range map[string]struct {
+		header *format.PageHeader
+		page   string
+		want   string // "" for an error
+	}{
+		"whole":               {header(len(text)), string(packed), string(text)},
+		"levels before":       {header(3+len(text), levels), "abc" + string(packed), "abc" + string(text)},
+		"levels alone":        {header(3, levels), "abc", "abc"},
+		"not compressed":      {header(3+len(text), plain), "abc" + string(text), "abc" + string(text)},
+		"said to be longer":   {header(len(text) + 1), string(packed), ""},
+		"said to be shorter":  {header(len(text) - 1), string(packed), ""},
+		"far too long":        {header(1 << 30), string(packed), ""},
+		"more than LZ4 can":   {header(256 * n), string(packed), ""},
+		"negative":            {header(-1), string(packed), ""},
+		"cut off":             {header(len(text)), string(packed[:n-1]), ""},
+		"levels beyond":       {header(2, levels), "ab", ""},
+		"plain, another size": {header(4, plain), "abc", ""},
+	} {
+		got, err := unpackPage(c.header, []byte(c.page), 1<<20)
+		if string(got) != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if h := c.header; err == nil && (int(h.CompressedPageSize) != len(got) || h.CRC != 0 || h.DataPageHeaderV2.Valid && h.DataPageHeaderV2.V.IsCompressed != thrift.New(false)) {
+			t.Errorf("%s: header %+v", name, h)
+		}
 	}
 }
