@@ -67,7 +67,7 @@ func Visible(cards []Info, getenv func(string) (string, bool)) (visible []int, k
 	for _, name := range strings.Split(value, ",") {
 		name = strings.TrimSpace(name)
 		i := -1
-		if n, err := strconv.Atoi(name); err == nil {
+		if n, err := strconv.Atoi(leadingNumber.FindString(name)); err == nil {
 			if !inOrder && n >= 0 && n < len(cards) {
 				return nil, false
 			}
@@ -93,6 +93,9 @@ func Visible(cards []Info, getenv func(string) (string, bool)) (visible []int, k
 	}
 	return visible, true
 }
+
+// leadingNumber is what CUDA reads of an index: "1x" is 1.
+var leadingNumber = regexp.MustCompile(`^-?[0-9]+`)
 
 // byUUID finds the GPU whose UUID begins with head, -1 where it is not one.
 func byUUID(cards []Info, head string) int {

@@ -53,6 +53,7 @@ func TestCheckVisible(t *testing.T) {
 		{"a beginning of two", unlike, "GPU-aa", unset, 0, "unset it"},
 		{"an index of none ends the list", unlike, "0,7,1", unset, 1, "use --device 0,"},
 		{"-1 ends the list", unlike, "0,-1,1", unset, 1, "use --device 0,"},
+		{"a number with more behind it", unlike, "1x", unset, 0, "use --device 1,"},
 		{"empty: none", unlike, "", unset, 0, `CUDA_VISIBLE_DEVICES="" hides it: unset it`},
 		{"NoDevFiles: none", unlike, "NoDevFiles", unset, 0, "unset it"},
 		{"twice: none", unlike, "1,1", unset, 1, "unset it"},

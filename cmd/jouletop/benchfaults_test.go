@@ -188,7 +188,8 @@ var faultKinds = []faultKind{
 		f.g.Set(fakenvml.ResetFaultLeft, -1)
 		f.g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
 	}, []int{1, 0}},
-	{"disk full", func(f *round) { f.fillDisk() }, []int{1, 0}},
+	{"disk full", func(f *round) { f.fillDisk(filepath.Dir(f.fullDir)) }, []int{1, 0}},
+	{"lease disk full", func(f *round) { f.fillDisk(f.g.leases()) }, []int{1, 0}},
 }
 
 // judgeFaults plays rounds, some at once.
@@ -259,6 +260,9 @@ func (f *round) play(server string) {
 	if f.kind.name == "disk full" && !f.mountSmall() {
 		return
 	}
+	if f.kind.name == "lease disk full" {
+		f.g.ownLeases(f.t, "size=64k", "true")
+	}
 	early := strings.HasPrefix(f.kind.name, "set ") && f.r.IntN(2) == 0
 	if early {
 		f.kind.hit(f)
@@ -267,10 +271,13 @@ func (f *round) play(server string) {
 		f.v.fail(&f.v.other, "start: %v", err)
 		return
 	}
-	// From when the first clock is set to when the job is about to end.
-	for end := time.Now().Add(20 * time.Second); !early && f.g.locked() == 0 && time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	// From when the first clock is set to when the job is about to end; for a disk of
+	// leases also before.
+	soon := f.kind.name == "lease disk full" && f.r.IntN(2) == 0
+	ready := func() bool { return f.g.locked() != 0 || soon && f.g.leased() }
+	for end := time.Now().Add(20 * time.Second); !early && !ready() && time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 	}
-	if !early {
+	if !early && !soon {
 		time.Sleep(time.Duration(f.r.IntN(2000)) * time.Millisecond)
 	}
 	guard, watcher, _ := f.g.guards()
@@ -310,9 +317,7 @@ func (f *round) play(server string) {
 
 func (f *round) start() error {
 	f.out = &saying{}
-	f.cmd = exec.Command("jouletop", f.args...)
-	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = f.g.home, f.g.env, f.out, f.out
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	f.cmd = f.g.command(f.out, f.args...)
 	if f.kind.name == "terminal closed" {
 		master, slave, err := pty.Open()
 		if err != nil {
@@ -322,7 +327,11 @@ func (f *round) start() error {
 		f.tty = master
 		f.cmd.Stdin, f.cmd.SysProcAttr.Setctty = slave, true
 	}
-	return f.cmd.Start()
+	if err := f.cmd.Start(); err != nil {
+		return err
+	}
+	f.g.started(f.cmd)
+	return nil
 }
 
 // judgeClock waits for the clock to be the driver's again.
@@ -494,21 +503,26 @@ func (f *round) mountSmall() bool {
 	return true
 }
 
-// fillDisk takes all the room there is, and gives it back after a while.
-func (f *round) fillDisk() {
-	big := filepath.Join(filepath.Dir(f.fullDir), "big")
-	file, err := os.Create(big)
+// fillDisk takes all the room there is on a disk, and may give it back after a while.
+func (f *round) fillDisk(dir string) {
+	big := filepath.Join(dir, "big")
+	fillUp(big)
+	time.Sleep(time.Duration(500+f.r.IntN(2000)) * time.Millisecond)
+	if f.r.IntN(2) == 0 {
+		_ = os.Remove(big)
+	}
+}
+
+// fillUp writes a file until the disk is full.
+func fillUp(path string) {
+	file, err := os.Create(path)
 	if err != nil {
 		return // full already
 	}
 	for err == nil {
 		_, err = file.Write(make([]byte, 4096))
 	}
-	_ = file.Close()
-	time.Sleep(time.Duration(500+f.r.IntN(2000)) * time.Millisecond)
-	if f.r.IntN(2) == 0 {
-		_ = os.Remove(big)
-	}
+	_ = file.Close() // full
 }
 
 // unmount moves the session off the disk, with all the room it needs.

@@ -22,15 +22,20 @@ func TestRefusedClockInARun(t *testing.T) {
 	for _, tt := range []struct {
 		name, says string
 		conf       fakenvml.Config
+		without    func(t testing.TB, g *fakeGPU)
 	}{
-		{"not supported", "not supported", fakenvml.H100().With(fakenvml.Unsupported, fakenvml.NoLock)},
-		{"no permission", "no permission", fakenvml.H100().With(fakenvml.Permission, fakenvml.Nobody)},
-		{"driver error", "could not be set to 1005 MHz", fakenvml.H100().With(fakenvml.SetFault, fakenvml.CodeUnknown).With(fakenvml.SetFaultLeft, -1)},
-		{"does not follow", "it runs at 1980 MHz", fakenvml.H100().With(fakenvml.Stuck, 1)},
+		{"not supported", "not supported", fakenvml.H100().With(fakenvml.Unsupported, fakenvml.NoLock), nil},
+		{"no permission", "no permission", fakenvml.H100().With(fakenvml.Permission, fakenvml.Nobody), nil},
+		{"driver error", "could not be set to 1005 MHz", fakenvml.H100().With(fakenvml.SetFault, fakenvml.CodeUnknown).With(fakenvml.SetFaultLeft, -1), nil},
+		{"does not follow", "it runs at 1980 MHz", fakenvml.H100().With(fakenvml.Stuck, 1), nil},
+		{"symbol missing", "not supported", fakenvml.H100(), func(t testing.TB, g *fakeGPU) { g.without(t, "nvmlDeviceSetGpuLockedClocks") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			g := newFakeGPU(t, tt.conf)
+			if tt.without != nil {
+				tt.without(t, g)
+			}
 			c, out := g.start(t, work(server, 12, "run", "--policy", "fixed:1005")...)
 			eventually(t, "a word about it", func() bool { return strings.Contains(out.String(), tt.says) })
 			if c.ProcessState != nil {
@@ -53,6 +58,58 @@ func TestRefusedClockInARun(t *testing.T) {
 				t.Errorf("ended %q", m.Ended)
 			}
 		})
+	}
+}
+
+// Where no lease can be written nothing runs.
+func TestNoRoomForALease(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	for options, of := range map[string]string{"size=4k": "for a byte", "size=4k,nr_inodes=2": "for a file"} {
+		for _, args := range [][]string{{"run", "--policy", "fixed:1005"}, {"sweep", "--clocks", "1005,1980", "--batch", "1"}} {
+			t.Run(args[0]+", no room "+of, func(t *testing.T) {
+				t.Parallel()
+				g := newFakeGPU(t, fakenvml.H100())
+				g.ownLeases(t, options, `head -c 5000 /dev/zero >"DIR/fill" 2>/dev/null`)
+				code, out := g.run(t, work(server, 2, args...)...)
+				if code != exitFailure || !strings.Contains(out, "take the clock lease: ") || !strings.Contains(out, "no space left on device") {
+					t.Errorf("exit status %d: %s", code, out)
+				}
+				if calls := g.state.Log(); len(calls) != 0 {
+					t.Errorf("clocks were set: %+v", calls)
+				}
+				if _, err := os.Stat(filepath.Join(g.home, "s", "points.csv")); err == nil {
+					t.Error("points were run")
+				}
+			})
+		}
+	}
+}
+
+// The disk of the leases fills up before the first clock is set: none is set of which
+// no record can be kept.
+func TestLeaseDiskFillsUp(t *testing.T) {
+	t.Parallel()
+	g := newFakeGPU(t, fakenvml.H100())
+	g.ownLeases(t, "size=64k", "true")
+	c, out := g.start(t, work(newServer(t), 3, "run", "--policy", "fixed:1005")...)
+	eventually(t, "a lease", g.leased)
+	fillUp(filepath.Join(g.leases(), "big"))
+	_ = c.Wait() // the status is looked at
+	if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(out.String(), "no record of it can be kept") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	if calls := g.state.Log(); len(calls) != 0 {
+		t.Errorf("clocks were set: %+v", calls)
+	}
+	m, requests, _, _ := g.recorded(t)
+	for _, r := range requests {
+		if !r.Flags.ClockFailed() {
+			t.Errorf("%s claims %s at %d MHz: flags %q", r.RequestID, r.Policy, r.RequestedSMMHz, r.Flags)
+		}
+	}
+	if len(requests) == 0 || m.Ended != "failed" {
+		t.Errorf("%d requests, ended %q", len(requests), m.Ended)
 	}
 }
 

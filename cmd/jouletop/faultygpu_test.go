@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,8 @@ type fakeGPU struct {
 	uuid  string
 	home  string
 	env   []string
+	under []string // a command that becomes jouletop
+	pid   int      // with leases on a disk of its own: who sees it
 
 	epoch   int64 // of CLOCK_MONOTONIC, ns on the wall clock
 	takenNS int64 // when somebody took the clock away; 0 never
@@ -67,6 +70,9 @@ func newFakeGPU(t testing.TB, conf fakenvml.Config) *fakeGPU {
 
 // leases is the folder of leases and records.
 func (g *fakeGPU) leases() string {
+	if os.Geteuid() == 0 && g.pid != 0 {
+		return fmt.Sprintf("/proc/%d/root/run/jouletop", g.pid)
+	}
 	if os.Geteuid() == 0 {
 		return "/run/jouletop"
 	}
@@ -83,24 +89,72 @@ func (g *fakeGPU) guards() (guard, watcher int, ok bool) {
 	return rec.Guard.PID, rec.Watcher.PID, true
 }
 
+// leased tells whether a guard has taken the GPU's lease.
+func (g *fakeGPU) leased() bool {
+	b, err := os.ReadFile(filepath.Join(g.leases(), g.uuid+".lease"))
+	return err == nil && len(b) > 0
+}
+
 func (g *fakeGPU) locked() int {
 	_, mhz, _ := g.Locked()
 	return mhz
 }
 
-// start starts jouletop on the GPU, in a session of its own as a terminal would
-// have it.
+// start starts jouletop on the GPU.
 func (g *fakeGPU) start(t testing.TB, args ...string) (*exec.Cmd, *saying) {
 	t.Helper()
 	out := &saying{}
-	c := exec.Command("jouletop", args...)
-	c.Dir, c.Env, c.Stdout, c.Stderr = g.home, g.env, out, out
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	c := g.command(out, args...)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	g.started(c)
 	t.Cleanup(func() { _ = c.Process.Kill() })
 	return c, out
+}
+
+// ownLeases puts the folder of leases on a small disk of its own, which only those
+// that are started from now on see. fill is what is written to it first.
+func (g *fakeGPU) ownLeases(t testing.TB, options, fill string) {
+	t.Helper()
+	mount := fmt.Sprintf(`mkdir -p "%[1]s" && mount -t tmpfs -o mode=755,%[2]s leases "%[1]s" && { %[3]s; exec "$@"; }`,
+		g.leases(), options, strings.ReplaceAll(fill, "DIR", g.leases()))
+	g.under = []string{"unshare", "--mount", "--propagation", "private", "bash", "-c", mount, "leases"}
+	c := exec.Command(g.under[0], append(g.under[1:len(g.under):len(g.under)], "true")...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Skipf("no disk can be mounted: %v: %s", err, out)
+	}
+}
+
+// command is jouletop on the GPU, in a session of its own as a terminal would have
+// it.
+func (g *fakeGPU) command(out *saying, args ...string) *exec.Cmd {
+	all := slices.Concat(g.under, []string{"jouletop"}, args)
+	c := exec.Command(all[0], all[1:]...)
+	c.Dir, c.Env, c.Stdout, c.Stderr = g.home, g.env, out, out
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return c
+}
+
+// started notes who sees the disk of the leases.
+func (g *fakeGPU) started(c *exec.Cmd) {
+	if g.under != nil {
+		g.pid = c.Process.Pid
+	}
+}
+
+// without takes functions from the driver's library.
+func (g *fakeGPU) without(t testing.TB, functions ...string) {
+	t.Helper()
+	lib, err := fakenvml.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := filepath.Join(g.home, "libshort.so")
+	if err := fakenvml.Without(lib, short, functions...); err != nil {
+		t.Fatal(err)
+	}
+	g.env = append(g.env, fakenvml.EnvLibrary+"="+short)
 }
 
 // run runs jouletop on the GPU to its end.
