@@ -64,7 +64,7 @@ var FlagMeanings = map[Flag]string{
 	FlagMaxTokensIgnored: "more tokens were generated than were asked for",
 	FlagNotGreedy:        "the server refuses temperature 0: the text is sampled, and differs from run to run",
 	FlagRetried:          "the request was turned away at first and sent again; its figures are those of the try that was accepted",
-	FlagBatchApart:       "the batch's requests did not run together, for some had to wait until the server took them: it is no batch of its size",
+	FlagBatchApart:       "the batch's requests did not run together: some began late, for the server did not take them at first, or this machine was too busy to send them; it is no batch of its size",
 	FlagEndDoubtful:      "the stream ended without saying why (no finish_reason): the text may be cut",
 	FlagNoAnswer:         "no option had the highest log-likelihood alone: the question counts as not answered, and is in no quality",
 

@@ -149,8 +149,8 @@ func (r *run) tellPhases() {
 	if unknown || len(merged) > 1 { // nobody knows how many were in which
 		tokens = -1
 	}
-	for i := range r.results {
-		if len(merged) > 1 && len(r.results) > 1 {
+	if apart(r.ran) {
+		for i := range r.results {
 			r.results[i].Flags = r.results[i].Flags.With(event.FlagBatchApart)
 		}
 	}
@@ -163,6 +163,21 @@ func (r *run) tellPhases() {
 		}
 		r.late.Phase(r.whole, s.start, s.end, tokens)
 	}
+}
+
+// apart tells whether requests, by when each was at work, did not run as a batch:
+// one began after a tenth of the time that all took.
+func apart(ran [][]span) bool {
+	first, last, end := int64(math.MaxInt64), int64(0), int64(0)
+	for _, spans := range ran {
+		for i, s := range spans {
+			if i == 0 {
+				first, last = min(first, s.start), max(last, s.start)
+			}
+			end = max(end, s.end)
+		}
+	}
+	return 10*(last-first) > end-first && end > 0
 }
 
 func (r *run) tellSingle(q engine.Result) {

@@ -226,6 +226,36 @@ func TestRefusedTriesAreNoTimeOfARequest(t *testing.T) {
 	}
 }
 
+// Requests of a batch that overlap are one yet only where they began together.
+func TestLateRequestsAreNoBatch(t *testing.T) {
+	s := newServer(t, nil)
+	b := open(t, s, func(o *Options) { o.Backoff = 200 * time.Millisecond })
+	obs := &heard{}
+	results, err := b.Run(t.Context(), batch(40, "429 once", "x"), obs)
+	if err != nil || results[0].Err != nil || results[1].Err != nil {
+		t.Fatal(err, results)
+	}
+	if len(obs.phases) != 1 || !results[0].Flags.Has(event.FlagBatchApart) || !results[1].Flags.Has(event.FlagBatchApart) {
+		t.Errorf("flags %q and %q, phases %q", results[0].Flags, results[1].Flags, obs.shape())
+	}
+	for name, c := range map[string]struct {
+		ran  [][]span
+		want bool
+	}{
+		"together":         {[][]span{{{0, 100}}, {{10, 90}}}, false},
+		"one ends early":   {[][]span{{{0, 100}}, {{0, 5}}}, false},
+		"late":             {[][]span{{{0, 100}}, {{11, 100}}}, true},
+		"after":            {[][]span{{{50, 100}}, {{0, 49}}}, true},
+		"several each":     {[][]span{{{0, 40}, {50, 100}}, {{1, 30}, {60, 100}}}, false},
+		"one never ran":    {[][]span{{{7, 100}}, nil}, false},
+		"none of them ran": {[][]span{nil, nil}, false},
+	} {
+		if got := apart(c.ran); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // A server that loads its model is waited for, in a load and in a warm-up.
 func TestLoadingIsWaitedFor(t *testing.T) {
 	var refusals atomic.Int32
