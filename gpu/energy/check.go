@@ -109,7 +109,7 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 		return
 	}
 	tr.calibrated = tr.added
-	const passes, near = 5, 1.03
+	const passes, near = 12, 1.02
 	for range passes {
 		z := map[int][]float64{}
 		for _, d := range m.leaveOneOut(tr, max(len(tr.reads)-maxRows, 1)) {

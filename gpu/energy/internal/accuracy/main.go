@@ -65,7 +65,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "accuracy:", err)
 		os.Exit(1)
 	}
-	if n += faulty; n > 0 {
+	changed, err := changes()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "accuracy:", err)
+		os.Exit(1)
+	}
+	recorded, err := recordings()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "accuracy:", err)
+		os.Exit(1)
+	}
+	if n += faulty + changed + recorded; n > 0 {
 		fmt.Printf("%d targets missed\n", n)
 		os.Exit(1)
 	}

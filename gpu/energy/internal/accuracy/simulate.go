@@ -74,10 +74,16 @@ func simulate(sc scenario) (recording, error) {
 	r := &run{scenario: sc, gpu: dev, clk: clk, rnd: rand.New(rand.NewPCG(sc.seed, 7))}
 	r.rec.sources = dev.PowerSources()
 	dev.SetMemory(17000)
+	err = r.record(r.work)
+	return r.rec, err
+}
+
+// record does work while the sensors are read as the program reads them.
+func (r *run) record(work func() error) error {
 	var wg sync.WaitGroup
 	task := func(f func() error) {
 		wg.Add(1)
-		clk.Go(func() {
+		r.clk.Go(func() {
 			defer wg.Done()
 			if err := f(); err != nil && r.err == nil {
 				r.err = err
@@ -85,16 +91,16 @@ func simulate(sc scenario) (recording, error) {
 		})
 	}
 	wg.Add(1)
-	clk.Go(func() {
+	r.clk.Go(func() {
 		defer wg.Done()
 		task(func() error { return r.poll(gpu.SourceAverage, 10*time.Millisecond) })
 		task(func() error { return r.poll(gpu.SourceInstant, 10*time.Millisecond) })
 		task(func() error { return r.poll(gpu.SourceCounter, 500*time.Millisecond) })
 		task(r.pollBuffer)
-		task(r.work)
+		task(work)
 	})
 	wg.Wait()
-	return r.rec, r.err
+	return r.err
 }
 
 // poll reads a source and marks what is only a repetition.
