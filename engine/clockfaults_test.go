@@ -29,7 +29,6 @@ type fakeGuard struct {
 	armErr error
 	sets   int
 	refuse func(mhz, nth int) error // what the nth set says
-	hang   func(nth int) time.Duration
 }
 
 func (g *fakeGuard) OnLoss(f func(clockguard.Loss)) { g.onLoss = f }
