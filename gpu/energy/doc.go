@@ -14,32 +14,51 @@
 // (a bin), which ended a lag before its time stamp. The power itself is
 // modelled as
 //
-//	p(t) = θ[kind] + u[phase] + w[part of a phase within a bin]
+//	p(t) = θ[kind] + context + start + drift(t) + u[phase]
 //
-// with one mean power θ for each kind of phase (what it is, batch size, requested
-// clock), a deviation u that one phase keeps while it lasts (prompts differ) and
-// a deviation w from bin to bin. θ is found by least squares of the bins on the
-// phases' shares in them, and the variances of u, w and the reading noise from
-// the residuals. A window is then the best linear unbiased prediction of ∫p given
-// the bins in and around it: where bins lie wholly inside, that is plain
-// integration; where a bin straddles a boundary, its energy is split by what is
-// known of either side; where a phase is shorter than a bin, it tends to
-// regression. (Robinson, "That BLUP is a good thing", Statistical Science 6(1),
-// 1991; Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006,
-// ch. 2.)
+// with one mean power θ for each kind of phase: model, what it is, batch size,
+// requested clock, and whether a limit held the clock down ([Key]). What is known of
+// one kind is a vague hint for a kind never seen. To θ comes what the power of a kind
+// does with the logarithm of the tokens it attends to, how far it is off in the first
+// 5 ms after a pause, while the host launches the work, a slow drift that all kinds
+// share (the card warms up), and a deviation u that one phase keeps while it lasts. All
+// but u are found by least squares of the bins on the phases' shares in them. A window
+// is then the best linear unbiased prediction of ∫p given the bins in and around it:
+// where bins lie wholly inside, that is plain integration; where a bin straddles a
+// boundary, its energy is split by what is known of either side; where a phase is
+// shorter than a bin, it tends to regression. (Robinson, "That BLUP is a good thing",
+// Statistical Science 6(1), 1991; Rasmussen and Williams, "Gaussian Processes for
+// Machine Learning", 2006, ch. 2.) A point's energy is that of its busy time taken
+// together ([Meter.Busy]).
 //
-// The lag is found where work ends and a pause follows: power falls there at
-// once, while at the beginning of a phase it waits for the host, which looks like
-// a lag (on an H100 this makes 5 ms where all beginnings and ends together make
-// 8 to 15 ms). Phases that lasted much longer than others with as many tokens (the
-// first of their shape, while kernels are loaded) say nothing of their kind and are
-// left out of the fit.
+// # What is assumed, and how it is checked
 //
+//   - What bins of one phase scatter is the sensor's noise: an H100's buffer samples a
+//     rippling power rather than integrating it. Each reading is predicted from those
+//     around it, and the noise of each kind of phase scaled until 95 % lie inside their
+//     interval, as the run goes on; [Meter.Check] tells how many do.
+//   - Phases of one kind that did the same work draw the same power to within 5 %,
+//     of unequal work 8 %, where none is long enough to show it; where some are, their
+//     own bins tell (analysis of variance), and a phase of more than three periods is
+//     told by its own bins whatever others did.
+//   - Boundaries are where they were stamped, and readings late by one lag. It is found
+//     where work ends and a pause follows, for power falls there at once, while at its
+//     beginning it waits for the host; else from all boundaries, with the doubt that
+//     leaves. What another lag would have said is part of every interval.
+//   - A gap of less than 3 ms draws idle power and a fifth of what work draws above it,
+//     give or take as much again: no sensor tells. The doubt is part of the intervals of
+//     the phases beside it.
+//   - Phases that lasted much longer than others with as many tokens (the first of their
+//     shape, while kernels are loaded) say nothing of their kind and are left out of
+//     the fit.
+//
+// What is resolved (known to within 15 %) is decided by what the energy was expected to
+// be, not by the estimate itself, for those that came out high would pass more easily.
 // The interval of θ is robust to unequal scatter (each residual divided by one less
 // its leverage: MacKinnon and White, J. Econometrics 29, 1985) and to neighbouring
 // bins that resemble each other (Newey and West, Econometrica 55(3), 1987). For the
-// power of a kind as such ([Meter.Powers]) it is widened by how phases of that
-// kind differ from each other (analysis of variance) and with their length.
+// power of a kind as such ([Meter.Powers]) it takes in how phases of that kind differ
+// with their length, and that one after a pause draws less than one in a steady block.
 //
 // # What is believed of the sources
 //

@@ -102,7 +102,7 @@ func (p *parquetRows) readable() error {
 			switch codec := g.Columns[leaf.Index()].MetaData.Codec; codec {
 			case format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd:
 			default:
-				return fmt.Errorf("Parquet compressed with %v, which is not read; write it with zstd or snappy", codec)
+				return fmt.Errorf("compressed with %v, which is not read of Parquet: write it with zstd or snappy", codec)
 			}
 		}
 	}
