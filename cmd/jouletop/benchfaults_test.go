@@ -47,6 +47,7 @@ func TestBenchFaults(t *testing.T) {
 		{"exit statuses wrong", total.status, 0},
 		{fmt.Sprintf("clocks not given back (slowest after %.2f s)", total.slowest.Seconds()), total.locked, 0},
 		{"rounds that went wrong otherwise", total.other, 0},
+		{"runs on a machine too busy to renew a lease in 0.5 s", total.busy, rounds / 20},
 	} {
 		fmt.Printf("  %-58s %9d %9d\n", row.name, row.measured, row.target)
 	}
@@ -56,6 +57,9 @@ func TestBenchFaults(t *testing.T) {
 	}
 	for _, f := range total.failures {
 		t.Error(f)
+	}
+	if total.busy > rounds/20 {
+		t.Errorf("%d leases ran out without a fault of ours", total.busy)
 	}
 	if took > limit {
 		t.Errorf("took %.0f s, want %.0f", took, limit)
@@ -86,6 +90,7 @@ func TestSomeFaults(t *testing.T) {
 // verdict is what rounds came to.
 type verdict struct {
 	rows, flagged, lying, lines, lost, status, locked, other int
+	busy                                                     int // leases that ran out for want of processor time
 	slowest                                                  time.Duration
 	kinds                                                    map[string]int
 	failures                                                 []string
@@ -235,7 +240,7 @@ func judgeFaults(t *testing.T, seed uint64, rounds int) verdict {
 
 func (v *verdict) add(o verdict, where string) {
 	v.rows, v.lying, v.lines, v.lost = v.rows+o.rows, v.lying+o.lying, v.lines+o.lines, v.lost+o.lost
-	v.flagged += o.flagged
+	v.flagged, v.busy = v.flagged+o.flagged, v.busy+o.busy
 	v.status, v.locked, v.other, v.slowest = v.status+o.status, v.locked+o.locked, v.other+o.other, max(v.slowest, o.slowest)
 	for _, f := range o.failures {
 		v.failures = append(v.failures, where+f)
@@ -296,7 +301,7 @@ func (f *round) play(server string) {
 		_ = f.cmd.Process.Kill()
 		<-ended
 	}
-	if code := f.cmd.ProcessState.ExitCode(); !slices.Contains(f.kind.status, code) {
+	if code := f.cmd.ProcessState.ExitCode(); !slices.Contains(f.kind.status, code) && !f.busy() {
 		f.v.fail(&f.v.status, "exit status %d, want one of %v: %s", code, f.kind.status, f.out)
 	}
 	f.judgeClock()
@@ -465,18 +470,36 @@ func (f *round) judgeLines(dir string, requests int) {
 	}
 }
 
+// busy tells whether the program lost its lease because it got no processor time,
+// as happens on a machine that does something else too; then it must have failed.
+func (f *round) busy() bool {
+	if f.cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(f.out.String(), "the program has not renewed the lease") {
+		return false
+	}
+	f.v.busy++
+	return true
+}
+
 // resume runs what is left of a sweep.
 func (f *round) resume() {
 	if _, err := session.Open(filepath.Join(f.g.home, "s")); err != nil {
 		return // it never began
 	}
 	f.kind.name = "resume"
-	f.args = append(f.args, "--resume")
+	if !slices.Contains(f.args, "--resume") {
+		f.args = append(f.args, "--resume")
+	}
 	if err := f.start(); err != nil {
 		f.v.fail(&f.v.other, "resume: %v", err)
 		return
 	}
 	_ = f.cmd.Wait() // the status is looked at
+	if f.busy() && f.v.busy < 5 {
+		f.judgeClock()
+		f.judgeSession(false)
+		f.resume()
+		return
+	}
 	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
 		f.v.fail(&f.v.status, "resume: exit status %d: %s", code, f.out)
 		return

@@ -256,7 +256,8 @@ func (g *fakeGPU) wrong(mhz int, t0, t1 int64) string {
 		}
 	}
 	if g.takenNS != 0 {
-		changes = append(changes, change{g.takenNS, g.takenNS, 0})
+		// What then is in force is the clock of an unlocked card: a claim of that holds.
+		changes = append(changes, change{g.takenNS, g.takenNS, int(g.Get(fakenvml.UnlockedMHz))})
 	}
 	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.to, b.to) })
 	now := 0
