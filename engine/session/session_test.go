@@ -335,8 +335,8 @@ func fuzzTable[T any](t *testing.T, tab table[T], body []byte) {
 
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"plan":{"batches":[1]}}`))
+	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, ManifestFile), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
