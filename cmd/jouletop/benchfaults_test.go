@@ -47,19 +47,19 @@ func TestBenchFaults(t *testing.T) {
 		{"exit statuses wrong", total.status, 0},
 		{fmt.Sprintf("clocks not given back (slowest after %.2f s)", total.slowest.Seconds()), total.locked, 0},
 		{"rounds that went wrong otherwise", total.other, 0},
-		{"runs on a machine too busy to renew a lease in 0.5 s", total.busy, rounds / 20},
 	} {
 		fmt.Printf("  %-58s %9d %9d\n", row.name, row.measured, row.target)
 	}
 	fmt.Printf("  %-58s %8.0fs %8.0fs\n", "time", took, limit)
+	fmt.Printf("  %d leases ran out for want of processor time; this program itself waited up to %.2f s for it\n", total.busy, total.stall.Seconds())
 	for _, name := range slices.Sorted(mapKeys(total.kinds)) {
 		fmt.Printf("    %-40s %4d times\n", name, total.kinds[name])
 	}
 	for _, f := range total.failures {
 		t.Error(f)
 	}
-	if total.busy > rounds/20 {
-		t.Errorf("%d leases ran out without a fault of ours", total.busy)
+	if total.busy > rounds/20 && total.stall < 200*time.Millisecond {
+		t.Errorf("%d leases ran out on a machine that was not busy", total.busy)
 	}
 	if took > limit {
 		t.Errorf("took %.0f s, want %.0f", took, limit)
@@ -92,6 +92,7 @@ type verdict struct {
 	rows, flagged, lying, lines, lost, status, locked, other int
 	busy                                                     int // leases that ran out for want of processor time
 	slowest                                                  time.Duration
+	stall                                                    time.Duration // longest wait for the processor
 	kinds                                                    map[string]int
 	failures                                                 []string
 }
@@ -207,6 +208,8 @@ func judgeFaults(t *testing.T, seed uint64, rounds int) verdict {
 		all = verdict{kinds: map[string]int{}}
 		n   int
 	)
+	done := make(chan struct{})
+	stall := longestWait(done)
 	for range atOnce {
 		wg.Go(func() {
 			for {
@@ -235,7 +238,29 @@ func judgeFaults(t *testing.T, seed uint64, rounds int) verdict {
 		})
 	}
 	wg.Wait()
+	close(done)
+	all.stall = <-stall
 	return all
+}
+
+// longestWait tells, once done is closed, by how much a sleep was longest late.
+func longestWait(done <-chan struct{}) <-chan time.Duration {
+	out := make(chan time.Duration, 1)
+	go func() {
+		const nap = 20 * time.Millisecond
+		for worst := time.Duration(0); ; {
+			select {
+			case <-done:
+				out <- worst
+				return
+			default:
+				began := time.Now()
+				time.Sleep(nap)
+				worst = max(worst, time.Since(began)-nap)
+			}
+		}
+	}()
+	return out
 }
 
 func (v *verdict) add(o verdict, where string) {

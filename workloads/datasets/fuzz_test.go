@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"flag"
 	"strings"
 	"testing"
 
@@ -83,9 +84,15 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-// FuzzParquet needs -fuzzminimizetime 5x: parquet-go pools its buffers, so the
-// same input does not always cover the same code, and minimising never ends.
+// FuzzParquet minimises with 5 tries: parquet-go pools its buffers, so the same input
+// does not always cover the same code, and minimising would take all of the minute
+// that it may.
 func FuzzParquet(f *testing.F) {
+	if fl := flag.Lookup("test.fuzzminimizetime"); fl.Value.String() == fl.DefValue {
+		if err := fl.Value.Set("5x"); err != nil {
+			f.Fatal(err)
+		}
+	}
 	question, passage, yes := "is the mill old", "The mill was built in 1712.", true
 	f.Add([]byte(parquetFile(f, []hubBoolQ{{&question, &yes, &passage}, {&question, nil, &passage}})))
 	f.Add([]byte(parquetFile(f, []hubNarrativeQA{narrativeRow(1), narrativeRow(5)}, parquet.PageBufferSize(64))))
