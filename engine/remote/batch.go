@@ -56,6 +56,9 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 		patient := time.AfterFunc(firstAnswer, func() { b.warnLoading(b.opt.LoadWait) })
 		defer patient.Stop()
 	}
+	if !scored {
+		run.counting.Add(len(batch.Requests))
+	}
 	var all sync.WaitGroup
 	for i, r := range batch.Requests {
 		all.Go(func() {
@@ -90,8 +93,9 @@ type run struct {
 	first    event.Phase   // in which a request begins
 	whole    event.Phase   // of a batch that is one phase
 
-	results []engine.Result
-	ran     [][]span // when each request was at work: not while it waited to be accepted
+	counting sync.WaitGroup // requests whose prompt is not counted yet: all begin together
+	results  []engine.Result
+	ran      [][]span // when each request was at work: not while it waited to be accepted
 
 	mu     sync.Mutex // one report at a time
 	obs    engine.Observer

@@ -104,6 +104,9 @@ func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "jouletop")
+	// Not sent. It has net/http send the request again at once where the server
+	// closed an idle connection just then, which is no refusal.
+	req.Header["Idempotency-Key"] = nil
 	if b.key != "" {
 		req.Header.Set("Authorization", "Bearer "+b.key)
 	}

@@ -23,6 +23,8 @@ func (r *run) generate(index int, q engine.Request) engine.Result {
 			g.counted = n
 		}
 	}
+	r.counting.Done()
+	r.counting.Wait()
 	err := r.patiently(r.ctx, r.patience, g.try)
 	if err == nil {
 		g.judge()

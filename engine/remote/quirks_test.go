@@ -3,12 +3,15 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -252,6 +255,40 @@ func TestLateRequestsAreNoBatch(t *testing.T) {
 	} {
 		if got := apart(c.ran); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// An idle connection that the server closes as a request is sent is no refusal.
+func TestIdleConnectionClosed(t *testing.T) {
+	s := newServer(t, nil)
+	inner := s.Config.Handler
+	var mu sync.Mutex
+	used := map[string]int{}
+	closing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		used[r.RemoteAddr]++
+		again := used[r.RemoteAddr] > 1
+		mu.Unlock()
+		if again && r.Method == http.MethodPost {
+			panic(http.ErrAbortHandler)
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	closing.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer closing.Close()
+	b, err := New(Options{URL: closing.URL, Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		results, err := b.Run(t.Context(), batch(3, "x"), &heard{})
+		if err != nil || results[0].Err != nil || results[0].Flags.Has(event.FlagRetried) {
+			t.Fatal(err, results[0].Err, results[0].Flags)
 		}
 	}
 }
