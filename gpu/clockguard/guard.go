@@ -66,7 +66,11 @@ func runGuard(fd int, cfg guardConfig) int {
 	hello, err := g.start()
 	r := reply{op: opHello, seq: hello.seq, code: codeOf(err)}
 	if err != nil {
-		g.log.Warn("not serving", "error", err)
+		// One that only connects, as often as it likes, has its line by the service,
+		// which says a bounded number of them; each guard is a process of its own.
+		if !errors.Is(err, errClientGone) {
+			g.log.Warn("not serving", "error", err)
+		}
 		r.text = heldText(err)
 		g.send(r)
 		g.close()
