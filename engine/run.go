@@ -134,6 +134,10 @@ func (e *Engine) tryReady(ctx context.Context, pt PointPlan) error {
 	return err
 }
 
+// rest is how long a GPU takes to come to rest after work: on an H100 power has
+// fallen to idle within some 60 ms.
+const rest = 200 * time.Millisecond
+
 // load loads the point's model, unless it is there already, and warms it up.
 func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 	if len(pt.Queries) == 0 {
@@ -165,6 +169,11 @@ func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 	if err := e.warmUp(ctx, pt); err != nil {
 		e.loaded = ModelSpec{} // the next point loads it afresh
 		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)
+	}
+	// What the warm-up drew is nobody's: the GPU comes to rest before the first batch,
+	// so that no reading holds some of both.
+	if err := e.clk.Sleep(ctx, rest); err != nil {
+		return err
 	}
 	if shown < 100 {
 		e.publish(event.ModelLoading{At: e.now(), Model: pt.Spec.Name, Progress: 1})

@@ -119,7 +119,8 @@ func (p *predictor) inflation(start, end int64) float64 {
 			return
 		}
 		st, _ := p.stat(s.key)
-		dof := max(st.requests-1, 1)
+		// Variances start from guesses worth two observations.
+		dof := max(st.requests-1, 0) + 2
 		const z2 = z95 * z95
 		wider += float64(s.b-s.a) / float64(end-start) * ((z2+1)/(4*dof) + (5*z2*z2+16*z2+3)/(96*dof*dof))
 	})
