@@ -131,6 +131,7 @@ func TestRefusedClockInASweep(t *testing.T) {
 // and resume runs it again.
 func TestGuardLostInASweep(t *testing.T) {
 	t.Parallel()
+	const queries = 12 // a point is some 2 s of work, between half a second of waiting
 	server := newServer(t)
 	for _, tt := range []struct {
 		name  string
@@ -164,12 +165,12 @@ func TestGuardLostInASweep(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			g := newFakeGPU(t, fakenvml.H100())
-			args := work(server, 3, "sweep", "--clocks", "1005,1500", "--batch", "1", "--repeats", "4", "--cool-down", "0")
+			args := work(server, queries, "sweep", "--clocks", "1005,1500", "--batch", "1", "--repeats", "4", "--cool-down", "0")
 			if tt.rearm {
 				args = append(args, "--on-clock-loss", "rearm")
 			}
 			c, out := g.start(t, args...)
-			g.begun(t, 5)
+			g.begun(t, queries+3) // so that it is hit while a batch of the second point runs
 			tt.hit(t, g, c.Process.Pid)
 			_ = c.Wait() // the status is looked at
 			if code := c.ProcessState.ExitCode(); code != exitFailure {
@@ -197,7 +198,7 @@ func TestGuardLostInASweep(t *testing.T) {
 			}
 			m, requests, points, _ = g.recorded(t)
 			claims(t, g, requests)
-			if len(points) != 8 || len(requests) != 24 || m.Ended != "done" {
+			if len(points) != 8 || len(requests) != 8*queries || m.Ended != "done" {
 				t.Errorf("resumed: %d points, %d requests, ended %q", len(points), len(requests), m.Ended)
 			}
 			for _, p := range points {
