@@ -355,6 +355,25 @@ func TestPower(t *testing.T) {
 	}
 }
 
+// A call that takes long, or whose thread loses the processor, moves no time stamp:
+// the driver goes on recording while it runs.
+func TestBufferReadSlowly(t *testing.T) {
+	const period = 20 * ms
+	fake(t, fakenvml.H100().With(fakenvml.BufferCallUS, 45_000))
+	d := open(t, 0)
+	for range 6 {
+		buf, err := d.ReadPowerBuffer(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range buf {
+			if off := (r.TimeNS+period/2)%period - period/2; abs(off) > ms {
+				t.Fatalf("a sample is stamped %v off the time it was taken", time.Duration(off))
+			}
+		}
+	}
+}
+
 func TestBufferOnAnotherClock(t *testing.T) {
 	st := fake(t, fakenvml.H100())
 	d := open(t, 0)

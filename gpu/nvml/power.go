@@ -91,7 +91,7 @@ const emptyReads = 3
 
 // ReadPowerBuffer implements gpu.Device.
 func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
-	now := d.observeWall()
+	d.observeWall()
 	d.mu.Lock()
 	since := d.wall.since(after)
 	if d.empty++; d.empty > emptyReads { // or so it seems by stamps of another clock
@@ -109,6 +109,10 @@ func (d *Device) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 	}
 	if err := fail("reading the power sample buffer", ret); err != nil {
 		return nil, err
+	}
+	now, set := d.observeWall()
+	if set {
+		return nil, nil // of which clock the stamps are is not known; they are there next time too
 	}
 	all := len(samples)
 	samples = slices.DeleteFunc(samples, func(s nvml.Sample) bool { return s.TimeStamp == 0 || s.TimeStamp > lastStamp })
@@ -159,9 +163,10 @@ func sampleWatts(kind nvml.ValueType, value [8]byte) float64 {
 }
 
 // observeWall notes by how much the wall clock now differs from CLOCK_MONOTONIC
-// and returns the monotonic time. The narrowest of a few tries counts: a thread
-// may lose the processor between two readings.
-func (d *Device) observeWall() int64 {
+// and returns the monotonic time, and whether the wall clock was set since the last
+// time. The narrowest of a few tries counts: a thread may lose the processor between
+// two readings.
+func (d *Device) observeWall() (now int64, set bool) {
 	var mono, offset int64
 	best := int64(math.MaxInt64)
 	for range 3 {
@@ -180,7 +185,7 @@ func (d *Device) observeWall() int64 {
 		}
 	}
 	d.mu.Lock()
-	d.wall.observe(mono, offset)
+	set = d.wall.observe(mono, offset, best/2)
 	d.mu.Unlock()
-	return d.clock.Now()
+	return d.clock.Now(), set
 }

@@ -55,18 +55,21 @@ const (
 	another = int64(5 * time.Second)
 )
 
-// observe notes the offset read at monotonic time mono.
-func (m *wallMap) observe(mono, offset int64) {
+// observe notes the offset read at monotonic time mono, which is off by no more than
+// within. It tells whether the wall clock was set since the last observation.
+func (m *wallMap) observe(mono, offset, within int64) (set bool) {
 	n := len(m.epochs)
 	switch {
 	case n == 0:
 		m.epochs = append(m.epochs, epoch{first: -forever, last: forever, offset: offset})
-	case abs(offset-m.epochs[n-1].offset) > offsetJitter:
+	case abs(offset-m.epochs[n-1].offset) > offsetJitter+within:
+		set = true
 		m.epochs[n-1].last = mono
 		m.epochs = append(m.epochs, epoch{first: m.seen, last: forever, offset: offset})
 		m.epochs = slices.DeleteFunc(m.epochs, func(e epoch) bool { return e.last < mono-keepEpochs })
 	}
 	m.seen = mono
+	return set
 }
 
 // since returns the time stamp to ask the driver for newer samples than
@@ -83,8 +86,9 @@ func (m *wallMap) since(after int64) uint64 {
 }
 
 // mapAll maps the time stamps of one reading of the buffer, in the driver's
-// order, oldest first; now is the time of reading, all whether the whole buffer
-// was read (since said 0) and not only the present epoch.
+// order, oldest first; now is the time when the reading had ended (while the call
+// runs the driver goes on recording), all whether the whole buffer was read (since
+// said 0) and not only the present epoch.
 func (m *wallMap) mapAll(stamps []uint64, now int64, all bool) []int64 {
 	epochs := m.epochs
 	if !all {

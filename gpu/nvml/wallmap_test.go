@@ -47,7 +47,7 @@ func TestWallMapAcrossSets(t *testing.T) {
 			after := int64(0)
 			var got []int64
 			for now := 5000 * ms; now < 16_000*ms; now += 193 * ms {
-				m.observe(now, offset(now))
+				m.observe(now, offset(now), 0)
 				since := m.since(after)
 				all, truth := d.stamps(now)
 				us, want := all[:0:0], truth[:0:0]
@@ -73,13 +73,25 @@ func TestWallMapAcrossSets(t *testing.T) {
 	}
 }
 
+// An offset read by a thread that had lost the processor is no new epoch.
+func TestWallMapVagueOffset(t *testing.T) {
+	var m wallMap
+	m.observe(1000*ms, 1e18, 500)
+	if m.observe(1200*ms, 1e18+30*ms, 40*ms) || len(m.epochs) != 1 {
+		t.Error("an offset known to 40 ms was taken for a set clock")
+	}
+	if !m.observe(1400*ms, 1e18+30*ms, 500) || len(m.epochs) != 2 {
+		t.Error("a set of the wall clock was not noticed")
+	}
+}
+
 func TestWallMapSmallDrift(t *testing.T) {
 	// An adjustment of 500 ppm between the two clocks, 60 s long.
 	offset := func(mono int64) int64 { return 1e18 + mono/2000 }
 	d := driver{offset: offset, period: 20 * ms, keep: 2400 * ms}
 	var m wallMap
 	for now := 5000 * ms; now < 65_000*ms; now += 193 * ms {
-		m.observe(now, offset(now))
+		m.observe(now, offset(now), 0)
 		us, truth := d.stamps(now)
 		us, truth = us[len(us)-10:], truth[len(truth)-10:]
 		for i, at := range m.mapAll(us, now, false) {
@@ -110,7 +122,7 @@ func TestWallMapForeignClock(t *testing.T) {
 				if now < 3000*ms {
 					continue
 				}
-				m.observe(now, 1e18)
+				m.observe(now, 1e18, 0)
 				us, truth := d.stamps(now)
 				n := len(us) - 1
 				worst = max(worst, abs(m.mapAll(us[n:], now, true)[0]-truth[n]))
