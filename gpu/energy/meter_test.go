@@ -166,6 +166,7 @@ func TestOrderAndRepetitionsDoNotMatter(t *testing.T) {
 }
 
 func TestLostSamplesWidenTheBound(t *testing.T) {
+	var ratios []float64 // of the bound with samples lost to that without
 	rapid.Check(t, func(t *rapid.T) {
 		w, readings, rnd := draw(t)
 		a, b := w.phases[0].Start, w.phases[len(w.phases)-1].End
@@ -174,6 +175,7 @@ func TestLostSamplesWidenTheBound(t *testing.T) {
 		i := len(readings)/2 - 5
 		lossy := append(slices.Clone(readings[:i]), readings[i+10:]...)
 		e := meterOf(lossy, w.phases).raw(a, b)
+		ratios = append(ratios, e.ErrJ/whole.ErrJ)
 		if e.ErrJ < 0.7*whole.ErrJ { // what varies is learned anew from the half second left
 			t.Errorf("bound %.4f J with 200 ms lost, %.4f J without", e.ErrJ, whole.ErrJ)
 		}
@@ -192,6 +194,9 @@ func TestLostSamplesWidenTheBound(t *testing.T) {
 			t.Errorf("the counter made it worse: %.4f J, %.4f J without", f.ErrJ, e.ErrJ)
 		}
 	})
+	if slices.Sort(ratios); len(ratios) > 0 && ratios[len(ratios)/4] < 1 {
+		t.Errorf("a quarter of the bounds are narrower with samples lost: ratios %.2f", ratios)
+	}
 }
 
 func TestCounter(t *testing.T) {
