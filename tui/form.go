@@ -20,13 +20,13 @@ type form struct {
 	fields []*field
 	at     int
 	err    string
-	submit func(f *form) (command, error)
+	submit func(f *form) (order, error)
 	// asked: what it asks for is being looked at; it closes once that is accepted.
 	asked bool
 }
 
 // command is something to ask of the controller.
-type command func(c Controller) (string, error)
+type order func(c Controller) (string, error)
 
 // field is one thing to choose or type.
 type field struct {
@@ -175,7 +175,7 @@ func comparePolicies(c *Choices) (a, b string) {
 	return a, b
 }
 
-func (m *Model) submitJob(f *form) (command, error) {
+func (m *Model) submitJob(f *form) (order, error) {
 	v := f.fields
 	job := Job{Model: v[0].value(), Dataset: v[1].value()}
 	var err [3]error
@@ -190,7 +190,7 @@ func (m *Model) submitJob(f *form) (command, error) {
 	}, nil
 }
 
-func (m *Model) submitSweep(f *form) (command, error) {
+func (m *Model) submitSweep(f *form) (order, error) {
 	v := f.fields
 	plan := SweepPlan{Models: v[0].values(), Datasets: v[1].values(), Clocks: v[2].value()}
 	var err [4]error
@@ -204,7 +204,7 @@ func (m *Model) submitSweep(f *form) (command, error) {
 	return func(c Controller) (string, error) { return "sweep started", c.StartSweep(plan) }, nil
 }
 
-func (m *Model) submitCompare(f *form) (command, error) {
+func (m *Model) submitCompare(f *form) (order, error) {
 	v := f.fields
 	a, b := v[0].value(), v[1].value()
 	if a == b || a == "" || b == "" {

@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/gpu"
 	"jouletop/tui"
@@ -346,7 +347,7 @@ func TestMonitor(t *testing.T) {
 
 func TestReplayKeys(t *testing.T) {
 	d := started(t, tui.Options{Mode: tui.Playback})
-	d.c.SetReplay(&tui.Replay{EndNS: 600e9, AtNS: 100e9, Speed: 1})
+	d.c.SetReplay(&command.Replay{EndNS: 600e9, AtNS: 100e9, Speed: 1})
 	d.refresh()
 	d.wants("REPLAY 1x 0:01:40 of 0:10:00")
 	d.press("]", ".", "<", "<", "space")
@@ -470,7 +471,7 @@ func TestFormWaitsForChoices(t *testing.T) {
 func TestProcessesAndHiddenAreShown(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.size(200, 60)
-	d.send(tui.StatusMessage(tui.Status{
+	d.send(tui.StatusMessage(command.Status{
 		Processes: map[string][]gpu.Process{synth.ID: {{PID: 4711, Name: "python", MemoryMiB: 2048}}},
 		Hidden:    []string{"MIG mode hides the power of a slice: readings are the whole GPU's."},
 	}))

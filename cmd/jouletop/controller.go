@@ -11,16 +11,16 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
-	"jouletop/tui"
 )
 
 // controller does what the dashboard's operator asks for. It implements
-// tui.Controller over a running session.
+// command.Controller over a running session.
 type controller struct {
 	*recording
 	lib    *library
@@ -37,16 +37,16 @@ type controller struct {
 var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
 
 // Status tells what the stream does not.
-func (c *controller) Status() tui.Status {
+func (c *controller) Status() command.Status {
 	c.mu.Lock()
 	clocks := c.clocks
 	c.mu.Unlock()
-	s := tui.Status{
+	s := command.Status{
 		Armed: c.armed(), ReadOnly: c.o.readOnly,
 		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
 		Paused: c.engine.Paused(), Hidden: c.info.Hidden, Dropped: c.events.Dropped(),
 		PowerSources: c.powerSources(),
-		Session:      tui.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
+		Session:      command.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()),
 	}
 	if t := c.unguarded.Load(); t != nil && !s.Armed {
@@ -63,18 +63,18 @@ func (c *controller) Status() tui.Status {
 }
 
 // sessionFiles lists a session's files with their sizes.
-func sessionFiles(dir string) []tui.File {
-	var out []tui.File
+func sessionFiles(dir string) []command.File {
+	var out []command.File
 	for _, name := range session.Files() {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			out = append(out, tui.File{Name: name, Bytes: st.Size(), Rows: -1})
+			out = append(out, command.File{Name: name, Bytes: st.Size(), Rows: -1})
 		}
 	}
 	return out
 }
 
 // Choices lists what can be run and set.
-func (c *controller) Choices() (tui.Choices, error) { return c.lib.choices(), nil }
+func (c *controller) Choices() (command.Choices, error) { return c.lib.choices(), nil }
 
 // Arm allows setting clocks on a real GPU.
 func (c *controller) Arm(on bool) (string, error) {
@@ -241,7 +241,7 @@ func (c *controller) enqueue(j job, next bool) error {
 }
 
 // StartJob queues a job.
-func (c *controller) StartJob(j tui.Job) error {
+func (c *controller) StartJob(j command.Job) error {
 	plan, err := c.lib.jobPlan(j)
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ func (c *controller) RunPrompt(text string) error {
 }
 
 // StartSweep runs a sweep plan.
-func (c *controller) StartSweep(s tui.SweepPlan) error {
+func (c *controller) StartSweep(s command.Sweep) error {
 	if err := c.mayset(); err != nil {
 		return err
 	}
@@ -343,16 +343,18 @@ func exportSession(dir, path string) (string, error) {
 }
 
 // Workload describes the queries of the datasets in use.
-func (c *controller) Workload() (tui.Workload, error) { return c.lib.workload() }
+func (c *controller) Workload() (command.Workload, error) { return c.lib.workload() }
 
 // Sessions lists earlier sessions.
-func (c *controller) Sessions() ([]tui.SessionInfo, error) {
+func (c *controller) Sessions() ([]command.SessionInfo, error) {
 	all, err := listSessions(filepath.Dir(c.rec.Dir()))
-	return slices.DeleteFunc(all, func(s tui.SessionInfo) bool { return s.Path == c.rec.Dir() }), err
+	return slices.DeleteFunc(all, func(s command.SessionInfo) bool { return s.Path == c.rec.Dir() }), err
 }
 
 // OpenSession reads an earlier session.
-func (c *controller) OpenSession(path string) (tui.SessionDetail, error) { return openSession(path) }
+func (c *controller) OpenSession(path string) (command.SessionDetail, error) {
+	return openSession(path)
+}
 
 // lost observes the stream: where a clock is lost and not set again, so is the
 // policy that asked for it, as when the operator switches clock control off.

@@ -38,8 +38,8 @@ func (s *saying) String() string {
 	return s.b.String()
 }
 
-// command starts the program in a folder of its own.
-func command(t *testing.T, args ...string) (c *exec.Cmd, home string, stderr *saying) {
+// startProgram starts the program in a folder of its own.
+func startProgram(t *testing.T, args ...string) (c *exec.Cmd, home string, stderr *saying) {
 	t.Helper()
 	home, stderr = t.TempDir(), &saying{}
 	c = exec.Command("jouletop", args...)
@@ -79,7 +79,7 @@ func TestRunInterrupted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			cmd, home, stderr := command(t, append([]string{"run", "--session", "s"}, c.args...)...)
+			cmd, home, stderr := startProgram(t, append([]string{"run", "--session", "s"}, c.args...)...)
 			dir := filepath.Join(home, "s")
 			eventually(t, c.begun, func() bool {
 				b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
@@ -140,7 +140,7 @@ func TestWorkerKilled(t *testing.T) {
 	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
 	run := []string{"run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"), "--dataset", "narrativeqa", "--queries", "4", "--max-tokens", "60", "--session", "s"}
 	t.Run("at its start", func(t *testing.T) {
-		c, _, stderr := command(t, run...)
+		c, _, stderr := startProgram(t, run...)
 		if err := syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestWorkerKilled(t *testing.T) {
 		}
 	})
 	t.Run("in a job", func(t *testing.T) {
-		c, dir, stderr := command(t, append(run, "--repeats", "2")...)
+		c, dir, stderr := startProgram(t, append(run, "--repeats", "2")...)
 		dir = filepath.Join(dir, "s")
 		eventually(t, "a decode", func() bool {
 			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
@@ -211,7 +211,7 @@ func TestWorkerKilledAgainAndAgain(t *testing.T) {
 	const queries, kills = 60, 5
 	home := t.TempDir()
 	record(t, home, "synth", "llama-15m", "-o", "m.gguf")
-	c, dir, stderr := command(t, "run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"),
+	c, dir, stderr := startProgram(t, "run", "--gpu", "sim", "--backend", "llama", "--model", filepath.Join(home, "m.gguf"),
 		"--dataset", "truthfulqa", "--queries", strconv.Itoa(queries), "--max-tokens", "20", "--threads", "1", "--session", "s") // two would wait for each other on a busy machine
 	dir = filepath.Join(dir, "s")
 	ended := make(chan error, 1)
@@ -268,7 +268,7 @@ func TestAllRequestsFailed(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	c, home, stderr := command(t, "run", "--gpu", "sim", "--url", server.URL, "--model", "m", "--dataset", "narrativeqa", "--queries", "2", "--session", "s")
+	c, home, stderr := startProgram(t, "run", "--gpu", "sim", "--url", server.URL, "--model", "m", "--dataset", "narrativeqa", "--queries", "2", "--session", "s")
 	_ = c.Wait() // the status is looked at
 	if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(stderr.String(), "gone home") {
 		t.Errorf("exit status %d: %s", code, stderr)

@@ -6,10 +6,10 @@ import (
 	"sync"
 
 	"jouletop/engine"
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/models"
 	"jouletop/gpu"
-	"jouletop/tui"
 	"jouletop/workloads"
 )
 
@@ -105,22 +105,22 @@ func (l *library) named(name string) (dataset, bool) {
 }
 
 // choices lists what there is, the defaults first.
-func (l *library) choices() tui.Choices {
-	c := tui.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
+func (l *library) choices() command.Choices {
+	c := command.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
 	if l.router != nil {
-		c.Models = append(c.Models, tui.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.how})
+		c.Models = append(c.Models, command.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.how})
 	}
 	for _, s := range l.specs {
-		c.Models = append(c.Models, tui.Choice{Name: s.Name, Note: displayHome(s.Path)})
+		c.Models = append(c.Models, command.Choice{Name: s.Name, Note: displayHome(s.Path)})
 	}
 	// What generates comes first: a scored dataset hardly decodes, and a phase-aware
 	// policy has nothing to show on it.
-	var scored []tui.Choice
+	var scored []command.Choice
 	for _, n := range l.datasetNames() {
 		if d, err := l.dataset(n); err == nil && len(d.queries) > 0 && d.queries[0].Classification() {
-			scored = append(scored, tui.Choice{Name: n, Note: "scored: options are compared, nothing is generated"})
+			scored = append(scored, command.Choice{Name: n, Note: "scored: options are compared, nothing is generated"})
 		} else {
-			c.Datasets = append(c.Datasets, tui.Choice{Name: n})
+			c.Datasets = append(c.Datasets, command.Choice{Name: n})
 		}
 	}
 	c.Datasets = append(c.Datasets, scored...)
@@ -165,7 +165,7 @@ func (l *library) firstPlan() (engine.Plan, error) {
 	}
 	var all []engine.PointPlan
 	for _, name := range l.datasetNames() {
-		plan, err := l.jobPlan(tui.Job{Model: model, Dataset: name, Batch: l.o.batches[0], Queries: l.o.queries})
+		plan, err := l.jobPlan(command.Job{Model: model, Dataset: name, Batch: l.o.batches[0], Queries: l.o.queries})
 		if err != nil {
 			return engine.Plan{}, err
 		}
@@ -176,7 +176,7 @@ func (l *library) firstPlan() (engine.Plan, error) {
 
 // jobPlan makes the plan of one job. Its points leave the operator's policy
 // alone.
-func (l *library) jobPlan(j tui.Job) (engine.Plan, error) {
+func (l *library) jobPlan(j command.Job) (engine.Plan, error) {
 	if l.router != nil && j.Model == routedModel {
 		return l.routedPlan(j)
 	}
@@ -256,12 +256,12 @@ func foundModels(info gpu.Info) []string {
 }
 
 // workload measures the queries of the datasets in use.
-func (l *library) workload() (tui.Workload, error) {
+func (l *library) workload() (command.Workload, error) {
 	var queries []workloads.Query
 	for _, name := range l.datasetNames() {
 		d, err := l.dataset(name)
 		if err != nil {
-			return tui.Workload{}, err
+			return command.Workload{}, err
 		}
 		queries = append(queries, d.queries...)
 	}
@@ -269,8 +269,8 @@ func (l *library) workload() (tui.Workload, error) {
 }
 
 // describeQueries measures queries for the dashboard.
-func describeQueries(queries []workloads.Query) tui.Workload {
-	w := tui.Workload{Features: []tui.Feature{
+func describeQueries(queries []workloads.Query) command.Workload {
+	w := command.Workload{Features: []command.Feature{
 		{Name: "length", Unit: "tokens"}, {Name: "token entropy", Unit: "bits"}, {Name: "entity density"},
 		{Name: "causal score"}, {Name: "reasoning complexity"}, {Name: "complexity score"},
 	}}
@@ -279,7 +279,7 @@ func describeQueries(queries []workloads.Query) tui.Workload {
 		if !ok {
 			continue
 		}
-		w.Queries = append(w.Queries, tui.WorkloadQuery{
+		w.Queries = append(w.Queries, command.WorkloadQuery{
 			Dataset: q.Dataset, ID: q.ID, Class: string(f.Class), Text: q.Question,
 			Values: []float64{float64(f.Tokens), f.TokenEntropyBits, f.EntityDensity, f.CausalScore, f.ReasoningComplexity, f.ComplexityScore},
 		})

@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/analysis"
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
@@ -90,15 +91,15 @@ type replayController struct {
 
 var errReplay = errors.New("this is a replay: nothing runs")
 
-func (c *replayController) Status() tui.Status {
-	st := tui.Status{
+func (c *replayController) Status() command.Status {
+	st := command.Status{
 		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
 		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
 	}
 	if c.player != nil {
 		start, end := c.player.Span()
 		at, speed := c.player.At()
-		st.Replay = &tui.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed}
+		st.Replay = &command.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed}
 	}
 	for _, g := range c.session.Manifest.GPUs {
 		st.PowerSources[g.ID], st.Processes[g.ID] = g.Sensors, g.Processes
@@ -107,25 +108,25 @@ func (c *replayController) Status() tui.Status {
 	return st
 }
 
-func (c *replayController) Choices() (tui.Choices, error)   { return tui.Choices{}, nil }
-func (c *replayController) Arm(bool) (string, error)        { return "", errReplay }
-func (c *replayController) SetClock(event.Phase, int) error { return errReplay }
-func (c *replayController) GiveBack() error                 { return errReplay }
-func (c *replayController) SetPolicy(string) error          { return errReplay }
-func (c *replayController) StartJob(tui.Job) error          { return errReplay }
-func (c *replayController) RunPrompt(string) error          { return errReplay }
-func (c *replayController) StartSweep(tui.SweepPlan) error  { return errReplay }
-func (c *replayController) Pause() error                    { return errReplay }
-func (c *replayController) Resume() error                   { return errReplay }
-func (c *replayController) SkipPoint() error                { return errReplay }
-func (c *replayController) Stop() error                     { return errReplay }
-func (c *replayController) End() error                      { c.stop(); return nil }
-func (c *replayController) Mark(string) error               { return errReplay }
-func (c *replayController) SeekTo(t int64) error            { c.player.SeekTo(t); return nil }
-func (c *replayController) Sessions() ([]tui.SessionInfo, error) {
+func (c *replayController) Choices() (command.Choices, error) { return command.Choices{}, nil }
+func (c *replayController) Arm(bool) (string, error)          { return "", errReplay }
+func (c *replayController) SetClock(event.Phase, int) error   { return errReplay }
+func (c *replayController) GiveBack() error                   { return errReplay }
+func (c *replayController) SetPolicy(string) error            { return errReplay }
+func (c *replayController) StartJob(command.Job) error        { return errReplay }
+func (c *replayController) RunPrompt(string) error            { return errReplay }
+func (c *replayController) StartSweep(command.Sweep) error    { return errReplay }
+func (c *replayController) Pause() error                      { return errReplay }
+func (c *replayController) Resume() error                     { return errReplay }
+func (c *replayController) SkipPoint() error                  { return errReplay }
+func (c *replayController) Stop() error                       { return errReplay }
+func (c *replayController) End() error                        { c.stop(); return nil }
+func (c *replayController) Mark(string) error                 { return errReplay }
+func (c *replayController) SeekTo(t int64) error              { c.player.SeekTo(t); return nil }
+func (c *replayController) Sessions() ([]command.SessionInfo, error) {
 	return listSessions(filepath.Dir(c.session.Dir))
 }
-func (c *replayController) OpenSession(path string) (tui.SessionDetail, error) {
+func (c *replayController) OpenSession(path string) (command.SessionDetail, error) {
 	return openSession(path)
 }
 func (c *replayController) Export(path string) (string, error) {
@@ -133,10 +134,10 @@ func (c *replayController) Export(path string) (string, error) {
 }
 
 // Workload measures the session's queries, read again from where they were.
-func (c *replayController) Workload() (tui.Workload, error) {
+func (c *replayController) Workload() (command.Workload, error) {
 	queries, err := analysis.Queries([]*session.Session{c.session})
 	if err != nil {
-		return tui.Workload{}, err
+		return command.Workload{}, err
 	}
 	return describeQueries(queries), nil
 }

@@ -13,11 +13,11 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/analysis"
+	"jouletop/engine/command"
 	"jouletop/engine/gguf"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 	"jouletop/gpu/regular"
-	"jouletop/tui"
 	"jouletop/workloads"
 	"jouletop/workloads/difficulty"
 	"jouletop/workloads/features"
@@ -278,7 +278,7 @@ const routedModel = "routed"
 
 // routedPlan makes the plan of a job whose queries are routed. On a real GPU the
 // clock stays the operator's.
-func (l *library) routedPlan(j tui.Job) (engine.Plan, error) {
+func (l *library) routedPlan(j command.Job) (engine.Plan, error) {
 	o := *l.o
 	o.batches = []int{max(j.Batch, 1)}
 	if j.MaxTokens > 0 {

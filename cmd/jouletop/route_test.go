@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"jouletop/engine"
+	"jouletop/engine/command"
 	"jouletop/gpu"
-	"jouletop/tui"
 	"jouletop/workloads"
 )
 
@@ -112,7 +112,7 @@ func TestLibraryRoutes(t *testing.T) {
 	if c := l.choices(); c.Models[0].Name != routedModel {
 		t.Errorf("choices %+v", c.Models)
 	}
-	plan, err := l.jobPlan(tui.Job{Model: routedModel, Dataset: "truthfulqa", Batch: 2, Queries: 10})
+	plan, err := l.jobPlan(command.Job{Model: routedModel, Dataset: "truthfulqa", Batch: 2, Queries: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestLibraryRoutes(t *testing.T) {
 	if err != nil || len(first.Points) < 4 || !strings.HasPrefix(first.Points[0].PointID, "route.") {
 		t.Errorf("%v, first plan %d points", err, len(first.Points))
 	}
-	if _, err := l.jobPlan(tui.Job{Model: "llama-3.2-3b", Dataset: "truthfulqa"}); err != nil {
+	if _, err := l.jobPlan(command.Job{Model: "llama-3.2-3b", Dataset: "truthfulqa"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
-	"jouletop/tui"
 )
 
 // listSessions describes the sessions in a folder, newest first. What is no
 // session is passed over.
-func listSessions(dir string) ([]tui.SessionInfo, error) {
+func listSessions(dir string) ([]command.SessionInfo, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -21,7 +21,7 @@ func listSessions(dir string) ([]tui.SessionInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []tui.SessionInfo
+	var out []command.SessionInfo
 	for _, e := range entries {
 		s, err := session.Open(filepath.Join(dir, e.Name()))
 		if err != nil {
@@ -29,13 +29,13 @@ func listSessions(dir string) ([]tui.SessionInfo, error) {
 		}
 		out = append(out, describeSession(s))
 	}
-	slices.SortFunc(out, func(a, b tui.SessionInfo) int { return b.Start.Compare(a.Start) })
+	slices.SortFunc(out, func(a, b command.SessionInfo) int { return b.Start.Compare(a.Start) })
 	return out, nil
 }
 
-func describeSession(s *session.Session) tui.SessionInfo {
+func describeSession(s *session.Session) command.SessionInfo {
 	m := s.Manifest
-	info := tui.SessionInfo{
+	info := command.SessionInfo{
 		Path: s.Dir, Name: filepath.Base(s.Dir), Start: m.Start, Simulated: m.Simulated,
 		Points: s.Rows(session.PointsFile), Requests: s.Rows(session.RequestsFile), How: m.Ended,
 	}
@@ -55,12 +55,12 @@ func describeSession(s *session.Session) tui.SessionInfo {
 }
 
 // openSession reads a session's results.
-func openSession(path string) (tui.SessionDetail, error) {
+func openSession(path string) (command.SessionDetail, error) {
 	s, err := session.OpenForeign(path)
 	if err != nil {
-		return tui.SessionDetail{}, err
+		return command.SessionDetail{}, err
 	}
-	d := tui.SessionDetail{SessionInfo: describeSession(s)}
+	d := command.SessionDetail{SessionInfo: describeSession(s)}
 	err = errors.Join(
 		s.Points(func(p *event.PointDone) error { d.Points = append(d.Points, *p); return nil }),
 		s.Requests(func(r *event.RequestEnergy) error { d.Requests = append(d.Requests, *r); return nil }),

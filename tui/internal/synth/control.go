@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/gpu"
 	"jouletop/tui"
@@ -27,12 +28,12 @@ type Control struct {
 	Alarm   string   // of the status
 	Allowed bool     // clocks may be set
 	Endless bool     // End does not close the stream
-	replay  *tui.Replay
+	replay  *command.Replay
 }
 
 var (
-	_ tui.Source     = (*Control)(nil)
-	_ tui.Controller = (*Control)(nil)
+	_ tui.Source         = (*Control)(nil)
+	_ command.Controller = (*Control)(nil)
 )
 
 // NewControl wraps g.
@@ -90,15 +91,15 @@ func (c *Control) call(format string, args ...any) func() {
 }
 
 // Status is a status with something in every field.
-func (c *Control) Status() tui.Status {
+func (c *Control) Status() command.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	start := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
-	return tui.Status{
+	return command.Status{
 		Armed: c.armed, Alarm: c.Alarm, Policy: c.policy, Prefill: c.Gen.Manual.Prefill, Decode: c.Gen.Manual.Decode, Paused: c.Gen.Paused,
 		PowerSources: map[string][]gpu.PowerSource{ID: {{Name: gpu.SourceBuffer, PeriodMS: 20, WindowMS: 20, CallMS: 0.4}}},
-		Session:      tui.SessionInfo{Path: "/home/me/.local/state/jouletop/sessions/20261122-093000-dashboard", Name: "20261122-093000-dashboard", Start: start, GPU: ID, Simulated: true},
-		Files: []tui.File{
+		Session:      command.SessionInfo{Path: "/home/me/.local/state/jouletop/sessions/20261122-093000-dashboard", Name: "20261122-093000-dashboard", Start: start, GPU: ID, Simulated: true},
+		Files: []command.File{
 			{Name: "manifest.json", Bytes: 4210, Rows: -1}, {Name: "samples.csv", Bytes: c.Gen.now / 140_000, Rows: c.Gen.now / 10_000_000},
 			{Name: "power.csv", Bytes: c.Gen.now / 300_000, Rows: c.Gen.now / 20_000_000}, {Name: "phases.csv", Bytes: 48_200, Rows: int64(2 * c.Gen.batch)},
 			{Name: "requests.csv", Bytes: 91_000, Rows: int64(c.Gen.reqs)}, {Name: "clocks.csv", Bytes: 1900, Rows: 21}, {Name: "events.jsonl", Bytes: 820_000, Rows: -1},
@@ -108,10 +109,10 @@ func (c *Control) Status() tui.Status {
 }
 
 // Choices lists a few.
-func (c *Control) Choices() (tui.Choices, error) {
-	return tui.Choices{
-		Models:   []tui.Choice{{Name: "llama-3.2-1b", Note: "simulated, 1.24 B parameters, F16"}, {Name: "llama-3.2-3b", Note: "simulated, 3.2 B parameters, F16"}, {Name: "llama-3.1-8b", Note: "simulated, 8.0 B parameters, F16"}},
-		Datasets: []tui.Choice{{Name: "boolq", Note: "built-in, 50 queries"}, {Name: "hellaswag", Note: "built-in, 50 queries"}, {Name: "truthfulqa", Note: "built-in, 50 queries"}, {Name: "narrativeqa", Note: "built-in, 50 queries"}},
+func (c *Control) Choices() (command.Choices, error) {
+	return command.Choices{
+		Models:   []command.Choice{{Name: "llama-3.2-1b", Note: "simulated, 1.24 B parameters, F16"}, {Name: "llama-3.2-3b", Note: "simulated, 3.2 B parameters, F16"}, {Name: "llama-3.1-8b", Note: "simulated, 8.0 B parameters, F16"}},
+		Datasets: []command.Choice{{Name: "boolq", Note: "built-in, 50 queries"}, {Name: "hellaswag", Note: "built-in, 50 queries"}, {Name: "truthfulqa", Note: "built-in, 50 queries"}, {Name: "narrativeqa", Note: "built-in, 50 queries"}},
 		Batches:  []int{1, 4, 8},
 		Policies: []string{"none", "phase:1980/1005", "min-energy", "min-edp"},
 		Clocks:   Info().SMClocks,
@@ -190,7 +191,7 @@ func (c *Control) SetPolicy(spec string) error {
 }
 
 // StartJob queues a job.
-func (c *Control) StartJob(j tui.Job) error {
+func (c *Control) StartJob(j command.Job) error {
 	defer c.call("job %+v", j)()
 	c.Gen.Add(Job{Point: event.Point{PointID: fmt.Sprint("j", len(c.Gen.jobs)), GPU: ID, Model: j.Model, Dataset: j.Dataset, BatchSize: j.Batch, Policy: c.policy, Queries: j.Queries, Repeat: 1}, MaxTokens: j.MaxTokens})
 	c.Gen.Begin("run", c.policy)
@@ -205,7 +206,7 @@ func (c *Control) RunPrompt(text string) error {
 }
 
 // StartSweep queues a plan, five clocks whatever was asked.
-func (c *Control) StartSweep(p tui.SweepPlan) error {
+func (c *Control) StartSweep(p command.Sweep) error {
 	defer c.call("sweep %+v", p)()
 	if c.Refuse != nil {
 		return c.Refuse
@@ -289,24 +290,24 @@ func (c *Control) Export(path string) (string, error) {
 }
 
 // Workload returns made-up queries.
-func (c *Control) Workload() (tui.Workload, error) { return Workload(), nil }
+func (c *Control) Workload() (command.Workload, error) { return Workload(), nil }
 
 // Sessions lists made-up ones.
-func (c *Control) Sessions() ([]tui.SessionInfo, error) {
-	var out []tui.SessionInfo
+func (c *Control) Sessions() ([]command.SessionInfo, error) {
+	var out []command.SessionInfo
 	for i, what := range []string{"sweep", "run", "dashboard", "sweep"} {
 		name := fmt.Sprintf("2026112%d-14%02d00-%s", 1-i/3, 50-7*i, what)
-		out = append(out, tui.SessionInfo{Path: "/sessions/" + name, Name: name, GPU: ID, Simulated: true, Requests: 96 * (i + 1), Points: 21 * (i % 2), Bytes: int64(i+1) * 3_400_000, How: "done"})
+		out = append(out, command.SessionInfo{Path: "/sessions/" + name, Name: name, GPU: ID, Simulated: true, Requests: 96 * (i + 1), Points: 21 * (i % 2), Bytes: int64(i+1) * 3_400_000, How: "done"})
 	}
 	return out, nil
 }
 
 // OpenSession makes one up.
-func (c *Control) OpenSession(path string) (tui.SessionDetail, error) {
+func (c *Control) OpenSession(path string) (command.SessionDetail, error) {
 	g := New(99)
 	g.Add(Sweep([]string{"llama-3.2-3b"}, []int{510, 960, 1245, 1605, 1980}, []int{1}, 1, 4)...)
 	g.Begin("sweep", "none")
-	d := tui.SessionDetail{SessionInfo: tui.SessionInfo{Path: path, Name: path[strings.LastIndex(path, "/")+1:], GPU: ID, Simulated: true}}
+	d := command.SessionDetail{SessionInfo: command.SessionInfo{Path: path, Name: path[strings.LastIndex(path, "/")+1:], GPU: ID, Simulated: true}}
 	for !g.Idle() {
 		for _, e := range g.Advance(g.now + 1e9) {
 			switch e := e.(type) {
@@ -339,4 +340,4 @@ func (c *Control) SeekTo(t int64) error {
 }
 
 // SetReplay makes the status that of a replay.
-func (c *Control) SetReplay(r *tui.Replay) { c.replay = r }
+func (c *Control) SetReplay(r *command.Replay) { c.replay = r }

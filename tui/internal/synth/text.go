@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui"
 )
@@ -69,9 +70,9 @@ func Analyse(points []tui.CurvePoint) tui.CurveMarks {
 }
 
 // Workload makes up queries with features.
-func Workload() tui.Workload {
+func Workload() command.Workload {
 	rng := rand.New(rand.NewPCG(3, 9))
-	w := tui.Workload{Features: []tui.Feature{
+	w := command.Workload{Features: []command.Feature{
 		{Name: "length", Unit: "tokens"}, {Name: "entropy", Unit: "bits"}, {Name: "entity density"}, {Name: "causal score"},
 		{Name: "reasoning markers"}, {Name: "mean word length", Unit: "letters"}, {Name: "quality"},
 	}}
@@ -88,7 +89,7 @@ func Workload() tui.Workload {
 			if d.name == "hellaswag" && n%5 == 0 {
 				class = ""
 			}
-			w.Queries = append(w.Queries, tui.WorkloadQuery{
+			w.Queries = append(w.Queries, command.WorkloadQuery{
 				Dataset: d.name, ID: fmt.Sprintf("%s-%03d", d.name, n), Class: class, Text: prompts[i],
 				Values: []float64{
 					max(d.length*(0.6+0.8*rng.Float64()), 4), 5 + 2.4*rng.Float64(), entity, causal,
