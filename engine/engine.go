@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"sync"
 
+	"jouletop/engine/account"
+	"jouletop/engine/clocks"
 	"jouletop/engine/event"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
-	"jouletop/gpu/energy"
 	"jouletop/gpu/timebase"
 )
 
@@ -26,7 +28,7 @@ type Config struct {
 	// their energies add up.
 	GPUs    []GPU
 	Backend Backend // nil: watch only
-	Stream  *Stream
+	Stream  *stream.Stream
 	// Simulated marks the run: device or backend is simulated.
 	Simulated bool
 	// Policy is in force until SetPolicy; nil is none.
@@ -45,7 +47,7 @@ type GPU struct {
 	Device  gpu.Device
 	Sources []gpu.PowerSource // the device's power sources as discovered
 	// Control sets its clock; nil never (read-only).
-	Control ClockControl
+	Control clocks.Control
 }
 
 // Engine samples GPUs and runs plans on them, publishing everything on its
@@ -53,11 +55,11 @@ type GPU struct {
 type Engine struct {
 	cfg     Config
 	clk     timebase.Clock
-	stream  *Stream
+	stream  *stream.Stream
 	gpuID   string // of the rows about jobs: the GPUs' ids joined
 	units   []*unit
-	clocks  clockDrivers
-	account *account
+	clocks  clocks.Drivers
+	account *account.Account
 
 	mu      sync.Mutex
 	policy  Policy
@@ -81,10 +83,10 @@ type Engine struct {
 type unit struct {
 	GPU
 	id      string
-	clocks  *clockDriver
+	clocks  *clocks.Driver
 	sampler *gpu.Sampler
 	tempC   float64 // as sampled last; guarded by Engine.mu
-	foreign foreignClock
+	foreign clocks.Foreign
 }
 
 // New returns an engine; nothing runs before Start.
@@ -97,17 +99,17 @@ func New(cfg Config) (*Engine, error) {
 		e.policy = NoPolicy{}
 	}
 	var infos []gpu.Info
-	var parts []meter
+	var parts []account.Meter
 	for _, g := range cfg.GPUs {
 		info := g.Device.Info()
-		u := &unit{GPU: g, id: info.ID(), clocks: newClockDriver(e.clk, info.ID(), g.Control, e.publish)}
-		u.clocks.rearm, u.clocks.failed = cfg.Rearm, e.clockFailed
+		u := &unit{GPU: g, id: info.ID(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
+		u.clocks.Rearm, u.clocks.Failed = cfg.Rearm, e.clockFailed
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
-		infos, parts = append(infos, info), append(parts, meter{u.id, energy.New(g.Sources, energy.Options{PowerLimitW: info.MostPowerLimitW()})})
+		infos, parts = append(infos, info), append(parts, account.NewMeter(u.id, g.Sources, info.MostPowerLimitW()))
 	}
 	e.gpuID = gpu.Together(infos...).ID()
-	e.account = newAccount(parts, e.clocks)
-	e.stream.Observe(e.account.observe)
+	e.account = account.New(parts, e.clocks)
+	e.stream.Observe(e.account.Observe)
 	e.stream.Observe(e.observe)
 	return e, nil
 }
@@ -115,7 +117,7 @@ func New(cfg Config) (*Engine, error) {
 // Start begins sampling and makes clock control ready. On a simulated clock it
 // is called from one of the clock's goroutines, and so are Run and Close.
 func (e *Engine) Start() {
-	e.clocks.start()
+	e.clocks.Start()
 	for _, u := range e.units {
 		u.sampler = gpu.StartSampler(u.Device, gpu.SamplerOptions{
 			Clock:   e.clk,
@@ -130,11 +132,11 @@ func (e *Engine) Start() {
 // Close ends sampling, gives the clocks back and resolves what energies it can.
 // The stream stays open.
 func (e *Engine) Close() error {
-	err := e.clocks.stop(event.ByExit)
+	err := e.clocks.Stop(event.ByExit)
 	for _, u := range e.units {
 		u.sampler.Stop()
 	}
-	for _, ev := range e.account.flush() {
+	for _, ev := range e.account.Flush() {
 		e.publish(ev)
 	}
 	return err
@@ -154,13 +156,13 @@ func (e *Engine) Fail(err error) { e.publish(event.Error{At: e.now(), Text: err.
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
 
 func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
-	u.clocks.sampled(achieved{t, s.SMMHz, s.Throttle.Limits()})
+	u.clocks.Sampled(t, s)
 	e.mu.Lock()
 	u.tempC = s.TempC
 	e.mu.Unlock()
-	requested := u.clocks.requested()
+	requested := u.clocks.Requested()
 	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: requested, Sample: s})
-	if highest := u.Device.Info().MaxSM(); u.foreign.sample(t, s, requested, highest) {
+	if highest := u.Device.Info().MaxSM(); u.foreign.Sample(t, s, requested, highest) {
 		e.Warn(fmt.Sprintf("GPU %s runs at %d of %d MHz for a clock setting that is not this program's: what is measured is at that clock (`jouletop gpu reset --force` gives it back)",
 			u.id, s.SMMHz, highest))
 	}
@@ -197,15 +199,15 @@ func (e *Engine) SetPolicy(p Policy, by event.By, hold bool) {
 			mhz, cause.Phase = m, e.phase.Phase
 		}
 	}
-	e.clocks.want(mhz, cause, 0)
+	e.clocks.Want(mhz, cause, 0)
 }
 
 // clockFailed says that the clock asked for is not in force, and ends the run
 // where it was lost for good.
-func (e *Engine) clockFailed(f clockFailure) {
+func (e *Engine) clockFailed(f clocks.Failure) {
 	text := f.String()
 	e.mu.Lock()
-	stop := f.lost && !f.mending && e.running
+	stop := f.Lost && !f.Mending && e.running
 	if stop && !e.stop {
 		e.stop, e.stopErr = true, fmt.Errorf("%w: %s", ErrClock, text)
 		if e.loading != nil {
@@ -224,7 +226,7 @@ func (e *Engine) clockFailed(f clockFailure) {
 	switch {
 	case stop:
 		text += "; the run ends after the batch in hand"
-	case f.mending:
+	case f.Mending:
 		text += "; it is set again"
 	}
 	e.publish(event.Error{At: e.now(), Text: text})

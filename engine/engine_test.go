@@ -13,6 +13,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/simllm"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/simgpu"
@@ -80,7 +81,7 @@ func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *b
 				backend = b.wrap(backend)
 			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: gpus, Backend: backend, Stream: engine.NewStream(b), Simulated: true, Rearm: b.rearm,
+				Clock: clk, GPUs: gpus, Backend: backend, Stream: stream.New(b), Simulated: true, Rearm: b.rearm,
 			})
 			if err != nil {
 				return err

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
+	"jouletop/engine/account"
+	"jouletop/engine/clocks"
 	"jouletop/engine/event"
 	"jouletop/workloads"
 )
@@ -112,150 +113,12 @@ func (e *Engine) stopCause() error {
 	return e.stopErr
 }
 
-// tryReady makes the point's model ready; ErrStopped if the operator would not
-// wait.
-func (e *Engine) tryReady(ctx context.Context, pt PointPlan) error {
-	loading, cancel := context.WithCancel(ctx)
-	defer cancel()
-	e.mu.Lock()
-	e.loading = cancel
-	if e.stop {
-		cancel()
-	}
-	e.mu.Unlock()
-	err := e.load(loading, pt)
-	e.mu.Lock()
-	e.loading = nil
-	stopped := e.stop
-	e.mu.Unlock()
-	if err != nil && stopped && ctx.Err() == nil {
-		return ErrStopped
-	}
-	return err
-}
-
-// rest is how long a GPU takes to come to rest after work: on an H100 power has
-// fallen to idle within some 60 ms.
-const rest = 200 * time.Millisecond
-
-// load loads the point's model, unless it is there already, and warms it up.
-func (e *Engine) load(ctx context.Context, pt PointPlan) error {
-	if len(pt.Queries) == 0 {
-		return fmt.Errorf("point %s: no queries", pt.PointID)
-	}
-	if e.loaded.Name != "" && e.loaded.Name == pt.Spec.Name && e.loaded.Path == pt.Spec.Path {
-		return nil
-	}
-	shown := -1
-	info, err := e.cfg.Backend.Load(ctx, pt.Spec, func(p float64) {
-		if pct := int(100 * p); pct > shown {
-			shown = pct
-			e.publish(event.ModelLoading{At: e.now(), Model: pt.Spec.Name, Progress: p})
-		}
-	})
-	if err != nil {
-		e.loaded = ModelSpec{}
-		return fmt.Errorf("model %s: %w", pt.Spec.Name, err)
-	}
-	e.mu.Lock()
-	again := e.served == pt.Spec.served()
-	e.loaded, e.model, e.served = pt.Spec, info, pt.Spec.served()
-	e.mu.Unlock()
-	if !again {
-		for _, w := range info.Warnings {
-			e.Warn(fmt.Sprintf("model %s: %s", pt.Spec.Name, w))
-		}
-	}
-	if err := e.warmUp(ctx, pt); err != nil {
-		e.loaded = ModelSpec{} // the next point loads it afresh
-		return fmt.Errorf("model %s: warm-up: %w", pt.Spec.Name, err)
-	}
-	// What the warm-up drew is nobody's: the GPU comes to rest before the first batch,
-	// so that no reading holds some of both.
-	if err := e.clk.Sleep(ctx, rest); err != nil {
-		return err
-	}
-	if shown < 100 {
-		e.publish(event.ModelLoading{At: e.now(), Model: pt.Spec.Name, Progress: 1})
-	}
-	return nil
-}
-
-// warmUp runs a batch that is no measurement: the first pass allocates and
-// compiles, and a server may load the model for it. One of its requests must
-// succeed. Where what is wrong is its queries' own fault, others are tried.
-func (e *Engine) warmUp(ctx context.Context, pt PointPlan) error {
-	var first error
-	for queries := range slices.Chunk(pt.Queries, max(pt.BatchSize, 1)) {
-		b := requests("warm-up", pt, queries, 2)
-		b.WarmUp = true
-		results, err := e.cfg.Backend.Run(ctx, b, silent{})
-		if err != nil {
-			return err
-		}
-		for _, r := range results {
-			switch {
-			case r.Err == nil:
-				return nil
-			case !errors.Is(r.Err, ErrTooLong) && !errors.Is(r.Err, ErrNoAnswer):
-				return r.Err
-			case first == nil:
-				first = r.Err
-			}
-		}
-	}
-	return first
-}
-
-// Model describes the model loaded last.
-func (e *Engine) Model() ModelInfo {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.model
-}
-
-// measureIdle leaves the GPU alone for d and books the time as idle.
-func (e *Engine) measureIdle(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	start := e.clk.Now()
-	e.publish(event.PhaseStart{At: event.At{TimeNS: start}, GPU: e.gpuID, Phase: event.Idle})
-	if err := e.clk.Sleep(ctx, d); err != nil {
-		return err
-	}
-	span := event.PhaseSpan{GPU: e.gpuID, Phase: event.Idle, StartNS: start, EndNS: e.clk.Now(), RequestedSMMHz: e.clocks.requested(), ThrottledPct: math.NaN()}
-	e.publish(event.PhaseEnd{At: event.At{TimeNS: span.EndNS}, PhaseSpan: span})
-	return nil
-}
-
-// temperature is the hottest GPU's, °C.
-func (e *Engine) temperature() float64 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	hottest := math.Inf(-1)
-	for _, u := range e.units {
-		hottest = max(hottest, u.tempC) // NaN where one is unknown
-	}
-	return hottest
-}
-
-// coolDown waits until the GPU is about as cool as before the first point.
-func (e *Engine) coolDown(ctx context.Context, plan Plan, start float64) {
-	deadline := e.clk.Now() + int64(plan.Cooldown)
-	for e.clk.Now() < deadline && e.temperature() > start+plan.CoolMargin {
-		if e.clk.Sleep(ctx, 100*time.Millisecond) != nil {
-			return
-		}
-	}
-}
-
 // failPoint records a point that could not run.
 func (e *Engine) failPoint(pt PointPlan, err error) {
 	e.publish(event.Error{At: e.now(), Text: err.Error()})
 	start := event.PointStart{At: e.now(), Point: pt.Point}
 	e.publish(start)
-	done := newPointAccount(start).result(e.clk.Now(), err)
+	done := account.NotRun(start, e.clk.Now(), err)
 	if errors.Is(err, ErrClock) {
 		done.Flags = done.Flags.With(event.FlagClockRefused)
 	}
@@ -266,7 +129,7 @@ func (e *Engine) failPoint(pt PointPlan, err error) {
 func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	if f := e.applyPolicy(pt); f != nil && plan.NeedsClocks {
 		err := fmt.Errorf("point %s: %w: %s", pt.PointID, ErrClock, f)
-		if !f.final {
+		if !f.Final {
 			e.failPoint(pt, err)
 			return err
 		}
@@ -285,7 +148,7 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 		err = e.runBlocks(ctx, pt, plan.Blocks)
 	}
 	e.awaitEnergies(ctx, pt.PointID)
-	done := e.account.finish(pt.PointID, e.clk.Now(), err)
+	done := e.account.Finish(pt.PointID, e.clk.Now(), err)
 	if errors.Is(err, ErrStopped) || ctx.Err() != nil {
 		return err // an unfinished point has no row, and runs again on resume
 	}
@@ -312,7 +175,7 @@ func (e *Engine) settle(ctx context.Context, pt PointPlan) error {
 
 // applyPolicy puts the point's policy in force and waits for its clock; it tells
 // why that is not set.
-func (e *Engine) applyPolicy(pt PointPlan) *clockFailure {
+func (e *Engine) applyPolicy(pt PointPlan) *clocks.Failure {
 	e.mu.Lock()
 	held := e.held
 	e.mu.Unlock()
@@ -320,7 +183,7 @@ func (e *Engine) applyPolicy(pt PointPlan) *clockFailure {
 		return nil
 	}
 	e.SetPolicy(pt.Policy, event.ByPolicy, false)
-	return e.clocks.await()
+	return e.clocks.Await()
 }
 
 var errSkipped = errors.New("skipped")
@@ -436,7 +299,7 @@ func (pt PointPlan) classes(queries []workloads.Query) []string {
 
 func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) event.Request {
 	q := b.Requests[i].Query
-	mhz, _ := e.clocks.requestedIn(r.StartNS, r.EndNS)
+	mhz, _ := e.clocks.RequestedIn(r.StartNS, r.EndNS)
 	out := event.Request{
 		RequestID: b.Requests[i].ID, BatchID: b.ID, PointID: pt.PointID, Repeat: pt.Repeat, GPU: e.gpuID,
 		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests),
@@ -469,13 +332,13 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 func (e *Engine) awaitEnergies(ctx context.Context, pointID string) {
 	const patience = 4 * time.Second // a source that has stopped is not waited for
 	deadline := e.clk.Now() + int64(patience)
-	for e.account.waiting(pointID) && e.clk.Now() < deadline && ctx.Err() == nil {
+	for e.account.Waiting(pointID) && e.clk.Now() < deadline && ctx.Err() == nil {
 		if e.clk.Sleep(ctx, 10*time.Millisecond) != nil {
 			break
 		}
 	}
-	if e.account.waiting(pointID) {
-		for _, ev := range e.account.flush() {
+	if e.account.Waiting(pointID) {
+		for _, ev := range e.account.Flush() {
 			e.publish(ev)
 		}
 	}
@@ -510,97 +373,3 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 	}
 	return nil
 }
-
-// batchObserver publishes what a backend reports of a batch.
-type batchObserver struct {
-	engine *Engine
-	batch  Batch
-	model  string           // its identity
-	start  event.PhaseStart // of the newest phase
-	open   bool             // it has not ended
-	late   bool             // the backend says afterwards what its phases were
-}
-
-// close ends a phase that the backend left open: it died in it, or tells of its
-// phases afterwards.
-func (o *batchObserver) close() {
-	switch {
-	case o.open && o.late:
-		o.quiet()
-	case o.open:
-		o.PhaseEnd(o.start.Phase, o.engine.clk.Now(), 0)
-	}
-}
-
-func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
-	e := o.engine
-	o.open = true
-	o.start = event.PhaseStart{
-		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: len(o.batch.Requests), Tokens: tokens,
-	}
-	e.phaseBegins(o.start)
-	e.publish(o.start)
-}
-
-func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
-	o.quiet()
-	o.ended(phase, o.start.TimeNS, t, tokens)
-}
-
-// Phase implements LateObserver.
-func (o *batchObserver) Phase(phase event.Phase, start, end int64, tokens int) {
-	o.late = true
-	o.ended(phase, start, end, tokens)
-}
-
-// quiet notes that no phase is running.
-func (o *batchObserver) quiet() {
-	e := o.engine
-	o.open = false
-	e.mu.Lock()
-	e.inPhase = false
-	e.mu.Unlock()
-	if l := e.cfg.Load; l != nil {
-		l(event.Idle)
-	}
-}
-
-func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
-	e := o.engine
-	mhz, _ := e.clocks.requestedIn(start, end)
-	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
-		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
-		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
-		Model: o.model, ThrottledPct: math.NaN(),
-	}})
-}
-
-func (o *batchObserver) Token(index int, t int64, text string) {
-	o.engine.publish(event.Token{At: event.At{TimeNS: t}, BatchID: o.batch.ID, Index: index, Text: text})
-}
-
-// phaseBegins asks the policy for a clock, before anything else is done about
-// the phase: every µs here is one at the wrong clock.
-func (e *Engine) phaseBegins(p event.PhaseStart) {
-	e.mu.Lock()
-	e.phase, e.inPhase = p, p.Phase != event.Idle
-	mhz, set := 0, false
-	if e.inPhase {
-		mhz, set = e.policy.Phase(p)
-	}
-	name := e.policy.Name()
-	e.mu.Unlock()
-	if set {
-		e.clocks.want(mhz, event.Cause{By: event.ByPolicy, Policy: name, Phase: p.Phase}, p.TimeNS)
-	}
-	if l := e.cfg.Load; l != nil {
-		l(p.Phase)
-	}
-}
-
-// silent hears nothing.
-type silent struct{}
-
-func (silent) PhaseStart(event.Phase, int64, int) {}
-func (silent) PhaseEnd(event.Phase, int64, int)   {}
-func (silent) Token(int, int64, string)           {}

@@ -16,6 +16,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 	"jouletop/gpu/nvml"
 	"jouletop/gpu/nvml/fakenvml"
@@ -232,7 +233,7 @@ func (c *sensorCase) run(dev gpu.Device, g fakenvml.GPU) (*bench, error) {
 	clk := timebase.Monotonic()
 	var err error
 	b.engine, err = engine.New(engine.Config{
-		Clock: clk, GPUs: []engine.GPU{{Device: dev, Sources: dev.PowerSources()}}, Backend: beat{clk, int64(beatPeriod)}, Stream: engine.NewStream(b),
+		Clock: clk, GPUs: []engine.GPU{{Device: dev, Sources: dev.PowerSources()}}, Backend: beat{clk, int64(beatPeriod)}, Stream: stream.New(b),
 	})
 	if err != nil {
 		return nil, err

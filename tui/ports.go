@@ -7,7 +7,7 @@ import (
 
 // Source is where the dashboard reads the stream of events. It never waits for
 // the dashboard: telemetry ([event.Telemetry]) may be coalesced while the screen
-// is slow, everything else is delivered, in order. engine.Subscriber is one.
+// is slow, everything else is delivered, in order. stream.Subscriber is one.
 type Source interface {
 	// Ready is signalled when events are queued or the stream is closed. It may
 	// be signalled once for many events.

@@ -15,6 +15,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/session"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
 )
@@ -26,7 +27,7 @@ type controller struct {
 	lib    *library
 	o      *options
 	jobs   *jobQueue
-	events *engine.Subscriber
+	events *stream.Subscriber
 
 	mu     sync.Mutex
 	policy engine.Policy      // the operator's

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/term"
 
-	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 )
 
@@ -41,7 +41,7 @@ type progress struct {
 
 // showProgress reads the stream until it closes. It tells of the trouble that ends
 // the run.
-func showProgress(sub *engine.Subscriber, trouble <-chan error) {
+func showProgress(sub *stream.Subscriber, trouble <-chan error) {
 	p := &progress{out: os.Stderr, started: time.Now(), watts: map[string]float64{}, jPerToken: math.NaN()}
 	fd := int(os.Stderr.Fd())
 	p.terminal = term.IsTerminal(fd)

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"jouletop/engine"
+	"jouletop/engine/account"
 	"jouletop/engine/analysis"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -39,7 +39,7 @@ func recomputeSession(dir string) (analysis.Table, error) {
 	for _, g := range s.Manifest.GPUs {
 		sources[g.ID], limits[g.ID] = g.Sensors, g.Info.MostPowerLimitW()
 	}
-	r := engine.NewRecomputer(phases, requests, sources, limits)
+	r := account.NewRecomputer(phases, requests, sources, limits)
 	readings := 0
 	if err := s.Power(func(p *event.Power) error { r.Power(*p); readings++; return nil }); err != nil {
 		return none, err
@@ -58,7 +58,7 @@ func recomputeSession(dir string) (analysis.Table, error) {
 }
 
 // recomputePoints puts the points' new energies into points.csv.
-func recomputePoints(s *session.Session, r *engine.Recomputer) error {
+func recomputePoints(s *session.Session, r *account.Recomputer) error {
 	var points []event.PointDone
 	if err := s.Points(func(p *event.PointDone) error { points = append(points, *p); return nil }); err != nil || len(points) == 0 {
 		return err

@@ -9,6 +9,7 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 )
 
@@ -16,7 +17,7 @@ import (
 type recording struct {
 	*rig
 	rec    *session.Recorder
-	stream *engine.Stream
+	stream *stream.Stream
 	engine *engine.Engine
 	// requests counts those done; of the stream's goroutine until it is closed.
 	requests int
@@ -53,7 +54,7 @@ func startRecording(r *rig, rec *session.Recorder, p engine.Policy, hold func(*e
 	if err := r.notePromptCache(rec); err != nil {
 		return nil, err
 	}
-	c := &recording{rig: r, rec: rec, stream: engine.NewStream(rec)}
+	c := &recording{rig: r, rec: rec, stream: stream.New(rec)}
 	var err error
 	c.engine, err = engine.New(engine.Config{
 		Clock: r.clk, GPUs: r.engineGPUs(), Backend: r.backend,

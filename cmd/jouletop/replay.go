@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine"
 	"jouletop/engine/analysis"
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/engine/stream"
 	"jouletop/gpu"
 	"jouletop/tui"
 )
@@ -63,7 +63,7 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 	if err := needTerminal("jouletop report " + dir); err != nil {
 		return err
 	}
-	stream := engine.NewStream(nil)
+	stream := stream.New(nil)
 	sub := stream.Subscribe(1 << 16)
 	player, err := session.NewPlayer(s, speed, stream.Publish)
 	if err != nil {

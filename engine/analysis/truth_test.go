@@ -15,6 +15,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/simllm"
+	"jouletop/engine/stream"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
@@ -72,7 +73,7 @@ func sweep(t *testing.T, seed int64, repeats int, gpuOpts []simgpu.Option, llmOp
 			if err != nil {
 				return err
 			}
-			e, err := engine.New(engine.Config{Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources(), Control: control}}, Backend: simllm.New(g, clk, seed, llmOpts...), Stream: engine.NewStream(k)})
+			e, err := engine.New(engine.Config{Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources(), Control: control}}, Backend: simllm.New(g, clk, seed, llmOpts...), Stream: stream.New(k)})
 			if err != nil {
 				return err
 			}

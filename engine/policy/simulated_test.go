@@ -15,6 +15,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/simllm"
+	"jouletop/engine/stream"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
@@ -69,7 +70,7 @@ func simulate(t *testing.T, seed int64, pt engine.PointPlan, minimum time.Durati
 			}
 			s.engine, err = engine.New(engine.Config{
 				Clock: clk, GPUs: []engine.GPU{{Device: s.gpu, Sources: s.gpu.PowerSources(), Control: control}},
-				Backend: simllm.New(s.gpu, clk, seed, opts...), Stream: engine.NewStream(s), Simulated: true,
+				Backend: simllm.New(s.gpu, clk, seed, opts...), Stream: stream.New(s), Simulated: true,
 			})
 			if err != nil {
 				return err

@@ -49,7 +49,7 @@ const (
 )
 
 // Recorder writes a session folder as events come. It implements
-// engine.Recorder: nothing is lost short of a crash, which loses at most the
+// stream.Recorder: nothing is lost short of a crash, which loses at most the
 // last second. Where the disk takes no more it keeps what comes, tries on, and
 // tells of it (see OnTrouble).
 type Recorder struct {

@@ -35,7 +35,7 @@ type Loss struct {
 }
 
 // Client is the program's handle on the clock of one GPU. It implements
-// engine.ClockControl. All methods may be called from several goroutines; Set
+// clocks.Control. All methods may be called from several goroutines; Set
 // and Reset wait for the driver (some ms), so call them from a goroutine of
 // their own.
 type Client struct {

@@ -1,23 +1,30 @@
-package engine
+package account
 
 import (
 	"math"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/gpu/energy"
 )
 
-// meter estimates the energies of one GPU.
-type meter struct {
+// Meter estimates the energies of one GPU.
+type Meter struct {
 	gpu string // id
 	*energy.Meter
 }
 
-// meters estimate what GPUs that work on one job use together. Their errors are
-// added up as if they were shared, which they partly are: the sensors are alike.
-type meters []meter
+// NewMeter returns the meter of the GPU of that id, with its power sources as
+// discovered and its highest power limit in W (0 unknown).
+func NewMeter(id string, sources []gpu.PowerSource, limitW float64) Meter {
+	return Meter{id, energy.New(sources, energy.Options{PowerLimitW: limitW})}
+}
 
-func (m meters) add(p event.Power) {
+// Meters estimate what GPUs that work on one job use together. Their errors are
+// added up as if they were shared, which they partly are: the sensors are alike.
+type Meters []Meter
+
+func (m Meters) add(p event.Power) {
 	for _, g := range m {
 		if g.gpu == p.GPU {
 			g.Add(p.PowerReading)
@@ -25,14 +32,14 @@ func (m meters) add(p event.Power) {
 	}
 }
 
-func (m meters) addPhase(p energy.Phase) {
+func (m Meters) addPhase(p energy.Phase) {
 	for _, g := range m {
 		g.AddPhase(p)
 	}
 }
 
 // covered is the time up to which the sensors of all have told.
-func (m meters) covered() int64 {
+func (m Meters) covered() int64 {
 	t := int64(math.MaxInt64)
 	for _, g := range m {
 		t = min(t, g.Covered())
@@ -40,13 +47,13 @@ func (m meters) covered() int64 {
 	return t
 }
 
-func (m meters) phaseEnergy(p energy.Phase) energy.Estimate {
-	return m.sum(func(g meter) energy.Estimate { return g.PhaseEnergy(p) })
+func (m Meters) phaseEnergy(p energy.Phase) energy.Estimate {
+	return m.sum(func(g Meter) energy.Estimate { return g.PhaseEnergy(p) })
 }
 
 // coveredBefore is d ns before covered; it stays the earliest time there is where
 // nothing is covered yet.
-func (m meters) coveredBefore(d int64) int64 {
+func (m Meters) coveredBefore(d int64) int64 {
 	t := m.covered()
 	if t < math.MinInt64+d {
 		return math.MinInt64
@@ -55,11 +62,11 @@ func (m meters) coveredBefore(d int64) int64 {
 }
 
 // busy is what spans of time used that follow each other closely.
-func (m meters) busy(spans []energy.Span) energy.Estimate {
-	return m.sum(func(g meter) energy.Estimate { return g.Busy(spans) })
+func (m Meters) busy(spans []energy.Span) energy.Estimate {
+	return m.sum(func(g Meter) energy.Estimate { return g.Busy(spans) })
 }
 
-func (m meters) sum(of func(meter) energy.Estimate) energy.Estimate {
+func (m Meters) sum(of func(Meter) energy.Estimate) energy.Estimate {
 	parts := make([]energy.Estimate, len(m))
 	for i, g := range m {
 		parts[i] = of(g)
@@ -68,7 +75,7 @@ func (m meters) sum(of func(meter) energy.Estimate) energy.Estimate {
 }
 
 // request estimates a batch, or a part of it, as a whole and each of its phases.
-func (m meters) request(start, end int64, phases []energy.Phase) (whole energy.Estimate, parts []energy.Estimate) {
+func (m Meters) request(start, end int64, phases []energy.Phase) (whole energy.Estimate, parts []energy.Estimate) {
 	wholes := make([]energy.Estimate, len(m))
 	each := make([][]energy.Estimate, len(phases)) // phase, GPU
 	for i, g := range m {

@@ -1,4 +1,4 @@
-package engine
+package clocks
 
 import (
 	"context"
@@ -12,21 +12,21 @@ import (
 	"jouletop/gpu/clockguard"
 )
 
-// clockFailure is why the clock asked for is not in force.
-type clockFailure struct {
+// Failure is why the clock asked for is not in force.
+type Failure struct {
 	gpu  string
 	mhz  int // asked for; 0: to be given back
-	lost bool
 	err  error
-	// final: it will be the same the next time.
-	final bool
-	// mending: it is being set again.
-	mending bool
+	Lost bool // it was in force before
+	// Final: it will be the same the next time.
+	Final bool
+	// Mending: it is being set again.
+	Mending bool
 }
 
-func (f clockFailure) String() string {
+func (f Failure) String() string {
 	switch {
-	case f.lost:
+	case f.Lost:
 		return fmt.Sprintf("the clock of GPU %s (%d MHz asked for) is not in force any more: %v", f.gpu, f.mhz, f.err)
 	case f.mhz == 0:
 		return fmt.Sprintf("the clock of GPU %s could not be given back: %v", f.gpu, f.err)
@@ -46,8 +46,8 @@ func refusedForGood(err error) bool {
 
 // faults are the times at which the clock asked for was not in force.
 type faults struct {
-	list []fault       // in order of their beginnings, but for a few
-	why  *clockFailure // of the newest that is open; nil: none is
+	list []fault  // in order of their beginnings, but for a few
+	why  *Failure // of the newest that is open; nil: none is
 }
 
 type fault struct {
@@ -58,7 +58,7 @@ type fault struct {
 const open = math.MaxInt64
 
 // begin opens a fault, unless one of its kind is.
-func (f *faults) begin(t int64, flag event.Flag, why clockFailure) {
+func (f *faults) begin(t int64, flag event.Flag, why Failure) {
 	f.why = &why
 	for i := range f.list {
 		if x := &f.list[i]; x.to == open && x.flag == flag {
@@ -95,8 +95,8 @@ func (f *faults) forget(t int64) {
 	}
 }
 
-// clockWatch compares the achieved clock with the one that was set.
-type clockWatch struct {
+// watch compares the achieved clock with the one that was set.
+type watch struct {
 	setAt    int64
 	settled  bool
 	verified int64 // up to here nothing speaks against the clock that was set
@@ -108,7 +108,7 @@ const lostAfter = 300 * time.Millisecond
 
 // sample takes in a sample and tells whether the clock is not what was set. One
 // below it says nothing: idleness and limits lower it.
-func (w *clockWatch) sample(mhz int, a achieved) (lost bool) {
+func (w *watch) sample(mhz int, a achieved) (lost bool) {
 	if a.t <= w.setAt {
 		return false
 	}
@@ -124,18 +124,19 @@ func (w *clockWatch) sample(mhz int, a achieved) (lost bool) {
 	return a.t-w.verified > int64(limit)
 }
 
-// sampled takes in the achieved clock.
-func (d *clockDriver) sampled(a achieved) {
+// Sampled takes in the achieved clock, as sampled at t (ns).
+func (d *Driver) Sampled(t int64, s gpu.Sample) {
+	a := achieved{t, s.SMMHz, s.Throttle.Limits()}
 	d.achieved.Store(&a)
 	d.mu.Lock()
 	if d.current == 0 || d.calling != 0 || d.unsure || d.wish != nil || !d.watch.sample(d.current, a) {
 		d.mu.Unlock()
 		return
 	}
-	f := clockFailure{gpu: d.gpu, mhz: d.current, lost: true, mending: d.rearm && !d.stopping,
+	f := Failure{gpu: d.gpu, mhz: d.current, Lost: true, Mending: d.Rearm && !d.stopping,
 		err: fmt.Errorf("it runs at %d MHz, and nothing of jouletop's gave it back", a.mhz)}
 	d.lose(max(d.watch.verified, d.watch.setAt), f)
-	if f.mending {
+	if f.Mending {
 		w := d.asked
 		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
 		d.wish = &w
@@ -145,7 +146,7 @@ func (d *clockDriver) sampled(a achieved) {
 }
 
 // guardLost is told by the guard's client.
-func (d *clockDriver) guardLost(loss clockguard.Loss) {
+func (d *Driver) guardLost(loss clockguard.Loss) {
 	now := d.clk.Now()
 	at := loss.HeldNS
 	if at <= 0 || at > now {
@@ -156,19 +157,19 @@ func (d *clockDriver) guardLost(loss clockguard.Loss) {
 		d.mu.Unlock()
 		return // no clock was asked for: nothing changes
 	}
-	f := clockFailure{gpu: d.gpu, mhz: d.asked.mhz, lost: true, err: loss.Err, final: true, mending: d.rearm && !d.stopping}
+	f := Failure{gpu: d.gpu, mhz: d.asked.mhz, Lost: true, err: loss.Err, Final: true, Mending: d.Rearm && !d.stopping}
 	if d.calling != 0 { // it may never have been set, or set and given back
 		at = min(at, d.calling)
 	}
 	at = d.lose(at, f)
-	d.arming = f.mending
+	d.arming = f.Mending
 	d.mu.Unlock()
 	d.tellLoss(event.ByLoss, at, -1, f)
 }
 
 // lose notes that the clock has been the driver's since t, or since the last
 // change if that is later; d.mu is held.
-func (d *clockDriver) lose(t int64, f clockFailure) int64 {
+func (d *Driver) lose(t int64, f Failure) int64 {
 	if n := len(d.log); n > 0 {
 		t = max(t, d.log[n-1].t)
 	}
@@ -178,21 +179,21 @@ func (d *clockDriver) lose(t int64, f clockFailure) int64 {
 	return t
 }
 
-func (d *clockDriver) tellLoss(by event.By, t int64, mhz int, f clockFailure) {
+func (d *Driver) tellLoss(by event.By, t int64, mhz int, f Failure) {
 	d.publish(event.ClockChange{
 		At: event.At{TimeNS: t}, GPU: d.gpu, AchievedSMMHz: mhz, CallMS: math.NaN(), SettleMS: math.NaN(), DelayMS: math.NaN(),
 		Cause: event.Cause{By: by}, Err: f.err.Error(),
 	})
-	d.failed(f)
+	d.Failed(f)
 	d.wake.Notify()
 }
 
 // armAgain starts a new guard in place of a lost one, and sets the clock again.
-func (d *clockDriver) armAgain() {
+func (d *Driver) armAgain() {
 	err := d.control.Arm(true)
 	d.mu.Lock()
 	d.arming = false
-	f := clockFailure{gpu: d.gpu, mhz: d.asked.mhz, lost: true, final: true}
+	f := Failure{gpu: d.gpu, mhz: d.asked.mhz, Lost: true, Final: true}
 	if err == nil && d.wish == nil {
 		w := d.asked
 		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
@@ -203,15 +204,15 @@ func (d *clockDriver) armAgain() {
 	}
 	d.mu.Unlock()
 	if err != nil {
-		d.failed(f)
+		d.Failed(f)
 	}
 }
 
 // refused notes that a wish was not granted. unsure: the call may have had its
 // effect, or have it yet.
-func (d *clockDriver) refused(w wish, start int64, unsure bool, err error) {
+func (d *Driver) refused(w wish, start int64, unsure bool, err error) {
 	final := refusedForGood(err)
-	f := clockFailure{gpu: d.gpu, mhz: w.mhz, err: err, final: final}
+	f := Failure{gpu: d.gpu, mhz: w.mhz, err: err, Final: final}
 	d.mu.Lock()
 	d.calling = 0
 	// Of a guard that was lost, what was told before is the reason.
@@ -228,7 +229,7 @@ func (d *clockDriver) refused(w wish, start int64, unsure bool, err error) {
 	if stopping || guard {
 		return
 	}
-	d.failed(f)
+	d.Failed(f)
 	if !final {
 		d.tryAgain(w)
 	}
@@ -243,7 +244,7 @@ const (
 
 // tryAgain asks once more, after a pause, for what failed, unless something else
 // is asked for by then.
-func (d *clockDriver) tryAgain(w wish) {
+func (d *Driver) tryAgain(w wish) {
 	pause := min(firstPause<<min(w.tries, 10), longestPause)
 	w.tries++
 	d.clk.Go(func() {
@@ -261,14 +262,14 @@ func (d *clockDriver) tryAgain(w wish) {
 	})
 }
 
-// foreignClock finds a GPU's clock held down by a setting that is not ours.
-type foreignClock struct {
+// Foreign finds a GPU's clock held down by a setting that is not ours.
+type Foreign struct {
 	since int64 // 0: it is not
 	told  bool
 }
 
-// sample takes in a sample and tells, once, that there is such a setting.
-func (f *foreignClock) sample(t int64, s gpu.Sample, requested, highest int) bool {
+// Sample takes in a sample and tells, once, that there is such a setting.
+func (f *Foreign) Sample(t int64, s gpu.Sample, requested, highest int) bool {
 	if f.told {
 		return false
 	}

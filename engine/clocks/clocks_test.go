@@ -1,4 +1,4 @@
-package engine
+package clocks
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 )
 
 func TestRequestedInIsTheClockOfMostOfTheTime(t *testing.T) {
-	d := newClockDriver(timebase.NewSim(0), "sim:x", nil, nil)
+	d := New(timebase.NewSim(0), "sim:x", nil, nil)
 	d.log = []requestedAt{{10, 1980}, {50, 1005}, {80, 1980}, {90, 0}}
 	for _, tc := range []struct {
 		t0, t1 int64
@@ -22,12 +22,12 @@ func TestRequestedInIsTheClockOfMostOfTheTime(t *testing.T) {
 		{85, 200, 0, true},
 		{95, 200, 0, false},
 	} {
-		if mhz, mixed := d.requestedIn(tc.t0, tc.t1); mhz != tc.mhz || mixed != tc.mixed {
+		if mhz, mixed := d.RequestedIn(tc.t0, tc.t1); mhz != tc.mhz || mixed != tc.mixed {
 			t.Errorf("%d to %d: %d MHz, mixed %v; want %d, %v", tc.t0, tc.t1, mhz, mixed, tc.mhz, tc.mixed)
 		}
 	}
-	d.forget(60)
-	if mhz, mixed := d.requestedIn(60, 79); mhz != 1005 || mixed {
+	d.Forget(60)
+	if mhz, mixed := d.RequestedIn(60, 79); mhz != 1005 || mixed {
 		t.Errorf("after forgetting: %d MHz, mixed %v", mhz, mixed)
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package account
 
 import (
 	"maps"
@@ -41,6 +41,11 @@ type pointSamples struct {
 
 func newPointAccount(s event.PointStart) *pointAccount {
 	return &pointAccount{start: s, gpus: map[string]*pointSamples{}, methods: map[string]bool{}}
+}
+
+// NotRun is the row of a point that could not run; end in ns.
+func NotRun(start event.PointStart, end int64, err error) event.PointDone {
+	return newPointAccount(start).result(end, err)
 }
 
 func (p *pointAccount) sample(s event.Sample) {
@@ -100,7 +105,7 @@ const (
 )
 
 // run takes in the time that a batch ran, whose energy is the point's.
-func (p *pointAccount) run(a *account, s stretch) {
+func (p *pointAccount) run(a *Account, s stretch) {
 	if n := len(p.busy); n > 0 && (s.start-p.busy[n-1].End > shortPause || s.end-p.busy[0].Start > longStretch || s.start < p.busy[n-1].End) {
 		p.settle(a)
 	}
@@ -108,7 +113,7 @@ func (p *pointAccount) run(a *account, s stretch) {
 }
 
 // settle adds the energy of the busy time so far.
-func (p *pointAccount) settle(a *account) {
+func (p *pointAccount) settle(a *Account) {
 	if len(p.busy) == 0 {
 		return
 	}
@@ -124,7 +129,7 @@ func (p *pointAccount) settle(a *account) {
 }
 
 // add takes in a settled batch, the energies of its phases and its rows.
-func (p *pointAccount) add(a *account, b *batchAccount, parts []energy.Estimate, rows []event.Event) {
+func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate, rows []event.Event) {
 	// What a batch cost of which nothing came is no query's.
 	if !slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" }) {
 		p.settle(a)

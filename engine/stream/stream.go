@@ -1,4 +1,4 @@
-package engine
+package stream
 
 import (
 	"sync"
@@ -26,8 +26,8 @@ type Stream struct {
 // after it. It must not call Publish.
 type Observe func(e event.Event) []event.Event
 
-// NewStream returns a stream that records to rec, nil for nowhere.
-func NewStream(rec Recorder) *Stream { return &Stream{recorder: rec} }
+// New returns a stream that records to rec, nil for nowhere.
+func New(rec Recorder) *Stream { return &Stream{recorder: rec} }
 
 // Observe adds an observer; not while events are being published.
 func (s *Stream) Observe(o Observe) {

@@ -1,4 +1,4 @@
-package engine
+package account
 
 import (
 	"fmt"
@@ -26,7 +26,7 @@ func flagsOf(faults energy.Faults) (flags event.Flags) {
 
 // findings are the warnings of what was newly found wrong with the GPUs' power
 // sources.
-func (m meters) findings() (out []event.Event) {
+func (m Meters) findings() (out []event.Event) {
 	for _, g := range m {
 		for _, f := range g.Findings() {
 			text := fmt.Sprintf("GPU %s: %s", g.gpu, f.Text)

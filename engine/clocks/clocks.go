@@ -1,4 +1,4 @@
-package engine
+package clocks
 
 import (
 	"context"
@@ -30,16 +30,17 @@ const (
 	awaitLimit = 4 * time.Second
 )
 
-// clockDriver sets clocks from a goroutine of its own, so that a slow driver
+// Driver sets clocks from a goroutine of its own, so that a slow driver
 // call never holds up inference. Of several wishes waiting only the last counts.
 // It knows which clock was in force when, and when what was asked for was not.
-type clockDriver struct {
+type Driver struct {
+	Rearm  bool          // set what was asked for again once it is lost
+	Failed func(Failure) // is told, without a lock held
+
 	clk      timebase.Clock
 	gpu      string
-	control  ClockControl
-	rearm    bool // set what was asked for again once it is lost
+	control  Control
 	publish  func(event.Event)
-	failed   func(clockFailure) // told without a lock held
 	wake     timebase.Signal
 	achieved atomic.Pointer[achieved] // last sampled
 
@@ -50,7 +51,7 @@ type clockDriver struct {
 	unsure   bool // a call may have changed it, or not
 	log      []requestedAt
 	faults   faults
-	watch    clockWatch
+	watch    watch
 	calling  int64 // when the driver's call under way began; 0 none
 	arming   bool  // the guard is to be armed again
 	applying bool
@@ -85,13 +86,15 @@ type requestedAt struct {
 	mhz int
 }
 
-func newClockDriver(clk timebase.Clock, id string, control ClockControl, publish func(event.Event)) *clockDriver {
-	d := &clockDriver{clk: clk, gpu: id, control: control, publish: publish, failed: func(clockFailure) {}, wake: clk.NewSignal(), ended: clk.NewSignal()}
+// New returns the driver of the GPU of that id; a nil control never sets a clock.
+// It tells of each change by publish.
+func New(clk timebase.Clock, id string, control Control, publish func(event.Event)) *Driver {
+	d := &Driver{clk: clk, gpu: id, control: control, publish: publish, Failed: func(Failure) {}, wake: clk.NewSignal(), ended: clk.NewSignal()}
 	d.achieved.Store(&achieved{mhz: -1})
 	return d
 }
 
-func (d *clockDriver) start() {
+func (d *Driver) start() {
 	if d.control != nil {
 		d.control.OnLoss(d.guardLost)
 	}
@@ -99,7 +102,7 @@ func (d *clockDriver) start() {
 }
 
 // want asks for a clock; 0 gives it back to the driver.
-func (d *clockDriver) want(mhz int, cause event.Cause, phase int64) {
+func (d *Driver) want(mhz int, cause event.Cause, phase int64) {
 	d.mu.Lock()
 	if d.stopping {
 		d.mu.Unlock()
@@ -118,11 +121,11 @@ func (d *clockDriver) want(mhz int, cause event.Cause, phase int64) {
 }
 
 // inForce tells whether mhz is set, for all that is known. d.mu is held.
-func (d *clockDriver) inForce(mhz int) bool { return mhz == d.current && !d.unsure }
+func (d *Driver) inForce(mhz int) bool { return mhz == d.current && !d.unsure }
 
 // await waits until the clock asked for last is set and has settled, or cannot
 // be; it tells why not.
-func (d *clockDriver) await() *clockFailure {
+func (d *Driver) await() *Failure {
 	deadline := d.clk.Now() + int64(awaitLimit)
 	for {
 		d.mu.Lock()
@@ -137,7 +140,7 @@ func (d *clockDriver) await() *clockFailure {
 }
 
 // release gives the clock back and lets the loop end.
-func (d *clockDriver) release(cause event.By) {
+func (d *Driver) release(cause event.By) {
 	d.mu.Lock()
 	d.wish = nil
 	d.asked = wish{cause: event.Cause{By: cause}}
@@ -151,20 +154,21 @@ func (d *clockDriver) release(cause event.By) {
 }
 
 // wait waits for that.
-func (d *clockDriver) wait() error {
+func (d *Driver) wait() error {
 	// Not a Block: its return would depend on the scheduler, not on the clock.
 	_ = d.ended.Wait(context.Background())
 	return d.err
 }
 
-func (d *clockDriver) requested() int {
+// Requested returns the clock in force, MHz; 0 is the driver's.
+func (d *Driver) Requested() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.current
 }
 
-// requestedIn implements clockRequests.
-func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
+// RequestedIn implements account.Clocks.
+func (d *Driver) RequestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var longest, first int
@@ -191,8 +195,8 @@ func (d *clockDriver) requestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	return longest, mixed
 }
 
-// flagsIn implements clockRequests.
-func (d *clockDriver) flagsIn(t0, t1 int64) event.Flags {
+// FlagsIn implements account.Clocks.
+func (d *Driver) FlagsIn(t0, t1 int64) event.Flags {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	flags := d.faults.in(t0, t1)
@@ -202,8 +206,8 @@ func (d *clockDriver) flagsIn(t0, t1 int64) event.Flags {
 	return flags
 }
 
-// confirmed implements clockRequests.
-func (d *clockDriver) confirmed() int64 {
+// Confirmed implements account.Clocks.
+func (d *Driver) Confirmed() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := int64(math.MaxInt64)
@@ -216,8 +220,8 @@ func (d *clockDriver) confirmed() int64 {
 	return t
 }
 
-// forget implements clockRequests.
-func (d *clockDriver) forget(t int64) {
+// Forget implements account.Clocks.
+func (d *Driver) Forget(t int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.log) > 1 && d.log[1].t <= t {
@@ -226,7 +230,7 @@ func (d *clockDriver) forget(t int64) {
 	d.faults.forget(t)
 }
 
-func (d *clockDriver) loop() {
+func (d *Driver) loop() {
 	defer d.ended.Notify()
 	if !d.clk.Simulated() {
 		clockguard.RaiseThread()
@@ -259,7 +263,7 @@ func (d *clockDriver) loop() {
 }
 
 // apply makes the driver call and reports it once the clock has settled.
-func (d *clockDriver) apply(w wish) {
+func (d *Driver) apply(w wish) {
 	start := d.clk.Now()
 	change := event.ClockChange{
 		At: event.At{TimeNS: start}, GPU: d.gpu, RequestedSMMHz: w.mhz, AchievedSMMHz: -1,
@@ -284,14 +288,14 @@ func (d *clockDriver) apply(w wish) {
 	d.mu.Lock()
 	d.current, d.unsure, d.calling = w.mhz, false, 0
 	d.log = append(d.log, requestedAt{called, w.mhz})
-	d.watch = clockWatch{setAt: called, verified: called}
+	d.watch = watch{setAt: called, verified: called}
 	d.faults.close(called)
 	d.mu.Unlock()
 	d.settle(&change, called)
 	d.publish(change)
 }
 
-func (d *clockDriver) set(mhz int) (clockguard.Timing, error) {
+func (d *Driver) set(mhz int) (clockguard.Timing, error) {
 	switch {
 	case d.control == nil:
 		return clockguard.Timing{}, gpu.ErrReadOnly
@@ -303,7 +307,7 @@ func (d *clockDriver) set(mhz int) (clockguard.Timing, error) {
 
 // settle watches the achieved clock until it is there, the next wish comes, or
 // patience ends. Without a request there is nothing to settle at.
-func (d *clockDriver) settle(change *event.ClockChange, called int64) {
+func (d *Driver) settle(change *event.ClockChange, called int64) {
 	for change.RequestedSMMHz != 0 && d.clk.Now()-called < int64(settleLimit) {
 		// Only a sample taken after the call says anything of it.
 		if a := d.achieved.Load(); a.t > called && a.settledAt(change.RequestedSMMHz) {

@@ -1,4 +1,4 @@
-package engine
+package account
 
 import (
 	"cmp"
@@ -26,7 +26,7 @@ type Recomputer struct {
 
 // rework is the part of one GPU, or of several that worked together.
 type rework struct {
-	account *account
+	account *Account
 	batches []*oldBatch // by end
 	next    int         // phases fed so far
 	fed     []event.PhaseSpan
@@ -53,12 +53,12 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 		g := r.gpus[gpuID]
 		if g == nil {
 			g = &rework{}
-			var parts meters
+			var parts Meters
 			for _, id := range gpu.MemberIDs(gpuID) {
-				parts = append(parts, meter{id, energy.New(sources[id], energy.Options{PowerLimitW: limits[id]})})
+				parts = append(parts, NewMeter(id, sources[id], limits[id]))
 				r.readBy[id] = append(r.readBy[id], g)
 			}
-			g.account = newAccount(parts, noRequests{})
+			g.account = New(parts, noRequests{})
 			r.gpus[gpuID] = g
 		}
 		key := [2]string{gpuID, id}
@@ -206,7 +206,7 @@ func (r *Recomputer) settle(g *rework, t int64) {
 // noRequests knows nothing: recorded rows keep what they say of the clock.
 type noRequests struct{}
 
-func (noRequests) requestedIn(int64, int64) (int, bool) { return 0, false }
-func (noRequests) flagsIn(int64, int64) event.Flags     { return "" }
-func (noRequests) confirmed() int64                     { return math.MaxInt64 }
-func (noRequests) forget(int64)                         {}
+func (noRequests) RequestedIn(int64, int64) (int, bool) { return 0, false }
+func (noRequests) FlagsIn(int64, int64) event.Flags     { return "" }
+func (noRequests) Confirmed() int64                     { return math.MaxInt64 }
+func (noRequests) Forget(int64)                         {}

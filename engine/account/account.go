@@ -1,4 +1,4 @@
-package engine
+package account
 
 import (
 	"cmp"
@@ -12,12 +12,12 @@ import (
 	"jouletop/gpu/energy"
 )
 
-// account joins what arrives apart: power readings, samples, phases, requests.
+// Account joins what arrives apart: power readings, samples, phases, requests.
 // Once the sensors have covered a batch it says what each phase and each request
 // cost; once a point is complete, what the point came to.
-type account struct {
-	meter    meters
-	requests clockRequests
+type Account struct {
+	meter    Meters
+	requests Clocks
 
 	mu      sync.Mutex
 	batches map[string]*batchAccount
@@ -30,17 +30,17 @@ type account struct {
 	idleErr float64
 }
 
-// clockRequests knows which SM clock was requested when.
-type clockRequests interface {
-	// requestedIn returns the clock that was requested for most of the time from
+// Clocks knows which SM clock was requested when.
+type Clocks interface {
+	// RequestedIn returns the clock that was requested for most of the time from
 	// t0 to t1 (MHz, 0 the driver's), and whether it was another in between.
-	requestedIn(t0, t1 int64) (mhz int, mixed bool)
-	// flagsIn says what was wrong with it from t0 to t1.
-	flagsIn(t0, t1 int64) event.Flags
-	// confirmed returns the time in ns up to which both are known for good.
-	confirmed() int64
-	// forget drops what was requested before t.
-	forget(t int64)
+	RequestedIn(t0, t1 int64) (mhz int, mixed bool)
+	// FlagsIn says what was wrong with it from t0 to t1.
+	FlagsIn(t0, t1 int64) event.Flags
+	// Confirmed returns the time in ns up to which both are known for good.
+	Confirmed() int64
+	// Forget drops what was requested before t.
+	Forget(t int64)
 }
 
 type batchAccount struct {
@@ -103,12 +103,13 @@ func (b *batchAccount) seconds() float64 {
 	return sum
 }
 
-func newAccount(m meters, requests clockRequests) *account {
-	return &account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
+// New returns an account of the GPUs of m, whose clocks c knows of.
+func New(m Meters, requests Clocks) *Account {
+	return &Account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
 }
 
-// observe is the stream's: it takes the facts in and gives the results out.
-func (a *account) observe(ev event.Event) []event.Event {
+// Observe is the stream's: it takes the facts in and gives the results out.
+func (a *Account) Observe(ev event.Event) []event.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch ev := ev.(type) {
@@ -116,7 +117,7 @@ func (a *account) observe(ev event.Event) []event.Event {
 		a.meter.add(ev)
 		out := a.meter.findings()
 		if len(a.queue)+len(a.loose) > 0 {
-			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.confirmed()))...)
+			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.Confirmed()))...)
 		}
 		return out
 	case event.Sample:
@@ -144,7 +145,7 @@ const liveHindsight = int64(500 * time.Millisecond)
 // openPoint is the key of the point that samples belong to.
 const openPoint = ""
 
-func (a *account) addPhase(s event.PhaseSpan) {
+func (a *Account) addPhase(s event.PhaseSpan) {
 	s.ThrottledPct = a.clocks.throttled(s.StartNS, s.EndNS)
 	a.meter.addPhase(a.phases.next(s))
 	b := a.batches[s.BatchID]
@@ -184,7 +185,7 @@ func meterPhase(s event.PhaseSpan) energy.Phase {
 	}
 }
 
-func (a *account) addRequest(r event.Request) {
+func (a *Account) addRequest(r event.Request) {
 	b := a.batches[r.BatchID]
 	if b == nil {
 		return
@@ -197,7 +198,7 @@ func (a *account) addRequest(r event.Request) {
 }
 
 // resolve gives the results of every batch that ended by t.
-func (a *account) resolve(t int64) []event.Event {
+func (a *Account) resolve(t int64) []event.Event {
 	var out []event.Event
 	for len(a.loose) > 0 && a.loose[0].EndNS <= t {
 		out = append(out, a.settleLoose(a.loose[0]))
@@ -208,32 +209,32 @@ func (a *account) resolve(t int64) []event.Event {
 		a.queue = a.queue[1:]
 		out = append(out, a.settle(b)...)
 		a.clocks.forget(b.start)
-		a.requests.forget(b.start)
+		a.requests.Forget(b.start)
 	}
 	return out
 }
 
 // settleLoose says what a phase of no batch cost, and books idle power.
-func (a *account) settleLoose(s event.PhaseSpan) event.PhaseEnergy {
+func (a *Account) settleLoose(s event.PhaseSpan) event.PhaseEnergy {
 	e := a.meter.phaseEnergy(meterPhase(s))
 	if seconds := float64(s.EndNS-s.StartNS) / 1e9; s.Phase == event.Idle && e.Resolved && seconds > 0 {
 		a.idleW, a.idleErr = e.Joules/seconds, e.ErrJ/seconds
 	}
 	return event.PhaseEnergy{
 		At: event.At{TimeNS: s.EndNS}, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), Energy: eventEnergy(e),
-		Flags: a.requests.flagsIn(s.StartNS, s.EndNS),
+		Flags: a.requests.FlagsIn(s.StartNS, s.EndNS),
 	}
 }
 
-// flush resolves what the sensors will no longer cover.
-func (a *account) flush() []event.Event {
+// Flush resolves what the sensors will no longer cover.
+func (a *Account) Flush() []event.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.resolve(math.MaxInt64)
 }
 
-// waiting tells whether batches of the point have no result yet.
-func (a *account) waiting(pointID string) bool {
+// Waiting tells whether batches of the point have no result yet.
+func (a *Account) Waiting(pointID string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, b := range a.queue {
@@ -244,8 +245,8 @@ func (a *account) waiting(pointID string) bool {
 	return false
 }
 
-// finish closes a point's account and returns its row.
-func (a *account) finish(pointID string, end int64, err error) event.PointDone {
+// Finish closes a point's account and returns its row.
+func (a *Account) Finish(pointID string, end int64, err error) event.PointDone {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.points[pointID]
@@ -256,7 +257,7 @@ func (a *account) finish(pointID string, end int64, err error) event.PointDone {
 }
 
 // settle says what a batch's phases and requests cost.
-func (a *account) settle(b *batchAccount) []event.Event {
+func (a *Account) settle(b *batchAccount) []event.Event {
 	var out []event.Event
 	at := event.At{TimeNS: b.end}
 	whole, parts := a.energies(b)
@@ -267,18 +268,18 @@ func (a *account) settle(b *batchAccount) []event.Event {
 		if s.Phase != event.Idle {
 			shares.phase(s, e)
 		}
-		mhz, mixed := a.requests.requestedIn(s.StartNS, s.EndNS)
+		mhz, mixed := a.requests.RequestedIn(s.StartNS, s.EndNS)
 		s.RequestedSMMHz = mhz
 		row := event.PhaseEnergy{
 			At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e),
-			Flags: a.requests.flagsIn(s.StartNS, s.EndNS),
+			Flags: a.requests.FlagsIn(s.StartNS, s.EndNS),
 		}
 		out = append(out, row)
 	}
 	for i, r := range b.requests {
 		share, shareErr := shares.of(i)
-		mhz, mixed := a.requests.requestedIn(r.StartNS, r.EndNS)
-		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.flagsIn(r.StartNS, r.EndNS))
+		mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
+		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
 		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
 		row.Flags = row.Flags.Union(flagsOf(whole.Faults))
 		row.EnergyJ *= share
@@ -296,7 +297,7 @@ func (a *account) settle(b *batchAccount) []event.Event {
 }
 
 // energies are the batch's and each of its phases'.
-func (a *account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
+func (a *Account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
 	parts = make([]energy.Estimate, len(b.phases))
 	for i, s := range b.phases {
 		if s.Phase == event.Idle {

@@ -1,4 +1,4 @@
-package engine
+package stream
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func (k *keepAll) Close() error         { return nil }
 
 func TestStreamKeepsFactsAndDropsOldTelemetry(t *testing.T) {
 	rec := &keepAll{}
-	s := NewStream(rec)
+	s := New(rec)
 	s.Observe(func(e event.Event) []event.Event {
 		if m, ok := e.(event.Mark); ok && m.Note == "ask" {
 			return []event.Event{event.Mark{Note: "answer"}}

@@ -1,0 +1,23 @@
+package clocks
+
+import "jouletop/gpu/clockguard"
+
+// Control sets and gives back the SM clock of one GPU, and tells when the
+// driver was called. clockguard.Client implements it; every change goes through
+// it.
+type Control interface {
+	// SetTimed locks the SM clock to mhz and returns once the driver's call has.
+	SetTimed(mhz int) (clockguard.Timing, error)
+	// ResetTimed gives the clock back to the driver. It is harmless when nothing
+	// is set.
+	ResetTimed() (clockguard.Timing, error)
+	// Arm switches clock control on, starting a guard in place of one that was
+	// lost, or off.
+	Arm(on bool) error
+	// OnLoss has f told when the guard ends by itself and the clock with it. f
+	// must not call the control.
+	OnLoss(f func(clockguard.Loss))
+	// HeldUntil returns the time in ns up to which the clock set last is known to
+	// have been in force; math.MaxInt64 where nothing can take it away.
+	HeldUntil() int64
+}

@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"math"
+
+	"jouletop/engine/event"
+)
+
+// batchObserver publishes what a backend reports of a batch.
+type batchObserver struct {
+	engine *Engine
+	batch  Batch
+	model  string           // its identity
+	start  event.PhaseStart // of the newest phase
+	open   bool             // it has not ended
+	late   bool             // the backend says afterwards what its phases were
+}
+
+// close ends a phase that the backend left open: it died in it, or tells of its
+// phases afterwards.
+func (o *batchObserver) close() {
+	switch {
+	case o.open && o.late:
+		o.quiet()
+	case o.open:
+		o.PhaseEnd(o.start.Phase, o.engine.clk.Now(), 0)
+	}
+}
+
+func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
+	e := o.engine
+	o.open = true
+	o.start = event.PhaseStart{
+		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: len(o.batch.Requests), Tokens: tokens,
+	}
+	e.phaseBegins(o.start)
+	e.publish(o.start)
+}
+
+func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
+	o.quiet()
+	o.ended(phase, o.start.TimeNS, t, tokens)
+}
+
+// Phase implements LateObserver.
+func (o *batchObserver) Phase(phase event.Phase, start, end int64, tokens int) {
+	o.late = true
+	o.ended(phase, start, end, tokens)
+}
+
+// quiet notes that no phase is running.
+func (o *batchObserver) quiet() {
+	e := o.engine
+	o.open = false
+	e.mu.Lock()
+	e.inPhase = false
+	e.mu.Unlock()
+	if l := e.cfg.Load; l != nil {
+		l(event.Idle)
+	}
+}
+
+func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
+	e := o.engine
+	mhz, _ := e.clocks.RequestedIn(start, end)
+	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
+		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
+		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
+		Model: o.model, ThrottledPct: math.NaN(),
+	}})
+}
+
+func (o *batchObserver) Token(index int, t int64, text string) {
+	o.engine.publish(event.Token{At: event.At{TimeNS: t}, BatchID: o.batch.ID, Index: index, Text: text})
+}
+
+// phaseBegins asks the policy for a clock, before anything else is done about
+// the phase: every µs here is one at the wrong clock.
+func (e *Engine) phaseBegins(p event.PhaseStart) {
+	e.mu.Lock()
+	e.phase, e.inPhase = p, p.Phase != event.Idle
+	mhz, set := 0, false
+	if e.inPhase {
+		mhz, set = e.policy.Phase(p)
+	}
+	name := e.policy.Name()
+	e.mu.Unlock()
+	if set {
+		e.clocks.Want(mhz, event.Cause{By: event.ByPolicy, Policy: name, Phase: p.Phase}, p.TimeNS)
+	}
+	if l := e.cfg.Load; l != nil {
+		l(p.Phase)
+	}
+}
