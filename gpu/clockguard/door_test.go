@@ -171,8 +171,7 @@ func TestServiceServesAGroup(t *testing.T) {
 	}
 }
 
-// stormMode connects a thousand times a second until it is killed; idle keeps what it
-// got. The pauses leave the processor to others: a storm is of connections.
+// stormMode connects as fast as it can until it is killed; idle keeps what it got.
 const stormMode = "clock-test-storm"
 
 func stormMain(socket string, idle bool) {
@@ -184,7 +183,6 @@ func stormMain(socket string, idle bool) {
 		} else if err == nil {
 			_ = c.Close()
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -211,12 +209,57 @@ func TestServiceThroughAStorm(t *testing.T) {
 			t.Errorf("the user who is allowed: %s", got)
 		}
 	}
+	s.expectLog(t, "too many of one user")
 	took := time.Since(start).Seconds()
 	lines := strings.Count(s.log.String(), "\n")
 	t.Logf("three served within %.1f s, %d lines of log", took, lines)
 	// Those that the service may write, and of the few guards that got to serve.
 	if most := 600 + int(took*(perSecondDone+perSecondRefused)); lines > most {
 		t.Errorf("%d lines of log, want at most %d; the last: %.2000s", lines, most, s.log.String()[max(0, len(s.log.String())-2000):])
+	}
+}
+
+// Who connects too often is turned away and others are not; of it there is a line now
+// and then, and no memory is kept for long.
+func TestConnectionsOfAUser(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(1000, 0)
+	r := newRates(slog.New(slog.NewTextHandler(&out, nil)), func() time.Time { return now })
+	flood := func(uid uint32) (served int) {
+		for range 10_000 {
+			if r.take(uid) {
+				served++
+			}
+		}
+		return served
+	}
+	if n := flood(7); n != burstConnections {
+		t.Errorf("%d served at once", n)
+	}
+	if !r.take(8) {
+		t.Error("another user is turned away")
+	}
+	const seconds = 60
+	served := 0
+	for range seconds {
+		now = now.Add(time.Second)
+		served += flood(7)
+		if !r.take(8) {
+			t.Error("another user is turned away")
+		}
+	}
+	if served != seconds*perSecondConnections {
+		t.Errorf("%d served in %d s", served, seconds)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 7 || strings.Count(out.String(), "uid=7 ") != n {
+		t.Errorf("%d lines of log:\n%s", n, &out)
+	}
+	for uid := range uint32(100_000) {
+		r.take(100 + uid)
+		now = now.Add(10 * time.Millisecond)
+	}
+	if n := len(r.user); n > 2000 {
+		t.Errorf("%d users are remembered", n)
 	}
 }
 

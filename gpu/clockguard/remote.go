@@ -149,15 +149,36 @@ func connect(o Options) (*net.UnixConn, error) {
 	return conn.(*net.UnixConn), nil
 }
 
-// dialService connects to the service. It tries for a moment where the queue of
-// connections is full, which others may have filled.
+// dialService connects to the service. Where the queue of connections is full, which
+// others may have filled, it stands in line for the next place for a while: who only
+// looks now and then finds each taken by whoever tries all the time.
 func dialService(path string) (*net.UnixConn, error) {
-	for end := time.Now().Add(callLimit); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: path, Net: "unixpacket"})
-		if !errors.Is(err, unix.EAGAIN) || time.Now().After(end) {
-			return conn, err
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer func() { _ = f.Close() }() // the connection is a duplicate
+	for end := time.Now().Add(callLimit); ; {
+		left := unix.NsecToTimeval(max(int64(time.Millisecond), int64(time.Until(end))))
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &left); err != nil {
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != unix.EINTR {
+			break
 		}
 	}
+	if err == unix.EAGAIN {
+		err = fmt.Errorf("no answer within %v: too many connect to it", callLimit)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "unixpacket", Addr: &net.UnixAddr{Name: path, Net: "unixpacket"}, Err: os.NewSyscallError("connect", err)}
+	}
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UnixConn), nil
 }
 
 // permission makes the operating system's refusal gpu.ErrNoPermission.

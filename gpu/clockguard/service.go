@@ -56,7 +56,7 @@ func runService(cfg serviceConfig, stderr io.Writer) int {
 	for _, text := range cfg.restoreAll() {
 		cfg.log.Warn(text)
 	}
-	s := &service{serviceConfig: cfg, guards: map[*exec.Cmd]uint32{}}
+	s := &service{serviceConfig: cfg, rates: newRates(cfg.log, time.Now), serving: map[uint32]int{}, guards: map[*exec.Cmd]bool{}}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
@@ -142,11 +142,18 @@ func (cfg serviceConfig) restoreAll() []string {
 
 type service struct {
 	serviceConfig
-	mu      sync.Mutex
-	guards  map[*exec.Cmd]uint32 // those that run, and whose
+	rates   *rates
 	running sync.WaitGroup
+
+	mu      sync.Mutex
+	serving map[uint32]int // how many clients of each user
+	clients int            // of all of them
+	guards  map[*exec.Cmd]bool
+	ending  bool
 }
 
+// accept takes connections until the socket is closed. Nothing that it does takes
+// long: while it does it, the others stand in the queue.
 func (s *service) accept(l *net.UnixListener) {
 	for {
 		conn, err := l.AcceptUnix()
@@ -158,59 +165,118 @@ func (s *service) accept(l *net.UnixListener) {
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}
-		if err := s.admit(conn); err != nil {
-			s.log.Warn("connection refused", "error", err)
-			_, _ = conn.Write(reply{op: opNotice, code: codeOf(err), text: err.Error()}.encode())
+		cred, err := s.admit(conn)
+		if err != nil {
+			refuse(conn, err)
+			continue
 		}
-		_ = conn.Close()
+		s.running.Go(func() { s.serve(conn, cred) })
 	}
 }
 
-// admit starts a guard for a connection, or says why not.
-func (s *service) admit(conn *net.UnixConn) error {
-	f, err := conn.File() // a duplicate, without O_NONBLOCK as the guard wants it
+// refuse tells a client why it is not served.
+func refuse(conn *net.UnixConn, err error) {
+	_, _ = conn.Write(reply{op: opNotice, code: codeOf(err), text: err.Error()}.encode())
+	_ = conn.Close()
+}
+
+var errTooOften = fmt.Errorf("%w: more connections of this user than the %d a second that are served", ErrRefused, perSecondConnections)
+
+// admit takes a place for a connection, or says why not. Who comes too often is
+// turned away before it has cost more than it cost to connect.
+func (s *service) admit(conn *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := conn.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("connection: %w", err)
+		return nil, fmt.Errorf("connection: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	cred, err := peer(int(f.Fd()))
+	var cred *unix.Ucred
+	if cerr := raw.Control(func(fd uintptr) {
+		if cred, err = peer(int(fd)); err != nil {
+			return
+		}
+		if !s.rates.take(cred.Uid) {
+			err = errTooOften
+			return
+		}
+		if !s.allows(int(fd), cred) {
+			// By number: looking up a name may take long, which a storm would make of use.
+			err = fmt.Errorf("%w: user %d (pid %d) may not set clocks through this service", gpu.ErrNoPermission, cred.Uid, cred.Pid)
+			return
+		}
+		err = s.enter(cred.Uid)
+	}); cerr != nil {
+		return nil, fmt.Errorf("connection: %w", cerr)
+	}
 	if err != nil {
-		return err
+		if !errors.Is(err, errTooOften) { // that is logged for the user
+			s.log.Warn("connection refused", "error", err)
+		}
+		return nil, err
 	}
-	if !s.allows(int(f.Fd()), cred) {
-		// By number: looking up a name may take long, which a storm would make of use.
-		return fmt.Errorf("%w: user %d (pid %d) may not set clocks through this service", gpu.ErrNoPermission, cred.Uid, cred.Pid)
-	}
+	return cred, nil
+}
+
+// enter takes one of the places for clients.
+func (s *service) enter(uid uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := 0
-	for _, uid := range s.guards {
-		if uid == cred.Uid {
-			own++
-		}
-	}
 	switch {
-	case len(s.guards) >= maxGuards:
+	case s.clients >= maxGuards:
 		return fmt.Errorf("%w: %d clients are served already", ErrRefused, maxGuards)
-	case own >= maxPerUser:
-		return fmt.Errorf("%w: %d clients of user %d are served already", ErrRefused, maxPerUser, cred.Uid)
+	case s.serving[uid] >= maxPerUser:
+		return fmt.Errorf("%w: %d clients of user %d are served already", ErrRefused, maxPerUser, uid)
 	}
+	s.clients++
+	s.serving[uid]++
+	return nil
+}
+
+func (s *service) leave(uid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients--
+	if s.serving[uid]--; s.serving[uid] == 0 {
+		delete(s.serving, uid)
+	}
+}
+
+// serve starts a guard for a client that has a place, and waits for its end.
+func (s *service) serve(conn *net.UnixConn, cred *unix.Ucred) {
+	defer s.leave(cred.Uid)
 	s.log.Info("connection", "uid", cred.Uid, "client", cred.Pid)
+	cmd, err := s.start(conn)
+	if err != nil {
+		s.log.Warn("connection refused", "error", err)
+		refuse(conn, err)
+		return
+	}
+	_ = conn.Close() // the guard has its own
+	_ = cmd.Wait()   // it has logged how it ended
+	s.mu.Lock()
+	delete(s.guards, cmd)
+	s.mu.Unlock()
+}
+
+func (s *service) start(conn *net.UnixConn) (*exec.Cmd, error) {
+	f, err := conn.File() // a duplicate, without O_NONBLOCK as the guard wants it
+	if err != nil {
+		return nil, fmt.Errorf("connection: %w", err)
+	}
+	defer func() { _ = f.Close() }()
 	cmd := exec.Command(s.child[0], s.child[1:]...)
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start a guard: %w", err)
+		return nil, fmt.Errorf("start a guard: %w", err)
 	}
-	s.guards[cmd] = cred.Uid
-	s.running.Go(func() {
-		_ = cmd.Wait()
-		s.mu.Lock()
-		delete(s.guards, cmd)
-		s.mu.Unlock()
-	})
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guards[cmd] = true
+	if s.ending { // end came before
+		_ = cmd.Process.Signal(syscall.SIGTERM) // one that has ended needs none
+	}
+	return cmd, nil
 }
 
 // allows tells whether the peer may set clocks: root, a user named, a member of the
@@ -226,6 +292,7 @@ func (s *service) allows(fd int, cred *unix.Ucred) bool {
 // them. It returns the exit status.
 func (s *service) end() int {
 	s.mu.Lock()
+	s.ending = true
 	for cmd := range s.guards {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // one that has ended needs none
 	}
