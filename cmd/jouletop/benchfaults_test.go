@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,9 +16,9 @@ import (
 
 	"github.com/creack/pty"
 
-	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu/nvml/fakenvml"
+	"jouletop/gpu/timebase"
 )
 
 // TestBenchFaults is `make bench-faults`.
@@ -87,16 +86,6 @@ func TestSomeFaults(t *testing.T) {
 	}
 }
 
-// verdict is what rounds came to.
-type verdict struct {
-	rows, flagged, lying, lines, lost, status, locked, other int
-	busy                                                     int // leases that ran out for want of processor time
-	slowest                                                  time.Duration
-	stall                                                    time.Duration // longest wait for the processor
-	kinds                                                    map[string]int
-	failures                                                 []string
-}
-
 // round is one fault and what was seen of it.
 type round struct {
 	t       *testing.T
@@ -111,14 +100,15 @@ type round struct {
 	tty     *os.File
 	args    []string
 	fullDir string
+	began   int64 // when the program was started, ns of CLOCK_MONOTONIC
 }
 
-// faultKind is a fault and the exit statuses that are right after it; -1 is a
-// death by signal.
+// faultKind is a fault and the exit status that is right after it beside 0; -1 is a
+// death by signal, 1 a failure, which must stand in the session: see judgeStatus.
 type faultKind struct {
 	name   string
 	hit    func(*round)
-	status []int
+	status int
 }
 
 func (f *round) pid() int { return f.cmd.Process.Pid }
@@ -141,61 +131,61 @@ func (f *round) freeze(pids ...int) {
 }
 
 var faultKinds = []faultKind{
-	{"nothing", func(*round) {}, []int{0}},
-	{"SIGINT", func(f *round) { f.kill(f.pid(), syscall.SIGINT) }, []int{130, 0}},
-	{"SIGTERM", func(f *round) { f.kill(f.pid(), syscall.SIGTERM) }, []int{130, 0}},
+	{"nothing", func(*round) {}, 0},
+	{"SIGINT", func(f *round) { f.kill(f.pid(), syscall.SIGINT) }, 130},
+	{"SIGTERM", func(f *round) { f.kill(f.pid(), syscall.SIGTERM) }, 130},
 	{"SIGINT twice", func(f *round) {
 		f.kill(f.pid(), syscall.SIGINT)
 		time.Sleep(time.Duration(f.r.IntN(100)) * time.Millisecond)
 		f.kill(f.pid(), syscall.SIGINT)
-	}, []int{130, 0}},
-	{"terminal closed", func(f *round) { _ = f.tty.Close() }, []int{130, 0}},
-	{"program killed", func(f *round) { f.kill(f.pid(), syscall.SIGKILL) }, []int{-1, 0}},
-	{"program frozen", func(f *round) { f.freeze(f.pid()) }, []int{0, 1}},
+	}, 130},
+	{"terminal closed", func(f *round) { _ = f.tty.Close() }, 130},
+	{"program killed", func(f *round) { f.kill(f.pid(), syscall.SIGKILL) }, -1},
+	{"program frozen", func(f *round) { f.freeze(f.pid()) }, 1},
 	{"all frozen", func(f *round) {
 		guard, watcher, _ := f.g.guards()
 		f.freeze(f.pid(), guard, watcher)
-	}, []int{0, 1}},
+	}, 1},
 	{"guard killed", func(f *round) {
 		guard, _, _ := f.g.guards()
 		f.kill(guard, syscall.SIGKILL)
-	}, []int{1, 0}},
+	}, 1},
 	{"guard frozen", func(f *round) {
 		guard, _, _ := f.g.guards()
 		f.freeze(guard)
-	}, []int{1, 0}},
+	}, 1},
 	{"watcher killed", func(f *round) {
 		_, watcher, _ := f.g.guards()
 		f.kill(watcher, syscall.SIGKILL)
-	}, []int{1, 0}},
+	}, 1},
 	{"watcher frozen", func(f *round) {
 		_, watcher, _ := f.g.guards()
 		f.freeze(watcher)
-	}, []int{1, 0}},
-	{"clock reset by somebody else", func(f *round) { f.g.taken(f.g.Unlock) }, []int{1, 0}},
+	}, 1},
+	{"clock reset by somebody else", func(f *round) { f.g.taken(f.g.Unlock) }, 1},
 	{"set fails for a while", func(f *round) {
 		f.g.Set(fakenvml.SetFaultLeft, int64(1+f.r.IntN(3)))
 		f.g.Set(fakenvml.SetFault, fakenvml.CodeUnknown)
-	}, []int{1, 0}},
+	}, 1},
 	{"set not supported any more", func(f *round) {
 		f.g.Set(fakenvml.SetFaultLeft, -1)
 		f.g.Set(fakenvml.SetFault, fakenvml.CodeNotSupported)
-	}, []int{1, 0}},
+	}, 1},
 	{"set or reset hangs", func(f *round) {
 		f.g.Set(fakenvml.HangLeft, 1)
 		f.g.Set(fakenvml.HangMS, int64(200+f.r.IntN(3000)))
-	}, []int{1, 0}},
+	}, 1},
 	{"reset fails for a while", func(f *round) {
 		f.g.Set(fakenvml.ResetFaultLeft, int64(1+f.r.IntN(4)))
 		f.g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
-	}, []int{0, 1}},
+	}, 1},
 	{"reset fails for good", func(f *round) {
 		f.hangs = true
 		f.g.Set(fakenvml.ResetFaultLeft, -1)
 		f.g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
-	}, []int{1, 0}},
-	{"disk full", func(f *round) { f.fillDisk(filepath.Dir(f.fullDir)) }, []int{1, 0}},
-	{"lease disk full", func(f *round) { f.fillDisk(f.g.leases()) }, []int{1, 0}},
+	}, 1},
+	{"disk full", func(f *round) { f.fillDisk(filepath.Dir(f.fullDir)) }, 1},
+	{"lease disk full", func(f *round) { f.fillDisk(f.g.leases()) }, 1},
 }
 
 // judgeFaults plays rounds, some at once.
@@ -263,20 +253,6 @@ func longestWait(done <-chan struct{}) <-chan time.Duration {
 	return out
 }
 
-func (v *verdict) add(o verdict, where string) {
-	v.rows, v.lying, v.lines, v.lost = v.rows+o.rows, v.lying+o.lying, v.lines+o.lines, v.lost+o.lost
-	v.flagged, v.busy = v.flagged+o.flagged, v.busy+o.busy
-	v.status, v.locked, v.other, v.slowest = v.status+o.status, v.locked+o.locked, v.other+o.other, max(v.slowest, o.slowest)
-	for _, f := range o.failures {
-		v.failures = append(v.failures, where+f)
-	}
-}
-
-func (v *verdict) fail(count *int, format string, args ...any) {
-	*count++
-	v.failures = append(v.failures, fmt.Sprintf(format, args...))
-}
-
 // play runs a job, hits it, and judges what is left; an interrupted or failed
 // sweep is resumed and judged again.
 func (f *round) play(server string) {
@@ -326,9 +302,6 @@ func (f *round) play(server string) {
 		_ = f.cmd.Process.Kill()
 		<-ended
 	}
-	if code := f.cmd.ProcessState.ExitCode(); !slices.Contains(f.kind.status, code) && !f.busy() {
-		f.v.fail(&f.v.status, "exit status %d, want one of %v: %s", code, f.kind.status, f.out)
-	}
 	f.judgeClock()
 	f.judgeSession(false)
 	for _, pid := range []int{guard, watcher} { // of a driver that never answers
@@ -346,7 +319,7 @@ func (f *round) play(server string) {
 }
 
 func (f *round) start() error {
-	f.out = &saying{}
+	f.out, f.began = &saying{}, timebase.Monotonic().Now()
 	f.cmd = f.g.command(f.out, f.args...)
 	if f.kind.name == "terminal closed" {
 		master, slave, err := pty.Open()
@@ -364,153 +337,12 @@ func (f *round) start() error {
 	return nil
 }
 
-// judgeClock waits for the clock to be the driver's again.
-func (f *round) judgeClock() {
-	if f.hangs {
-		locked := f.g.locked() != 0
-		if code := f.cmd.ProcessState.ExitCode(); locked && (code == 0 || !strings.Contains(f.out.String(), "gpu reset")) {
-			f.v.fail(&f.v.status, "exit status %d with a locked clock, and said: %s", code, f.out)
-		}
-		return
-	}
-	began := time.Now()
-	for f.g.locked() != 0 {
-		if time.Since(began) > 5*time.Second {
-			f.v.fail(&f.v.locked, "still locked at %d MHz: %s", f.g.locked(), f.out)
-			f.g.Unlock()
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	f.v.slowest = max(f.v.slowest, time.Since(began))
-}
-
-// judgeSession reads what was recorded.
-func (f *round) judgeSession(whole bool) {
-	dir := filepath.Join(f.g.home, "s")
-	if f.fullDir != "" {
-		dir = f.fullDir
-	}
-	s, err := session.Open(dir)
-	if err != nil {
-		f.v.fail(&f.v.other, "session: %v: %s", err, f.out)
-		return
-	}
-	var requests []event.RequestEnergy
-	byPoint := map[string]int{}
-	err = s.Requests(func(r *event.RequestEnergy) error {
-		requests = append(requests, *r)
-		byPoint[r.PointID]++
-		return nil
-	})
-	for _, r := range requests {
-		f.v.rows++
-		claim := r.RequestedSMMHz
-		if strings.HasPrefix(r.Policy, "fixed:") {
-			claim, _ = strconv.Atoi(strings.TrimPrefix(r.Policy, "fixed:"))
-		}
-		if r.Flags.ClockFailed() {
-			f.v.flagged++
-			continue
-		}
-		// A fixed clock does not change within a request, whatever the row says.
-		mixed := r.MixedClock && !strings.HasPrefix(r.Policy, "fixed:")
-		if why := f.g.wrong(claim, r.StartNS, r.EndNS); why != "" && !mixed {
-			f.v.fail(&f.v.lying, "%s claims %d MHz, unflagged, and %s", r.RequestID, claim, why)
-		}
-	}
-	if perr := s.Phases(func(p *event.PhaseEnergy) error {
-		f.v.rows++
-		if why := f.g.wrong(p.RequestedSMMHz, p.StartNS, p.EndNS); why != "" && !p.Flags.ClockFailed() && !p.MixedClock && p.Phase != event.Idle {
-			f.v.fail(&f.v.lying, "%s of %s claims %d MHz, unflagged, and %s", p.Phase, p.BatchID, p.RequestedSMMHz, why)
-		}
-		return nil
-	}); err == nil {
-		err = perr
-	}
-	points := 0
-	if perr := s.Points(func(p *event.PointDone) error {
-		f.v.rows++
-		points++
-		if p.PointResult.Err == "" && byPoint[p.PointID] < p.Queries {
-			f.v.fail(&f.v.lost, "%s has %d of %d requests", p.PointID, byPoint[p.PointID], p.Queries)
-		}
-		for _, r := range requests {
-			if r.PointID == p.PointID && r.Flags.ClockFailed() && !p.Flags.ClockFailed() {
-				f.v.fail(&f.v.lying, "%s is not flagged, and %s is", p.PointID, r.RequestID)
-			}
-		}
-		return nil
-	}); err == nil {
-		err = perr
-	}
-	if err != nil {
-		f.v.fail(&f.v.lost, "session: %v", err)
-	}
-	f.judgeLines(dir, len(requests))
-	f.judgeWords(s.Manifest, requests)
-	if whole && (points != 4 || len(requests) != 8) {
-		f.v.fail(&f.v.lost, "resumed, and %d of 4 points, %d of 8 requests: %s", points, len(requests), f.out)
-	}
-}
-
-// judgeWords checks that status, manifest and rows say the same.
-func (f *round) judgeWords(m *session.Manifest, requests []event.RequestEnergy) {
-	code := f.cmd.ProcessState.ExitCode()
-	want := map[int]string{0: "done", 130: "interrupted"}[code]
-	if want != "" && m.Ended != want && f.fullDir == "" {
-		f.v.fail(&f.v.status, "exit status %d, and the manifest says %q", code, m.Ended)
-	}
-	if code != 0 {
-		return
-	}
-	for _, r := range requests {
-		if r.Flags.ClockFailed() || r.Err != "" {
-			f.v.fail(&f.v.status, "exit status 0, and %s has flags %q, error %q", r.RequestID, r.Flags, r.Err)
-			return
-		}
-	}
-}
-
-// judgeLines checks that files are whole but for a torn last line, and that
-// who ended in order has a row of each request that ended.
-func (f *round) judgeLines(dir string, requests int) {
-	done := 0
-	for _, name := range session.Files() {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			continue // a run has no points.csv
-		}
-		f.v.lines += bytes.Count(b, []byte("\n"))
-		torn := len(b) > 0 && b[len(b)-1] != '\n'
-		if code := f.cmd.ProcessState.ExitCode(); torn && code >= 0 && f.fullDir == "" {
-			f.v.fail(&f.v.lost, "%s ends in a torn line after exit status %d", name, code)
-		}
-		if name == session.EventsFile {
-			done = bytes.Count(b, []byte(`"kind":"request_done"`))
-		}
-	}
-	if code := f.cmd.ProcessState.ExitCode(); code >= 0 && f.fullDir == "" && !slices.Contains(f.args, "--resume") && requests < done {
-		f.v.fail(&f.v.lost, "%d requests ended, %d have a row: %s", done, requests, f.out)
-	}
-}
-
-// busy tells whether the program lost its lease because it got no processor time,
-// as happens on a machine that does something else too; then it must have failed.
-func (f *round) busy() bool {
-	if f.cmd.ProcessState.ExitCode() != exitFailure || !strings.Contains(f.out.String(), "the program has not renewed the lease") {
-		return false
-	}
-	f.v.busy++
-	return true
-}
-
 // resume runs what is left of a sweep.
 func (f *round) resume() {
 	if _, err := session.Open(filepath.Join(f.g.home, "s")); err != nil {
 		return // it never began
 	}
-	f.kind.name = "resume"
+	f.kind = faultKind{name: "resume"}
 	if !slices.Contains(f.args, "--resume") {
 		f.args = append(f.args, "--resume")
 	}
@@ -519,68 +351,11 @@ func (f *round) resume() {
 		return
 	}
 	_ = f.cmd.Wait() // the status is looked at
-	if f.busy() && f.v.busy < 5 {
-		f.judgeClock()
-		f.judgeSession(false)
-		f.resume()
-		return
-	}
-	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
-		f.v.fail(&f.v.status, "resume: exit status %d: %s", code, f.out)
-		return
-	}
 	f.hangs = false
 	f.judgeClock()
-	f.judgeSession(true)
-}
-
-// mountSmall puts the session on a disk that fills up; false where this user
-// may not.
-func (f *round) mountSmall() bool {
-	dir := filepath.Join(f.g.home, "disk")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		f.v.fail(&f.v.other, "%v", err)
-		return false
+	busy := f.v.busy
+	f.judgeSession(f.cmd.ProcessState.ExitCode() == 0)
+	if f.v.busy > busy && busy < 5 { // it takes another try
+		f.resume()
 	}
-	if syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m") != nil {
-		return false
-	}
-	f.fullDir = filepath.Join(dir, "s")
-	f.t.Cleanup(f.unmount)
-	f.args[slices.Index(f.args, "--session")+1] = f.fullDir
-	return true
-}
-
-// fillDisk takes all the room there is on a disk, and may give it back after a while.
-func (f *round) fillDisk(dir string) {
-	big := filepath.Join(dir, "big")
-	fillUp(big)
-	time.Sleep(time.Duration(500+f.r.IntN(2000)) * time.Millisecond)
-	if f.r.IntN(2) == 0 {
-		_ = os.Remove(big)
-	}
-}
-
-// fillUp writes a file until the disk is full.
-func fillUp(path string) {
-	file, err := os.Create(path)
-	if err != nil {
-		return // full already
-	}
-	for err == nil {
-		_, err = file.Write(make([]byte, 4096))
-	}
-	_ = file.Close() // full
-}
-
-// unmount moves the session off the disk, with all the room it needs.
-func (f *round) unmount() {
-	if f.fullDir == "" {
-		return
-	}
-	disk := filepath.Dir(f.fullDir)
-	_ = os.CopyFS(filepath.Join(f.g.home, "s"), os.DirFS(f.fullDir)) // what could not be written is judged
-	_ = syscall.Unmount(disk, syscall.MNT_DETACH)
-	f.fullDir = ""
-	f.args[slices.Index(f.args, "--session")+1] = "s"
 }
