@@ -2,6 +2,7 @@ package tui
 
 import (
 	"math"
+	"strings"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
@@ -255,7 +256,13 @@ func (m *Model) warningFigures() []figure {
 	}
 	rows := []figure{{heading: true, label: "Warning", text: plural(m.st.warnings, "warning") + " (6)"}}
 	const most = 4
-	for i, l := range canvas.Wrap(text, max(m.lay.side.W, 1), most) {
+	w := max(m.lay.side.W, 1)
+	lines := canvas.Wrap(text, w, 0)
+	if len(lines) > most { // its beginning says what it is; page 6 has it whole
+		last := canvas.Wrap(strings.Join(lines[most-1:], " "), max(w-2, 1), 0)
+		lines = append(lines[:most-1], last[0]+" …")
+	}
+	for i, l := range lines {
 		rows = append(rows, figure{rank: min(i, 1), label: l, text: " ", style: theme.Warn})
 	}
 	return rows

@@ -179,7 +179,7 @@ func (s *state) apply(e event.Event) {
 		s.ver.run++
 	case event.RunEnd:
 		s.ended, s.end = true, e
-		s.work.inPoint, s.work.inPhase = false, false
+		s.work.inPoint, s.work.inPhase, s.work.loading = false, false, math.NaN()
 		s.sweep.running = false // a point cut short has no result
 		if s.status == "stopping" {
 			s.status = "idle"

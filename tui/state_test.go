@@ -232,7 +232,11 @@ func TestProgressCountsTheRun(t *testing.T) {
 	if p := m.progress(); p.done != 4 || p.total != 10 || p.left != 6 {
 		t.Errorf("%+v, want 4 of 10 and 6 s left", p)
 	}
+	s.apply(event.ModelLoading{At: at(4e9), Model: "m", Progress: 0.5})
 	s.apply(event.RunEnd{At: at(5e9), How: "stopped"})
+	if !math.IsNaN(s.work.loading) {
+		t.Errorf("a run has ended, and its model is %.0f %% loaded", 100*s.work.loading)
+	}
 	if p := m.progress(); p.total != 0 {
 		t.Errorf("after the run: %+v", p)
 	}

@@ -321,30 +321,9 @@ func TestResetFailsAtExit(t *testing.T) {
 func TestClockLeftLocked(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
-	leave := func(t *testing.T) *fakeGPU {
-		g := newFakeGPU(t, fakenvml.H100())
-		c, _ := g.start(t, work(server, 60, "run", "--policy", "fixed:1005")...)
-		g.begun(t, 1)
-		guard, watcher, _ := g.guards()
-		kill(t, c.Process.Pid, syscall.SIGSTOP)
-		for _, pid := range []int{watcher, guard, c.Process.Pid} {
-			kill(t, pid, syscall.SIGSTOP)
-		}
-		for _, pid := range []int{watcher, guard, c.Process.Pid} {
-			kill(t, pid, syscall.SIGKILL)
-		}
-		_ = c.Wait() // killed
-		if g.locked() != 1005 {
-			t.Fatalf("locked at %d MHz", g.locked())
-		}
-		if err := os.RemoveAll(filepath.Join(g.home, "s")); err != nil {
-			t.Fatal(err)
-		}
-		return g
-	}
 	t.Run("next run", func(t *testing.T) {
 		t.Parallel()
-		g := leave(t)
+		g := leftLocked(t, server)
 		code, out := g.run(t, work(server, 2, "run")...)
 		m, _, _, _ := g.recorded(t)
 		if code != 0 || strings.Count(out, "never given back: reset") != 1 || !strings.Contains(strings.Join(m.Warnings, "\n"), "never given back: reset") || g.locked() != 0 {
@@ -353,7 +332,7 @@ func TestClockLeftLocked(t *testing.T) {
 	})
 	t.Run("read-only", func(t *testing.T) {
 		t.Parallel()
-		g := leave(t)
+		g := leftLocked(t, server)
 		code, out := g.run(t, work(server, 12, "run", "--read-only")...)
 		m, _, _, _ := g.recorded(t)
 		for _, want := range []string{"never given back", "runs at 1005 of 1980 MHz for a clock setting that is not this program's"} {
@@ -365,4 +344,29 @@ func TestClockLeftLocked(t *testing.T) {
 			t.Errorf("reset: exit status %d, locked %d: %s", code, g.locked(), out)
 		}
 	})
+}
+
+// leftLocked is a GPU that a run left locked at 1005 MHz: all that could give the
+// clock back was killed.
+func leftLocked(t *testing.T, server string) *fakeGPU {
+	t.Helper()
+	g := newFakeGPU(t, fakenvml.H100())
+	c, _ := g.start(t, work(server, 60, "run", "--policy", "fixed:1005")...)
+	g.begun(t, 1)
+	guard, watcher, _ := g.guards()
+	kill(t, c.Process.Pid, syscall.SIGSTOP)
+	for _, pid := range []int{watcher, guard, c.Process.Pid} {
+		kill(t, pid, syscall.SIGSTOP)
+	}
+	for _, pid := range []int{watcher, guard, c.Process.Pid} {
+		kill(t, pid, syscall.SIGKILL)
+	}
+	_ = c.Wait() // killed
+	if g.locked() != 1005 {
+		t.Fatalf("locked at %d MHz", g.locked())
+	}
+	if err := os.RemoveAll(filepath.Join(g.home, "s")); err != nil {
+		t.Fatal(err)
+	}
+	return g
 }

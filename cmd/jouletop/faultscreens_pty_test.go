@@ -1,0 +1,84 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"jouletop/engine/session"
+	"jouletop/gpu/nvml/fakenvml"
+)
+
+// What goes wrong with a clock, on the smallest screen.
+
+// A clock that somebody left locked is told to who only watches, whoever that was.
+func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	for name, ours := range map[string]bool{"by a run": true, "by another tool": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := leftLocked(t, server)
+			if !ours {
+				if err := os.Remove(filepath.Join(g.leases(), g.uuid+".locked")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			x := openIn(t, g.home, 80, 24, g.env, "--monitor")
+			x.shows("MONITOR: watching only")
+			x.shows("1005 of 1980 MHz for a") // of the warning, where the room is small
+			x.shows("clock setting that is not")
+			const foreign = "runs at 1005 of 1980 MHz for a clock setting"
+			warned := func(text string) func(string) bool {
+				return func(content string) bool { return strings.Contains(content, text) }
+			}
+			x.stored(session.EventsFile, "the warning", warned(foreign))
+			if ours {
+				x.stored(session.EventsFile, "who it was", warned("never given back"))
+			}
+			x.keys("q")
+			if code := x.end(); code != 0 {
+				t.Errorf("exit status %d", code)
+			}
+			if g.locked() != 1005 {
+				t.Errorf("locked at %d MHz after who only watched", g.locked())
+			}
+		})
+	}
+}
+
+// A guard that is lost is a banner over whatever is open; armed again, the same clock
+// is set again.
+func TestGuardLossIsABanner(t *testing.T) {
+	t.Parallel()
+	g := newFakeGPU(t, fakenvml.H100())
+	x := openIn(t, g.home, 80, 24, g.env, "--url", newServer(t), "--model", "m", "--dataset", "narrativeqa", "--max-tokens", "8")
+	set := func() {
+		t.Helper()
+		x.shows("not armed")
+		x.keys("a", "y")
+		x.shows("ARMED")
+		x.keys("f")
+		x.shows("type to jump")
+		x.keys("1005", enterKey)
+		x.until("a clock that is set", func(string) bool { return g.locked() == 1005 })
+	}
+	set()
+	guard, _, _ := g.guards()
+	kill(t, guard, syscall.SIGKILL)
+	x.shows("clock guard ended: it was killed; the clock is the driver's again")
+	if g.locked() != 0 {
+		t.Errorf("locked at %d MHz", g.locked())
+	}
+	x.keys(escKey)
+	x.shows("the clock is the driver's again") // still
+	set()
+	x.keys(escKey)
+	x.hides("Enter set")
+	x.quit()
+	if g.locked() != 0 {
+		t.Errorf("locked at %d MHz at the end", g.locked())
+	}
+}
