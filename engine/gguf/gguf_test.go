@@ -250,6 +250,13 @@ func TestValidate(t *testing.T) {
 		"plamo2 blank":      {plamo2("<0x f>"), "<0x f>"},
 		"plamo2 long":       {plamo2("<0x00f>"), "<0x00f>"},
 		"plamo2 good":       {plamo2("<0xfF>"), ""},
+		"charsmap's end":    {charsmap(4, 0, 0, 0, 1, 2, 3, 4, 'x'), "does not end in a zero"},
+		"rwkv without byte": {rwkv("ab", "b", "c"), `token 0 begins with "a", which is no token by itself`},
+		"rwkv escaped":      {rwkv(`\xe4x`, "b", "x"), `begins with "\xe4"`},
+		"rwkv backslash":    {rwkv(`\\n`, "n", "x"), `begins with "\\"`},
+		"rwkv zero byte":    {rwkv(`a\x00b`, "a", "b"), "a zero byte after others"},
+		"rwkv empty":        {rwkv("", "a", "b"), `begins with "["`},
+		"rwkv good":         {rwkv(`\xe4\t`, `\xe4`, `\x00`), ""},
 		"charsmap":          {key("tokenizer.ggml.precompiled_charsmap", "x"), "precompiled_charsmap"},
 		"missing tensor":    {tensor("blk.0.attn_v.weight", func(x *Tensor) { x.Name = "?" }), "attn_v"},
 		"integer weight":    {tensor("blk.0.attn_v.weight", func(x *Tensor) { x.Type = 25 }), "I16"},
@@ -271,6 +278,14 @@ func plamo2(text string) func(*File) {
 		f.set("tokenizer.ggml.model", "plamo2")
 		f.set("tokenizer.ggml.tokens", []string{"a", text, "ab", "d"})
 		f.set("tokenizer.ggml.token_type", []int32{1, 6, 1, 3})
+	}
+}
+
+// rwkv gives the sample a vocabulary of that kind, with these tokens and "d".
+func rwkv(tokens ...string) func(*File) {
+	return func(f *File) {
+		f.set("tokenizer.ggml.model", "rwkv")
+		f.set("tokenizer.ggml.tokens", append(tokens, "d"))
 	}
 }
 

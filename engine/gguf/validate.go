@@ -206,12 +206,7 @@ func (m *Model) checkVocabulary() error {
 func uniqueTokens(tokens Value) error {
 	seen := make(map[string]int, tokens.Len)
 	for i, s := range tokens.Strings() {
-		if n := strings.IndexByte(s, 0); n >= 0 {
-			s = s[:n]
-		}
-		if s == "" {
-			s = fmt.Sprintf("[EMPTY_%d]", i)
-		}
+		s = asRead(i, s)
 		if j, ok := seen[s]; ok {
 			return fmt.Errorf("tokens %d and %d are both %q", j, i, clip(s))
 		}

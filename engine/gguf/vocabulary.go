@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,8 +19,14 @@ import (
 //     (GHSA-3p4r-fq3f-q74v), mended by #19856 (b8146). decoder.count.
 //   - Arrays of narrower elements than are read (scores, token types):
 //     #24888. checkVocabulary.
-//   - A precompiled_charsmap shorter than its own header: #18750, #24888.
-//     charsmap.
+//   - A precompiled_charsmap shorter than its own header: #18750, #24888; and
+//     one of which the last replacement does not end, which is read on as a C
+//     string (normalize_prefix, llama-vocab.cpp:1099). charsmap.
+//   - RWKV's tokens of which the first byte is no token by itself: where nothing
+//     longer matches, the tokenizer begins again at the text's first byte and
+//     appends tokens until memory ends (llm_tokenizer_rwkv_session,
+//     llama-vocab.cpp:1195); tokens with a zero byte after others match the end
+//     of a text and have it read on beyond that (line 1214). rwkvTokens.
 //   - More layers than llama.cpp has room for: #25513, mended by #26051.
 //     checkHyper.
 //   - Default ids of special tokens beyond a small vocabulary, which are looked
@@ -35,7 +42,7 @@ const byteType = 6
 // vocabularyChecks refuse what is listed above of a vocabulary of this model
 // (tokenizer.ggml.model).
 func (m *Model) vocabularyChecks(model string, tokens Value) error {
-	for _, check := range []func(string, Value) error{m.byteTokens, m.specialTokens, m.charsmap} {
+	for _, check := range []func(string, Value) error{m.byteTokens, m.rwkvTokens, m.specialTokens, m.charsmap} {
 		if err := check(model, tokens); err != nil {
 			return err
 		}
@@ -70,6 +77,78 @@ func (m *Model) byteTokens(model string, tokens Value) error {
 
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+// rwkvTokens checks that each token's first byte is a token by itself, and that no
+// token has a zero byte but as its first.
+func (m *Model) rwkvTokens(model string, tokens Value) error {
+	if model != "rwkv" {
+		return nil
+	}
+	var single [256]bool
+	var first [256]int // 1 + the first token that begins so; 0: none
+	for i, s := range tokens.Strings() {
+		b := unescapeRWKV(asRead(i, s))
+		if len(b) == 0 {
+			continue // it matches nothing
+		}
+		if bytes.IndexByte(b[1:], 0) >= 0 {
+			return fmt.Errorf("token %d has a zero byte after others", i)
+		}
+		if first[b[0]] == 0 {
+			first[b[0]] = i + 1
+		}
+		single[b[0]] = single[b[0]] || len(b) == 1
+	}
+	for b, i := range first {
+		if i > 0 && !single[b] {
+			return fmt.Errorf("token %d begins with %q, which is no token by itself", i-1, string([]byte{byte(b)}))
+		}
+	}
+	return nil
+}
+
+// unescapeRWKV reads a token as llama_unescape_rwkv_token does, with what that
+// makes of digits that are none: \t, \n, \r, \xff, and any other byte after a
+// backslash for itself.
+func unescapeRWKV(s string) []byte {
+	out := make([]byte, 0, len(s))
+	escaping, digits, value := false, 0, byte(0)
+	for _, c := range []byte(s) {
+		switch {
+		case digits > 0:
+			digit := c - '0'
+			if c >= 'a' && c < 0x80 { // a char is signed there
+				digit = c - 'a' + 10
+			}
+			if value, digits = value<<4+digit, digits-1; digits == 0 {
+				out, value = append(out, value), 0
+			}
+		case escaping && c == 'x':
+			escaping, digits = false, 2
+		case escaping:
+			if i := strings.IndexByte("tnr", c); i >= 0 {
+				c = "\t\n\r"[i]
+			}
+			out, escaping = append(out, c), false
+		case c == '\\':
+			escaping = true
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// asRead is token i as llama.cpp has it, which reads C strings.
+func asRead(i int, s string) string {
+	if n := strings.IndexByte(s, 0); n >= 0 {
+		s = s[:n]
+	}
+	if s == "" {
+		s = fmt.Sprintf("[EMPTY_%d]", i)
+	}
+	return s
 }
 
 // defaultTokens are the ids of special tokens that llama.cpp takes where a file
@@ -111,6 +190,9 @@ func (m *Model) charsmap(model string, _ Value) error {
 	}
 	if n := number(Uint32, v.raw); n > v.Len-header {
 		return fmt.Errorf("tokenizer.ggml.precompiled_charsmap has %d bytes and says that %d are its trie", v.Len, n)
+	}
+	if v.raw[v.Len-1] != 0 {
+		return errors.New("tokenizer.ggml.precompiled_charsmap does not end in a zero, as its last replacement must")
 	}
 	return nil
 }
