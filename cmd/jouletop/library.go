@@ -248,7 +248,7 @@ func (l *library) points(models, dataNames []string, batches []int, settings []s
 func foundModels(info gpu.Info) []string {
 	var out []string
 	for _, f := range models.Find(models.Options{Paths: []string{"."}}) {
-		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens); fits || info.MemoryMiB < 0 && f.Problem == "" {
+		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, fitTokens); fits || info.MemoryMiB < 0 && f.Problem == "" && f.Unknown == "" {
 			out = append(out, f.Name)
 		}
 	}

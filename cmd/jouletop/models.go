@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
+	"jouletop/engine/llama"
 	"jouletop/engine/models"
 	"jouletop/engine/nulljson"
 	"jouletop/engine/simllm"
@@ -86,6 +87,9 @@ func resolveModel(name string) (models.Found, error) {
 	}
 	if f = models.Inspect(f.Path); f.Problem != "" {
 		return f, fmt.Errorf("model %s: %w: %s", name, engine.ErrModel, f.Problem)
+	}
+	if f.Unknown != "" && !llama.Installed() {
+		return f, fmt.Errorf("model %s: %w: %s, which the llama.cpp in this program does not have", name, engine.ErrModel, f.Unknown)
 	}
 	return f, nil
 }

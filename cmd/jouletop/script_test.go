@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"jouletop/engine/gguf"
+	"jouletop/engine/llama"
 	"jouletop/engine/synth"
 	"jouletop/engine/synth/synthtest"
 )
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake(), nil
+			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake() || cond == "installed" && llama.Installed(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"header": header, "tiny": tiny, "gpus": cmdGPUs, "mkfifo": mkfifo, "status": status,

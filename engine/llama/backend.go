@@ -104,6 +104,9 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	if err != nil {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)
 	}
+	if err := file.Generates(); err != nil && !installed {
+		return engine.ModelInfo{}, fmt.Errorf("%w: %s: %w, which the llama.cpp in this program does not have", engine.ErrModel, spec.Path, err)
+	}
 	devices, names, err := pickDevices(Devices(), spec, b.opt.BackendDir != "")
 	if err != nil {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %w", engine.ErrModel, err)

@@ -13,6 +13,8 @@ type Backend struct{}
 
 var _ engine.Backend = (*Backend)(nil)
 
+const installed = false
+
 // New returns ErrNoCgo.
 func New(Options) (*Backend, error) { return nil, ErrNoCgo }
 

@@ -17,6 +17,11 @@ var tested = []string{"0.5.0"}
 // from one release to the next.
 var ErrVersion = errors.New("another llama.cpp than the program was built with")
 
+// Installed tells whether an installed llama.cpp is linked, which may have newer
+// architectures than package gguf knows; the one compiled in has those and no
+// others.
+func Installed() bool { return installed }
+
 // checkVersion compares the release of an installed llama.cpp with that of the
 // headers the program was built with; "" is unknown. The warning tells of a
 // release that is not a tested one.
