@@ -21,10 +21,11 @@ class best_tokens {
     void after(llama_context * ctx);
 
     // What is wanted of the next evaluation: of n_rows rows, one a sequence, the
-    // best tokens only; with n_rows 0, the logits. on_device tells that a device
-    // other than the CPU computes the logits, or (for tests) that the way of such a
-    // one is to be taken. Where the best tokens can't be found there, the logits
-    // are copied as ever. submitted() follows once the evaluation is submitted.
+    // best tokens only; with n_rows 0, the logits of what rows there are. on_device
+    // tells that a device other than the CPU computes the logits, or (for tests) that
+    // the way of such a one is to be taken; then n_rows is 0 only where there is no
+    // row. Where the best tokens can't be found there, the logits are copied as ever.
+    // submitted() follows once the evaluation is submitted.
     void ask(int n_rows, int n_vocab, bool on_device);
     void submitted();
 

@@ -90,7 +90,7 @@ func (x *evaluator) add(token int32, pos, seq int, want bool) {
 
 // submit starts evaluating the batch. On a GPU it returns before that is done.
 // bestOnly tells that no logits will be asked for, and that the rows are one a
-// sequence, in their order. The result is llama_decode's.
+// sequence, in their order, or none. The result is llama_decode's.
 func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
 	if bestOnly && x.onDevice {

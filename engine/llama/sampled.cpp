@@ -61,7 +61,7 @@ struct search {
     }
 
     void build(ggml_context * c, ggml_tensor * x) {
-        const int64_t all = parts(x->ne[0]) * x->ne[1], size = ggml_nelements(x) / all;
+        const int64_t n = parts(x->ne[0]), size = x->ne[0] / n, all = n * x->ne[1];
         // In place. A part without a number would have its best at -1, which is no
         // place to read from.
         ggml_tensor * y = ggml_clamp(c, x, lowest, -lowest);
@@ -71,25 +71,34 @@ struct search {
         ggml_set_output(logits);
     }
 
-    // Answers with the parts of data->logits, a view of one row among all of the
-    // graph: after them is one of padding.
+    // Answers for data->logits, a view of one row among all of the graph: after them
+    // is one of padding, which is not searched. The first row answers with the parts
+    // of all rows, so that they take two copies to the host and not two a row; the
+    // others with nothing. Rows of many parts for their length answer for themselves.
+    //
+    // The graph of a pass that wants no token, of a long prompt, has as many nodes as
+    // the one of the last pass, all empty. Were it another, llama.cpp would plan it
+    // anew, twice a prompt, and wait for the GPU to be idle each time.
     void apply(ggml_context * c, llama_sampler_data * data) {
-        const ggml_tensor * row    = data->logits;
-        const ggml_tensor * padded = row->view_src;
-        const int64_t       n      = parts(row->ne[0]);
-        const bool          known  = padded && padded->op == GGML_OP_PAD && padded->src[0]->type == GGML_TYPE_F32 &&
-                           padded->src[0]->ne[0] == row->ne[0] && ggml_is_contiguous(padded->src[0]) && padded->src[0]->ne[1] > 0;
-        size_t r = 0;
-        if (!known) { // a graph without outputs, or one to count nodes with
-            build(c, data->logits);
-        } else {
-            if (!at) {
-                build(c, padded->src[0]);
-            }
-            r = row->view_offs / padded->nb[1];
+        ggml_tensor * row    = data->logits;
+        ggml_tensor * padded = row->view_src;
+        const bool    known  = padded && padded->op == GGML_OP_PAD && padded->src[0]->type == GGML_TYPE_F32 &&
+                           padded->src[0]->ne[0] == row->ne[0] && ggml_is_contiguous(padded->src[0]);
+        ggml_tensor * rows = known ? padded->src[0] : row; // row: a graph to count nodes with
+        if (!known) {
+            at = nullptr;
         }
-        data->candidates = ggml_view_1d(c, at, n, r * n * sizeof(int32_t));
-        data->logits     = ggml_view_1d(c, ggml_reshape_1d(c, logits, ggml_nelements(logits)), n, r * n * sizeof(float));
+        if (!at) {
+            build(c, rows);
+        }
+        const int64_t r = known ? row->view_offs / padded->nb[1] : 0, all = ggml_nelements(at);
+        int64_t       n = parts(row->ne[0]), first = r * n;
+        if (all <= row->ne[0]) {
+            n     = r == 0 ? all : 0;
+            first = 0;
+        }
+        data->candidates = ggml_view_1d(c, at, n, first * sizeof(int32_t));
+        data->logits     = ggml_view_1d(c, ggml_reshape_1d(c, logits, all), n, first * sizeof(float));
         if (!known) {
             at = nullptr;
         }
@@ -103,7 +112,7 @@ template <typename S, bool has> struct with_samplers {
 
     static void unset(llama_context *, std::vector<llama_sampler *> &) {}
 
-    static int32_t token(llama_context *, int, int, int) { return -1; }
+    static bool read(llama_context *, int, std::vector<int32_t> &) { return false; }
 };
 
 template <typename S> struct with_samplers<S, true> {
@@ -146,24 +155,35 @@ template <typename S> struct with_samplers<S, true> {
         list.clear();
     }
 
-    // The best token of a row: counted from the last one, rows are in the order of
-    // the batch, whatever tokens of it they are of.
-    template <typename C> static int32_t token(C * ctx, int row, int n_rows, int n_vocab) {
-        const int n = (int) llama_get_sampled_candidates_count_ith(ctx, row - n_rows);
-        if (n == 0 || llama_get_sampled_logits_count_ith(ctx, row - n_rows) != (uint32_t) n) {
-            return -1;
-        }
-        const int32_t * at   = llama_get_sampled_candidates_ith(ctx, row - n_rows);
-        const float *   x    = llama_get_sampled_logits_ith(ctx, row - n_rows);
-        float           most = lowest;
-        int32_t         best = -1;
-        for (int part = 0; part < n; part++) {
-            if (x[part] > most) {
-                most = x[part];
-                best = part * (n_vocab / n) + at[part];
+    // Finds the best tokens of rows, which are in the order of the batch; negative
+    // numbers count them from the last. Those that answer together follow each other:
+    // llama.cpp evaluates sequences of consecutive numbers in a pass. Each function
+    // called here waits for the GPU, which takes a microsecond or two.
+    template <typename C> static bool read(C * ctx, int n_vocab, std::vector<int32_t> & tokens) {
+        const int64_t each = search::parts(n_vocab), rows = (int64_t) tokens.size();
+        for (int64_t r = 0; r < rows;) {
+            const int     i = (int) (r - rows);
+            const int64_t n = llama_get_sampled_candidates_count_ith(ctx, i), last = r + n / each;
+            if (n == 0 || n % each != 0 || last > rows) {
+                return false;
+            }
+            const int32_t * at = llama_get_sampled_candidates_ith(ctx, i);
+            const float *   x  = llama_get_sampled_logits_ith(ctx, i);
+            if (!x) {
+                return false;
+            }
+            for (; r < last; r++, at += each, x += each) {
+                float most = lowest;
+                tokens[r]  = -1;
+                for (int64_t part = 0; part < each; part++) {
+                    if (x[part] > most) {
+                        most      = x[part];
+                        tokens[r] = (int32_t) (part * (n_vocab / each)) + at[part];
+                    }
+                }
             }
         }
-        return best;
+        return true;
     }
 };
 
@@ -197,7 +217,7 @@ void best_tokens::after(llama_context * ctx) {
 
 void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
     s->n_vocab = n_vocab;
-    const bool want = n_rows > 0 && on_device && !s->refused;
+    const bool want = on_device && !s->refused;
     if (want && s->list.empty()) { // llama.cpp plans its graphs anew, so they stay for as long as they can
         s->refused = !samplers::set(s->ctx, s->n_seq, &s->shared, s->list);
     } else if (!want && !s->list.empty()) {
@@ -213,8 +233,8 @@ const int32_t * best_tokens::found() {
         return nullptr;
     }
     s->tokens.resize(s->n_rows);
-    for (int r = 0; r < s->n_rows; r++) {
-        s->tokens[r] = samplers::token(s->ctx, r, s->n_rows, s->n_vocab);
+    if (!samplers::read(s->ctx, s->n_vocab, s->tokens)) {
+        s->tokens.assign(s->n_rows, -1);
     }
     return s->tokens.data();
 }
