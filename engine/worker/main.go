@@ -62,6 +62,8 @@ func Main(ctx context.Context, open func() (b engine.Backend, about any, err err
 	s.backend = b
 	close(s.ready)
 	go func() {
+		// Libraries keep things by thread: OpenMP its team, CUDA its context.
+		runtime.LockOSThread()
 		for f := range s.work {
 			f()
 		}
