@@ -172,7 +172,7 @@ func (b *Backend) unload() {
 }
 
 // Bounds of llama.cpp: sequences of a context, and the tokens worth evaluating
-// at once.
+// at once, on a GPU gpuUbatch.
 const (
 	maxSequences = 256
 	maxUbatch    = 2048
@@ -187,7 +187,7 @@ func (b *Backend) fit(sequences, tokens, prompts int) error {
 	if sequences > maxSequences {
 		return fmt.Errorf("%w: %d sequences at once are needed, and llama.cpp takes %d", engine.ErrTooLong, sequences, maxSequences)
 	}
-	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), maxUbatch)}
+	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), b.mostUbatch())}
 	if b.eval != nil {
 		if b.eval.shape.covers(need) {
 			return nil
@@ -203,6 +203,14 @@ func (b *Backend) fit(sequences, tokens, prompts int) error {
 		}
 	}
 	return b.make(need)
+}
+
+// mostUbatch is how many tokens are evaluated at once at most.
+func (b *Backend) mostUbatch() int {
+	if b.gpu {
+		return gpuUbatch
+	}
+	return maxUbatch
 }
 
 func (b *Backend) make(s shape) error {

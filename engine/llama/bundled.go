@@ -14,3 +14,6 @@ import _ "github.com/ollama/ollama/llama/llama.cpp/src"
 
 // installed tells whether llama.cpp is linked rather than compiled in.
 const installed = false
+
+// gpuUbatch is how many tokens a GPU evaluates at once at most.
+const gpuUbatch = 2048

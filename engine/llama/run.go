@@ -24,6 +24,7 @@ type sequence struct {
 	options   [][]int32 // to score
 	endless   bool      // no token ends the generation
 	generated []int32
+	ended     bool // the last of them ends it, and is no text
 	text      pieces
 	res       engine.Result
 }
@@ -196,7 +197,7 @@ func (b *Backend) lengths(run []*sequence) []int {
 		lengths[i] = len(s.prompt)
 	}
 	if b.gpu && b.model.forgets {
-		return padding(lengths, maxUbatch)
+		return padding(lengths, gpuUbatch)
 	}
 	return lengths
 }
@@ -208,26 +209,45 @@ func sum(of []int) (total int) {
 	return total
 }
 
-// prefill evaluates all prompts at once, padded to lengths, and returns the best
-// token after each and the time. Where answers are to be scored, the logits
-// stay.
+// stride returns how many tokens of each sequence, counted from its end, are handed
+// to llama.cpp at once: two passes of ubatch tokens, so that it prepares the next
+// ones while a GPU is busy with these. The end of every prompt is in the last part.
+func stride(run []*sequence, lengths []int, ubatch int) int {
+	step := 2 * max(1, ubatch/len(run))
+	for slot, s := range run {
+		step = max(step, lengths[slot]-len(s.prompt)+1)
+	}
+	return step
+}
+
+// prefill evaluates all prompts together, padded to lengths, longest first, and
+// returns the best token after each and the time. Where answers are to be scored,
+// the logits stay.
 func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, scored bool, obs engine.Observer) ([]int32, int64, error) {
 	x := b.eval
-	x.reset()
 	total := 0
-	for slot, s := range run {
-		last := len(s.prompt) - 1
-		for i := range lengths[slot] {
-			x.add(s.prompt[min(i, last)], i, slot, i == last)
-		}
+	for _, s := range run {
 		total += len(s.prompt)
+	}
+	step := lengths[0]
+	if b.gpu {
+		step = stride(run, lengths, x.shape.ubatch)
 	}
 	x.sync()
 	t0 := now()
 	obs.PhaseStart(event.Prefill, t0, total)
-	if err := b.submit(ctx, !scored); err != nil {
-		obs.PhaseEnd(event.Prefill, x.sync(), 0)
-		return nil, 0, err
+	for rest := roundUp(lengths[0], step); rest > 0; rest -= step {
+		x.reset()
+		for slot, s := range run {
+			last := len(s.prompt) - 1
+			for i := max(0, lengths[slot]-rest); i < lengths[slot]-rest+step; i++ {
+				x.add(s.prompt[min(i, last)], i, slot, i == last)
+			}
+		}
+		if err := b.submit(ctx, !scored); err != nil {
+			obs.PhaseEnd(event.Prefill, x.sync(), 0)
+			return nil, 0, err
+		}
 	}
 	best, t := x.wait(true)
 	best, t, err := b.goOn(ctx, run, lengths, best, t)
@@ -302,8 +322,8 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 		s.res.FirstTokenNS = t
 		most += s.maxTokens - 1
 	}
-	// On a GPU the text of a step is handed on while the next one runs. On the
-	// CPU a step runs within submit, and its text must not wait for it.
+	// On a GPU the text of a step is made and handed on while the next one runs. On
+	// the CPU a step runs within submit, and its text must not wait for it.
 	var pending []*sequence
 	begun := false
 	for {
@@ -316,7 +336,7 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 			return err
 		}
 		if !b.gpu || len(active) == 0 {
-			emit(pending, obs, t)
+			b.emit(pending, obs, t)
 			pending = pending[:0]
 		}
 		if run = active; len(run) == 0 {
@@ -335,7 +355,7 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 			obs.PhaseEnd(event.Decode, x.sync(), steps)
 			return err
 		}
-		emit(pending, obs, t)
+		b.emit(pending, obs, t)
 		best, t = x.wait(false)
 		steps += len(run)
 	}
@@ -355,15 +375,10 @@ func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, e
 			return nil, fmt.Errorf("no token can be chosen, the model's logits are not numbers (damaged weights?): %s", nativeLog.firstError("llama.cpp says nothing"))
 		}
 		s.generated = append(s.generated, token)
-		ends := !s.endless && b.model.ends(token)
-		if !ends {
-			s.text.add(b.model, token)
-		}
-		if ends || len(s.generated) >= s.maxTokens {
-			s.text.finish()
+		s.ended = !s.endless && b.model.ends(token)
+		if s.ended || len(s.generated) >= s.maxTokens {
 			s.res.EndNS = t
 			s.res.OutputTokens = len(s.generated)
-			s.res.Output.Text = s.text.all.String()
 			active[slot] = nil
 		}
 	}
@@ -386,9 +401,17 @@ func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, e
 	return active, nil
 }
 
-// emit hands the new text of a step on.
-func emit(run []*sequence, obs engine.Observer, t int64) {
+// emit makes text of the tokens that the sequences were given last, at t, and
+// hands it on.
+func (b *Backend) emit(run []*sequence, obs engine.Observer, t int64) {
 	for _, s := range run {
+		if !s.ended {
+			s.text.add(b.model, s.generated[len(s.generated)-1])
+		}
+		if s.res.EndNS != 0 {
+			s.text.finish()
+			s.res.Output.Text = s.text.all.String()
+		}
 		obs.Token(s.index, t, s.text.take())
 	}
 }
