@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"jouletop/gpu/plaintext"
 	"jouletop/gpu/timebase"
 )
 
@@ -270,7 +271,7 @@ func WriteSwitches(w io.Writer, rows []Switch) error {
 	}
 	for _, r := range rows {
 		_ = out.Write([]string{strconv.Itoa(r.FromMHz), strconv.Itoa(r.ToMHz), num(r.CallMS), num(r.SettleMS),
-			num(r.SettleMaxMS), num(r.ResolutionMS), strconv.Itoa(r.Repeats), r.Err})
+			num(r.SettleMaxMS), num(r.ResolutionMS), strconv.Itoa(r.Repeats), plaintext.Cell(r.Err)})
 	}
 	out.Flush()
 	if err := out.Error(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"jouletop/engine/analysis"
 	"jouletop/engine/session"
+	"jouletop/gpu/plaintext"
 	"jouletop/workloads"
 	"jouletop/workloads/difficulty"
 	"jouletop/workloads/features"
@@ -189,7 +190,7 @@ func (w *workload) writeCSV(path string) error {
 func (w *workload) queryCSV(out io.Writer) error {
 	rows := make([]features.Row, len(w.queries))
 	for i, q := range w.queries {
-		rows[i] = features.Row{Dataset: q.Dataset, QueryID: q.ID, Features: w.features[i]}
+		rows[i] = features.Row{Dataset: plaintext.Cell(q.Dataset), QueryID: plaintext.Cell(q.ID), Features: w.features[i]}
 	}
 	var base strings.Builder
 	if err := features.WriteCSV(&base, rows); err != nil || len(w.Data.Models) == 0 {
@@ -214,7 +215,7 @@ func (w *workload) queryCSV(out io.Writer) error {
 				label = string(features.Easy)
 			}
 		}
-		table[i+1] = append(table[i+1], answer, label, string(w.Patterns[i]), routes[i])
+		table[i+1] = append(table[i+1], answer, label, string(w.Patterns[i]), plaintext.Cell(routes[i]))
 	}
 	return csv.NewWriter(out).WriteAll(table)
 }
