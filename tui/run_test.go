@@ -94,6 +94,13 @@ func (k *console) screen() string {
 	return k.vt.String()
 }
 
+// written is all that came, escape sequences and all.
+func (k *console) written() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.raw.String()
+}
+
 // sees waits until the screen shows text.
 func (k *console) sees(text string) {
 	k.t.Helper()
@@ -134,9 +141,7 @@ func (k *console) ends() error {
 	}
 	pairs := [][2]string{{"\x1b[?1049h", "\x1b[?1049l"}, {"\x1b[?25l", "\x1b[?25h"}, {"\x1b[?1002h", "\x1b[?1002l"}, {"\x1b[?2004h", "\x1b[?2004l"}}
 	restored := func() bool {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		raw := k.raw.String()
+		raw := k.written()
 		for _, p := range pairs {
 			if on, off := strings.LastIndex(raw, p[0]), strings.LastIndex(raw, p[1]); on < 0 || off < on {
 				return false
@@ -180,7 +185,7 @@ func TestRunOnATerminal(t *testing.T) {
 	if got := k.c.Calls[len(k.c.Calls)-1]; got != "end" {
 		t.Errorf("the last command was %q, want end", got)
 	}
-	if !strings.Contains(k.raw.String(), "\x1b]2;jouletop SIMULATED sim:h100") {
+	if !strings.Contains(k.written(), "\x1b]2;jouletop SIMULATED sim:h100") {
 		t.Error("no window title")
 	}
 }
