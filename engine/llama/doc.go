@@ -9,7 +9,7 @@
 //
 // A batch is evaluated as: one prefill over all prompts, each in a key-value
 // stream of its own (on a GPU, prompts of nearly the same length are padded to
-// one, see padding); then one decode step a token for all sequences that are not
+// one, see padding, and long ones are handed over in parts, see stride); then one decode step a token for all sequences that are not
 // done, or the scoring of the answer options on the prompts' streams (of a recurrent
 // model, on copies of them). The best tokens are found where the logits are, which
 // then are not copied (best.h).
