@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
@@ -87,6 +88,9 @@ type ModelInfo struct {
 	// Warnings tell what is wrong with the model that changes its results.
 	Warnings []string `json:"warnings,omitempty"`
 }
+
+// OnCPU tells whether the model computes on no GPU.
+func (i ModelInfo) OnCPU() bool { return slices.Equal(i.Devices, []string{"CPU"}) }
 
 // Batch is what one Run evaluates. Either every request generates or every one
 // is scored.

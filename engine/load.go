@@ -59,6 +59,9 @@ func (e *Engine) load(ctx context.Context, pt PointPlan) error {
 		for _, w := range info.Warnings {
 			e.Warn(fmt.Sprintf("model %s: %s", pt.Spec.Name, w))
 		}
+		if e.gpuUnused() {
+			e.Warn(fmt.Sprintf("model %s runs on the CPU: what is measured is what GPU %s draws meanwhile, not what the model takes", pt.Spec.Name, e.gpuID))
+		}
 	}
 	if err := e.warmUp(ctx, pt); err != nil {
 		e.loaded = ModelSpec{} // the next point loads it afresh
@@ -111,6 +114,10 @@ func (e *Engine) Model() ModelInfo {
 	defer e.mu.Unlock()
 	return e.model
 }
+
+// gpuUnused tells whether the GPU measured has no part in the model's work. Of a
+// simulated one that is said of the whole run.
+func (e *Engine) gpuUnused() bool { return !e.cfg.Simulated && e.Model().OnCPU() }
 
 // silent hears nothing.
 type silent struct{}

@@ -308,6 +308,9 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), CachedTokens: r.CachedTokens,
 		Quality: math.NaN(), Output: r.Output, Flags: r.Flags,
 	}
+	if e.gpuUnused() {
+		out.Flags = out.Flags.With(event.FlagGPUUnused)
+	}
 	if r.PrefillEndNS > 0 {
 		begin := cmp.Or(r.PrefillStartNS, r.StartNS)
 		out.PrefillS, out.DecodeS = float64(r.PrefillEndNS-begin)/1e9, float64(r.EndNS-r.PrefillEndNS)/1e9

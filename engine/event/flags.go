@@ -22,6 +22,7 @@ const (
 
 	// Of the energy.
 	FlagEnergyUnresolved Flag = "energy-unresolved"
+	FlagGPUUnused        Flag = "gpu-unused"
 
 	// Of what a server gave.
 	FlagCachedTokens     Flag = "cached-tokens"
@@ -57,6 +58,7 @@ var FlagMeanings = map[Flag]string{
 	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
 	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
+	FlagGPUUnused:        "the model ran on the CPU: the energy is what the GPU drew meanwhile, not what the model took",
 	FlagCachedTokens:     "the server had part of the prompt in its cache and did not compute it: the prompt's joules are too few",
 	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown, but for the server's own word",
 	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
