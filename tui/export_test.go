@@ -1,13 +1,17 @@
 package tui
 
-import tea "charm.land/bubbletea/v2"
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"jouletop/engine/command"
+)
 
 // Draws returns how many panels were drawn so far.
-func (m *Model) Draws() int { return m.draws }
+func (m *Model) Draws() int { return m.Frame.Draws() }
 
 // Untimed leaves out the commands that wait for a time or for the stream, so that
 // a test can run all that are left to their end.
 func (m *Model) Untimed() { m.untimed = true }
 
 // StatusMessage is a controller's answer as the model gets it.
-func StatusMessage(s Status) tea.Msg { return statusOnce{s} }
+func StatusMessage(s command.Status) tea.Msg { return statusMsg{s, true} }

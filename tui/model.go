@@ -5,103 +5,48 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/colorprofile"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
-	"jouletop/gpu/plaintext"
 	"jouletop/tui/canvas"
-	"jouletop/tui/screen"
+	"jouletop/tui/draw"
+	"jouletop/tui/page"
+	"jouletop/tui/panel"
+	"jouletop/tui/state"
 	"jouletop/tui/theme"
+	"jouletop/tui/view"
 )
 
-// tab numbers the screens.
-type tab int
-
-const (
-	screenLive tab = iota
-	screenCurves
-	screenSweep
-	screenCompare
-	screenWorkload
-	screenSession
-	screens
-)
-
-// Model is the dashboard's tea.Model.
+// Model is the dashboard's tea.Model: it keeps the pages and the panels over
+// them, hands messages on, and draws what stands around the page.
 type Model struct {
-	opt  Options
-	keys keyMap
-	st   *state
-	th   *theme.Theme
-	pal  palette
+	*view.Context
+	opt    Options
+	pages  []page.Page
+	names  []string // of pages
+	at     int      // of pages
+	panels panels
 
-	lay layout
-	tab tab
-	pic picture
+	th  *theme.Theme
+	pal palette
 
-	status   Status
-	choices  Choices
-	chosen   bool // the choices are known
-	workload workloadView
-	sessions sessionsView
-	curves   curvesView
-	compare  compareView
-	points   int // first row of the sweep table shown, from the newest
-
-	panel *clockPanel // open over the screen
-	form  *form
-	// formWanted: the form opens once the choices are known.
-	formWanted bool
-	line       *lineInput // a note, a path or a prompt being typed
-	helping    bool
-	helpPage   int
-	asking     bool // whether to quit
-	leaving    bool // waiting for the stream to close
-	forced     bool // left without waiting
-	broken     error
-	noteShown  bool                                                  // tabNote's, on the top line
-	untimed    bool                                                  // tests: nothing waits for a time or for the stream
-	present    func(c *canvas.Canvas, s screen.Styler, title string) // shows a frame; nil: View's text is shown
-
+	asking   bool // whether to quit
+	forced   bool // left without waiting
+	broken   error
+	known    bool // what can be run is known
+	wanted   bool // the form opens once it is
 	message  message
-	frame    *canvas.Canvas
-	previous *canvas.Canvas
-	lines    []string
-	content  string
-	dirty    bool
-	panels   map[string]*panel
-	commands commands
-	pending  int  // commands without an answer yet; a status may be older than they
-	closed   bool // the stream
-	hits     []hit
-	draws    int // panels drawn; for tests and benchmarks
-}
+	operator *operator
+	player   player
 
-// palette is what the terminal says of its colours.
-type palette struct {
-	dark    bool
-	profile colorprofile.Profile
-	fixed   theme.Name // chosen by the operator or the options
-}
-
-func (p palette) theme() theme.Name {
-	switch {
-	case p.fixed != "":
-		return p.fixed
-	case p.profile <= colorprofile.ASCII && p.profile != colorprofile.Unknown:
-		return theme.Plain
-	case p.profile == colorprofile.ANSI && p.dark:
-		return theme.Dark16
-	case p.profile == colorprofile.ANSI:
-		return theme.Light16
-	case p.dark:
-		return theme.Dark
-	}
-	return theme.Light
+	untimed bool                                 // tests: nothing waits for a time or for the stream
+	present func(c *canvas.Canvas, title string) // shows a frame; nil: View's text is shown
+	w, h    int                                  // of the terminal
+	content string
+	dirty   bool
 }
 
 // message is a line shown in place of the hints for a while.
@@ -113,13 +58,16 @@ type message struct {
 
 // Messages of the model's own.
 type (
-	readyMsg  struct{}         // the source has something
-	frameMsg  struct{}         // time to take it
-	statusMsg struct{ Status } // the controller's answer
-	statusDue struct{}         // time to ask again
-	expireMsg struct{ n int }  // a message has stood long enough
-	choiceMsg struct {         // what can be run
-		Choices
+	readyMsg  struct{} // the source has something
+	frameMsg  struct{} // time to take it
+	statusMsg struct { // the controller's answer
+		command.Status
+		once bool // asked for out of turn
+	}
+	statusDue struct{}        // time to ask again
+	expireMsg struct{ n int } // a message has stood long enough
+	choiceMsg struct {        // what can be run
+		command.Choices
 		err error
 	}
 	doneMsg struct { // something is done, or could not be
@@ -139,30 +87,31 @@ const (
 // New returns a dashboard.
 func New(o Options) *Model {
 	o.fill()
-	m := &Model{
-		opt: o, keys: newKeyMap(), st: newState(), panels: map[string]*panel{},
-		frame: canvas.New(0, 0), previous: canvas.New(0, 0), dirty: true,
-		pal: palette{dark: true, profile: colorprofile.TrueColor, fixed: o.Theme},
+	m := &Model{opt: o, pal: newPalette(o.Theme), dirty: true}
+	m.Context = &view.Context{
+		Setup: o.setup(), State: state.New(), Keys: view.NewKeys(), Frame: draw.NewFrame(),
+		Controller: o.Controller, Say: m.say,
+	}
+	m.operator = &operator{Context: m.Context}
+	m.player = player{Context: m.Context}
+	m.Do = m.operator.do
+	if o.Controller != nil {
+		m.Status = command.Status{Policy: "none"}
+	}
+	m.pages = page.All(m.Context)
+	for _, p := range m.pages {
+		m.names = append(m.names, p.Name())
 	}
 	m.setTheme()
-	if o.Controller != nil {
-		m.status = Status{Policy: "none"}
-	}
 	return m
 }
 
-func (m *Model) setTheme() {
-	m.th = theme.New(m.pal.theme())
-	if m.pal.profile == colorprofile.ANSI256 {
-		m.th = m.th.Indexed()
-	}
-	m.lines = nil // every row is written anew
-	m.dirty = true
-}
+// page is the one that is shown.
+func (m *Model) page() page.Page { return m.pages[m.at] }
 
 // Init asks the terminal for its ground and begins to read the stream.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.askStatus(), m.askChoices()}
+	cmds := []tea.Cmd{m.operator.askStatus(false), m.operator.askChoices()}
 	if m.opt.Theme == "" {
 		cmds = append(cmds, tea.RequestBackgroundColor)
 	}
@@ -185,43 +134,11 @@ func (m *Model) wait() tea.Cmd {
 }
 
 // tick sends a message after a while.
-func (m *Model) tick(d time.Duration, f func(time.Time) tea.Msg) tea.Cmd {
+func (m *Model) tick(d time.Duration, msg tea.Msg) tea.Cmd {
 	if m.untimed {
 		return nil
 	}
-	return tea.Tick(d, f)
-}
-
-func (m *Model) askStatus() tea.Cmd {
-	if c := m.opt.Controller; c != nil {
-		return func() tea.Msg { return statusMsg{c.Status()} }
-	}
-	return nil
-}
-
-func (m *Model) askChoices() tea.Cmd {
-	c := m.opt.Controller
-	if c == nil {
-		return nil
-	}
-	return func() tea.Msg {
-		choices, err := c.Choices()
-		return choiceMsg{choices, err}
-	}
-}
-
-// takeChoices takes what can be run, and opens the form that waited for it.
-func (m *Model) takeChoices(msg choiceMsg) tea.Cmd {
-	wanted := m.formWanted
-	m.choices, m.chosen, m.formWanted, m.dirty = msg.Choices, true, false, true
-	var cmds []tea.Cmd
-	if msg.err != nil {
-		cmds = append(cmds, m.say(msg.err.Error(), true))
-	}
-	if wanted {
-		cmds = append(cmds, m.openForm())
-	}
-	return tea.Batch(cmds...)
+	return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 }
 
 // Update takes one message. A panic, which is a bug, ends the dashboard with an
@@ -269,31 +186,25 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		m.setTheme()
 	case readyMsg:
 		// What comes within a frame is taken together.
-		return m.tick(time.Second/time.Duration(m.opt.FPS), func(time.Time) tea.Msg { return frameMsg{} })
+		return m.tick(time.Second/time.Duration(m.opt.FPS), frameMsg{})
 	case frameMsg:
 		return m.drain()
 	case statusMsg:
-		m.takeStatus(msg.Status)
-		return m.tick(statusEvery, func(time.Time) tea.Msg { return statusDue{} })
-	case statusOnce:
-		m.takeStatus(msg.Status)
+		m.operator.takeStatus(msg.Status)
+		m.dirty = true
+		if !msg.once {
+			return m.tick(statusEvery, statusDue{})
+		}
 	case statusDue:
-		return m.askStatus()
+		return m.operator.askStatus(false)
 	case choiceMsg:
 		return m.takeChoices(msg)
 	case commandMsg:
-		m.pending--
-		return m.commandDone(doneMsg(msg))
-	case formMsg:
-		return m.formAnswered(msg)
+		return m.operator.answered(msg)
+	case panel.Answer:
+		return m.answered(msg)
 	case doneMsg:
-		return m.commandDone(msg)
-	case workloadMsg:
-		m.workload.take(msg)
-		m.dirty = true
-	case sessionsMsg, detailMsg:
-		m.dirty = true
-		return m.sessions.take(m, msg)
+		return m.operator.finished(msg)
 	case expireMsg:
 		if msg.n == m.message.n && m.message.text != "" {
 			m.message.text = ""
@@ -301,20 +212,23 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		}
 	case signalMsg:
 		return m.leave()
-	case tea.KeyPressMsg:
+	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseClickMsg, tea.MouseWheelMsg:
 		m.dirty = true
-		return m.key(msg)
-	case tea.PasteMsg:
+		return m.input(msg)
+	default:
 		m.dirty = true
-		return m.paste(msg.Content)
-	case tea.MouseClickMsg:
-		m.dirty = true
-		return m.click(msg.Mouse())
-	case tea.MouseWheelMsg:
-		m.dirty = true
-		return m.wheel(msg.Mouse())
+		return m.toPages(msg)
 	}
 	return nil
+}
+
+// toPages hands a message to every page: one of them asked for it.
+func (m *Model) toPages(msg tea.Msg) tea.Cmd {
+	var cmds []tea.Cmd
+	for _, p := range m.pages {
+		cmds = append(cmds, p.Update(msg))
+	}
+	return tea.Batch(cmds...)
 }
 
 // drain takes what the source has.
@@ -324,8 +238,8 @@ func (m *Model) drain() tea.Cmd {
 	if !closed {
 		return m.wait()
 	}
-	m.closed = true
-	if m.leaving {
+	m.Closed = true
+	if m.Leaving {
 		return tea.Quit
 	}
 	return nil
@@ -334,26 +248,19 @@ func (m *Model) drain() tea.Cmd {
 // Apply folds events in without a source; for tests, benchmarks and pictures.
 func (m *Model) Apply(events ...event.Event) {
 	for _, e := range events {
-		m.st.apply(e)
+		m.State.Apply(e)
 		if e, ok := e.(event.Error); ok {
 			// Until a key is pressed: it may come while nobody looks.
 			m.message = message{text: causeFirst(e.Text), bad: true, n: m.message.n + 1}
 		}
 	}
-	m.st.age()
-	m.pic.follow(m.st)
-	m.dirty = true
-}
-
-func (m *Model) resize(w, h int) {
-	m.lay = computeLayout(w, h, m.panel != nil)
-	clear(m.panels)
-	m.lines = nil
+	m.State.Age()
+	m.Window.Follow(m.State)
 	m.dirty = true
 }
 
 // causeFirst words an error for one line, which may end early: what happened,
-// then where. What else there is stands on the session's screen.
+// then where. What else there is stands on the session's page.
 func causeFirst(text string) string {
 	text, _, _ = strings.Cut(text, "; its last words")
 	where, what, ok := strings.Cut(text, ": ")
@@ -367,100 +274,7 @@ func causeFirst(text string) string {
 func (m *Model) say(text string, bad bool) tea.Cmd {
 	m.message = message{text: text, bad: bad, n: m.message.n + 1}
 	m.dirty = true
-	n := m.message.n
-	return m.tick(messageStands, func(time.Time) tea.Msg { return expireMsg{n} })
-}
-
-// do hands a command to the controller from a goroutine of its own, after those
-// given before it: of two clocks typed in a row the second must win. Its answer
-// comes back as a message, and the status is asked again.
-func (m *Model) do(f func(c Controller) (string, error)) tea.Cmd {
-	c := m.opt.Controller
-	if c == nil {
-		return m.say("there is nothing to command here", true)
-	}
-	m.pending++
-	q := &m.commands
-	q.add(f)
-	return func() (msg tea.Msg) {
-		defer func() {
-			if r := recover(); r != nil {
-				msg = commandMsg{err: fmt.Errorf("internal error: %v (at %s)", r, origin())}
-			}
-		}()
-		text, err := q.next(c)
-		return commandMsg{text, err}
-	}
-}
-
-// commands are those given to the controller, oldest first. Each goroutine takes
-// the next one, not its own, so that their order does not depend on the
-// scheduler.
-type commands struct {
-	mu      sync.Mutex
-	waiting []func(c Controller) (string, error)
-	running sync.Mutex
-}
-
-func (q *commands) add(f func(c Controller) (string, error)) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, f)
-}
-
-// next runs the oldest command and returns its answer.
-func (q *commands) next(c Controller) (string, error) {
-	q.running.Lock()
-	defer q.running.Unlock()
-	q.mu.Lock()
-	f := q.waiting[0]
-	q.waiting = q.waiting[1:]
-	q.mu.Unlock()
-	return f(c)
-}
-
-// takeStatus shows a status, unless a command is on its way that it knows
-// nothing of.
-func (m *Model) takeStatus(s Status) {
-	if m.pending == 0 {
-		m.status = s
-		m.dirty = true
-	}
-	if s.NowNS > 0 {
-		m.st.present = s.NowNS
-		m.st.age()
-	}
-}
-
-func (m *Model) commandDone(d doneMsg) tea.Cmd {
-	c := m.opt.Controller
-	fresh := func() tea.Msg { return statusOnce{c.Status()} }
-	if c == nil {
-		fresh = nil
-	}
-	switch {
-	case d.err != nil:
-		return tea.Batch(m.say(d.err.Error(), true), fresh)
-	case d.text != "":
-		return tea.Batch(m.say(d.text, false), fresh)
-	}
-	return fresh
-}
-
-// gpuID is the GPU whose readings are shown.
-func (m *Model) gpuID() string {
-	if len(m.st.gpus) == 0 {
-		if len(m.opt.GPUs) > 0 {
-			return m.opt.GPUs[0].ID()
-		}
-		return ""
-	}
-	return m.st.gpus[m.pic.gpu%len(m.st.gpus)]
-}
-
-// simulated tells whether the screens are marked.
-func (m *Model) simulated() bool {
-	return m.opt.Simulated || m.st.run.Simulated || strings.HasPrefix(m.gpuID(), "sim:")
+	return m.tick(messageStands, expireMsg{m.message.n})
 }
 
 // View returns the screen. Where a terminal of our own shows the frames, it is
@@ -472,7 +286,7 @@ func (m *Model) View() tea.View {
 	v := tea.NewView(m.content)
 	v.AltScreen = true
 	v.MouseMode = tea.MouseModeCellMotion
-	v.WindowTitle = m.title()
+	v.WindowTitle = m.Title()
 	return v
 }
 
@@ -481,7 +295,7 @@ func (m *Model) Canvas() *canvas.Canvas {
 	if m.dirty {
 		m.draw()
 	}
-	return m.frame
+	return m.Frame.Canvas
 }
 
 // draw draws the frame; a panic in it ends the dashboard with the next message.
@@ -491,25 +305,8 @@ func (m *Model) draw() {
 	defer m.caught(&quit)
 	m.render()
 	if m.present != nil {
-		m.present(m.frame, m.th, m.title())
+		m.present(m.Frame.Canvas, m.Title())
 	} else {
-		m.write()
+		m.content = m.Frame.Render()
 	}
-}
-
-// Theme returns the theme in force.
-func (m *Model) Theme() *theme.Theme { return m.th }
-
-func (m *Model) title() string {
-	t := "jouletop"
-	if m.simulated() {
-		t += " SIMULATED"
-	}
-	if id := m.gpuID(); id != "" {
-		t += " " + id
-	}
-	if m.st.work.inPoint && m.st.work.model != "" {
-		t += " · " + m.st.work.model
-	}
-	return plaintext.Line(t)
 }

@@ -12,24 +12,27 @@ import (
 	"io"
 	"time"
 
+	"jouletop/engine/command"
 	"jouletop/gpu"
+	"jouletop/tui/state"
 	"jouletop/tui/theme"
+	"jouletop/tui/view"
 )
 
 // Mode is what the dashboard is opened for.
-type Mode int
+type Mode = view.Mode
 
 // The modes.
 const (
-	Dashboard Mode = iota
-	Monitor        // watch a GPU that others use: no jobs, no phases
-	Playback       // a recorded session
+	Dashboard = view.Dashboard
+	Monitor   = view.Monitor  // watch a GPU that others use: no jobs, no phases
+	Playback  = view.Playback // a recorded session
 )
 
 // Options is what a dashboard is made of.
 type Options struct {
 	Source     Source
-	Controller Controller
+	Controller command.Controller
 	Mode       Mode
 	Version    string
 	GPUs       []gpu.Info
@@ -42,7 +45,7 @@ type Options struct {
 	// costs out.
 	PricePerKWh float64
 	// Analyse finds the clocks to mark on a curve; nil marks none.
-	Analyse func([]CurvePoint) CurveMarks
+	Analyse func([]state.CurvePoint) state.CurveMarks
 	// SaveDir is where `s` saves screens; "" is the working directory.
 	SaveDir string
 	// Theme overrides what the terminal says of itself; "" asks it.
@@ -66,12 +69,10 @@ func (o *Options) fill() {
 	}
 }
 
-// info returns the static description of a GPU by its id.
-func (o *Options) info(id string) gpu.Info {
-	for _, g := range o.GPUs {
-		if g.ID() == id {
-			return g
-		}
+// setup is what pages and panels see of the options.
+func (o *Options) setup() view.Setup {
+	return view.Setup{
+		Mode: o.Mode, Version: o.Version, GPUs: o.GPUs, Simulated: o.Simulated, Caveat: o.Caveat,
+		PricePerKWh: o.PricePerKWh, Analyse: o.Analyse,
 	}
-	return gpu.Info{Index: -1, PowerLimitW: 0, MemoryMiB: 0}
 }

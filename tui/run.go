@@ -134,11 +134,11 @@ func watch(ctx context.Context, p *tea.Program, t *screen.Terminal) func() (lost
 // finish ends the session where the program left before the stream had closed:
 // its terminal is gone, or it failed.
 func (m *Model) finish(second <-chan struct{}) error {
-	if m.opt.Source == nil || m.opt.Controller == nil || m.closed {
+	if m.opt.Source == nil || m.Controller == nil || m.Closed {
 		return nil
 	}
-	if !m.leaving {
-		if err := m.opt.Controller.End(); err != nil {
+	if !m.Leaving {
+		if err := m.Controller.End(); err != nil {
 			return fmt.Errorf("end the session: %w", err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/tui"
 	"jouletop/tui/internal/synth"
+	"jouletop/tui/state"
 )
 
 // console is a terminal of our own with the dashboard running on it.
@@ -234,7 +235,7 @@ func TestLeavingAtOnce(t *testing.T) {
 // A bug in the drawing or a handler gives the terminal back, and the session is
 // ended as always.
 func TestPanicGivesTheTerminalBack(t *testing.T) {
-	k := newConsole(t, t.Context(), tui.Options{Analyse: func([]tui.CurvePoint) tui.CurveMarks { panic("kaboom") }})
+	k := newConsole(t, t.Context(), tui.Options{Analyse: func([]state.CurvePoint) state.CurveMarks { panic("kaboom") }})
 	k.sees("D decode")
 	for _, mhz := range []int{960, 1200, 1980} {
 		k.c.Put(event.PointDone{Point: event.Point{PointID: "x", Model: "m", RequestedSMMHz: mhz, BatchSize: 1}, PointResult: event.PointResult{AchievedSMMHz: float64(mhz), JoulesPerToken: 1, LatencyS: 1, EDPJS: 1}})

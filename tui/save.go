@@ -16,15 +16,16 @@ import (
 // colour.
 func (m *Model) saveScreen() tea.Cmd {
 	c := m.Canvas()
-	th := m.th
-	if th.Name == theme.Plain {
-		th = theme.New(theme.Dark)
-	}
 	var plain, colour bytes.Buffer
 	if err := shot.Text(&plain, c); err != nil {
 		return m.say(err.Error(), true)
 	}
-	if err := shot.ANSI(&colour, c, th); err != nil {
+	if m.th.Name == theme.Plain { // the file may be looked at elsewhere
+		m.Frame.Ink(theme.New(theme.Dark).Palette())
+		m.render()
+		defer m.setTheme()
+	}
+	if err := shot.ANSI(&colour, m.Frame.Canvas); err != nil {
 		return m.say(err.Error(), true)
 	}
 	base := filepath.Join(m.opt.SaveDir, "jouletop-"+m.opt.Wall().Format("20060102-150405"))
@@ -39,16 +40,4 @@ func (m *Model) saveScreen() tea.Cmd {
 		}
 		return doneMsg{text: "saved " + base + ".txt and .ansi (cat shows it in colour)"}
 	}
-}
-
-// nextTheme goes on to the next theme that the terminal can show.
-func (m *Model) nextTheme() {
-	names := theme.Names
-	m.SetTheme(nextOf(names, m.th.Name))
-}
-
-// SetTheme takes a theme whatever the terminal says.
-func (m *Model) SetTheme(name theme.Name) {
-	m.pal.fixed = name
-	m.setTheme()
 }

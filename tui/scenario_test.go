@@ -222,7 +222,7 @@ func TestGoldenScreens(t *testing.T) {
 func ansiOf(t testing.TB, m *tui.Model) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := shot.ANSI(&b, m.Canvas(), m.Theme()); err != nil {
+	if err := shot.ANSI(&b, m.Canvas()); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()

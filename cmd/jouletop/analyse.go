@@ -4,11 +4,11 @@ import (
 	"math"
 
 	"jouletop/engine/analysis"
-	"jouletop/tui"
+	"jouletop/tui/state"
 )
 
 // analyse marks the clocks worth marking on the dashboard's curves.
-func analyse(points []tui.CurvePoint) tui.CurveMarks {
+func analyse(points []state.CurvePoint) state.CurveMarks {
 	var c analysis.Curve
 	for _, p := range points {
 		c.Clocks = append(c.Clocks, analysis.Clock{
@@ -17,7 +17,7 @@ func analyse(points []tui.CurvePoint) tui.CurveMarks {
 			JoulesPerToken: analysis.Stat{Mean: p.JoulesPerToken},
 		})
 	}
-	var m tui.CurveMarks
+	var m state.CurveMarks
 	if len(c.Clocks) < 3 {
 		return m
 	}

@@ -1,27 +1,19 @@
-// Package canvas is a grid of terminal cells that panels are drawn on. Text is
-// clipped at its edges and control characters are replaced, so nothing drawn can
-// break a neighbour; a cell carries a style's number rather than colours, so the
-// same picture comes out in every theme, as plain text or as SVG.
+// Package canvas draws text and signs into the cells of a [lipgloss.Canvas]. Text
+// is clipped at the edges and control characters are replaced, so nothing drawn
+// can break a neighbour. What is drawn names a style by its number; the palette
+// says what that looks like.
 package canvas
 
 import (
+	"image"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"charm.land/lipgloss/v2"
+	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 )
-
-// Style numbers a style of the theme; 0 is the terminal's own.
-type Style uint16
-
-// Cell is one character cell. A wide character's second cell has Width 0.
-type Cell struct {
-	R       rune
-	Cluster uint16 // > 0: index+1 of a cluster of several runes
-	S       Style
-	Width   uint8
-}
 
 // Rect is a rectangle of cells.
 type Rect struct{ X, Y, W, H int }
@@ -36,84 +28,83 @@ func (r Rect) Inset(dx, dy int) Rect {
 	return Rect{r.X + dx, r.Y + dy, max(r.W-2*dx, 0), max(r.H-2*dy, 0)}
 }
 
-// Canvas is a grid of cells. The zero value has none; see Reset.
+// Canvas is a grid of cells to draw in.
 type Canvas struct {
-	W, H     int
-	cells    []Cell
-	clusters []string
+	*lipgloss.Canvas
+	W, H    int
+	palette Palette
 }
 
 // New returns a blank canvas.
-func New(w, h int) *Canvas {
-	c := &Canvas{}
-	c.Reset(w, h)
-	return c
-}
-
-// Reset makes the canvas w × h and blank.
-func (c *Canvas) Reset(w, h int) {
+func New(w, h int, p Palette) *Canvas {
 	w, h = max(w, 0), max(h, 0)
-	c.W, c.H = w, h
-	if cap(c.cells) < w*h {
-		c.cells = make([]Cell, w*h)
-	}
-	c.cells = c.cells[:w*h]
-	c.clusters = c.clusters[:0]
-	blank := Cell{R: ' ', Width: 1}
-	for i := range c.cells {
-		c.cells[i] = blank
-	}
+	return &Canvas{lipgloss.NewCanvas(w, h), w, h, p}
 }
 
-// Row returns the cells of row y, to read.
-func (c *Canvas) Row(y int) []Cell { return c.cells[y*c.W : (y+1)*c.W] }
+// Reset makes the canvas w × h and blank, to draw in the styles of p.
+func (c *Canvas) Reset(w, h int, p Palette) {
+	w, h = max(w, 0), max(h, 0)
+	if c.W != w || c.H != h {
+		c.Resize(w, h)
+	}
+	c.W, c.H, c.palette = w, h, p
+	c.Clear()
+}
 
 // At returns a cell, a blank one outside the canvas.
-func (c *Canvas) At(x, y int) Cell {
-	if x < 0 || y < 0 || x >= c.W || y >= c.H {
-		return Cell{R: ' ', Width: 1}
+func (c *Canvas) At(x, y int) uv.Cell {
+	if cell := c.CellAt(x, y); cell != nil {
+		return *cell
 	}
-	return c.cells[y*c.W+x]
+	return uv.EmptyCell
 }
 
-// Glyph returns the text of a cell of this canvas.
-func (c *Canvas) Glyph(cell Cell) string {
-	if cell.Cluster > 0 {
-		return c.clusters[cell.Cluster-1]
+// Style is a style of the canvas's palette, for what Lip Gloss renders.
+func (c *Canvas) Style(s Style) lipgloss.Style { return c.palette.style(s) }
+
+// signs are the strings of what is drawn most, so that they need not be made.
+var signs = func() (s [0x2600]string) {
+	for r := range s {
+		if r >= ' ' && r < 0x7f || r >= 0x2500 {
+			s[r] = string(rune(r))
+		}
 	}
-	return string(cell.R)
+	return s
+}()
+
+func sign(r rune) string {
+	if r >= 0 && int(r) < len(signs) && signs[r] != "" {
+		return signs[r]
+	}
+	return string(r)
 }
 
 // Set puts a rune of width 1 at x, y; nothing outside the canvas.
 func (c *Canvas) Set(x, y int, s Style, r rune) {
-	if x < 0 || y < 0 || x >= c.W || y >= c.H {
-		return
-	}
-	c.put(x, y, Cell{R: r, S: s, Width: 1})
+	c.put(x, y, uv.Cell{Content: sign(r), Style: c.palette.Cell(s), Width: 1})
 }
 
-// put writes a cell and blanks what is left of a wide character it cuts.
-func (c *Canvas) put(x, y int, cell Cell) {
-	row := c.Row(y)
-	if row[x].Width == 0 && x > 0 && row[x-1].Width == 2 {
-		row[x-1] = Cell{R: ' ', S: row[x-1].S, Width: 1}
+// put writes a cell; what is left of a wide character that it cuts becomes blank.
+func (c *Canvas) put(x, y int, cell uv.Cell) {
+	was := c.CellAt(x, y)
+	if was == nil {
+		return
 	}
-	last := x + int(cell.Width) - 1
-	if last+1 < c.W && row[last].Width == 2 {
-		row[last+1] = Cell{R: ' ', S: row[last+1].S, Width: 1}
+	if was.Width == 1 && cell.Width == 1 {
+		*was = cell
+		return
 	}
-	row[x] = cell
-	if cell.Width == 2 {
-		row[x+1] = Cell{S: cell.S}
-	}
+	c.SetCell(x, y, &cell)
 }
 
 // Paint changes the style of the cells of r, keeping their text.
 func (c *Canvas) Paint(r Rect, s Style) {
-	for y := max(r.Y, 0); y < min(r.Y+r.H, c.H); y++ {
-		row := c.Row(y)
-		for x := max(r.X, 0); x < min(r.X+r.W, c.W); x++ {
-			row[x].S = s
+	style := c.palette.Cell(s)
+	for y := r.Y; y < r.Y+r.H; y++ {
+		for x := r.X; x < r.X+r.W; x++ {
+			if cell := c.CellAt(x, y); cell != nil && cell.Width > 0 {
+				cell.Style = style
+			}
 		}
 	}
 }
@@ -182,24 +173,11 @@ func (c *Canvas) text(x, y, end int, s Style, text string) int {
 			return x
 		}
 		if x >= 0 {
-			c.put(x, y, c.cell(cluster, w, s))
+			c.put(x, y, uv.Cell{Content: cluster, Style: c.palette.Cell(s), Width: w})
 		}
 		x += w
 	}
 	return x
-}
-
-func (c *Canvas) cell(cluster string, w int, s Style) Cell {
-	r, n := utf8.DecodeRuneInString(cluster)
-	cell := Cell{R: r, S: s, Width: uint8(w)}
-	if n < len(cluster) {
-		if len(c.clusters) >= 1<<16-1 { // far more than a screen can hold
-			return cell
-		}
-		c.clusters = append(c.clusters, cluster)
-		cell.Cluster = uint16(len(c.clusters))
-	}
-	return cell
 }
 
 // valid returns text with its invalid bytes replaced.
@@ -253,6 +231,29 @@ func wellFormed(s string) bool {
 
 // regional tells of the letters that make flags in pairs.
 func regional(r rune) bool { return r >= 0x1f1e6 && r <= 0x1f1ff }
+
+// Clean returns text as Text would write it: one line, without what a terminal
+// might not draw in place.
+func Clean(text string) string {
+	text = valid(text)
+	plain := true
+	for i := 0; i < len(text) && plain; i++ {
+		plain = text[i] >= ' ' && text[i] < 0x7f
+	}
+	if plain {
+		return text
+	}
+	var b strings.Builder
+	for text != "" {
+		var cluster string
+		if strings.HasPrefix(text, "\r\n") {
+			text = text[1:]
+		}
+		cluster, _, text = next(text)
+		b.WriteString(cluster)
+	}
+	return b.String()
+}
 
 // Width returns the columns that Text needs for text.
 func Width(text string) int {
@@ -324,78 +325,23 @@ func wrapLine(para string, w int) []string {
 // Copy puts src onto c with its top left cell at x, y, clipped.
 func (c *Canvas) Copy(x, y int, src *Canvas) {
 	for sy := range src.H {
-		if y+sy < 0 || y+sy >= c.H {
-			continue
-		}
-		from, to := 0, src.W
-		if x < 0 {
-			from = -x
-		}
-		to = min(to, c.W-x)
-		if from >= to {
-			continue
-		}
-		row := src.Row(sy)[from:to]
-		dst := c.Row(y + sy)[x+from : x+to]
-		copy(dst, row)
-		if len(src.clusters) > 0 {
-			for i := range dst {
-				if dst[i].Cluster > 0 {
-					g := src.clusters[dst[i].Cluster-1]
-					dst[i] = c.cell(g, int(dst[i].Width), dst[i].S)
+		for sx := 0; sx < src.W; sx++ {
+			from := src.CellAt(sx, sy)
+			if from.Width > 1 && (x+sx < 0 || x+sx+from.Width > c.W) { // cut by the edge
+				for i := range from.Width {
+					c.put(x+sx+i, y+sy, uv.Cell{Content: " ", Style: from.Style, Width: 1})
 				}
+			} else {
+				c.put(x+sx, y+sy, *from)
 			}
-		}
-		// A wide character cut by the edge.
-		if n := len(dst); n > 0 && dst[n-1].Width == 2 {
-			dst[n-1] = Cell{R: ' ', S: dst[n-1].S, Width: 1}
-		}
-		if dst[0].Width == 0 {
-			dst[0] = Cell{R: ' ', S: dst[0].S, Width: 1}
-		}
-		full := c.Row(y + sy)
-		if e := x + to; e < c.W && full[e].Width == 0 {
-			full[e] = Cell{R: ' ', S: full[e].S, Width: 1}
-		}
-		if b := x + from; b > 0 && full[b-1].Width == 2 {
-			full[b-1] = Cell{R: ' ', S: full[b-1].S, Width: 1}
+			sx += max(from.Width, 1) - 1
 		}
 	}
 }
 
-// Line returns row y as a string with escape sequences: sgr gives the sequence
-// that starts a style ("" for the terminal's own). Blanks at the end that would
-// not be seen are left out.
-func (c *Canvas) Line(y int, sgr func(Style) string) string {
-	var b strings.Builder
-	row := c.Row(y)
-	end := len(row)
-	for end > 0 && row[end-1].R == ' ' && row[end-1].S == 0 {
-		end--
-	}
-	b.Grow(end + 64)
-	var s Style
-	for _, cell := range row[:end] {
-		if cell.Width == 0 {
-			continue
-		}
-		if cell.S != s {
-			if s != 0 {
-				b.WriteString("\x1b[m")
-			}
-			b.WriteString(sgr(cell.S))
-			s = cell.S
-		}
-		if cell.Cluster > 0 {
-			b.WriteString(c.clusters[cell.Cluster-1])
-		} else {
-			b.WriteRune(cell.R)
-		}
-	}
-	if s != 0 {
-		b.WriteString("\x1b[m")
-	}
-	return b.String()
+// Print writes styled text, as Lip Gloss renders it, into r.
+func (c *Canvas) Print(r Rect, text string) {
+	uv.NewStyledString(text).Draw(c, image.Rect(r.X, r.Y, r.X+r.W, r.Y+r.H))
 }
 
 // Plain returns the picture as text without escapes, lines without blanks at
@@ -404,32 +350,11 @@ func (c *Canvas) Plain() string {
 	var b strings.Builder
 	for y := range c.H {
 		var line strings.Builder
-		for _, cell := range c.Row(y) {
-			if cell.Width > 0 {
-				line.WriteString(c.Glyph(cell))
-			}
+		for x := range c.W {
+			line.WriteString(c.CellAt(x, y).Content)
 		}
 		b.WriteString(strings.TrimRight(line.String(), " "))
 		b.WriteByte('\n')
 	}
 	return b.String()
-}
-
-// SameRow tells whether row y is the same in both.
-func (c *Canvas) SameRow(o *Canvas, y int) bool {
-	if c.W != o.W || y >= c.H || y >= o.H {
-		return false
-	}
-	a, b := c.Row(y), o.Row(y)
-	for i := range a {
-		if a[i].Cluster > 0 && b[i].Cluster > 0 {
-			// The numbers of clusters are each canvas's own.
-			if a[i].S != b[i].S || c.Glyph(a[i]) != o.Glyph(b[i]) {
-				return false
-			}
-		} else if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

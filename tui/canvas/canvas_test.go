@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
@@ -27,7 +29,7 @@ func TestTextIsClipped(t *testing.T) {
 		{"families stay one", "👩‍👧x", "👩‍👧x", 0, 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := canvas.New(tt.w, 1)
+			c := canvas.New(tt.w, 1, numbered)
 			c.Text(tt.x, 0, 1, tt.text)
 			if got := strings.TrimRight(c.Plain(), " \n"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -37,7 +39,7 @@ func TestTextIsClipped(t *testing.T) {
 }
 
 func TestTextMaxEndsInEllipsis(t *testing.T) {
-	c := canvas.New(10, 1)
+	c := canvas.New(10, 1, numbered)
 	if end := c.TextMax(1, 0, 5, 0, "abcdefgh"); end != 6 {
 		t.Errorf("ends at %d, want 6", end)
 	}
@@ -49,10 +51,10 @@ func TestTextMaxEndsInEllipsis(t *testing.T) {
 // A wide character that is half overwritten leaves no half behind.
 func TestWideCharactersAreWhole(t *testing.T) {
 	for x := range 4 {
-		c := canvas.New(4, 1)
+		c := canvas.New(4, 1, numbered)
 		c.Text(0, 0, 0, "日本")
 		c.Set(x, 0, 0, 'x')
-		if w := ansi.StringWidth(c.Line(0, noStyle)); w > 4 {
+		if w := ansi.StringWidth(c.Plain()[:len(c.Plain())-1]); w > 4 {
 			t.Errorf("x at %d: %d columns: %q", x, w, c.Plain())
 		}
 		if !strings.Contains(c.Plain(), "x") || strings.Count(c.Plain(), "日")+strings.Count(c.Plain(), "本") != 1 {
@@ -62,30 +64,47 @@ func TestWideCharactersAreWhole(t *testing.T) {
 }
 
 func TestCopyKeepsClustersAndClips(t *testing.T) {
-	src := canvas.New(4, 2)
+	src := canvas.New(4, 2, numbered)
 	src.Text(0, 0, 3, "e\u0301日x")
 	src.Text(0, 1, 3, "abcd")
-	dst := canvas.New(5, 2)
+	dst := canvas.New(5, 2, numbered)
 	dst.Text(0, 0, 0, "o\u0308")
 	dst.Copy(3, 0, src)
 	if got := dst.Plain(); got != "o\u0308  e\u0301\n   ab\n" {
 		t.Errorf("got %q", got)
 	}
-	dst = canvas.New(3, 2)
+	dst = canvas.New(3, 2, numbered)
 	dst.Copy(-2, 0, src)
 	if got := dst.Plain(); got != " x\ncd\n" {
 		t.Errorf("from left of the edge: got %q", got)
 	}
 }
 
-func TestLineWritesStylesOnce(t *testing.T) {
-	c := canvas.New(8, 1)
+func TestStylesAreThePalettes(t *testing.T) {
+	c := canvas.New(8, 1, numbered)
 	c.Text(0, 0, 0, "a")
 	c.Text(1, 0, 1, "bc")
 	c.Text(3, 0, 2, "d")
-	got := c.Line(0, func(s canvas.Style) string { return []string{"", "<1>", "<2>"}[s] })
-	if want := "a<1>bc\x1b[m<2>d\x1b[m"; got != want {
+	c.Text(4, 0, 99, "e") // none of the palette's
+	if got, want := c.Render(), "a\x1b[31mbc\x1b[32md\x1b[me"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	c.Paint(canvas.Rect{W: 2, H: 1}, 2)
+	if got, want := c.Render(), "\x1b[32mab\x1b[31mc\x1b[32md\x1b[me"; got != want {
+		t.Errorf("painted: got %q, want %q", got, want)
+	}
+}
+
+// What Lip Gloss renders is printed within its rectangle.
+func TestPrint(t *testing.T) {
+	c := canvas.New(6, 3, numbered)
+	c.Fill(canvas.Rect{W: 6, H: 3}, 0, 'x')
+	c.Print(canvas.Rect{X: 1, Y: 1, W: 3, H: 1}, lipgloss.NewStyle().Foreground(lipgloss.Color("1")).Render("abcdef\nghi"))
+	if got, want := c.Plain(), "xxxxxx\nxabcxx\nxxxxxx\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := c.At(1, 1).Style.Fg; got != ansi.Red {
+		t.Errorf("in %v", got)
 	}
 }
 
@@ -110,7 +129,8 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-func noStyle(canvas.Style) string { return "" }
+// numbered is a palette of the terminal's own colours by their numbers.
+var numbered = canvas.NewPalette([]lipgloss.Style{{}, lipgloss.NewStyle().Foreground(ansi.Red), lipgloss.NewStyle().Foreground(ansi.Green)}, colorprofile.TrueColor)
 
 // FuzzText: whatever is written, a line is never wider than the canvas, is valid
 // UTF-8 and holds no control character.
@@ -120,10 +140,10 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, x, w int) {
 		w, x = w&31, x&31-8
-		c := canvas.New(w, 1)
+		c := canvas.New(w, 1, numbered)
 		c.Text(x, 0, 0, text)
 		c.TextMax(x/2, 0, w/2, 0, text)
-		line := c.Line(0, noStyle)
+		line := c.Plain()[:len(c.Plain())-1]
 		if n := ansi.StringWidth(line); n > w {
 			t.Errorf("%q: %d columns on %d", line, n, w)
 		}

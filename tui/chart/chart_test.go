@@ -7,9 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
+
 	"jouletop/tui/canvas"
 	"jouletop/tui/chart"
 )
+
+// numbered is a palette that tells styles apart by their numbers.
+var numbered = func() canvas.Palette {
+	var styles []lipgloss.Style
+	for i := range 10 {
+		styles = append(styles, lipgloss.NewStyle().Foreground(ansi.IndexedColor(100+i)))
+	}
+	return canvas.NewPalette(styles, colorprofile.TrueColor)
+}()
 
 func look(s canvas.Style) func(int) chart.Look {
 	return func(int) chart.Look { return chart.Look{Style: s} }
@@ -27,7 +40,7 @@ func flat(n int, v float64) []float64 {
 // rectangle, and fails where a picture leaves it.
 func draw(t *testing.T, p chart.Profile, w, h int) string {
 	t.Helper()
-	c := canvas.New(w+2, h+2)
+	c := canvas.New(w+2, h+2, numbered)
 	c.Fill(canvas.Rect{W: w + 2, H: h + 2}, 0, 'x')
 	c.Fill(canvas.Rect{X: 1, Y: 1, W: w, H: h}, 0, ' ')
 	p.Draw(c, canvas.Rect{X: 1, Y: 1, W: w, H: h})
@@ -86,13 +99,13 @@ func TestRowsStandForTheirValues(t *testing.T) {
 	for rows := 3; rows < 30; rows++ {
 		y := chart.Range{Min: 200, Max: 2000, Step: 300}
 		for _, tick := range y.Ticks() {
-			c := canvas.New(40, rows)
+			c := canvas.New(40, rows, numbered)
 			p := chart.Profile{Y: y, Lines: []chart.Line{{Values: flat(30, tick), Look: look(7)}}}
 			r := canvas.Rect{W: 40, H: rows}
 			p.Draw(c, r)
 			plot := p.PlotRect(r)
 			want := plot.Y + plot.H - 1 - y.Row(tick, plot.H)
-			if cell := c.At(plot.X+10, want); cell.R != '─' || cell.S != 7 {
+			if cell := c.At(plot.X+10, want); cell.Content != "─" || cell.Style != numbered.Cell(7) {
 				t.Fatalf("%d rows, %v: not in row %d:\n%s", rows, tick, want, c.Plain())
 			}
 		}
@@ -106,7 +119,7 @@ func TestExtremesAreDrawn(t *testing.T) {
 	l := chart.Line{Values: flat(n, 1500), Low: flat(n, 1500), High: flat(n, 1500), Look: look(1), Band: func(int) canvas.Style { return 2 }}
 	l.High[20], l.Low[30] = 1900, 300
 	y := chart.Range{Min: 0, Max: 2000, Step: 500}
-	c := canvas.New(w, h)
+	c := canvas.New(w, h, numbered)
 	p := chart.Profile{Y: y, Lines: []chart.Line{l}, Gutter: 5}
 	r := canvas.Rect{W: w, H: h}
 	p.Draw(c, r)
@@ -115,11 +128,11 @@ func TestExtremesAreDrawn(t *testing.T) {
 		col int
 		v   float64
 	}{{20, 1900}, {30, 300}} {
-		if cell := c.At(plot.X+at.col, plot.Y+plot.H-1-y.Row(at.v, plot.H)); cell.R != '┊' || cell.S != 2 {
+		if cell := c.At(plot.X+at.col, plot.Y+plot.H-1-y.Row(at.v, plot.H)); cell.Content != "┊" || cell.Style != numbered.Cell(2) {
 			t.Errorf("%v in column %d is not drawn:\n%s", at.v, at.col, c.Plain())
 		}
 	}
-	if cell := c.At(plot.X+25, plot.Y); cell.R != ' ' {
+	if cell := c.At(plot.X+25, plot.Y); cell.Content != " " {
 		t.Errorf("a stroke where there is no peak:\n%s", c.Plain())
 	}
 }
@@ -130,7 +143,7 @@ func TestGapsAndLooks(t *testing.T) {
 	for i := 10; i < 20; i++ {
 		v[i] = math.NaN()
 	}
-	c := canvas.New(50, 6)
+	c := canvas.New(50, 6, numbered)
 	p := chart.Profile{Y: chart.Range{Min: 0, Max: 100, Step: 50}, Lines: []chart.Line{
 		{Values: v, Look: func(col int) chart.Look {
 			if col < 20 {
@@ -148,20 +161,20 @@ func TestGapsAndLooks(t *testing.T) {
 		cell := c.At(plot.X+col, row)
 		switch {
 		case col > 10 && col < 19:
-			if cell.R != ' ' {
-				t.Fatalf("column %d of the gap holds %q:\n%s", col, cell.R, c.Plain())
+			if cell.Content != " " {
+				t.Fatalf("column %d of the gap holds %q:\n%s", col, cell.Content, c.Plain())
 			}
 		case col < 9:
-			if cell.R != '━' || cell.S != 3 {
-				t.Fatalf("column %d: %q in style %d", col, cell.R, cell.S)
+			if cell.Content != "━" || cell.Style != numbered.Cell(3) {
+				t.Fatalf("column %d: %q in style %v", col, cell.Content, cell.Style)
 			}
 		case col > 20:
-			if cell.R != '═' || cell.S != 4 {
-				t.Fatalf("column %d: %q in style %d", col, cell.R, cell.S)
+			if cell.Content != "═" || cell.Style != numbered.Cell(4) {
+				t.Fatalf("column %d: %q in style %v", col, cell.Content, cell.Style)
 			}
 		}
-		if bottom := c.At(plot.X+col, plot.Y+plot.H-1); bottom.S != 5 {
-			t.Fatalf("column %d of the second line has style %d", col, bottom.S)
+		if bottom := c.At(plot.X+col, plot.Y+plot.H-1); bottom.Style != numbered.Cell(5) {
+			t.Fatalf("column %d of the second line has style %v", col, bottom.Style)
 		}
 	}
 }
@@ -174,13 +187,13 @@ func TestCurvePlacesXByValue(t *testing.T) {
 		Curves: []chart.Curve{{Name: "m", X: []float64{1000, 100, 0}, Y: []float64{10, 0, 0}, Look: chart.Look{Style: 1}, Marker: '●'}},
 		Marks:  []chart.Mark{{X: 500, Label: "cliff", Style: 2, Line: '┆'}, {X: 510, Label: "now 510", Style: 3, Line: '│'}},
 	}
-	c := canvas.New(70, 16)
+	c := canvas.New(70, 16, numbered)
 	r := canvas.Rect{W: 70, H: 16}
 	p.Draw(c, r)
 	plot := p.PlotRect(r)
 	for i, x := range p.Curves[0].X {
 		y := plot.Y + plot.H - 1 - p.Y.Row(p.Curves[0].Y[i], plot.H)
-		if cell := c.At(p.Column(x, plot), y); cell.R != '●' {
+		if cell := c.At(p.Column(x, plot), y); cell.Content != "●" {
 			t.Errorf("no marker at %v:\n%s", x, c.Plain())
 		}
 	}
@@ -188,7 +201,7 @@ func TestCurvePlacesXByValue(t *testing.T) {
 	mid := p.Column(540, plot)
 	found := -1
 	for y := range plot.H {
-		if c.At(mid, plot.Y+y).S == 1 {
+		if c.At(mid, plot.Y+y).Style == numbered.Cell(1) {
 			found = plot.H - 1 - y
 		}
 	}
@@ -228,7 +241,7 @@ func TestAnyPictureKeepsToItsRectangle(t *testing.T) {
 			p.Lines = append(p.Lines, chart.Line{Values: values(), Low: values(), High: values(), Look: look(1), Band: func(int) canvas.Style { return 1 }})
 		}
 		draw(t, p, w, h)
-		c := canvas.New(w, h)
+		c := canvas.New(w, h, numbered)
 		q := chart.XY{X: chart.Nice(value(), value(), 4), Y: y, XUnit: "MHz", YUnit: "J/token", Empty: "no points",
 			Marks: []chart.Mark{{X: value(), Label: "cliff"}, {X: value(), Label: "EDP optimum 960"}}}
 		for range r.IntN(4) {

@@ -24,6 +24,9 @@ const (
 // Letters are the phases' letters by index; a blank for idle.
 const Letters = " PDSM"
 
+// Names are the phases' names.
+var Names = [Phases]string{"idle", "prefill", "decode", "score", "mixed"}
+
 const (
 	baseNS  = 20_000_000 // a bucket of the finest level
 	baseLen = 1 << 15    // buckets of it: 655 s

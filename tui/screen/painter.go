@@ -3,10 +3,10 @@
 // cells that changed since the frame before.
 //
 // Why not Bubble Tea's own renderer: it reads every frame's text back into
-// cells, hashes and measures each of them, changed or not, which at 200×60 and
-// ten frames a second takes 3 % of a core (four asciigraph charts in a bare
-// program: 4 to 6 %, make bench-tui). The dashboard has cells already; comparing
-// those takes a tenth of it. Bubble Tea still reads the input and runs the model.
+// cells, hashes and measures each of them, changed or not. The dashboard has
+// cells already; to compare those costs less than a third (make bench-tui prints
+// both, for the same frames). Bubble Tea still reads the input and runs the
+// model, and its renderer shows the same View where no Terminal is given.
 package screen
 
 import (
@@ -15,13 +15,10 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	uv "github.com/charmbracelet/ultraviolet"
+
 	"jouletop/tui/canvas"
 )
-
-// Styler gives the escape sequence that starts a style.
-type Styler interface {
-	SGR(canvas.Style) string
-}
 
 // painter brings a terminal in line with the newest frame, in a goroutine of its
 // own: a slow terminal (or SSH) skips frames and never holds up the program.
@@ -30,9 +27,9 @@ type painter struct {
 
 	mu      sync.Mutex
 	next    *canvas.Canvas // the newest frame
-	style   Styler
 	title   string
 	pending bool
+	given   bool // a frame was, ever
 	erase   bool // what is on the terminal is not known
 	err     error
 
@@ -40,22 +37,22 @@ type painter struct {
 	quit  chan struct{}
 	done  chan struct{}
 	shown *canvas.Canvas // what is on the terminal
-	old   Styler
 	oldT  string
 	buf   []byte
+	begin map[uv.Style]string // the sequence that begins a style
 }
 
 func newPainter(w io.Writer) *painter {
-	return &painter{w: w, next: canvas.New(0, 0), shown: canvas.New(0, 0), erase: true, wake: make(chan struct{}, 1),
+	return &painter{w: w, next: canvas.New(0, 0, canvas.Palette{}), shown: canvas.New(0, 0, canvas.Palette{}), erase: true, begin: map[uv.Style]string{}, wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{})}
 }
 
 // present hands over a frame; c is copied.
-func (p *painter) present(c *canvas.Canvas, s Styler, title string) {
+func (p *painter) present(c *canvas.Canvas, title string) {
 	p.mu.Lock()
-	p.next.Reset(c.W, c.H)
+	p.next.Reset(c.W, c.H, canvas.Palette{})
 	p.next.Copy(0, 0, c)
-	p.style, p.title, p.pending = s, title, true
+	p.title, p.pending, p.given = title, true, true
 	p.mu.Unlock()
 	p.signal()
 }
@@ -64,10 +61,10 @@ func (p *painter) present(c *canvas.Canvas, s Styler, title string) {
 func (p *painter) forget() {
 	p.mu.Lock()
 	if !p.pending { // next is older than what is shown
-		p.next.Reset(p.shown.W, p.shown.H)
+		p.next.Reset(p.shown.W, p.shown.H, canvas.Palette{})
 		p.next.Copy(0, 0, p.shown)
 	}
-	p.erase, p.pending = true, p.style != nil
+	p.erase, p.pending = true, p.given
 	p.mu.Unlock()
 	p.signal()
 }
@@ -130,15 +127,13 @@ func (p *painter) paint() {
 	start := len(p.buf)
 	p.buf = append(p.buf, syncBegin...)
 	began := len(p.buf)
-	whole := p.erase || p.old != p.style || p.shown.W != p.next.W || p.shown.H != p.next.H
+	whole := p.erase || p.shown.W != p.next.W || p.shown.H != p.next.H
 	if whole {
 		p.buf = append(p.buf, plainStyle+eraseAll...)
-		p.shown.Reset(p.next.W, p.next.H)
+		p.shown.Reset(p.next.W, p.next.H, canvas.Palette{})
 	}
 	for y := range p.next.H {
-		if !p.next.SameRow(p.shown, y) {
-			p.row(y)
-		}
+		p.row(y)
 	}
 	if p.title != p.oldT {
 		p.buf = append(p.buf, "\x1b]2;"...)
@@ -154,7 +149,7 @@ func (p *painter) paint() {
 	} else {
 		p.buf = append(p.buf, syncEnd...)
 	}
-	p.erase, p.old, p.oldT = false, p.style, p.title
+	p.erase, p.oldT = false, p.title
 	p.shown, p.next = p.next, p.shown
 	// The buffers have changed places: the next frame is written over the old one.
 }
@@ -165,33 +160,47 @@ const joinGap = 6
 
 // row writes the changed cells of row y.
 func (p *painter) row(y int) {
-	now, was := p.next.Row(y), p.shown.Row(y)
-	if uncertain(now) || uncertain(was) {
-		p.wholeRow(y, now)
+	same := func(x int) bool { return *p.next.CellAt(x, y) == *p.shown.CellAt(x, y) }
+	w := p.next.W
+	x := 0
+	for x < w && same(x) {
+		x++
+	}
+	if x == w {
 		return
 	}
-	for x := 0; x < len(now); {
-		if now[x] == was[x] {
+	if uncertain(p.next, y) || uncertain(p.shown, y) {
+		p.wholeRow(y)
+		return
+	}
+	for x < w {
+		if same(x) {
 			x++
 			continue
 		}
 		end, last := x+1, x
-		for ; end < len(now) && end-last <= joinGap; end++ {
-			if now[end] != was[end] {
+		for ; end < w && end-last <= joinGap; end++ {
+			if !same(end) {
 				last = end
 			}
 		}
 		p.moveTo(x, y)
-		p.cells(now[x : last+1])
+		p.cells(y, x, last+1)
 		x = last + 1
 	}
 }
 
+// certain tells of a cell that every terminal draws one column wide.
+func certain(c *uv.Cell) bool {
+	_, n := utf8.DecodeRuneInString(c.Content)
+	return c.Width == 1 && n == len(c.Content)
+}
+
 // uncertain tells of a row with cells that terminals may draw in another width
 // than they have here.
-func uncertain(row []canvas.Cell) bool {
-	for i := range row {
-		if row[i].Width != 1 || row[i].Cluster > 0 {
+func uncertain(c *canvas.Canvas, y int) bool {
+	for x := range c.W {
+		if !certain(c.CellAt(x, y)) {
 			return true
 		}
 	}
@@ -200,21 +209,21 @@ func uncertain(row []canvas.Cell) bool {
 
 // wholeRow writes a row anew, finding its place again after every cell whose
 // width a terminal may see otherwise.
-func (p *painter) wholeRow(y int, row []canvas.Cell) {
+func (p *painter) wholeRow(y int) {
 	p.moveTo(0, y)
 	p.buf = append(p.buf, plainStyle+eraseLine...)
 	from := 0
-	for x := range row {
-		if row[x].Width == 1 && row[x].Cluster == 0 {
+	for x := range p.next.W {
+		if certain(p.next.CellAt(x, y)) {
 			continue
 		}
-		p.cells(row[from : x+1])
+		p.cells(y, from, x+1)
 		from = x + 1
-		if from < len(row) {
+		if from < p.next.W {
 			p.moveTo(from, y)
 		}
 	}
-	p.cells(row[from:])
+	p.cells(y, from, p.next.W)
 }
 
 func (p *painter) moveTo(x, y int) {
@@ -225,27 +234,38 @@ func (p *painter) moveTo(x, y int) {
 	p.buf = append(p.buf, 'H')
 }
 
-// cells writes cells from the cursor on, and leaves the terminal's own style.
-func (p *painter) cells(cells []canvas.Cell) {
-	var s canvas.Style
-	for _, c := range cells {
+// cells writes the cells from to to-1 of row y at the cursor, and leaves the
+// terminal's own style.
+func (p *painter) cells(y, from, to int) {
+	var in uv.Style
+	for x := from; x < to; x++ {
+		c := p.next.CellAt(x, y)
 		if c.Width == 0 {
 			continue
 		}
-		if c.S != s {
-			if s != 0 {
+		if c.Style != in {
+			if !in.IsZero() {
 				p.buf = append(p.buf, plainStyle...)
 			}
-			p.buf = append(p.buf, p.style.SGR(c.S)...)
-			s = c.S
+			p.buf = append(p.buf, p.sequence(c.Style)...)
+			in = c.Style
 		}
-		if c.Cluster > 0 {
-			p.buf = append(p.buf, p.next.Glyph(c)...)
-		} else {
-			p.buf = utf8.AppendRune(p.buf, c.R)
-		}
+		p.buf = append(p.buf, c.Content...)
 	}
-	if s != 0 {
+	if !in.IsZero() {
 		p.buf = append(p.buf, plainStyle...)
 	}
+}
+
+// sequence is what begins a style where none is in force.
+func (p *painter) sequence(s uv.Style) string {
+	if s.IsZero() {
+		return ""
+	}
+	seq, ok := p.begin[s]
+	if !ok {
+		seq = s.String()
+		p.begin[s] = seq
+	}
+	return seq
 }

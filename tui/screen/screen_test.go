@@ -3,29 +3,30 @@ package screen
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/hinshun/vt10x"
 
 	"jouletop/tui/canvas"
 )
 
-// plainStyles numbers styles by indexed colours.
-type plainStyles struct{}
-
-func (plainStyles) SGR(s canvas.Style) string {
-	if s == 0 {
-		return ""
+// numbered is a palette of colours by their numbers; 0 is the terminal's own.
+var numbered = func() canvas.Palette {
+	styles := []lipgloss.Style{lipgloss.NewStyle()}
+	for i := 1; i < 10; i++ {
+		styles = append(styles, lipgloss.NewStyle().Foreground(ansi.IndexedColor(i)))
 	}
-	return fmt.Sprintf("\x1b[38;5;%dm", s)
-}
+	return canvas.NewPalette(styles, colorprofile.TrueColor)
+}()
 
 // show brings the painter's terminal in line with c and returns what it wrote.
 func show(p *painter, c *canvas.Canvas) string {
-	p.present(c, plainStyles{}, "title")
+	p.present(c, "title")
 	p.flush()
 	return string(p.buf)
 }
@@ -33,7 +34,7 @@ func show(p *painter, c *canvas.Canvas) string {
 func TestOnlyChangesAreWritten(t *testing.T) {
 	var out bytes.Buffer
 	p := newPainter(&out)
-	c := canvas.New(40, 10)
+	c := canvas.New(40, 10, numbered)
 	c.Text(0, 3, 1, "requested 1005 → achieved 1005 MHz")
 	first := show(p, c)
 	if !strings.Contains(first, eraseAll) || !strings.Contains(first, "achieved") || !strings.Contains(first, "\x1b]2;title\a") {
@@ -53,7 +54,7 @@ func TestOnlyChangesAreWritten(t *testing.T) {
 	if got := string(p.buf); !strings.Contains(got, eraseAll) || !strings.Contains(got, "requested 1980 → achieved") {
 		t.Errorf("after forgetting, wrote %q", got)
 	}
-	if c.Reset(20, 5); !strings.Contains(show(p, c), eraseAll) {
+	if c.Reset(20, 5, numbered); !strings.Contains(show(p, c), eraseAll) {
 		t.Error("another size is not written whole")
 	}
 }
@@ -64,13 +65,13 @@ func TestTerminalShowsTheFrame(t *testing.T) {
 	vt := vt10x.New(vt10x.WithSize(w, h))
 	p := newPainter(vt)
 	r := rand.New(rand.NewPCG(1, 9))
-	c := canvas.New(w, h)
+	c := canvas.New(w, h, numbered)
 	for i := range 2000 {
 		switch r.IntN(6) {
 		case 0:
 			c.Fill(canvas.Rect{X: r.IntN(w), Y: r.IntN(h), W: r.IntN(10), H: r.IntN(4)}, canvas.Style(r.IntN(9)), []rune(" ░█─│")[r.IntN(5)])
 		case 1:
-			c.Reset(w, h)
+			c.Reset(w, h, numbered)
 		default:
 			c.Text(r.IntN(w), r.IntN(h), canvas.Style(r.IntN(9)), []string{"1005", "→ MHz", "━━┓", "  ", "0.812 J/token"}[r.IntN(5)])
 		}
@@ -84,11 +85,11 @@ func TestTerminalShowsTheFrame(t *testing.T) {
 				if g.Char == 0 {
 					g.Char = ' '
 				}
-				if g.Char != cell.R {
-					t.Fatalf("frame %d: cell %d,%d shows %q, want %q\n%s", i, x, y, g.Char, cell.R, vt)
+				if string(g.Char) != cell.Content {
+					t.Fatalf("frame %d: cell %d,%d shows %q, want %q\n%s", i, x, y, g.Char, cell.Content, vt)
 				}
-				if cell.R != ' ' && cell.S != 0 && g.FG != vt10x.Color(cell.S) {
-					t.Fatalf("frame %d: cell %d,%d is in colour %d, want %d", i, x, y, g.FG, cell.S)
+				if want, ok := cell.Style.Fg.(ansi.IndexedColor); ok && cell.Content != " " && g.FG != vt10x.Color(want) {
+					t.Fatalf("frame %d: cell %d,%d is in colour %d, want %d", i, x, y, g.FG, want)
 				}
 			}
 		}
@@ -100,7 +101,7 @@ func TestTerminalShowsTheFrame(t *testing.T) {
 func TestWideCharactersFindTheirPlace(t *testing.T) {
 	var out bytes.Buffer
 	p := newPainter(&out)
-	c := canvas.New(20, 2)
+	c := canvas.New(20, 2, numbered)
 	c.Text(0, 0, 0, "日本 e\u0301x")
 	show(p, c)
 	c.Text(12, 0, 0, "y")
@@ -118,7 +119,7 @@ func TestWideCharactersFindTheirPlace(t *testing.T) {
 // A title cannot carry escape sequences.
 func TestTitleIsClean(t *testing.T) {
 	p := newPainter(&bytes.Buffer{})
-	p.present(canvas.New(1, 1), plainStyles{}, "a\x1b]0;evil\ab\u009cc")
+	p.present(canvas.New(1, 1, numbered), "a\x1b]0;evil\ab\u009cc")
 	p.flush()
 	if got := string(p.buf); !strings.Contains(got, "\x1b]2;a]0;evilbc\a") {
 		t.Errorf("wrote %q", got)
@@ -129,8 +130,8 @@ func TestTitleIsClean(t *testing.T) {
 func TestLostTerminal(t *testing.T) {
 	w := &failing{}
 	p := newPainter(w)
-	show(p, canvas.New(5, 5))
-	c := canvas.New(5, 5)
+	show(p, canvas.New(5, 5, numbered))
+	c := canvas.New(5, 5, numbered)
 	c.Text(0, 0, 0, "x")
 	show(p, c)
 	if w.n != 1 {
@@ -151,9 +152,9 @@ func TestCloseIsForAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := canvas.New(80, 24)
+	c := canvas.New(80, 24, numbered)
 	c.Text(0, 0, 0, "the last frame")
-	term.Present(c, plainStyles{}, "t")
+	term.Present(c, "t")
 	term.Close()
 	term.Close()
 	if w, h := term.Size(); w != 80 || h != 24 {

@@ -81,7 +81,7 @@ func (t *Terminal) Size() (w, h int) {
 }
 
 // Present shows a frame soon; it does not wait and does not keep c.
-func (t *Terminal) Present(c *canvas.Canvas, s Styler, title string) { t.painter.present(c, s, title) }
+func (t *Terminal) Present(c *canvas.Canvas, title string) { t.painter.present(c, title) }
 
 // Again takes the terminal over once more, after the process was stopped and
 // goes on, or to mend a garbled screen.

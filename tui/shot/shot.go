@@ -27,12 +27,10 @@ func Text(w io.Writer, c *canvas.Canvas) error {
 	return nil
 }
 
-// ANSI writes the screen as text with the theme's escape sequences.
-func ANSI(w io.Writer, c *canvas.Canvas, t *theme.Theme) error {
-	for y := range c.H {
-		if _, err := io.WriteString(w, c.Line(y, t.SGR)+"\n"); err != nil {
-			return fmt.Errorf("write screen: %w", err)
-		}
+// ANSI writes the screen as text with escape sequences.
+func ANSI(w io.Writer, c *canvas.Canvas) error {
+	if _, err := io.WriteString(w, c.Render()+"\n"); err != nil {
+		return fmt.Errorf("write screen: %w", err)
 	}
 	return nil
 }
@@ -62,11 +60,10 @@ func SVG(w io.Writer, c *canvas.Canvas, t *theme.Theme, title string) error {
 }
 
 func backgrounds(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
-	row := c.Row(y)
-	for x := 0; x < len(row); {
-		_, bg, _ := t.Ink(row[x].S)
+	for x := 0; x < c.W; {
+		_, bg, _ := t.Ink(c.At(x, y).Style)
 		end := x + 1
-		for end < len(row) && row[end].S == row[x].S {
+		for end < c.W && c.At(end, y).Style == c.At(x, y).Style {
 			end++
 		}
 		if bg != "" {
@@ -78,23 +75,25 @@ func backgrounds(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
 }
 
 func texts(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
-	row := c.Row(y)
 	base := margin + float64(y)*cellH + cellH*0.75
-	for x := 0; x < len(row); {
-		if row[x].R == ' ' || row[x].Width == 0 {
+	blank := func(x int) bool { return c.At(x, y).Content == " " }
+	for x := 0; x < c.W; {
+		if blank(x) || c.At(x, y).Width == 0 {
 			x++
 			continue
 		}
-		s := row[x].S
+		s := c.At(x, y).Style
+		// A cell of the same style; the second of a wide one belongs to the first.
+		same := func(x int) bool { return x < c.W && (c.At(x, y).Style == s || c.At(x, y).Width == 0) }
 		end := x
 		var text, at strings.Builder
-		for end < len(row) && row[end].S == s && (row[end].Width == 0 || row[end].R != ' ' || end+1 < len(row) && row[end+1].R != ' ' && row[end+1].S == s) {
-			if cell := row[end]; cell.Width > 0 {
+		for same(end) && (!blank(end) || same(end+1) && !blank(end+1)) {
+			if cell := c.At(end, y); cell.Width > 0 {
 				if text.Len() > 0 {
 					at.WriteByte(' ')
 				}
 				fmt.Fprintf(&at, "%.1f", margin+float64(end)*cellW)
-				text.WriteString(c.Glyph(cell))
+				text.WriteString(cell.Content)
 			}
 			end++
 		}

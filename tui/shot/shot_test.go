@@ -13,8 +13,8 @@ import (
 	"jouletop/tui/theme"
 )
 
-func sample() *canvas.Canvas {
-	c := canvas.New(20, 3)
+func sample(th *theme.Theme) *canvas.Canvas {
+	c := canvas.New(20, 3, th.Palette())
 	c.Text(0, 0, theme.Default, "a <b> & \"c\"")
 	c.Text(0, 1, theme.PhasePrefill, "━━┓ 日本 e\u0301")
 	c.Text(0, 2, theme.Sim, " SIMULATED ")
@@ -24,7 +24,7 @@ func sample() *canvas.Canvas {
 func TestSVGIsWellFormedAndComplete(t *testing.T) {
 	for _, name := range theme.Names {
 		var b bytes.Buffer
-		if err := shot.SVG(&b, sample(), theme.New(name), "a <title>"); err != nil {
+		if err := shot.SVG(&b, sample(theme.New(name)), theme.New(name), "a <title>"); err != nil {
 			t.Fatal(err)
 		}
 		d := xml.NewDecoder(bytes.NewReader(b.Bytes()))
@@ -51,7 +51,7 @@ func TestSVGIsWellFormedAndComplete(t *testing.T) {
 
 // Every glyph has a place of its own, so that no font can shift it.
 func TestSVGPlacesEveryGlyph(t *testing.T) {
-	c := canvas.New(12, 1)
+	c := canvas.New(12, 1, theme.New(theme.Dark).Palette())
 	c.Text(0, 0, theme.Default, "ab cd")
 	var b bytes.Buffer
 	if err := shot.SVG(&b, c, theme.New(theme.Dark), ""); err != nil {
@@ -64,10 +64,10 @@ func TestSVGPlacesEveryGlyph(t *testing.T) {
 
 func TestText(t *testing.T) {
 	var plain, colour bytes.Buffer
-	if err := shot.Text(&plain, sample()); err != nil {
+	if err := shot.Text(&plain, sample(theme.New(theme.Dark))); err != nil {
 		t.Fatal(err)
 	}
-	if err := shot.ANSI(&colour, sample(), theme.New(theme.Dark)); err != nil {
+	if err := shot.ANSI(&colour, sample(theme.New(theme.Dark))); err != nil {
 		t.Fatal(err)
 	}
 	if want := "a <b> & \"c\"\n━━┓ 日本 e\u0301\n SIMULATED\n"; plain.String() != want {
@@ -80,7 +80,7 @@ func TestText(t *testing.T) {
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	for name, err := range map[string]error{
-		"text": shot.Text(full{}, sample()), "ansi": shot.ANSI(full{}, sample(), theme.New(theme.Dark)), "svg": shot.SVG(full{}, sample(), theme.New(theme.Dark), ""),
+		"text": shot.Text(full{}, sample(theme.New(theme.Dark))), "ansi": shot.ANSI(full{}, sample(theme.New(theme.Dark))), "svg": shot.SVG(full{}, sample(theme.New(theme.Dark)), theme.New(theme.Dark), ""),
 	} {
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: %v", name, err)

@@ -9,10 +9,10 @@ import (
 	"cmp"
 	"fmt"
 	"image/color"
-	"strconv"
-	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/colorprofile"
+	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/tui/canvas"
@@ -68,13 +68,6 @@ const Count = int(count)
 // Curves are the styles of the curves of a picture, in order.
 var Curves = []canvas.Style{Curve1, Curve2, Curve3, Curve4, Curve5, Curve6}
 
-// look is what a style looks like: colours as "#rrggbb", or "0" to "15" on a
-// terminal of 16 colours; empty for the terminal's own.
-type look struct {
-	fg, bg                     string
-	bold, dim, under, inverted bool
-}
-
 // Name names a theme.
 type Name string
 
@@ -92,9 +85,9 @@ var Names = []Name{Dark, Light, Dark16, Light16, Plain}
 
 // Theme gives the styles their looks.
 type Theme struct {
-	Name  Name
-	looks [count]look
-	sgr   [count]string
+	Name    Name
+	styles  [count]lipgloss.Style
+	palette canvas.Palette
 }
 
 // New returns the theme of that name, Dark for an unknown one.
@@ -102,55 +95,46 @@ func New(name Name) *Theme {
 	t := &Theme{Name: name}
 	switch name {
 	case Light:
-		t.looks = rgb(lightInk)
+		t.styles = rgb(lightInk)
 	case Dark16:
-		t.looks = sixteen("0")
+		t.styles = sixteen("0")
 	case Light16:
-		t.looks = sixteen("15")
+		t.styles = sixteen("15")
 	case Plain:
-		t.looks = plain()
+		t.styles = plain()
 	default:
 		t.Name = Dark
-		t.looks = rgb(darkInk)
+		t.styles = rgb(darkInk)
 	}
-	for i, l := range t.looks {
-		t.sgr[i] = l.sgr(false)
-	}
+	t.palette = t.In(colorprofile.TrueColor)
 	return t
 }
 
-// Indexed returns the theme for a terminal of 256 colours: each colour is the
-// nearest of its palette.
-func (t *Theme) Indexed() *Theme {
-	u := *t
-	for i, l := range u.looks {
-		u.sgr[i] = l.sgr(true)
+// Style is a style of the theme.
+func (t *Theme) Style(s canvas.Style) lipgloss.Style {
+	if int(s) >= len(t.styles) {
+		return lipgloss.NewStyle()
 	}
-	return &u
+	return t.styles[s]
 }
 
-// SGR returns the escape sequence that starts a style; it assumes that none is
-// in force.
-func (t *Theme) SGR(s canvas.Style) string {
-	if int(s) >= len(t.sgr) {
-		return ""
-	}
-	return t.sgr[s]
+// Palette is the theme for a canvas.
+func (t *Theme) Palette() canvas.Palette { return t.palette }
+
+// In is the palette for a terminal that has the colours of profile.
+func (t *Theme) In(profile colorprofile.Profile) canvas.Palette {
+	return canvas.NewPalette(t.styles[:], profile)
 }
 
-// Ink returns a style's colours as "#rrggbb", "" for the terminal's own, and
+// Ink returns a cell's colours as "#rrggbb", "" for the terminal's own, and
 // whether it is bold; for pictures.
-func (t *Theme) Ink(s canvas.Style) (fg, bg string, bold bool) {
-	if int(s) >= len(t.looks) {
-		return "", "", false
-	}
-	l := t.looks[s]
-	fg, bg = t.pictured(l.fg), t.pictured(l.bg)
-	if l.inverted {
+func (t *Theme) Ink(s uv.Style) (fg, bg string, bold bool) {
+	fg, bg = t.pictured(s.Fg), t.pictured(s.Bg)
+	if s.Attrs&uv.AttrReverse != 0 {
 		ink, ground := t.Ground()
 		fg, bg = cmp.Or(bg, ground), cmp.Or(fg, ink)
 	}
-	return fg, bg, l.bold
+	return fg, bg, s.Attrs&uv.AttrBold != 0
 }
 
 // What stands in pictures for a terminal's own 16 colours: each can be read on the
@@ -167,15 +151,25 @@ var (
 )
 
 // pictured is a colour for a picture, where no terminal's palette is at hand.
-func (t *Theme) pictured(c string) string {
-	n, err := strconv.Atoi(c)
-	switch {
-	case err != nil || n < 0 || n > 15:
-		return c
-	case t.Name == Light16:
-		return palette16Light[n]
+func (t *Theme) pictured(c color.Color) string {
+	if c == nil {
+		return ""
 	}
-	return palette16Dark[n]
+	n := -1
+	switch c := c.(type) {
+	case ansi.BasicColor:
+		n = int(c)
+	case ansi.IndexedColor:
+		n = int(c)
+	}
+	switch {
+	case n >= 0 && n < 16 && t.Name == Light16:
+		return palette16Light[n]
+	case n >= 0 && n < 16:
+		return palette16Dark[n]
+	}
+	r, g, b, _ := c.RGBA()
+	return fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)
 }
 
 // Ground returns the colours of ordinary text and of the ground behind it, for
@@ -231,111 +225,75 @@ var lightInk = ink{
 	curves: [6]string{"#0067a5", "#a85f00", "#00745a", "#9c3f78", "#6b6500", "#4b4fb8"},
 }
 
-func rgb(k ink) [count]look {
-	t := [count]look{
-		Muted:        {fg: k.muted},
-		Faint:        {fg: k.faint},
-		Strong:       {fg: k.strong, bold: true},
-		Title:        {fg: k.strong, bold: true},
-		Accent:       {fg: k.accent},
-		Tab:          {fg: k.barDim, bg: k.bar},
-		TabActive:    {fg: k.badge, bg: k.decode, bold: true},
-		Bar:          {fg: k.barText, bg: k.bar},
-		BarDim:       {fg: k.barDim, bg: k.bar},
-		Good:         {fg: k.good},
-		Warn:         {fg: k.warn},
-		Bad:          {fg: k.bad, bold: true},
-		Sim:          {fg: k.badge, bg: k.mixed, bold: true},
-		Armed:        {fg: k.badge, bg: k.warn, bold: true},
-		Select:       {fg: k.strong, bg: k.sel, bold: true},
-		Input:        {fg: k.strong, bg: k.sel},
-		Caret:        {fg: k.badge, bg: k.accent},
-		Request:      {fg: k.muted},
-		Meter:        {fg: k.meter},
-		Cursor:       {fg: k.accent, bold: true},
-		Cliff:        {fg: k.bad},
-		EDP:          {fg: k.good, bold: true},
-		PhasePrefill: {fg: k.prefill},
-		PhaseDecode:  {fg: k.decode},
-		PhaseScore:   {fg: k.score},
-		PhaseMixed:   {fg: k.mixed},
-		PhaseIdle:    {fg: k.idle},
-		StripPrefill: {fg: k.badge, bg: k.prefill},
-		StripDecode:  {fg: k.badge, bg: k.decode},
-		StripScore:   {fg: k.badge, bg: k.score},
-		StripMixed:   {fg: k.badge, bg: k.mixed},
-		StripIdle:    {fg: k.idle},
+// in is text in a colour, "#rrggbb" or the number of one of the terminal's own; ""
+// is the terminal's colour of text.
+func in(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(c)) }
+
+// on is text in a colour on the ground of another.
+func on(c, ground string) lipgloss.Style { return in(c).Background(lipgloss.Color(ground)) }
+
+func rgb(k ink) [count]lipgloss.Style {
+	t := [count]lipgloss.Style{
+		Muted:        in(k.muted),
+		Faint:        in(k.faint),
+		Strong:       in(k.strong).Bold(true),
+		Title:        in(k.strong).Bold(true),
+		Accent:       in(k.accent),
+		Tab:          on(k.barDim, k.bar),
+		TabActive:    on(k.badge, k.decode).Bold(true),
+		Bar:          on(k.barText, k.bar),
+		BarDim:       on(k.barDim, k.bar),
+		Good:         in(k.good),
+		Warn:         in(k.warn),
+		Bad:          in(k.bad).Bold(true),
+		Sim:          on(k.badge, k.mixed).Bold(true),
+		Armed:        on(k.badge, k.warn).Bold(true),
+		Select:       on(k.strong, k.sel).Bold(true),
+		Input:        on(k.strong, k.sel),
+		Caret:        on(k.badge, k.accent),
+		Request:      in(k.muted),
+		Meter:        in(k.meter),
+		Cursor:       in(k.accent).Bold(true),
+		Cliff:        in(k.bad),
+		EDP:          in(k.good).Bold(true),
+		PhasePrefill: in(k.prefill),
+		PhaseDecode:  in(k.decode),
+		PhaseScore:   in(k.score),
+		PhaseMixed:   in(k.mixed),
+		PhaseIdle:    in(k.idle),
+		StripPrefill: on(k.badge, k.prefill),
+		StripDecode:  on(k.badge, k.decode),
+		StripScore:   on(k.badge, k.score),
+		StripMixed:   on(k.badge, k.mixed),
+		StripIdle:    in(k.idle),
 	}
 	for i, c := range k.curves {
-		t[int(Curve1)+i] = look{fg: c}
+		t[int(Curve1)+i] = in(c)
 	}
 	return t
 }
 
 // sixteen uses the terminal's own palette; ground is its colour behind text.
-func sixteen(ground string) [count]look {
+func sixteen(ground string) [count]lipgloss.Style {
 	k := ink{
 		muted: "", faint: "8", strong: "", accent: "3", sel: "", meter: "4", good: "2", warn: "3", bad: "1",
 		prefill: "3", decode: "6", score: "2", mixed: "5", idle: "8",
 		curves: [6]string{"6", "3", "2", "5", "4", "1"}, badge: ground,
 	}
-	t := rgb(k)
-	t[Tab], t[Bar], t[BarDim] = look{}, look{inverted: true}, look{inverted: true}
-	t[TabActive], t[Select] = look{inverted: true, bold: true}, look{inverted: true}
-	t[Input], t[Caret] = look{under: true}, look{inverted: true}
+	t, own := rgb(k), lipgloss.NewStyle()
+	t[Tab], t[Bar], t[BarDim] = own, own.Reverse(true), own.Reverse(true)
+	t[TabActive], t[Select] = own.Reverse(true).Bold(true), own.Reverse(true)
+	t[Input], t[Caret] = own.Underline(true), own.Reverse(true)
 	return t
 }
 
-func plain() [count]look {
-	return [count]look{
-		Muted: {}, Faint: {dim: true}, Strong: {bold: true}, Title: {bold: true}, Accent: {bold: true},
-		TabActive: {inverted: true, bold: true}, Bar: {inverted: true}, BarDim: {inverted: true},
-		Warn: {bold: true}, Bad: {bold: true, under: true}, Sim: {inverted: true, bold: true},
-		Armed: {inverted: true, bold: true}, Select: {inverted: true}, Input: {under: true},
-		Caret: {inverted: true}, Cursor: {bold: true}, EDP: {bold: true},
+func plain() [count]lipgloss.Style {
+	own := lipgloss.NewStyle()
+	return [count]lipgloss.Style{
+		Muted: own, Faint: own.Faint(true), Strong: own.Bold(true), Title: own.Bold(true), Accent: own.Bold(true),
+		TabActive: own.Reverse(true).Bold(true), Bar: own.Reverse(true), BarDim: own.Reverse(true),
+		Warn: own.Bold(true), Bad: own.Bold(true).Underline(true), Sim: own.Reverse(true).Bold(true),
+		Armed: own.Reverse(true).Bold(true), Select: own.Reverse(true), Input: own.Underline(true),
+		Caret: own.Reverse(true), Cursor: own.Bold(true), EDP: own.Bold(true),
 	}
-}
-
-func (l look) sgr(indexed bool) string {
-	var p []string
-	for _, a := range []struct {
-		on   bool
-		code string
-	}{{l.bold, "1"}, {l.dim, "2"}, {l.under, "4"}, {l.inverted, "7"}} {
-		if a.on {
-			p = append(p, a.code)
-		}
-	}
-	p = append(p, colour(l.fg, 30, indexed)...)
-	p = append(p, colour(l.bg, 40, indexed)...)
-	if len(p) == 0 {
-		return ""
-	}
-	return "\x1b[" + strings.Join(p, ";") + "m"
-}
-
-// colour returns the parameters that set c; base is 30 for the foreground, 40
-// for the background; indexed gives the nearest colour of the 256.
-func colour(c string, base int, indexed bool) []string {
-	if c == "" {
-		return nil
-	}
-	var r, g, b int
-	if n, _ := fmt.Sscanf(c, "#%02x%02x%02x", &r, &g, &b); n == 3 {
-		if indexed {
-			near := colorprofile.ANSI256.Convert(color.RGBA{R: uint8(r), G: uint8(g), B: uint8(b), A: 255})
-			if i, ok := near.(ansi.IndexedColor); ok {
-				return []string{fmt.Sprintf("%d;5;%d", base+8, i)}
-			}
-		}
-		return []string{fmt.Sprintf("%d;2;%d;%d;%d", base+8, r, g, b)}
-	}
-	var n int
-	if _, err := fmt.Sscanf(c, "%d", &n); err != nil {
-		return nil
-	}
-	if n >= 8 {
-		n += 60 - 8
-	}
-	return []string{fmt.Sprint(base + n)}
 }

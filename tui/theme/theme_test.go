@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/colorprofile"
+
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
 )
@@ -40,7 +42,7 @@ func TestContrast(t *testing.T) {
 		th := theme.New(name)
 		fg0, bg0 := th.Ground()
 		for s := range canvas.Style(theme.Count) {
-			fg, bg, _ := th.Ink(s)
+			fg, bg, _ := th.Ink(th.Palette().Cell(s))
 			if fg == "" {
 				fg = fg0
 			}
@@ -80,8 +82,8 @@ func linear(c string) (v [3]float64) {
 func TestPhasesForTheColourBlind(t *testing.T) {
 	for _, name := range []theme.Name{theme.Dark, theme.Light} {
 		th := theme.New(name)
-		p, _, _ := th.Ink(theme.PhasePrefill)
-		d, _, _ := th.Ink(theme.PhaseDecode)
+		p, _, _ := th.Ink(th.Palette().Cell(theme.PhasePrefill))
+		d, _, _ := th.Ink(th.Palette().Cell(theme.PhaseDecode))
 		for kind, m := range blind {
 			var dist float64
 			a, b := linear(p), linear(d)
@@ -101,24 +103,35 @@ func TestPhasesForTheColourBlind(t *testing.T) {
 	}
 }
 
-func TestSGR(t *testing.T) {
+func TestStylesByTerminal(t *testing.T) {
 	for _, tt := range []struct {
-		th   *theme.Theme
-		want string
+		name    theme.Name
+		profile colorprofile.Profile
+		want    string
 	}{
-		{theme.New(theme.Dark), "\x1b[38;2;86;180;233m"},
-		{theme.New(theme.Dark).Indexed(), "\x1b[38;5;74m"},
-		{theme.New(theme.Dark16), "\x1b[36m"},
-		{theme.New(theme.Plain), ""},
+		{theme.Dark, colorprofile.TrueColor, "\x1b[38;2;86;180;233m"},
+		{theme.Dark, colorprofile.Unknown, "\x1b[38;2;86;180;233m"},
+		{theme.Dark, colorprofile.ANSI256, "\x1b[38;5;74m"},
+		{theme.Dark16, colorprofile.ANSI, "\x1b[36m"},
+		{theme.Plain, colorprofile.TrueColor, ""},
+		{theme.Dark, colorprofile.ASCII, ""},
 	} {
-		if got := tt.th.SGR(theme.PhaseDecode); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.th.Name, got, tt.want)
+		s := theme.New(tt.name).In(tt.profile).Cell(theme.PhaseDecode)
+		got := ""
+		if !s.IsZero() {
+			got = s.String()
+		}
+		if got != tt.want {
+			t.Errorf("%s on %s: %q, want %q", tt.name, tt.profile, got, tt.want)
 		}
 	}
 	if got := theme.New("nonsense").Name; got != theme.Dark {
 		t.Errorf("an unknown name gives %s", got)
 	}
-	if got := theme.New(theme.Dark).SGR(9999); got != "" {
-		t.Errorf("an unknown style gives %q", got)
+	if got := theme.New(theme.Dark).Style(9999).Render("x"); got != "x" {
+		t.Errorf("an unknown style renders %q", got)
+	}
+	if got := theme.New(theme.Plain).Style(theme.Strong).Render("x"); got != "\x1b[1mx\x1b[m" {
+		t.Errorf("strong text renders %q", got)
 	}
 }

@@ -55,6 +55,7 @@ func main() {
 		return
 	}
 	frames()
+	renderers()
 	watchPrograms(*program, time.Duration(*seconds)*time.Second, *long)
 	if failed {
 		os.Exit(1)

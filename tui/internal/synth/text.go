@@ -8,7 +8,7 @@ import (
 
 	"jouletop/engine/command"
 	"jouletop/engine/event"
-	"jouletop/tui"
+	"jouletop/tui/state"
 )
 
 var prompts = []string{
@@ -50,8 +50,8 @@ func Sweep(models []string, clocks []int, batches []int, repeats, queries int) [
 
 // Analyse marks the least EDP, the least energy, and as the cliff the lowest
 // clock whose energy is within 3 % of the least: enough for a picture.
-func Analyse(points []tui.CurvePoint) tui.CurveMarks {
-	var m tui.CurveMarks
+func Analyse(points []state.CurvePoint) state.CurveMarks {
+	var m state.CurveMarks
 	edp, energy := math.Inf(1), math.Inf(1)
 	for _, p := range points {
 		if p.EDPJS < edp {

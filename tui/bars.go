@@ -1,0 +1,226 @@
+package tui
+
+import (
+	"strings"
+
+	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
+	"jouletop/tui/history"
+	"jouletop/tui/state"
+	"jouletop/tui/theme"
+	"jouletop/tui/view"
+)
+
+// bars are what stands around the page: the tabs above it, the status and the
+// keys below it, and what must be seen in spite of it.
+type bars struct {
+	*view.Context
+	tabs []string
+	at   int // of tabs
+}
+
+func (b *bars) drawTooSmall() {
+	text := []string{
+		"jouletop needs a terminal of at least " + draw.Int(view.MinWidth) + "×" + draw.Int(view.MinHeight) + ";",
+		"this one is " + draw.Int(b.Frame.W) + "×" + draw.Int(b.Frame.H) + ".",
+	}
+	y := 0
+	for _, t := range text {
+		for _, l := range canvas.Wrap(t, b.Frame.W, 0) {
+			b.Frame.Text(0, y, theme.Default, l)
+			y++
+		}
+	}
+}
+
+// drawAlarm draws what must be seen, over the first row of the page.
+func (b *bars) drawAlarm() {
+	text := b.Status.Alarm
+	if text == "" {
+		return
+	}
+	r := canvas.Rect{Y: b.Body.Y, W: b.Frame.W, H: 1}
+	b.Frame.Fill(r, theme.Armed, ' ')
+	b.Frame.TextMax(1, r.Y, r.W-2, theme.Armed, text)
+}
+
+// drawTabs draws the top line: the pages, and what is being looked at. It tells
+// whether there was room for that. plain is for a terminal without colours; show
+// is called with the number of a tab that is clicked.
+func (b *bars) drawTabs(plain bool, show func(int)) (noted bool) {
+	c := b.Frame.Canvas
+	c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Tab, ' ')
+	x := 0
+	if b.Size != view.Compact {
+		x = c.Text(1, 0, theme.Bar, "jouletop") + 2
+	}
+	for i, name := range b.tabs {
+		text := " " + draw.Int(i+1) + " " + name + " "
+		s := theme.Tab
+		if i == b.at {
+			s = theme.TabActive
+			if plain {
+				text = "[" + strings.TrimSpace(text) + "]"
+			}
+		}
+		end := c.Text(x, 0, s, text)
+		b.Frame.Hit(canvas.Rect{X: x, W: end - x, H: 1}, func() { show(i) })
+		x = end
+	}
+	right := c.W
+	if b.IsSimulated() {
+		right -= 11
+		c.Text(right, 0, theme.Sim, " SIMULATED ")
+	}
+	note, s := b.tabNote()
+	if w := canvas.Width(note); w > 0 && right-w-1 > x {
+		c.Text(right-w-1, 0, s, note)
+		return true
+	}
+	return note == ""
+}
+
+// tabNote is what stands before the mark on the top line, or, where there is no
+// room, at the end of the last.
+func (b *bars) tabNote() (string, canvas.Style) {
+	switch {
+	case b.Status.Replay != nil:
+		p := b.Status.Replay
+		speed := "held"
+		if p.Speed > 0 {
+			speed = draw.Float(p.Speed, 0) + "x"
+		}
+		return "REPLAY " + speed + " " + draw.Clock(p.AtNS-p.StartNS) + " of " + draw.Clock(p.EndNS-p.StartNS), theme.Bar
+	case b.Window.Frozen:
+		return "FROZEN at " + draw.Clock(b.Window.End-b.State.StartNS) + " (Space goes on)", theme.Armed
+	case b.Paused():
+		return "RUN PAUSED (z resumes)", theme.Armed
+	case b.State.Status == "stopping" || b.Leaving:
+		return "STOPPING after this batch", theme.Armed
+	case b.Mode == view.Monitor:
+		return "MONITOR: watching only", theme.Bar
+	case b.Caveat != "" && b.Size != view.Compact:
+		return b.Caveat, theme.BarDim
+	}
+	return "", theme.Bar
+}
+
+// drawStatus draws the status line, the same on every page.
+func (b *bars) drawStatus() {
+	type key struct {
+		slow   int64
+		v      state.Versions
+		armed  string
+		policy string
+		gpu    string
+	}
+	b.Frame.Place("status", canvas.Rect{Y: b.Frame.H - 2, W: b.Frame.W, H: 1}, key{b.Slow(), b.State.Versions, b.armText(), b.Policy(), b.GPUID()}, b.statusLine)
+}
+
+func (b *bars) statusLine(c *canvas.Canvas) {
+	short, labels := b.Size == view.Compact, b.Size == view.Wide
+	c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Bar, ' ')
+	id := b.GPUID()
+	t := b.State.GPU(id)
+	w := &b.State.Work
+	x := 0
+	if b.IsSimulated() {
+		x = c.Text(x, 0, theme.Sim, " SIMULATED ")
+	}
+	put := func(label, text string, width int) {
+		if label != "" && labels {
+			x = c.Text(x+1, 0, theme.BarDim, label)
+		}
+		x = c.Text(x+1, 0, theme.Bar, draw.Pad(text, width))
+	}
+	gpuName := id
+	if short && b.IsSimulated() {
+		gpuName = strings.TrimPrefix(id, "sim:")
+	}
+	if gpuName == "" {
+		gpuName = "no GPU"
+	}
+	if n := len(b.State.GPUs); n > 1 {
+		gpuName += " +" + draw.Int(n-1)
+	}
+	powerW := b.State.PowerW()
+	put("", gpuName, 0)
+	policy := b.Policy()
+	if limit := view.Pick(b.Size, 15, 24, 40); canvas.Width(policy) > limit {
+		policy = string([]rune(policy)[:limit-1]) + "…"
+	}
+	put("policy", policy, 0)
+	mhz := draw.Pad(draw.MHz(t.Requested), 4) + "→" + draw.Pad(draw.MHz(t.Sample.SMMHz), 4)
+	jpt := draw.Pad(draw.Sig(b.State.Requests.JoulesPerToken()), 6)
+	if short {
+		put("", mhz+"MHz", 11)
+		put("", draw.Float(powerW, 0)+"W", 5)
+		put("", jpt+"J/t", 9)
+	} else {
+		put("clock", mhz+" MHz", 13)
+		put("power", draw.Float(powerW, 1)+" W", 8)
+		put("energy", jpt+" J/token", 14)
+	}
+	l := w.Letter()
+	phase, name := string(l), "idle"
+	style := theme.Bar
+	if l != '-' {
+		style, name = theme.StripStyle(l), history.Names[state.PhaseIndex(w.Phase.Phase)]
+	}
+	if !short {
+		phase += " " + draw.Pad(name, -7)
+	}
+	if labels {
+		x = c.Text(x+1, 0, theme.BarDim, "phase")
+	}
+	x = c.Text(x+1, 0, style, " "+phase+" ")
+	put("", draw.Clock(b.State.Elapsed()), 7)
+	arm := " " + b.armText() + " "
+	style = theme.BarDim
+	if b.Status.Armed {
+		style = theme.Armed
+	}
+	c.Right(c.W, 0, style, arm)
+}
+
+func (b *bars) armText() string {
+	switch {
+	case b.Mode != view.Dashboard || b.Status.ReadOnly:
+		return "read-only"
+	case b.Status.Armed:
+		return "ARMED"
+	}
+	return "not armed"
+}
+
+// lastLine is what the last line shows: a text, or keys.
+type lastLine struct {
+	text  string
+	style canvas.Style
+	keys  []view.Key
+}
+
+// drawKeys draws the last line, with the note at its end where the first had no
+// room for it.
+func (b *bars) drawKeys(l lastLine, noted bool) {
+	c := b.Frame.Canvas
+	y := c.H - 1
+	if l.text != "" {
+		c.TextMax(0, y, c.W, l.style, l.text)
+		return
+	}
+	x, end := 1, c.W
+	if !noted {
+		note, s := b.tabNote()
+		end -= canvas.Width(note) + 1
+		c.Text(end, y, s, note)
+	}
+	for _, k := range l.keys {
+		shown := k.Help().Key
+		if x+canvas.Width(shown)+canvas.Width(k.Hint)+3 > end {
+			break
+		}
+		x = c.Text(x, y, theme.Accent, shown)
+		x = c.Text(x+1, y, theme.Muted, k.Hint) + 2
+	}
+}

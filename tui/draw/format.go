@@ -1,0 +1,157 @@
+package draw
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// unknown stands for a figure that is not known.
+const Unknown = "–"
+
+func Int(v int) string { return strconv.Itoa(v) }
+
+// fmtFloat writes v with that many decimals, unknown as "–".
+func Float(v float64, decimals int) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return Unknown
+	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+// fmtSig writes v with about four significant digits and no exponent.
+func Sig(v float64) string {
+	a := math.Abs(v)
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return Unknown
+	case a >= 1e7:
+		return strconv.FormatFloat(v/1e6, 'f', 0, 64) + "M"
+	case a >= 1000 || a == 0:
+		return Float(v, 0)
+	case a >= 100:
+		return Float(v, 1)
+	case a >= 10:
+		return Float(v, 2)
+	case a >= 0.1:
+		return Float(v, 3)
+	case a >= 0.0001:
+		return Float(v, 5)
+	}
+	return "0.0000"
+}
+
+// fmtSeconds writes a duration in s as ms or s.
+func Seconds(s float64) string {
+	switch {
+	case math.IsNaN(s) || math.IsInf(s, 0):
+		return Unknown
+	case s < 0.9995:
+		d := 0
+		if s < 0.1 {
+			d = 1
+		}
+		return Float(s*1000, d) + " ms"
+	case s < 99.95:
+		return Float(s, 2) + " s"
+	}
+	return Float(s, 0) + " s"
+}
+
+// fmtClock writes ns as h:mm:ss.
+func Clock(ns int64) string {
+	s := ns / int64(time.Second)
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+// fmtLeft writes a time left in s, "–" for unknown.
+func Left(s float64) string {
+	if math.IsNaN(s) || math.IsInf(s, 0) || s > 1e8 {
+		return Unknown
+	}
+	return Clock(int64(max(s, 0) * 1e9))
+}
+
+// fmtBytes writes a size.
+func Bytes(n int64) string {
+	v, u := float64(n), "B"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if v < 1024 {
+			break
+		}
+		v, u = v/1024, next
+	}
+	if u == "B" || v >= 100 {
+		return Float(v, 0) + " " + u
+	}
+	return Float(v, 1) + " " + u
+}
+
+// fmtChange writes a relative change in %, with its sign.
+func Change(from, to float64) string {
+	v := (to - from) / from * 100
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return Unknown
+	}
+	return fmt.Sprintf("%+.1f %%", v)
+}
+
+// plural writes a count with its noun.
+func Plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return Int(n) + " " + noun
+}
+
+// fmtMHz writes a clock; 0 is the driver's choice, negative unknown.
+func MHz(mhz int) string {
+	switch {
+	case mhz == 0:
+		return "auto"
+	case mhz < 0:
+		return Unknown
+	}
+	return Int(mhz)
+}
+
+// pad aligns text right in w columns (left for negative w).
+func Pad(text string, w int) string {
+	n := len([]rune(text))
+	if w < 0 {
+		return text + strings.Repeat(" ", max(-w-n, 0))
+	}
+	return strings.Repeat(" ", max(w-n, 0)) + text
+}
+
+// errSuffix writes what went wrong after what it went wrong with.
+func ErrSuffix(err string) string {
+	if err == "" {
+		return ""
+	}
+	return ": " + err
+}
+
+// splitUnit cuts "12.3 ms" at its blank.
+func SplitUnit(s string) (value, unit string) {
+	for i := range s {
+		if s[i] == ' ' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+// clockOf writes the clock of a request or point: prefill's and decode's where a
+// policy sets them apart.
+func ClockOf(mhz int, policy string, mixed bool) string {
+	if phases, ok := strings.CutPrefix(policy, "phase:"); ok && mhz <= 0 {
+		return phases
+	}
+	if mixed {
+		return "mixed"
+	}
+	return MHz(mhz)
+}

@@ -1,0 +1,281 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	tea "charm.land/bubbletea/v2"
+
+	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
+	"jouletop/tui/panel"
+	"jouletop/tui/state"
+	"jouletop/tui/theme"
+	"jouletop/tui/view"
+)
+
+// Compare shows two settings side by side.
+type Compare struct {
+	Base
+	a, b   state.Setting
+	picked bool // by the operator; else the two that share most queries
+	wanted [2]string
+	auto   [2]state.Setting
+	autoOf [2]uint64 // what auto was found for
+}
+
+// want says which policies a comparison that begins is about.
+func (p *Compare) want(a, b string) { p.wanted, p.picked = [2]string{a, b}, false }
+
+// sides returns the two settings, and whether there are two.
+func (p *Compare) sides() (a, b state.Setting, ok bool) {
+	all := p.State.Comparisons.Settings
+	if p.picked && slices.Contains(all, p.a) && slices.Contains(all, p.b) {
+		return p.a, p.b, true
+	}
+	if len(all) < 2 {
+		if len(all) == 1 {
+			a = all[0]
+		}
+		return a, b, false
+	}
+	if p.wanted[0] != "" {
+		found := 0
+		for _, k := range all {
+			switch k.Policy {
+			case p.wanted[0]:
+				a, found = k, found|1
+			case p.wanted[1]:
+				b, found = k, found|2
+			}
+		}
+		if found == 3 {
+			return a, b, true
+		}
+	}
+	// Look anew when a setting has come, and now and then.
+	if of := [2]uint64{uint64(len(all)), p.State.Comparisons.Version / 64}; of != p.autoOf {
+		p.autoOf = of
+		p.auto[0], p.auto[1] = p.State.Comparisons.MostShared()
+	}
+	return p.auto[0], p.auto[1], true
+}
+
+var compareKeys = struct{ a, b view.Key }{leftRight("side A", "setting of side A"), upDown("side B", "setting of side B")}
+
+// Name stands on the tab.
+func (p *Compare) Name() string { return "Compare" }
+
+// Keys are the page's own.
+func (p *Compare) Keys() []view.Key {
+	return []view.Key{compareKeys.a, compareKeys.b}
+}
+
+// Hints are the keys on the last line.
+func (p *Compare) Hints() []view.Key {
+	k := &p.Context.Keys
+	hints := []view.Key{k.Job, k.Clock, k.Stop}
+	if len(p.State.Comparisons.Settings) > 2 {
+		hints = append(hints, compareKeys.a, compareKeys.b)
+	}
+	return hints
+}
+
+// Form asks for a comparison.
+func (p *Compare) Form() *panel.Form { return compareForm(p.Context, p.want) }
+
+// Key chooses a side's setting.
+func (p *Compare) Key(msg tea.KeyPressMsg) tea.Cmd {
+	a, b, ok := p.sides()
+	if !ok {
+		return nil
+	}
+	all := p.State.Comparisons.Settings
+	other := func(now, not state.Setting) state.Setting {
+		i := slices.Index(all, now)
+		for range all {
+			i = (i + step(msg) + len(all)) % len(all)
+			if all[i] != not {
+				break
+			}
+		}
+		return all[i]
+	}
+	switch {
+	case compareKeys.a.Is(msg):
+		p.a, p.b, p.picked = other(a, b), b, true
+	case compareKeys.b.Is(msg):
+		p.a, p.b, p.picked = a, other(b, a), true
+	}
+	return nil
+}
+
+// areas are the two sides and what they differ by.
+func (p *Compare) areas() (a, b, delta canvas.Rect) {
+	h := p.Body.H
+	top, rest := view.Cut(p.Body, view.Pick(p.Size, h-10, h-17, h-36))
+	a, b = view.Split(top, (p.Body.W-1)/2, 1)
+	return a, b, rest
+}
+
+// Draw draws the page.
+func (p *Compare) Draw() {
+	type key struct {
+		version  uint64
+		a, b     state.Setting
+		settings int
+	}
+	a, b, ok := p.sides()
+	k := key{p.State.Comparisons.Version, a, b, len(p.State.Comparisons.Settings)}
+	get := sync.OnceValue(func() (x state.Compared) { // only where something is drawn anew
+		if ok {
+			x = p.State.Comparisons.Compare(a, b)
+		}
+		return x
+	})
+	sideA, sideB, delta := p.areas()
+	p.Frame.Place("sideA", sideA, k, func(c *canvas.Canvas) {
+		p.drawSide(c, "A", "← → choose", a, get().A, get().Queries, k.settings > 0)
+	})
+	p.Frame.Place("sideB", sideB, k, func(c *canvas.Canvas) {
+		p.drawSide(c, "B", "↑ ↓ choose", b, get().B, get().Queries, ok)
+	})
+	p.Frame.Place("delta", delta, k, func(c *canvas.Canvas) { p.drawDelta(c, get(), ok) })
+}
+
+func (p *Compare) drawSide(c *canvas.Canvas, name, hint string, set state.Setting, s state.Side, queries int, known bool) {
+	title := name
+	if known {
+		title += ": " + set.String()
+	}
+	y := draw.Heading(c, 0, title, hint)
+	if !known {
+		for _, l := range canvas.Wrap("Nothing to compare yet. n runs two policies on the same queries; "+
+			"or set another clock (f) while a job runs, and both are compared here on the queries both answered.", c.W-2, 0) {
+			c.Text(1, y, theme.Muted, l)
+			y++
+		}
+		return
+	}
+	if queries == 0 {
+		s = state.Side{EnergyJ: math.NaN(), LatencyS: math.NaN(), TTFTS: math.NaN(), PrefillS: math.NaN(), DecodeS: math.NaN(),
+			JoulesPerToken: math.NaN(), EDPJS: math.NaN(), Quality: math.NaN()}
+	}
+	if c.H >= 17 && !math.IsNaN(s.JoulesPerToken) {
+		draw.BigText(c, 2, y+1, theme.Strong, draw.Sig(s.JoulesPerToken), draw.BigScale(c.W-4, 5, draw.Sig(s.JoulesPerToken)))
+		c.Text(3, y+7, theme.Muted, "J/token")
+		y += 9
+	}
+	lat, latU := draw.SplitUnit(draw.Seconds(s.LatencyS))
+	ttft, ttftU := draw.SplitUnit(draw.Seconds(s.TTFTS))
+	pre, preU := draw.SplitUnit(draw.Seconds(s.PrefillS))
+	dec, decU := draw.SplitUnit(draw.Seconds(s.DecodeS))
+	for _, f := range []figure{
+		{label: " energy per token", value: draw.Sig(s.JoulesPerToken), unit: "J/token", style: theme.Strong},
+		{label: " energy per query", value: draw.Sig(s.EnergyJ), unit: "J", style: theme.Strong},
+		{label: " latency", value: lat, unit: latU, style: theme.Strong},
+		{label: " EDP", value: draw.Sig(s.EDPJS), unit: "J·s"},
+		{label: " TTFT", value: ttft, unit: ttftU},
+		{label: " P prefill", value: pre, unit: preU, style: theme.PhasePrefill},
+		{label: " D decode", value: dec, unit: decU, style: theme.PhaseDecode},
+		{label: " quality", value: draw.Float(s.Quality, 3)},
+	} {
+		if y >= c.H {
+			return
+		}
+		draw.Metric(c, y, f.label, f.value, f.unit, f.style)
+		y++
+	}
+}
+
+// drawShares lists the comparison by model, dataset and batch size, where there
+// is room.
+func (p *Compare) drawShares(c *canvas.Canvas, y int, x state.Compared) {
+	if c.H-y < 4 {
+		return
+	}
+	cols := []string{"queries", "energy A", "energy B", "energy", "latency A", "latency B", "latency"}
+	w := min((c.W-2)/(len(cols)+2), 14)
+	name := c.W - len(cols)*w - 3
+	c.TextMax(1, y, name, theme.Muted, "model · dataset · batch")
+	for i, t := range cols {
+		c.Right(name+1+(i+1)*w, y, theme.Muted, t)
+	}
+	for _, k := range x.Works {
+		if y++; y >= c.H-1 {
+			return
+		}
+		c.TextMax(1, y, name, theme.Default, fmt.Sprintf("%s · %s · %d", k.Model, k.Dataset, k.Batch))
+		for i, t := range []string{
+			draw.Int(k.Queries), draw.Sig(k.A.EnergyJ) + " J", draw.Sig(k.B.EnergyJ) + " J", draw.Change(k.A.EnergyJ, k.B.EnergyJ),
+			draw.Seconds(k.A.LatencyS), draw.Seconds(k.B.LatencyS), draw.Change(k.A.LatencyS, k.B.LatencyS),
+		} {
+			c.Right(name+1+(i+1)*w, y, theme.Default, t)
+		}
+	}
+}
+
+// drawBars draws A's and B's value beside each other as bars.
+func drawBars(c *canvas.Canvas, x, y, w int, a, b float64) {
+	top := max(a, b)
+	if y+2 > c.H-1 || !(top > 0) {
+		return
+	}
+	for i, v := range []float64{a, b} {
+		c.Text(x, y+i, theme.Muted, string(rune('A'+i)))
+		draw.Gauge(c, x+2, y+i, w-2, v/top, theme.Curves[i])
+	}
+}
+
+// drawDelta draws B against A, to be read from afar.
+func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
+	right := ""
+	if ok {
+		right = "means over " + draw.Int(x.Queries) + " queries both answered"
+	}
+	y := draw.Heading(c, 0, "B against A", right)
+	if !ok {
+		return
+	}
+	if x.Queries == 0 {
+		c.TextMax(1, y, c.W-2, theme.Muted, "no query has been answered under both with a known energy yet")
+		return
+	}
+	parts := []struct {
+		label    string
+		from, to float64
+	}{
+		{"energy per query", x.A.EnergyJ, x.B.EnergyJ},
+		{"latency", x.A.LatencyS, x.B.LatencyS},
+		{"EDP", x.A.EDPJS, x.B.EDPJS},
+	}
+	w, bars := c.W/len(parts), y
+	for i, d := range parts {
+		text := draw.Change(d.from, d.to)
+		s := theme.Strong
+		switch {
+		case d.to < d.from*0.995:
+			s = theme.Good
+		case d.to > d.from*1.005:
+			s = theme.Warn
+		}
+		number, _ := draw.SplitUnit(text)
+		px := i*w + 2
+		scale := draw.BigScale(w-5, c.H-y-7, number)
+		if c.H-y >= draw.BigRows(scale)+1 {
+			c.TextMax(px, y, w-3, theme.Muted, d.label)
+			end := draw.BigText(c, px, y+1, s, number, scale)
+			c.Text(end, y+draw.BigRows(scale), s, "%")
+		} else {
+			c.TextMax(px, y, w-3, s, d.label+" "+text)
+		}
+		bars = max(bars, y+draw.BigRows(scale)+2)
+		drawBars(c, px, y+draw.BigRows(scale)+2, w-4, d.from, d.to)
+	}
+	p.drawShares(c, bars+3, x)
+	if p.IsSimulated() && c.H > 8 {
+		c.TextMax(1, c.H-1, c.W-2, theme.Muted, "SIMULATED: these savings are a model's, not a measurement")
+	}
+}

@@ -1,0 +1,279 @@
+package page
+
+import (
+	"math"
+	"strings"
+
+	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
+	"jouletop/tui/state"
+	"jouletop/tui/theme"
+	"jouletop/tui/view"
+)
+
+// figure is a row of the side panel. Rows of the highest rank go first where
+// there is no room for all; rank 0 always stays.
+type figure struct {
+	rank               int
+	label, value, unit string
+	style              canvas.Style
+	heading            bool
+	bar                float64 // > 0: a gauge between label and value
+	text               string  // in place of value and unit
+}
+
+// drawSide draws energy, speed and the GPU's readings.
+func (p *Live) drawSide(c *canvas.Canvas) {
+	rows := p.energyFigures()
+	rows = append(rows, p.speedFigures()...)
+	rows = append(rows, p.gpuFigures()...)
+	rows = append(rows, p.warningFigures(c.W)...)
+	rows = append(rows, p.processFigures(c.W)...)
+	y := 0
+	if p.Size == view.Wide && c.H >= bigBlock+16 {
+		y = p.drawBig(c)
+	}
+	for drop := 9; len(rows) > c.H-y && drop > 0; drop-- {
+		for i := len(rows) - 1; i >= 0 && len(rows) > c.H-y; i-- {
+			if rows[i].rank == drop {
+				rows = append(rows[:i], rows[i+1:]...)
+			}
+		}
+	}
+	for _, f := range rows {
+		if y >= c.H {
+			return
+		}
+		switch {
+		case f.heading:
+			draw.Heading(c, y, f.label, f.text)
+		case f.text != "":
+			label := theme.Muted
+			if f.text == " " && f.style != theme.Default {
+				label = f.style // a line of text alone
+			}
+			x := c.Text(0, y, label, f.label) + 1
+			w := canvas.Width(f.text)
+			c.TextMax(max(x, c.W-w), y, c.W-x, f.style, f.text)
+		default:
+			draw.Metric(c, y, f.label, f.value, f.unit, f.style)
+			if f.bar > 0 {
+				from, to := 13, c.W-19
+				if to-from >= 5 {
+					draw.Gauge(c, from, y, to-from, f.bar, theme.Meter)
+				}
+			}
+		}
+		y++
+	}
+}
+
+// bigBlock is the rows that the large figures take.
+const bigBlock = 10
+
+// drawBig draws the four figures to be read from across a desk.
+func (p *Live) drawBig(c *canvas.Canvas) int {
+	t := p.Telemetry()
+	w := &p.State.Work
+	phase := theme.PhaseStyle(w.Letter())
+	figures := []struct {
+		label, value, unit string
+		style              canvas.Style
+	}{
+		{"power", draw.Float(t.PowerW, 0), "W", phase},
+		{"SM clock", draw.MHz(t.Sample.SMMHz), "MHz", phase},
+		{"energy, last request", draw.Sig(p.State.Requests.LastJoulesPerToken()), "J/token", theme.Strong},
+		{"decode", draw.Float(w.DecodeRate, 0), "token/s", theme.PhaseDecode},
+	}
+	if p.Mode == view.Monitor {
+		figures[2].label, figures[2].value, figures[2].unit = "temperature", draw.Float(t.Sample.TempC, 0), "°C"
+		figures[3].label, figures[3].value, figures[3].unit = "GPU busy", draw.Float(t.Sample.GPUUtil, 0), "%"
+	}
+	for i, f := range figures {
+		x, y := i%2*(c.W/2), i/2*5
+		c.Text(x, y, theme.Muted, f.label)
+		if f.value == draw.Unknown {
+			c.Text(x, y+2, theme.Muted, draw.Unknown)
+			continue
+		}
+		end := draw.BigText(c, x, y+1, f.style, f.value, 1)
+		c.Text(end, y+3, theme.Muted, f.unit)
+	}
+	return bigBlock
+}
+
+const (
+	perMillionWh = 1e6 / 3600 // J/token to Wh per million tokens
+	joulesPerWh  = 3600
+	joulesPerKWh = 3.6e6
+)
+
+func (p *Live) energyFigures() []figure {
+	r := &p.State.Requests
+	jpt := r.JoulesPerToken()
+	rows := []figure{{heading: true, label: "Energy"}}
+	if p.Mode == view.Monitor {
+		t := p.Telemetry()
+		return append(rows,
+			figure{label: "power", value: draw.Float(t.PowerW, 1), unit: "W", style: theme.Strong},
+			figure{rank: 4, label: "peak", value: draw.Float(t.PeakW, 1), unit: "W"})
+	}
+	rows = append(rows,
+		figure{label: "run", value: draw.Sig(jpt), unit: "J/token", style: theme.Strong},
+		figure{label: "last request", value: draw.Sig(r.LastJoulesPerToken()), unit: "J/token", style: theme.Strong},
+		figure{rank: 6, label: "P prefill", value: draw.Sig(r.Prefill.JoulesPerToken()), unit: "J/token", style: theme.PhasePrefill},
+		figure{rank: 6, label: "D decode", value: draw.Sig(r.Decode.JoulesPerToken()), unit: "J/token", style: theme.PhaseDecode},
+	)
+	if r.Score.N > 0 {
+		rows = append(rows, figure{rank: 6, label: "S score", value: draw.Sig(r.Score.JoulesPerToken()), unit: "J/token", style: theme.PhaseScore})
+	}
+	if r.Scored.N > 0 && r.Generated.N > 0 {
+		rows = append(rows, figure{rank: 3, label: "scored", value: draw.Sig(r.Scored.JoulesPerToken()), unit: "J/token"})
+	}
+	rows = append(rows,
+		figure{rank: 2, label: "per 1M tokens", value: draw.Sig(jpt * perMillionWh), unit: "Wh"},
+	)
+	if p.PricePerKWh > 0 {
+		rows = append(rows, figure{rank: 3, label: "at " + draw.Float(p.PricePerKWh, 2) + "/kWh",
+			value: draw.Float(jpt*1e6/joulesPerKWh*p.PricePerKWh, 4), unit: "per 1M"})
+	}
+	rows = append(rows, figure{rank: 4, label: "run's energy", value: draw.Sig(r.All.Joules / joulesPerWh), unit: "Wh"})
+	if n := r.All.Unresolved; n > 0 {
+		rows = append(rows, figure{rank: 5, label: "unresolved", value: draw.Int(n), unit: "request", style: theme.Warn})
+	}
+	return rows
+}
+
+func (p *Live) speedFigures() []figure {
+	if p.Mode == view.Monitor {
+		return nil
+	}
+	r, w := &p.State.Requests, &p.State.Work
+	ttft := r.SpreadOf(func(q *state.Request) float64 { return q.TTFTS })
+	step := r.SpreadOf(func(q *state.Request) float64 { return q.TPOTS() })
+	latency := r.SpreadOf(func(q *state.Request) float64 { return q.LatencyS() })
+	rows := []figure{
+		{heading: true, label: "Speed", text: medianOf(r)},
+		{label: "D decode", value: draw.Sig(w.DecodeRate), unit: "token/s", style: theme.PhaseDecode},
+		{rank: 1, label: "P prefill", value: draw.Sig(w.PrefillRate), unit: "token/s", style: theme.PhasePrefill},
+	}
+	seconds := func(rank int, label string, s state.Spread) {
+		v, u := draw.SplitUnit(draw.Seconds(s.Median))
+		rows = append(rows, figure{rank: rank, label: label, value: v, unit: u, style: theme.Default})
+		v, u = draw.SplitUnit(draw.Seconds(s.P95))
+		rows = append(rows, figure{rank: 8, label: "  95th percentile", value: v, unit: u, style: theme.Muted})
+	}
+	seconds(0, "TTFT", ttft)
+	seconds(0, "TPOT", step)
+	seconds(4, "latency", latency)
+	return append(rows, figure{rank: 7, label: "requests", value: draw.Int(r.Total), unit: failedUnit(r.Failed)})
+}
+
+// medianOf says what the medians are over.
+func medianOf(r *state.Requests) string {
+	if !r.HasLast {
+		return "median"
+	}
+	return "median at batch " + draw.Int(r.Last.BatchSize)
+}
+
+func failedUnit(n int) string {
+	if n == 0 {
+		return "done"
+	}
+	return draw.Int(n) + " bad"
+}
+
+func (p *Live) gpuFigures() []figure {
+	id := p.GPUID()
+	t := p.State.GPU(id)
+	info := p.Info()
+	s := &t.Sample
+	name := info.Name
+	if len(p.State.GPUs) > 1 {
+		name = id + " (g)"
+	}
+	temp := theme.Default
+	if s.TempC >= 85 {
+		temp = theme.Warn
+	}
+	rows := []figure{{heading: true, label: "GPU", text: name}}
+	limit := figure{label: "power", value: draw.Float(t.PowerW, 0), unit: "W"}
+	if info.PowerLimitW > 0 {
+		limit.label = "power/limit"
+		limit.value += "/" + draw.Float(info.PowerLimitW, 0)
+		limit.bar = t.PowerW / info.PowerLimitW
+	}
+	throttle := figure{rank: 0, label: "throttle", text: "none", style: theme.Good}
+	if s.Throttle != 0 {
+		throttle.text, throttle.style = s.Throttle.String(), theme.Default
+		if s.Throttle.Limits() {
+			throttle.style = theme.Warn
+		}
+	}
+	if s.SMMHz < 0 && s.Throttle == 0 {
+		throttle.text, throttle.style = draw.Unknown, theme.Muted
+	}
+	memory := figure{rank: 2, label: "memory", value: draw.Unknown, unit: "GiB"}
+	if !math.IsNaN(s.MemUsedMiB) {
+		memory.value = draw.Float(s.MemUsedMiB/1024, 1)
+		if info.MemoryMiB > 0 {
+			memory.value += "/" + draw.Float(float64(info.MemoryMiB)/1024, 0)
+			memory.bar = s.MemUsedMiB / float64(info.MemoryMiB)
+		}
+	}
+	percent := func(rank int, label string, v float64) figure {
+		return figure{rank: rank, label: label, value: draw.Float(v, 0), unit: "%", bar: v / 100}
+	}
+	return append(rows,
+		figure{rank: 1, label: "temperature", value: draw.Float(s.TempC, 0), unit: "°C", style: temp},
+		limit, throttle,
+		percent(3, "tensor", s.TensorUtil), percent(1, "DRAM", s.DRAMUtil), percent(5, "GPU busy", s.GPUUtil),
+		memory,
+		figure{rank: 6, label: "memory clock", value: draw.MHz(s.MemMHz), unit: "MHz"},
+	)
+}
+
+// warningFigures tell the newest warning while it is new.
+func (p *Live) warningFigures(w int) []figure {
+	text := p.State.Warning()
+	if text == "" {
+		return nil
+	}
+	rows := []figure{{heading: true, label: "Warning", text: draw.Plural(p.State.Warnings, "warning") + " (6)"}}
+	const most = 4
+	lines := canvas.Wrap(text, w, 0)
+	if len(lines) > most { // its beginning says what it is; page 6 has it whole
+		last := canvas.Wrap(strings.Join(lines[most-1:], " "), max(w-2, 1), 0)
+		lines = append(lines[:most-1], last[0]+" …")
+	}
+	for i, l := range lines {
+		rows = append(rows, figure{rank: min(i, 1), label: l, text: " ", style: theme.Warn})
+	}
+	return rows
+}
+
+// processFigures lists others on the GPU, and what is hidden from us.
+func (p *Live) processFigures(w int) []figure {
+	var rows []figure
+	procs := p.Status.Processes[p.GPUID()]
+	if len(procs) > 0 {
+		rows = append(rows, figure{rank: 2, heading: true, label: "Others on the GPU", text: "energy counts as ours"})
+		for i, other := range procs {
+			mem := draw.Unknown
+			if other.MemoryMiB >= 0 {
+				mem = draw.Bytes(int64(other.MemoryMiB) << 20)
+			}
+			rows = append(rows, figure{rank: min(2+i, 9), label: draw.Int(other.PID) + " " + other.Name, text: mem, style: theme.Warn})
+		}
+	}
+	if hidden := p.Hidden(); len(hidden) > 0 {
+		rows = append(rows, figure{rank: 3, heading: true, label: "Not shown, and why"})
+		for _, h := range hidden {
+			for _, l := range canvas.Wrap(h, w, 0) {
+				rows = append(rows, figure{rank: 3, label: l, text: " "})
+			}
+		}
+	}
+	return rows
+}

@@ -1,0 +1,240 @@
+package state
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"jouletop/engine/event"
+)
+
+// setting is one side of a comparison: a policy, or a clock set by hand.
+type Setting struct {
+	Policy string
+	MHz    int // requested for all phases; 0 the driver's or by phase
+}
+
+func (s Setting) String() string {
+	switch {
+	case s.MHz > 0 && !strings.Contains(s.Policy, strconv.Itoa(s.MHz)):
+		if s.Policy == "" || s.Policy == "none" {
+			return strconv.Itoa(s.MHz) + " MHz"
+		}
+		return s.Policy + " @ " + strconv.Itoa(s.MHz) + " MHz"
+	case s.Policy == "" || s.Policy == "none":
+		return "driver's clock"
+	}
+	return s.Policy
+}
+
+// workKey is work that can be compared: the same model, dataset and batch size.
+type WorkKey struct {
+	Model, Dataset string
+	Batch          int
+}
+
+// queryMean sums up what one query came to under one setting.
+type queryMean struct {
+	n                     int
+	joules, latency, ttft float64
+	prefill, decode       float64
+	tokens, ttftN, priced int
+	quality               float64
+	qualityN              int
+}
+
+// Bounds of what comparisons keep.
+const (
+	keepSettings = 64
+	keepQueries  = 4096 // a setting and work
+	keepEntries  = 50_000
+)
+
+// comparisons folds requests by setting, work and query, so that two settings
+// can be compared on the queries that both have answered.
+type Comparisons struct {
+	Settings []Setting // in order of appearance
+	by       map[Setting]map[WorkKey]map[string]*queryMean
+	entries  int
+	Version  uint64
+}
+
+func (c *Comparisons) reset() {
+	*c = Comparisons{by: map[Setting]map[WorkKey]map[string]*queryMean{}, Version: c.Version + 1}
+}
+
+func (c *Comparisons) add(e event.RequestEnergy) {
+	if e.Err != "" || e.MixedClock && e.RequestedSMMHz > 0 {
+		return // its clock was changed under it: it belongs to neither side
+	}
+	s := Setting{e.Policy, e.RequestedSMMHz}
+	work := c.by[s]
+	if work == nil {
+		if len(c.Settings) == keepSettings {
+			return
+		}
+		work = map[WorkKey]map[string]*queryMean{}
+		c.by[s] = work
+		c.Settings = append(c.Settings, s)
+	}
+	k := WorkKey{e.Model, e.Dataset, e.BatchSize}
+	queries := work[k]
+	if queries == nil {
+		queries = map[string]*queryMean{}
+		work[k] = queries
+	}
+	q := queries[e.QueryID]
+	if q == nil {
+		if len(queries) == keepQueries || c.entries == keepEntries {
+			return
+		}
+		c.entries++
+		q = &queryMean{}
+		queries[e.QueryID] = q
+	}
+	c.Version++
+	q.n++
+	if !math.IsNaN(e.EnergyJ) {
+		q.joules += e.EnergyJ
+		q.priced++
+	}
+	q.latency += e.LatencyS()
+	q.prefill += e.PrefillS
+	q.decode += e.DecodeS
+	if !math.IsNaN(e.TTFTS) {
+		q.ttft += e.TTFTS
+		q.ttftN++
+	}
+	if !math.IsNaN(e.Quality) {
+		q.quality += e.Quality
+		q.qualityN++
+	}
+	q.tokens += billedTokens(e.Request)
+}
+
+// side is one side of a comparison: means per query over the common queries.
+type Side struct {
+	Setting
+	EnergyJ, LatencyS, TTFTS, PrefillS, DecodeS float64
+	JoulesPerToken, EDPJS, Quality              float64
+}
+
+// compared is two settings on the same work.
+type Compared struct {
+	A, B    Side
+	Queries int // answered by both
+	Works   []ComparedWork
+}
+
+// ComparedWork is a part of a comparison.
+type ComparedWork struct {
+	WorkKey
+	A, B    Side
+	Queries int
+}
+
+// compare returns the means of a and b over the queries that both have answered
+// with a known energy.
+func (c *Comparisons) Compare(a, b Setting) Compared {
+	var sa, sb sideSum
+	var out Compared
+	for k, qa := range c.by[a] {
+		qb := c.by[b][k]
+		var wa, wb sideSum
+		n := 0
+		for id, x := range qa {
+			y := qb[id]
+			if y == nil || x.priced == 0 || y.priced == 0 {
+				continue
+			}
+			n++
+			wa.add(x)
+			wb.add(y)
+			sa.add(x)
+			sb.add(y)
+		}
+		if n > 0 {
+			out.Works = append(out.Works, ComparedWork{k, wa.side(a, n), wb.side(b, n), n})
+			out.Queries += n
+		}
+	}
+	slices.SortFunc(out.Works, func(x, y ComparedWork) int {
+		return cmp.Or(cmp.Compare(x.Model, y.Model), cmp.Compare(x.Dataset, y.Dataset), cmp.Compare(x.Batch, y.Batch))
+	})
+	out.A, out.B = sa.side(a, out.Queries), sb.side(b, out.Queries)
+	return out
+}
+
+// lookBack is how many of the newest settings are looked at for a pair.
+const lookBack = 8
+
+// mostShared returns the two of the newest settings that have answered most
+// queries in common, the newest where equal; the higher clock, the baseline,
+// first.
+func (c *Comparisons) MostShared() (a, b Setting) {
+	from := max(len(c.Settings)-lookBack, 0)
+	most := -1
+	for i := from; i < len(c.Settings); i++ {
+		for j := i + 1; j < len(c.Settings); j++ {
+			n := c.shared(c.Settings[i], c.Settings[j])
+			if n > 0 && (c.Settings[i].MHz > 0) != (c.Settings[j].MHz > 0) {
+				n += keepQueries // a clock for each phase against one for all: what is asked most
+			}
+			if n >= most {
+				a, b, most = c.Settings[i], c.Settings[j], n
+			}
+		}
+	}
+	if b.MHz > a.MHz {
+		a, b = b, a
+	}
+	return a, b
+}
+
+// shared counts the queries that two settings have in common.
+func (c *Comparisons) shared(a, b Setting) int {
+	n := 0
+	for k, qa := range c.by[a] {
+		qb := c.by[b][k]
+		for id := range qa {
+			if qb[id] != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+type sideSum struct {
+	joules, latency, prefill, decode, tokens float64
+	ttft, quality                            float64
+	ttftN, qualityN                          int
+}
+
+func (s *sideSum) add(q *queryMean) {
+	n := float64(q.n)
+	s.joules += q.joules / float64(q.priced)
+	s.latency += q.latency / n
+	s.prefill += q.prefill / n
+	s.decode += q.decode / n
+	s.tokens += float64(q.tokens) / n
+	if q.ttftN > 0 {
+		s.ttft += q.ttft / float64(q.ttftN)
+		s.ttftN++
+	}
+	if q.qualityN > 0 {
+		s.quality += q.quality / float64(q.qualityN)
+		s.qualityN++
+	}
+}
+
+func (s *sideSum) side(k Setting, queries int) Side {
+	n := float64(queries)
+	return Side{
+		Setting: k, EnergyJ: s.joules / n, LatencyS: s.latency / n, TTFTS: s.ttft / float64(s.ttftN),
+		PrefillS: s.prefill / n, DecodeS: s.decode / n, JoulesPerToken: s.joules / s.tokens,
+		EDPJS: s.joules / n * s.latency / n, Quality: s.quality / float64(s.qualityN),
+	}
+}

@@ -1,0 +1,196 @@
+package state
+
+import (
+	"math"
+	"slices"
+
+	"jouletop/engine/event"
+)
+
+// requests folds finished requests: the newest ones, sums over the run, and
+// percentiles over the newest.
+type Requests struct {
+	Recent    Ring[Request]
+	byID      map[string]int // request id to its running number
+	Total     int
+	before    int // total when this run began
+	Failed    int
+	input     int
+	output    int
+	All       EnergySums // requests
+	Generated EnergySums // those that generated text
+	Scored    EnergySums // those answered by log-likelihood: tokens are those read
+	Prefill   EnergySums // phases
+	Decode    EnergySums
+	Score     EnergySums
+	Last      Request
+	HasLast   bool
+	priced    Request // the newest with its energy
+	isPriced  bool
+}
+
+// requestRow is a finished request; its energy is NaN until it is known.
+type Request struct {
+	event.Request
+	event.Energy
+	NetEnergyJ     float64
+	JoulesPerToken float64
+	MixedClock     bool
+}
+
+// energySums adds up resolved energies and the tokens they were spent on.
+type EnergySums struct {
+	N, Unresolved int
+	Joules        float64
+	net           float64
+	tokens        int
+	seconds       float64
+}
+
+// jpt returns J/token, NaN where nothing is known.
+func (s EnergySums) JoulesPerToken() float64 {
+	if s.tokens == 0 {
+		return math.NaN()
+	}
+	return s.Joules / float64(s.tokens)
+}
+
+// jpt is the run's J/token: of what was generated, or, where nothing was, of what
+// was read to be scored. The two are not mixed: a token read costs far less.
+func (r *Requests) JoulesPerToken() float64 {
+	if r.Generated.tokens > 0 {
+		return r.Generated.JoulesPerToken()
+	}
+	return r.Scored.JoulesPerToken()
+}
+
+// LastJoulesPerToken is J/token of the newest request whose energy is known, NaN
+// where there is none.
+func (r *Requests) LastJoulesPerToken() float64 {
+	if !r.isPriced {
+		return math.NaN()
+	}
+	return r.priced.JoulesPerToken
+}
+
+func (r *Requests) reset() {
+	*r = Requests{byID: map[string]int{}}
+	r.Recent.limit = keepRequests
+}
+
+func (r *Requests) done(q event.Request) {
+	nan := math.NaN()
+	row := Request{Request: q, Energy: event.Energy{EnergyJ: nan, EnergyErrJ: nan}, NetEnergyJ: nan, JoulesPerToken: nan}
+	// The text is kept for the newest alone.
+	if r.Recent.Len() > 0 {
+		r.Recent.At(0).Output.Text = ""
+	}
+	if r.Recent.Len() == keepRequests {
+		oldest := r.Recent.At(keepRequests - 1)
+		delete(r.byID, oldest.RequestID)
+	}
+	r.Recent.add(row)
+	r.byID[q.RequestID] = r.Total
+	r.Total++
+	r.input += max(q.InputTokens, 0)
+	r.output += max(q.OutputTokens, 0)
+	if q.Err != "" {
+		r.Failed++
+	}
+	r.Last, r.HasLast = row, true
+}
+
+// energy joins a request with its energy.
+func (r *Requests) energy(e event.RequestEnergy) {
+	kind := &r.Scored
+	if e.OutputTokens > 0 {
+		kind = &r.Generated
+	}
+	for _, s := range []*EnergySums{&r.All, kind} {
+		s.add(e.EnergyJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
+	}
+	n, ok := r.byID[e.RequestID]
+	if !ok {
+		return // too old to be on the screen
+	}
+	row := r.Recent.At(r.Total - 1 - n)
+	row.Energy, row.NetEnergyJ, row.MixedClock = e.Energy, e.NetEnergyJ, e.MixedClock
+	row.JoulesPerToken = e.JoulesPerToken()
+	if r.Last.RequestID == e.RequestID {
+		r.Last = *row
+	}
+	if !math.IsNaN(row.JoulesPerToken) {
+		r.priced, r.isPriced = *row, true
+	}
+}
+
+func (r *Requests) phase(e event.PhaseEnergy) {
+	sum := &r.Decode
+	switch e.Phase {
+	case event.Prefill:
+		sum = &r.Prefill
+	case event.Score:
+		sum = &r.Score
+	case event.Mixed:
+		return // nothing can be said of a phase
+	}
+	sum.add(e.EnergyJ, math.NaN(), e.Tokens, float64(e.EndNS-e.StartNS)/1e9)
+}
+
+func (s *EnergySums) add(joules, net float64, tokens int, seconds float64) {
+	if math.IsNaN(joules) {
+		s.Unresolved++
+		return
+	}
+	s.N++
+	s.Joules += joules
+	if !math.IsNaN(net) {
+		s.net += net
+	}
+	s.tokens += max(tokens, 0)
+	s.seconds += seconds
+}
+
+// billedTokens are the tokens that a request's energy is counted by, as in
+// event.RequestEnergy.JoulesPerToken: those generated, or, where it was scored,
+// those read.
+func billedTokens(q event.Request) int {
+	if q.OutputTokens > 0 {
+		return q.OutputTokens
+	}
+	return max(q.InputTokens, 0)
+}
+
+// spread is the median and the 95th percentile of a figure.
+type Spread struct{ Median, P95 float64 }
+
+// alike tells whether two requests are of one kind, so that a median over them
+// says something: the model, the dataset and the batch size are the same.
+func (q *Request) alike(o *Request) bool {
+	return q.Model == o.Model && q.Dataset == o.Dataset && q.BatchSize == o.BatchSize
+}
+
+// spreadOf returns the spread of a figure over the requests kept that are like
+// the newest.
+func (r *Requests) SpreadOf(figure func(*Request) float64) Spread {
+	v := make([]float64, 0, r.Recent.Len())
+	for i := range r.Recent.items {
+		if !r.Recent.items[i].alike(&r.Last) {
+			continue
+		}
+		if x := figure(&r.Recent.items[i]); !math.IsNaN(x) {
+			v = append(v, x)
+		}
+	}
+	return SpreadOf(v)
+}
+
+// spreadOf sorts v.
+func SpreadOf(v []float64) Spread {
+	if len(v) == 0 {
+		return Spread{math.NaN(), math.NaN()}
+	}
+	slices.Sort(v)
+	at := func(q float64) float64 { return v[min(int(math.Ceil(q*float64(len(v)))), len(v))-1] }
+	return Spread{at(0.5), at(0.95)}
+}

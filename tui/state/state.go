@@ -1,0 +1,455 @@
+package state
+
+import (
+	"math"
+	"strings"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+	"jouletop/tui/history"
+)
+
+// Bounds of what is kept in memory, however long the session.
+const (
+	keepRequests = 512
+	keepLog      = 1000
+	keepPoints   = 20_000
+	keepText     = 8 << 10 // bytes of generated text of one request
+	keepStreams  = 32      // requests of a batch whose text is kept
+)
+
+// state is all that is drawn from the stream. Only apply changes it.
+type State struct {
+	Run     event.RunStart
+	started bool
+	Ended   bool
+	End     event.RunEnd
+	Status  string // event.State's
+	begun   bool   // startNS is known
+	StartNS int64
+	Now     int64 // newest event's time
+
+	GPUs        []string // in order of appearance
+	tele        map[string]*Telemetry
+	Work        Work
+	Requests    Requests
+	Sweep       Sweep
+	Comparisons Comparisons
+	PerClock    PerClock
+	Log         Ring[event.Event] // marks, clock changes, warnings, errors, ends of runs
+	Logged      uint64            // entries ever
+
+	Warnings, Errors, Marks int
+	lastWarning             string
+	warnedNS                int64
+	present                 int64 // the run's clock as told last, where it is real
+	Versions                Versions
+}
+
+// versions count changes by concern, so that panels know what to draw again.
+type Versions struct {
+	Run, Work, Text, Requests, Points, Log, clock uint64
+}
+
+// telemetry is the newest readings of one GPU and their history.
+type Telemetry struct {
+	Track     history.Track
+	Sample    gpu.Sample
+	SampleNS  int64
+	Requested int // -1 unknown
+	PowerW    float64
+	PowerNS   int64
+	Source    string // the power source in use
+	rank      int
+	rankNS    int64
+	PeakW     float64
+	change    event.ClockChange // the newest
+	changed   bool
+	// policyChanges counts the changes that a policy made.
+	PolicyChanges int
+}
+
+// work is what is running now.
+type Work struct {
+	Model       string
+	Loading     float64 // 0 to 1; NaN when no model is loading
+	Point       event.Point
+	InPoint     bool
+	pointAt     int64
+	DoneInPoint int // requests of the point
+	Batch       event.BatchStart
+	Phase       event.PhaseStart
+	InPhase     bool
+	Streams     []string
+	// newest rates, tokens/s
+	PrefillRate, DecodeRate float64
+}
+
+// letter is the phase letter for the status line, '-' for idle.
+func (w *Work) Letter() byte {
+	if l := phaseLetter(w.Phase.Phase); w.InPhase && l != ' ' {
+		return l
+	}
+	return '-'
+}
+
+func phaseLetter(p event.Phase) byte { return history.Letters[PhaseIndex(p)] }
+
+func PhaseIndex(p event.Phase) int {
+	switch p {
+	case event.Prefill:
+		return history.Prefill
+	case event.Decode:
+		return history.Decode
+	case event.Score:
+		return history.Score
+	case event.Mixed:
+		return history.Mixed
+	}
+	return history.Idle
+}
+
+// restartNS is how far back in time a run must begin for the stream to have
+// begun again; less is telemetry that came before it.
+const restartNS = 1_000_000_000
+
+func New() *State {
+	s := &State{tele: map[string]*Telemetry{}}
+	s.reset()
+	return s
+}
+
+// reset forgets the session; the versions go on, so that everything is drawn
+// again.
+func (s *State) reset() {
+	v := s.Versions
+	*s = State{tele: map[string]*Telemetry{}, Versions: v}
+	s.Log.limit = keepLog
+	s.Requests.reset()
+	s.Sweep.reset()
+	s.Comparisons.reset()
+	s.Work.Loading = math.NaN()
+	s.Work.PrefillRate, s.Work.DecodeRate = math.NaN(), math.NaN()
+	s.Versions.Run++
+	s.Versions.Work++
+	s.Versions.Text++
+	s.Versions.Requests++
+	s.Versions.Points++
+	s.Versions.Log++
+	s.Versions.clock++
+}
+
+// gpu returns the telemetry of the named GPU, made at need.
+func (s *State) GPU(id string) *Telemetry {
+	t := s.tele[id]
+	if t == nil {
+		t = &Telemetry{Sample: gpu.UnknownSample(), Requested: -1, PowerW: math.NaN(), PeakW: math.NaN()}
+		s.tele[id] = t
+		if id != "" { // before any GPU is known
+			s.GPUs = append(s.GPUs, id)
+		}
+		s.Versions.Run++
+	}
+	return t
+}
+
+// apply folds one event in.
+func (s *State) Apply(e event.Event) {
+	switch e := e.(type) {
+	case event.Sample:
+		s.sampled(e)
+	case event.Power:
+		s.powered(e)
+	case event.RunStart:
+		if s.started && (e.TimeNS == s.Run.TimeNS || e.TimeNS < s.Now-restartNS) {
+			s.reset() // a replay begins again
+		}
+		s.Run, s.started, s.Ended = e, true, false
+		s.Requests.before, s.Sweep.base = s.Requests.Total, s.Sweep.Count
+		s.begin(e.TimeNS)
+		s.Versions.Run++
+	case event.RunEnd:
+		s.Ended, s.End = true, e
+		s.Work.InPoint, s.Work.InPhase, s.Work.Loading = false, false, math.NaN()
+		s.Sweep.Running = false // a point cut short has no result
+		if s.Status == "stopping" {
+			s.Status = "idle"
+		}
+		s.closePhases(e.TimeNS)
+		s.note(e)
+		s.Versions.Run++
+		s.Versions.Work++
+	case event.State:
+		if s.Ended && e.State == "stopping" {
+			break // it has stopped already
+		}
+		s.Status = e.State
+		s.Versions.Run++
+	case event.ModelLoading:
+		s.Work.Model, s.Work.Loading = e.Model, e.Progress
+		if e.Progress >= 1 {
+			s.Work.Loading = math.NaN()
+		}
+		s.Versions.Work++
+	case event.PointStart:
+		s.Work.Point, s.Work.InPoint, s.Work.pointAt, s.Work.DoneInPoint = e.Point, true, e.TimeNS, 0
+		s.Work.Model, s.Work.Loading = e.Model, math.NaN()
+		s.Sweep.start(e)
+		s.PerClock.begin(e.Model, e.BatchSize)
+		s.Versions.Work++
+		s.Versions.Points++
+	case event.PointDone:
+		s.Work.InPoint = false
+		s.Sweep.finish(e)
+		s.Versions.Work++
+		s.Versions.Points++
+	case event.BatchStart:
+		s.Work.Batch = e
+		s.Work.Streams = s.Work.Streams[:0]
+		s.Versions.Text++
+		s.Versions.Work++
+	case event.PhaseStart:
+		s.phaseStart(e)
+	case event.PhaseEnd:
+		s.phaseEnd(e)
+	case event.Token:
+		s.token(e)
+	case event.RequestDone:
+		s.Work.DoneInPoint++
+		s.Requests.done(e.Request)
+		s.Versions.Requests++
+	case event.RequestEnergy:
+		s.Requests.energy(e)
+		s.Comparisons.add(e)
+		if !e.MixedClock && e.Err == "" {
+			s.PerClock.add("", e.RequestedSMMHz, e.EnergyJ, billedTokens(e.Request))
+		}
+		s.Versions.Requests++
+		s.Versions.Points++
+	case event.PhaseEnergy:
+		s.Requests.phase(e)
+		if !e.MixedClock {
+			s.PerClock.add(e.Phase, e.RequestedSMMHz, e.EnergyJ, e.Tokens)
+		}
+		s.Versions.Requests++
+	case event.ClockChange:
+		s.clockChange(e)
+	case event.PolicyNote:
+		s.note(e)
+	case event.Mark:
+		s.Marks++
+		s.note(e)
+	case event.Warning:
+		s.Warnings++
+		s.lastWarning, s.warnedNS = e.Text, e.TimeNS
+		s.note(e)
+	case event.Error:
+		s.Errors++
+		s.note(e)
+	}
+	t := e.When()
+	s.begin(t)
+	s.Now = max(s.Now, t)
+}
+
+// begin notes when the session began: at its first event.
+func (s *State) begin(t int64) {
+	if !s.begun {
+		s.begun, s.StartNS = true, t
+	}
+}
+
+func (s *State) sampled(e event.Sample) {
+	t := s.GPU(e.GPU)
+	t.Track.AddClock(e.TimeNS, e.SMMHz, e.RequestedSMMHz)
+	if e.TimeNS >= t.SampleNS {
+		t.Sample, t.SampleNS, t.Requested = e.Sample, e.TimeNS, e.RequestedSMMHz
+	}
+}
+
+// sourceRank orders power sources by how finely they tell power over time.
+func sourceRank(source string) int {
+	switch source {
+	case gpu.SourceBuffer:
+		return 3
+	case gpu.SourceInstant:
+		return 2
+	case gpu.SourceAverage:
+		return 1
+	}
+	return 0
+}
+
+// sourceStale is how long the finest power source may be silent before a
+// coarser one takes its place, ns.
+const sourceStale = 3_000_000_000
+
+func (s *State) powered(e event.Power) {
+	rank := sourceRank(e.Source)
+	if rank == 0 || !gpu.Plausible(e.PowerW) {
+		return
+	}
+	t := s.GPU(e.GPU)
+	if rank < t.rank && e.TimeNS < t.rankNS+sourceStale {
+		return
+	}
+	if rank != t.rank {
+		t.rank, t.Source = rank, e.Source
+		s.Versions.Run++
+	}
+	t.rankNS = max(t.rankNS, e.TimeNS)
+	if !e.Fresh && rank == 1 {
+		return // a repetition of an average says nothing new
+	}
+	t.Track.AddPower(e.TimeNS, e.PowerW)
+	if e.TimeNS >= t.PowerNS {
+		t.PowerW, t.PowerNS = e.PowerW, e.TimeNS
+	}
+	if math.IsNaN(t.PeakW) || e.PowerW > t.PeakW {
+		t.PeakW = e.PowerW
+	}
+}
+
+// tell says what time it is on the run's clock, where that is real: readings age
+// by it when no events come.
+func (s *State) Tell(now int64) {
+	s.present = now
+	s.Age()
+}
+
+// live is how old, in ns, a reading may be to count as one of now.
+const live = 3_000_000_000
+
+// age makes unknown what was read too long ago.
+func (s *State) Age() {
+	now := max(s.Now, s.present)
+	for _, t := range s.tele {
+		if t.SampleNS > 0 && now-t.SampleNS > live {
+			t.Sample, t.SampleNS = gpu.UnknownSample(), 0
+			s.Versions.Run++
+		}
+		if t.PowerNS > 0 && now-t.PowerNS > live {
+			t.PowerW, t.PowerNS = math.NaN(), 0
+			s.Versions.Run++
+		}
+	}
+}
+
+// warning is what to tell of the newest warning; empty where it is old.
+func (s *State) Warning() string {
+	const stands = 300_000_000_000
+	if s.lastWarning == "" || s.Ended && s.warnedNS < s.Run.TimeNS || max(s.Now, s.present)-s.warnedNS > stands {
+		return ""
+	}
+	return s.lastWarning
+}
+
+func (s *State) phaseStart(e event.PhaseStart) {
+	w := &s.Work
+	w.Phase, w.InPhase = e, true
+	for _, id := range gpu.MemberIDs(e.GPU) {
+		s.GPU(id).Track.Begin(PhaseIndex(e.Phase), e.TimeNS)
+	}
+	s.Versions.Work++
+}
+
+func (s *State) phaseEnd(e event.PhaseEnd) {
+	w := &s.Work
+	if w.InPhase && w.Phase.BatchID == e.BatchID && w.Phase.Phase == e.Phase {
+		w.InPhase = false
+	}
+	for _, id := range gpu.MemberIDs(e.GPU) {
+		s.GPU(id).Track.End(PhaseIndex(e.Phase), e.StartNS, e.EndNS)
+	}
+	if sec := float64(e.EndNS-e.StartNS) / 1e9; sec > 0 && e.Tokens > 0 {
+		switch e.Phase {
+		case event.Prefill, event.Score:
+			w.PrefillRate = float64(e.Tokens) / sec
+		case event.Decode:
+			w.DecodeRate = float64(e.Tokens) / sec
+		}
+	}
+	s.Versions.Work++
+}
+
+// closePhases ends what a run left open.
+func (s *State) closePhases(at int64) {
+	for _, id := range s.GPUs {
+		s.tele[id].Track.Begin(history.Idle, at)
+	}
+}
+
+func (s *State) token(e event.Token) {
+	w := &s.Work
+	if e.BatchID != w.Batch.BatchID || e.Index < 0 || e.Index >= keepStreams {
+		return
+	}
+	for len(w.Streams) <= e.Index {
+		w.Streams = append(w.Streams, "")
+	}
+	text := w.Streams[e.Index] + e.Text
+	if len(text) > keepText {
+		text = strings.ToValidUTF8(text[len(text)-keepText/2:], "")
+	}
+	w.Streams[e.Index] = text
+	s.Versions.Text++
+}
+
+func (s *State) clockChange(e event.ClockChange) {
+	t := s.GPU(e.GPU)
+	t.change, t.changed = e, true
+	s.Versions.clock++
+	if e.Cause.By == event.ByPolicy && e.Err == "" {
+		t.PolicyChanges++ // too many to log: a policy may set two a batch
+		return
+	}
+	s.note(e)
+}
+
+func (s *State) note(e event.Event) {
+	s.Log.add(e)
+	s.Logged++
+	s.Versions.Log++
+}
+
+// powerW is the power of all GPUs together, W: the job runs on all of them. It is
+// NaN where one is not known.
+func (s *State) PowerW() float64 {
+	sum := 0.0
+	for _, id := range s.GPUs {
+		sum += s.tele[id].PowerW
+	}
+	return sum
+}
+
+// elapsed returns ns since the session began.
+func (s *State) Elapsed() int64 { return max(s.Now-s.StartNS, 0) }
+
+// busy tells whether a job is running.
+func (s *State) Busy() bool {
+	return !s.Ended && (s.Work.InPoint || s.Work.InPhase || s.Status == "running" || s.Status == "paused" || s.Status == "stopping")
+}
+
+// ring keeps the newest values.
+type Ring[T any] struct {
+	items []T
+	next  int
+	limit int
+}
+
+func (r *Ring[T]) add(v T) {
+	if len(r.items) < r.limit {
+		r.items = append(r.items, v)
+		return
+	}
+	r.items[r.next] = v
+	r.next = (r.next + 1) % len(r.items)
+}
+
+func (r *Ring[T]) Len() int { return len(r.items) }
+
+// at returns the i-th newest, 0 the newest.
+func (r *Ring[T]) At(i int) *T {
+	n := len(r.items)
+	return &r.items[((r.next-1-i)%n+n)%n]
+}

@@ -1,0 +1,153 @@
+// Package view is what pages and panels have in common: what is known of the
+// session, where it is drawn, and whom to ask for more.
+package view
+
+import (
+	"errors"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"jouletop/engine/command"
+	"jouletop/gpu"
+	"jouletop/gpu/plaintext"
+	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
+	"jouletop/tui/state"
+)
+
+// Mode is what the dashboard is opened for.
+type Mode int
+
+// The modes.
+const (
+	Dashboard Mode = iota
+	Monitor        // watch a GPU that others use: no jobs, no phases
+	Playback       // a recorded session
+)
+
+// Setup is what the dashboard was opened with.
+type Setup struct {
+	Mode    Mode
+	Version string
+	GPUs    []gpu.Info
+	// Simulated marks every screen: GPU or model is simulated.
+	Simulated bool
+	// Caveat, where not empty, is a sentence shown beside the mark: what the
+	// figures do not mean.
+	Caveat string
+	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
+	// costs out.
+	PricePerKWh float64
+	// Analyse finds the clocks to mark on a curve; nil marks none.
+	Analyse func([]state.CurvePoint) state.CurveMarks
+}
+
+// Earlier is a session laid beside this one.
+type Earlier struct {
+	command.SessionDetail
+	Sum state.Sum
+}
+
+// Context is handed to every page and panel.
+type Context struct {
+	Setup
+	State   *state.State
+	Status  command.Status
+	Choices command.Choices
+	Keys    Keys
+	Window  Window
+	Beside  *Earlier // nil: none
+	Leaving bool     // the session is being ended
+	Closed  bool     // the stream is: nothing more will come
+
+	Size  Size
+	Body  canvas.Rect // of the page
+	Panel bool        // the clock panel stands beside the page
+	Frame *draw.Frame
+
+	// Controller is asked from a tea.Cmd, never while drawing; nil: there is none.
+	Controller command.Controller
+	// Do hands a command to the controller, after those given before it; its
+	// answer is shown on the last line.
+	Do func(func(command.Controller) (string, error)) tea.Cmd
+	// Say shows a message on the last line for a while.
+	Say func(text string, bad bool) tea.Cmd
+}
+
+// GPUID is the GPU whose readings are shown, "" while none is known.
+func (c *Context) GPUID() string {
+	if ids := c.State.GPUs; len(ids) > 0 {
+		return ids[c.Window.GPU%len(ids)]
+	}
+	if len(c.GPUs) > 0 {
+		return c.GPUs[0].ID()
+	}
+	return ""
+}
+
+// Telemetry are the readings of the GPU shown.
+func (c *Context) Telemetry() *state.Telemetry { return c.State.GPU(c.GPUID()) }
+
+// Info is the description of the GPU shown.
+func (c *Context) Info() gpu.Info {
+	id := c.GPUID()
+	for _, g := range c.GPUs {
+		if g.ID() == id {
+			return g
+		}
+	}
+	return gpu.Info{Index: -1, PowerLimitW: 0, MemoryMiB: 0}
+}
+
+// IsSimulated tells whether the screens are marked.
+func (c *Context) IsSimulated() bool {
+	return c.Simulated || c.State.Run.Simulated || strings.HasPrefix(c.GPUID(), "sim:")
+}
+
+// Policy is the policy in force.
+func (c *Context) Policy() string {
+	switch {
+	case c.Status.Policy != "":
+		return c.Status.Policy
+	case c.State.Work.Point.Policy != "":
+		return c.State.Work.Point.Policy
+	case c.State.Run.Policy != "":
+		return c.State.Run.Policy
+	}
+	return "none"
+}
+
+// Paused tells whether jobs are held back between batches.
+func (c *Context) Paused() bool { return c.Status.Paused || c.State.Status == "paused" }
+
+// Hidden explains what is not shown, a sentence each.
+func (c *Context) Hidden() []string {
+	out := append([]string(nil), c.Status.Hidden...)
+	return append(out, c.Info().Hidden...)
+}
+
+// Slow changes four times a second of the session: figures change no more often,
+// so that they can be read.
+func (c *Context) Slow() int64 { return c.State.Now / 250_000_000 }
+
+// Second changes once a second of the session.
+func (c *Context) Second() int64 { return c.State.Now / 1_000_000_000 }
+
+// ErrNotHere says that a command has no place in this mode.
+var ErrNotHere = errors.New("not here: nothing is run in this mode")
+
+// Title is the window's.
+func (c *Context) Title() string {
+	t := "jouletop"
+	if c.IsSimulated() {
+		t += " SIMULATED"
+	}
+	if id := c.GPUID(); id != "" {
+		t += " " + id
+	}
+	if c.State.Work.InPoint && c.State.Work.Model != "" {
+		t += " · " + c.State.Work.Model
+	}
+	return plaintext.Line(t)
+}
