@@ -30,6 +30,7 @@ const (
 	FlagBufferedStream   Flag = "buffered-stream"
 	FlagCountDoubtful    Flag = "count-doubtful"
 	FlagMaxTokensIgnored Flag = "max-tokens-ignored"
+	FlagCutShort         Flag = "cut-short"
 	FlagNotGreedy        Flag = "not-greedy"
 	FlagRetried          Flag = "retried"
 	FlagEndDoubtful      Flag = "end-doubtful"
@@ -64,6 +65,7 @@ var FlagMeanings = map[Flag]string{
 	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
 	FlagCountDoubtful:    "the server gave no token counts, or counts that cannot be: they are counted or concluded from what came, or unknown",
 	FlagMaxTokensIgnored: "more tokens were generated than were asked for",
+	FlagCutShort:         "the server ended the text for its length before max_tokens were generated: it has a limit of its own",
 	FlagNotGreedy:        "the server refuses temperature 0: the text is sampled, and differs from run to run",
 	FlagRetried:          "the request was turned away at first and sent again; its figures are those of the try that was accepted",
 	FlagBatchApart:       "the batch's requests did not run together: some began late, for the server did not take them at first, or this machine was too busy to send them; it is no batch of its size",

@@ -26,6 +26,8 @@ var (
 	errTimeout = errors.New("took too long")
 	// errUnreachable: the request was never answered, for want of a connection.
 	errUnreachable = errors.New("cannot reach")
+	// errFromCache: nothing was computed for the answer.
+	errFromCache = errors.New("the answer came from a cache, and was not computed")
 	// errWebPage: the answer is for people.
 	errWebPage = errors.New("this is a web page, not an API")
 )
@@ -65,7 +67,8 @@ func loading(err error) bool {
 // temporary tells whether the same request may be answered later.
 func temporary(err error) bool {
 	if s, ok := errors.AsType[*statusError](err); ok {
-		return s.code == http.StatusTooManyRequests || s.code == http.StatusInternalServerError || loading(err)
+		return s.code == http.StatusTooManyRequests || s.code == http.StatusInternalServerError ||
+			s.code == http.StatusRequestTimeout || s.code == http.StatusTooEarly || loading(err)
 	}
 	return errors.Is(err, errUnreachable)
 }
@@ -104,6 +107,7 @@ func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "jouletop")
+	req.Header.Set("Accept-Encoding", "identity") // a compressor would hold tokens back
 	// Not sent. It has net/http send the request again at once where the server
 	// closed an idle connection just then, which is no refusal.
 	req.Header["Idempotency-Key"] = nil
@@ -117,9 +121,13 @@ func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, 
 		return nil, err
 	}
 	a.resp = resp
+	if err := unzip(resp); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(a, maxErrorBody)) // what there is of it
-		e := &statusError{code: resp.StatusCode, text: b.clean(errorText(text)), body: string(text), after: retryAfter(resp.Header.Get("Retry-After"))}
+		e := &statusError{code: resp.StatusCode, text: b.clean(errorText(text)), body: string(text), after: retryAfter(resp.Header)}
 		if isWebPage(text) {
 			e.text = "a web page"
 		}
@@ -128,6 +136,10 @@ func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, 
 		}
 		a.Close()
 		return nil, e
+	}
+	if from := cachedBy(resp.Header); from != "" && method == http.MethodPost {
+		a.Close()
+		return nil, fmt.Errorf("%w (%s)", errFromCache, b.clean(from))
 	}
 	return a, nil
 }
@@ -144,12 +156,15 @@ func (b *Backend) transportError(a *answer, err error) error {
 	return fmt.Errorf("%w %s: %s", errUnreachable, b.base.Host, b.clean(err.Error()))
 }
 
-// retryAfter reads the header: seconds, or a date.
-func retryAfter(text string) time.Duration {
-	if s, err := strconv.Atoi(text); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
+// retryAfter reads how long the server asks to wait: seconds, a date, or
+// milliseconds in the header that some have for them; up to maxPause.
+func retryAfter(h http.Header) time.Duration {
+	for name, unit := range map[string]time.Duration{"Retry-After-Ms": time.Millisecond, "Retry-After": time.Second} {
+		if n, err := strconv.ParseFloat(h.Get(name), 64); err == nil && n > 0 {
+			return time.Duration(min(n*float64(unit), float64(maxPause)))
+		}
 	}
-	if t, err := http.ParseTime(text); err == nil {
+	if t, err := http.ParseTime(h.Get("Retry-After")); err == nil {
 		return max(0, time.Until(t))
 	}
 	return 0

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"regexp"
@@ -103,8 +104,9 @@ func messageOf(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &text) == nil {
 		return text
 	}
-	if len(raw) > 0 && string(raw) != "null" {
-		return string(raw)
+	switch string(bytes.TrimSpace(raw)) {
+	case "", "null", "{}", "[]", "false", "0": // in every chunk of some servers
+		return ""
 	}
-	return ""
+	return string(raw)
 }

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -28,8 +30,11 @@ func (r *run) generate(index int, q engine.Request) engine.Result {
 	err := r.patiently(r.ctx, r.patience, g.try)
 	if err == nil {
 		g.judge()
-		if g.res.OutputTokens == 0 {
+		switch took := g.res.EndNS - g.res.StartNS; {
+		case g.res.OutputTokens == 0:
 			err = fmt.Errorf("%w: the server generated nothing", engine.ErrNoAnswer)
+		case g.res.OutputTokens >= fewTokens && took < fastestToken*int64(g.res.OutputTokens):
+			err = fmt.Errorf("%w: %d tokens in %v, faster than any model", errFromCache, g.res.OutputTokens, time.Duration(took))
 		}
 	}
 	if err != nil {
@@ -44,6 +49,9 @@ func (r *run) generate(index int, q engine.Request) engine.Result {
 	}
 	return g.res
 }
+
+// fastestToken is how fast no model generates the tokens of one request, in ns.
+const fastestToken = 20_000
 
 // wordError makes an error of a request one that tells what to do.
 func (r *run) wordError(q engine.Request, err error) error {
@@ -72,6 +80,9 @@ type generation struct {
 	accepted bool
 
 	times    []int64 // of the chunks with text, in ns
+	choice   string  // the index of the answer that is followed; "" not known yet
+	last     string  // the text of the last chunk
+	chained  int     // chunks, from the first on, that each begin with the one before
 	answer   strings.Builder
 	thought  strings.Builder
 	usage    tally
@@ -163,11 +174,14 @@ func (g *generation) follow(a *answer) error {
 			}
 			return g.ended()
 		}
-		if err := g.take(a, now, data); err != nil {
+		if err := g.take(a, now, data); err != nil && (g.finish == "" || !errors.Is(err, errNoJSON)) {
 			return err
 		}
 	}
 }
+
+// errNoJSON: an event is something else.
+var errNoJSON = fmt.Errorf("%w: an event that is no JSON", errMalformed)
 
 // wordRead words a failure to read on.
 func (g *generation) wordRead(err error) error {
@@ -240,7 +254,7 @@ func (g *generation) ended() error {
 func (g *generation) take(a *answer, t int64, data []byte) error {
 	c, err := parseCompletion(data)
 	if err != nil {
-		return fmt.Errorf("%w: an event that is no JSON: %s", errMalformed, g.clean(string(data)))
+		return fmt.Errorf("%w: %s", errNoJSON, g.clean(string(data)))
 	}
 	if e := c.failed(); e != "" {
 		return fmt.Errorf("the server gave up: %s", g.clean(e))
@@ -254,8 +268,13 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 	if len(c.Choices) == 0 {
 		return nil
 	}
+	for i, other := range c.Choices {
+		if err := g.follows(i, other); err != nil {
+			return err
+		}
+	}
 	choice := c.Choices[0] // one was asked for
-	if p := choice.piece(); !p.empty() {
+	if p := g.unrepeated(choice.piece()); !p.empty() {
 		if g.finish != "" { // it was said too soon
 			g.finish = ""
 			a.goOn()
@@ -272,6 +291,57 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 		a.finishWithin(g.brief)
 	}
 	return nil
+}
+
+// follows notes whose text a choice of a chunk is: one answer was asked for.
+func (g *generation) follows(position int, c choice) error {
+	if c.piece().empty() {
+		return nil
+	}
+	index := string(c.Index)
+	if index == "" || index == "null" {
+		index = strconv.Itoa(position)
+	}
+	if g.choice != "" && g.choice != index {
+		return fmt.Errorf("%w: several answers (choices) where one was asked for", errMalformed)
+	}
+	g.choice = index
+	return nil
+}
+
+// Some servers give all of a text again when it has ended, or in each chunk all of
+// it so far. So much must have come to be sure of either.
+const (
+	sureBytes  = 2 * maxWordBytes
+	sureChunks = 4
+)
+
+// unrepeated is what of a chunk was not said before.
+func (g *generation) unrepeated(p piece) piece {
+	if len(g.times) >= 2 {
+		if len(p.answer) >= sureBytes && p.answer == g.answer.String() {
+			p.answer = ""
+		}
+		if len(p.thought) >= sureBytes && p.thought == g.thought.String() {
+			p.thought = ""
+		}
+	}
+	if p.answer == "" {
+		return p
+	}
+	longer := len(p.answer) > len(g.last) && strings.HasPrefix(p.answer, g.last)
+	if longer && g.chained == len(g.times) {
+		g.chained++
+	}
+	g.last = p.answer
+	if g.chained < sureChunks || !longer {
+		return p
+	}
+	if g.chained == sureChunks && len(g.times) == sureChunks-1 { // what is here is all of it several times
+		g.answer.Reset()
+		return p
+	}
+	return piece{strings.TrimPrefix(p.answer, g.answer.String()), p.thought}
 }
 
 // token takes the text of a chunk that came at t.

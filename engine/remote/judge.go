@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -12,9 +13,7 @@ import (
 // flagged.
 func (g *generation) judge() {
 	g.res.Output.Text, g.res.Output.Reasoning = g.answer.String(), g.thought.String()
-	if g.q.Chat {
-		g.splitThoughts()
-	}
+	g.splitThoughts()
 	if len(g.times) > 0 && !g.whole() {
 		g.res.FirstTokenNS = g.times[0]
 	}
@@ -28,7 +27,7 @@ func (g *generation) judge() {
 	steady := !hidden && g.oneByOne()
 	g.res.EndNS = g.lastToken(steady)
 	switch {
-	case g.told():
+	case g.told(steady):
 	case steady:
 		g.res.PrefillEndNS = g.times[0]
 	case !hidden:
@@ -71,7 +70,7 @@ func (g *generation) countPrompt() {
 	}
 	g.res.InputTokens = n
 	cached := g.usage.cached
-	if t := g.timings; t != nil && t.CacheN != nil && *t.CacheN >= 0 && *t.CacheN < 1<<24 {
+	if t := g.timings; t != nil && t.CacheN != nil && *t.CacheN >= 0 && *t.CacheN < maxCount {
 		cached = int(*t.CacheN)
 	}
 	switch {
@@ -94,12 +93,12 @@ func (g *generation) countOutput() {
 	chunks, bytes := len(g.times), g.answer.Len()+g.thought.Len()
 	most := max(g.q.MaxTokens, 1)
 	n := g.usage.completion(chunks)
-	if t := g.timings; n <= 0 && t != nil && t.PredictedN != nil && *t.PredictedN >= 1 && *t.PredictedN < 1<<24 {
+	if t := g.timings; n <= 0 && t != nil && t.PredictedN != nil && *t.PredictedN >= 1 && *t.PredictedN < maxCount {
 		n = int(*t.PredictedN)
 	}
 	switch {
 	case n <= 0:
-	case n > max(most+specialTokens, bytes), // a token that was shown is at least a byte
+	case n-min(g.usage.reasoning, n) > max(most+specialTokens, bytes), n > maxCount, // a token that was shown is at least a byte
 		chunks > n+max(2, n/10) && bytes > 16*n: // chunks may be parts of tokens, if those are as long
 		g.usage.unreadable = true
 		n = 0
@@ -114,8 +113,15 @@ func (g *generation) countOutput() {
 		g.flag(event.FlagMaxTokensIgnored)
 		g.say("the server generates more tokens than max_tokens")
 	}
+	if cutEnd[g.finish] && n > 0 && n < most-max(2, most/10) {
+		g.flag(event.FlagCutShort)
+		g.say("the server ends texts before max_tokens: it has a limit of its own")
+	}
 	g.res.OutputTokens = n
 }
+
+// maxCount is more than any answer's tokens.
+const maxCount = 1 << 24
 
 // maxWordBytes is how long a chunk of one token may be, on average.
 const maxWordBytes = 8
@@ -170,17 +176,22 @@ func (g *generation) doubt() {
 // parser at the server did.
 func (g *generation) splitThoughts() {
 	text := strings.TrimLeft(g.res.Output.Text, " \t\r\n")
-	for _, tag := range []string{"think", "thinking", "reasoning"} {
-		open, end := "<"+tag+">", "</"+tag+">"
+	for open, end := range thoughtMarks {
 		before, after, closed := strings.Cut(text, end)
 		opened := strings.HasPrefix(text, open)
-		if !opened && (!closed || strings.Contains(before, "<")) { // templates may open it in the prompt
+		if !opened && (!g.q.Chat || !closed || strings.Contains(before, open[:1])) { // templates may open it in the prompt
 			continue
 		}
 		g.res.Output.Reasoning += strings.TrimPrefix(before, open)
 		g.res.Output.Text = strings.TrimLeft(after, " \t\r\n")
 		return
 	}
+}
+
+// thoughtMarks are what models write around their thoughts.
+var thoughtMarks = map[string]string{
+	"<think>": "</think>", "<thinking>": "</thinking>", "<thought>": "</thought>", "<reasoning>": "</reasoning>", "<seed:think>": "</seed:think>",
+	"[THINK]": "[/THINK]", "◁think▷": "◁/think▷", "<|START_THINKING|>": "<|END_THINKING|>",
 }
 
 // hiddenTokens tells whether tokens were generated that were not shown.
@@ -268,7 +279,7 @@ func (g *generation) lastToken(steady bool) int64 {
 
 // told takes the server's own word for when the prefill began and ended, where it
 // gives one that can be.
-func (g *generation) told() bool {
+func (g *generation) told(steady bool) bool {
 	prefill, decode, ok := g.timings.split()
 	if !ok && g.usage.promptS > 0 {
 		prefill, decode, ok = g.usage.promptS, g.usage.decodeS, true
@@ -277,6 +288,12 @@ func (g *generation) told() bool {
 	length := float64(g.res.EndNS-g.res.StartNS) / 1e9
 	if !ok || !(prefill >= 0 && decode >= 0 && prefill+decode <= length*1.02+late) {
 		return false
+	}
+	if steady { // what was seen is known; a clock may have stepped
+		seen := float64(g.res.EndNS-g.times[0]) / 1e9
+		if math.Abs(decode-seen) > 0.2*seen+late {
+			return false
+		}
 	}
 	g.res.PrefillEndNS = max(g.res.EndNS-int64(decode*1e9), g.res.StartNS)
 	g.res.PrefillStartNS = max(g.res.PrefillEndNS-int64(prefill*1e9), g.res.StartNS)

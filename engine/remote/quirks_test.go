@@ -61,7 +61,7 @@ func TestQuirksOfStreams(t *testing.T) {
 		"one chunk":           {inOneChunk(10) + sse(cutOff) + used(7, 10, "") + allDone, "", 7, 10, false, "buffered-stream", ""},
 		"five a chunk, blind": {inOneChunk(5) + inOneChunk(5) + sse(cutOff) + allDone, "", -1, 10, false, "buffered-stream+count-doubtful", ""},
 		"blind, of its own":   {inOneChunk(5) + inOneChunk(3) + sse(stopped) + allDone, "", -1, -1, false, "buffered-stream+count-doubtful", ""},
-		"counted as it goes":  {said(1, `{"choices":[{"text":"w"}],"usage":{"prompt_tokens":7,"completion_tokens":1}}`) + "PAUSE" + sse(`{"choices":[{"text":"wwww"}],"usage":{"prompt_tokens":7,"completion_tokens":5}}`) + "PAUSE" + sse(cutOff) + allDone, "", 7, 5, true, "", ""},
+		"counted as it goes":  {said(1, `{"choices":[{"text":"w"}],"usage":{"prompt_tokens":7,"completion_tokens":1}}`) + "PAUSE" + sse(`{"choices":[{"text":"wwww"}],"usage":{"prompt_tokens":7,"completion_tokens":5}}`) + "PAUSE" + sse(cutOff) + allDone, "", 7, 5, true, "cut-short", ""},
 		"each chunk's own":    {said(10, `{"choices":[{"text":"w"}],"usage":{"prompt_tokens":7,"completion_tokens":1}}`) + sse(cutOff) + allDone, "", 7, 10, true, "", ""},
 		"other names":         {said(10, oneToken) + sse(cutOff) + sse(`{"choices":[],"usage":{"input_tokens":7,"output_tokens":10}}`) + allDone, "", 7, 10, true, "", ""},
 		"in x_groq":           {said(10, oneToken) + sse(`{"choices":[{"text":"","finish_reason":"length"}],"x_groq":{"id":"1","usage":{"prompt_tokens":7,"completion_tokens":10}}}`) + allDone, "", 7, 10, true, "", ""},

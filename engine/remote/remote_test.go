@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -485,18 +484,6 @@ func TestAddresses(t *testing.T) {
 		}
 		if err != nil || u.String() != want {
 			t.Errorf("%s: %v, %v; want %s", text, u, err, want)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	date := time.Now().Add(10 * time.Second).UTC().Format(http.TimeFormat)
-	if d := retryAfter(date); d < 8*time.Second || d > 10*time.Second {
-		t.Errorf("%s: %v", date, d)
-	}
-	for text, want := range map[string]time.Duration{"3": 3 * time.Second, "": 0, "-1": 0, "soon": 0, "Mon, 02 Jan 2006 15:04:05 GMT": 0} {
-		if d := retryAfter(text); d != want {
-			t.Errorf("%q: %v", text, d)
 		}
 	}
 }

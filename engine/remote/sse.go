@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,13 +17,14 @@ const maxEvent = 1 << 20
 var errMalformed = errors.New("malformed answer")
 
 // eventReader reads server-sent events (WHATWG HTML, section 9.2): the data of
-// each; ids, comments and names but one are skipped.
+// each; ids, comments, names but one, and signs of life are skipped.
 type eventReader struct {
 	r      *bufio.Reader
 	data   []byte
 	text   []byte // of a line
 	begun  bool   // the first line was read
 	cr     bool   // the last line ended in CR: an LF may belong to it
+	skip   bool   // the event is a sign of life
 	failed bool   // the event tells of an error: it is named so, or has a field "error" (older llama-server)
 }
 
@@ -34,7 +36,7 @@ func newEventReader(r io.Reader) *eventReader {
 // after. io.EOF means that the stream ended after a whole event,
 // io.ErrUnexpectedEOF within one.
 func (e *eventReader) next() ([]byte, error) {
-	e.data, e.failed = e.data[:0], false
+	e.data, e.failed, e.skip = e.data[:0], false, false
 	for {
 		line, err := e.line()
 		if err != nil {
@@ -51,10 +53,10 @@ func (e *eventReader) next() ([]byte, error) {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))
 		}
 		if len(line) == 0 {
-			if len(e.data) > 0 {
+			if len(e.data) > 0 && !e.skip {
 				return e.data, nil
 			}
-			e.failed = false
+			e.data, e.failed, e.skip = e.data[:0], false, false
 			continue
 		}
 		field, value, _ := bytes.Cut(line, []byte(":"))
@@ -62,6 +64,7 @@ func (e *eventReader) next() ([]byte, error) {
 		switch string(field) {
 		case "event":
 			e.failed = e.failed || string(value) == "error"
+			e.skip = signOfLife[string(value)]
 			continue
 		case "error":
 			e.failed = true
@@ -75,8 +78,15 @@ func (e *eventReader) next() ([]byte, error) {
 		if e.data = append(e.data, value...); len(e.data) > maxEvent {
 			return nil, errLongEvent
 		}
+		// Some leave the blank line out: a value that is whole is an event.
+		if len(e.data) == len(value) && bytes.HasPrefix(value, []byte("{")) && !e.skip && json.Valid(value) {
+			return e.data, nil
+		}
 	}
 }
+
+// signOfLife are names of events that say nothing else.
+var signOfLife = map[string]bool{"ping": true, "heartbeat": true, "keepalive": true, "keep-alive": true}
 
 var errLongEvent = fmt.Errorf("%w: an event of more than %d bytes", errMalformed, maxEvent)
 

@@ -1,8 +1,11 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,12 +22,15 @@ type usage struct {
 
 // The names that counts go by.
 var (
-	promptNames     = []string{"prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokens", "inputTokens"}
-	completionNames = []string{"completion_tokens", "output_tokens", "eval_count", "completionTokens", "outputTokens"}
+	promptNames     = []string{"prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokens", "inputTokens", "promptTokenCount", "inputTokenCount"}
+	completionNames = []string{"completion_tokens", "output_tokens", "eval_count", "completionTokens", "outputTokens", "candidatesTokenCount", "outputTokenCount"}
 	promptDetails   = []string{"prompt_tokens_details", "input_tokens_details", "input_token_details"}
 	outputDetails   = []string{"completion_tokens_details", "output_tokens_details", "output_token_details"}
-	cachedNames     = []string{"cached_tokens", "cache_read", "cache_read_input_tokens", "prompt_cache_hit_tokens"}
-	reasoningNames  = []string{"reasoning_tokens", "reasoning", "thinking_tokens"}
+	cachedNames     = []string{
+		"cached_tokens", "cache_read", "cache_read_input_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cached_prompt_tokens",
+		"cachedTokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cachedContentTokenCount",
+	}
+	reasoningNames = []string{"reasoning_tokens", "reasoning", "thinking_tokens"}
 )
 
 // UnmarshalJSON reads what it can and never fails: an answer is whole without
@@ -50,8 +56,47 @@ func (u *usage) UnmarshalJSON(text []byte) error {
 			u.Reasoning = max(u.Reasoning, firstCount(inner, reasoningNames, 0))
 		}
 	}
+	if n := firstCount(form, []string{"thoughtsTokenCount"}, 0); n > 0 && u.Completion >= 0 { // Gemini counts them apart
+		u.Completion, u.Reasoning = u.Completion+n, n
+	}
 	_ = json.Unmarshal(form["prompt_time"], &u.PromptS)
 	_ = json.Unmarshal(form["completion_time"], &u.CompletionS)
+	return nil
+}
+
+// findUsage looks for counts of tokens outside of "usage": at the top of an answer,
+// or in an object in it; nil where there are none.
+func findUsage(data []byte) *usage {
+	if !slices.ContainsFunc(slices.Concat(promptNames, completionNames), func(name string) bool {
+		return bytes.Contains(data, []byte(`"`+name+`"`))
+	}) {
+		return nil
+	}
+	const deepest = 3
+	return usageIn(data, deepest)
+}
+
+func usageIn(data []byte, depth int) *usage {
+	var form map[string]json.RawMessage
+	if !bytes.HasPrefix(data, []byte("{")) || json.Unmarshal(data, &form) != nil {
+		return nil
+	}
+	has := func(names []string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return len(form[name]) > 0 })
+	}
+	if has(promptNames) && has(completionNames) {
+		u := new(usage)
+		_ = u.UnmarshalJSON(data) // never fails
+		return u
+	}
+	if depth == 0 {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		if u := usageIn(form[name], depth-1); u != nil {
+			return u
+		}
+	}
 	return nil
 }
 

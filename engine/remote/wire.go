@@ -44,26 +44,21 @@ type completion struct {
 }
 
 // parseCompletion reads an answer or a chunk; usage also from where gateways put
-// it: in a choice, or in an object whose name begins with x_.
+// it: in a choice, at the top, or in an object of another name.
 func parseCompletion(data []byte) (completion, error) {
 	var c completion
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, err
 	}
 	for _, choice := range c.Choices {
-		if c.Usage == nil {
-			c.Usage = choice.Usage
-		}
-	}
-	if c.Usage == nil && bytes.Contains(data, []byte(`"x_`)) {
-		var all map[string]json.RawMessage
-		_ = json.Unmarshal(data, &all) // it was read once already
-		for name, raw := range all {
-			var inner struct{ Usage *usage }
-			if strings.HasPrefix(name, "x_") && json.Unmarshal(raw, &inner) == nil && inner.Usage != nil {
-				c.Usage = inner.Usage
+		for _, u := range []*usage{choice.Usage, choice.Delta.Usage, choice.Message.Usage} {
+			if c.Usage == nil {
+				c.Usage = u
 			}
 		}
+	}
+	if c.Usage == nil {
+		c.Usage = findUsage(data)
 	}
 	return c, nil
 }
@@ -104,6 +99,7 @@ func (cs *choices) UnmarshalJSON(text []byte) error {
 }
 
 type choice struct {
+	Index        json.RawMessage `json:"index"`
 	Text         string          `json:"text"`
 	Delta        delta           `json:"delta"`
 	Message      delta           `json:"message"` // of an answer that is not streamed
@@ -115,12 +111,16 @@ type choice struct {
 // delta is what a chunk of a chat adds.
 type delta struct {
 	Content          json.RawMessage `json:"content"`
+	Text             json.RawMessage `json:"text"`
 	ReasoningContent json.RawMessage `json:"reasoning_content"` // vLLM, SGLang, DeepSeek, llama-server
 	Reasoning        json.RawMessage `json:"reasoning"`         // Ollama, OpenRouter, newer vLLM
 	Thinking         json.RawMessage `json:"thinking"`
+	ReasoningDetails json.RawMessage `json:"reasoning_details"` // OpenRouter
+	ThinkingBlocks   json.RawMessage `json:"thinking_blocks"`   // LiteLLM
 	Refusal          json.RawMessage `json:"refusal"`
 	ToolCalls        json.RawMessage `json:"tool_calls"`
 	FunctionCall     json.RawMessage `json:"function_call"`
+	Usage            *usage          `json:"usage"`
 }
 
 // piece is what a chunk adds: text of the answer, and what else was generated
@@ -134,11 +134,14 @@ func (c choice) piece() piece {
 	p := piece{answer: c.Text}
 	for _, d := range []delta{c.Delta, c.Message} {
 		content := contentOf(d.Content)
+		if content.empty() {
+			content = contentOf(d.Text)
+		}
 		if p.answer == "" { // some give text and content alike
 			p.answer = content.answer
 		}
 		p.thought += content.thought
-		for _, raw := range []json.RawMessage{d.ReasoningContent, d.Reasoning, d.Thinking} {
+		for _, raw := range []json.RawMessage{d.ReasoningContent, d.Reasoning, d.Thinking, d.ReasoningDetails, d.ThinkingBlocks} {
 			if t := contentOf(raw); !t.empty() {
 				p.thought += t.answer + t.thought
 				break
@@ -194,7 +197,7 @@ func contentOf(raw json.RawMessage) piece {
 			other = contentOf(part.Reasoning)
 		}
 		p := piece{own.answer, own.thought + other.answer + other.thought}
-		if t := strings.ToLower(part.Type); t != "" && !strings.HasSuffix(t, "text") {
+		if t := strings.ToLower(part.Type); t != "" && (!strings.HasSuffix(t, "text") || strings.Contains(t, "reason") || strings.Contains(t, "think")) {
 			p = piece{thought: p.answer + p.thought}
 		}
 		return p
@@ -209,11 +212,22 @@ func (c choice) finish() string {
 	if json.Unmarshal(c.FinishReason, &text) != nil {
 		var inner struct{ Type, Reason string }
 		if json.Unmarshal(c.FinishReason, &inner) != nil {
-			return strings.ToLower(string(bytes.TrimSpace(c.FinishReason)))
+			return endOf(string(c.FinishReason))
 		}
 		text = inner.Type + inner.Reason
 	}
-	if text = strings.ToLower(strings.TrimSpace(text)); text == "null" || text == "none" {
+	return endOf(text)
+}
+
+// endOf is a reason without what programming languages and people make of it:
+// "FinishReason.MAX_TOKENS", "Stop Sequence".
+func endOf(text string) string {
+	text = strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(text)))
+	for _, prefix := range []string{"finish_reason_", "finishreason.", "finish_reason."} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	switch text {
+	case "null", "none", "false", "unspecified":
 		return ""
 	}
 	return text
@@ -224,10 +238,10 @@ func (c choice) finish() string {
 var (
 	ownEnd = map[string]bool{
 		"stop": true, "eos": true, "eos_token": true, "end": true, "end_turn": true, "stop_sequence": true, "stop_token": true,
-		"complete": true, "completed": true, "done": true, "finished": true,
+		"complete": true, "completed": true, "done": true, "finished": true, "eos_found": true, "end_of_text": true, "stop_word": true, "stop_str": true,
 		"tool_calls": true, "tool_call": true, "tool_use": true, "function_call": true,
 	}
-	cutEnd = map[string]bool{"length": true, "max_tokens": true, "max_length": true, "model_length": true, "max_output_tokens": true, "limit": true}
+	cutEnd = map[string]bool{"length": true, "max_tokens": true, "max_new_tokens": true, "max_completion_tokens": true, "token_limit": true, "max_length": true, "model_length": true, "max_output_tokens": true, "limit": true}
 )
 
 type logprobs struct {
