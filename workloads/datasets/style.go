@@ -35,7 +35,7 @@ var (
 	idFields       = []string{"id", "idx"}
 	truthBest      = []string{"best_answer"}
 	truthCorrect   = []string{"correct_answers"}
-	customAnswers  = []string{"answers", "answer", "completion"}
+	customAnswers  = []string{"answers", "answer", "completion", "response"}
 	yesNoFields    = []string{"answer", "label"}
 	qapsFields     = []string{"document_id", "question", "answer1", "answer2"}
 	summaryColumns = []string{"document_id", "summary"}
@@ -47,7 +47,7 @@ var adapters = []adapter{
 	{workloads.HellaSwag, func(r row) bool { return r.has("endings") }, hellaSwag,
 		[]string{"ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings", "source_id", "label"}},
 	{workloads.Custom, func(r row) bool { return r.has("prompt") }, custom,
-		[]string{"prompt", "answers", "options", "answer", "completion", "id", "length_normalised"}},
+		[]string{"prompt", "answers", "options", "answer", "completion", "response", "id", "length_normalised"}},
 	{workloads.TruthfulQA, func(r row) bool { return r.has("best_answer", "correct_answers") }, truthfulQA,
 		[]string{"question", "best_answer", "correct_answers", "id", "idx"}},
 	{workloads.NarrativeQA, isNarrativeQA, narrativeQA,
@@ -208,9 +208,9 @@ func (r row) customAnswers() ([]string, error) {
 	return nil, nil
 }
 
-// custom reads one's own prompts: "prompt", and "answers", "answer" or
-// "completion" (a text or a list, may be missing), or "options" with "answer" (the right one's index, from 0,
-// or its text); optionally "id" and, with options, "length_normalised".
+// custom reads one's own prompts: "prompt", and "answers", "answer", "completion"
+// or "response" (a text or a list, may be missing), or "options" with "answer"
+// (the right one's index, from 0, or its text); optionally "id" and, with options, "length_normalised".
 func custom(r row) (q workloads.Query, id string, err error) {
 	prompt, err1 := r.text("prompt")
 	id, err2 := r.id()

@@ -25,7 +25,7 @@ import (
 var (
 	errUnquoted = errors.New("a list written as text, whose items are not all quoted texts; write it as JSON")
 	errObject   = errors.New("an object or a set written as text; write a list as JSON")
-	errCut      = errors.New("a list written as text that was cut short (…); write it whole, as JSON")
+	errCut      = errors.New("a list written as text that was cut short; write it whole, as JSON")
 )
 
 // textList reads a list that is written as text. ok is false where s is none; an
@@ -37,6 +37,9 @@ func textList(s string) (items []any, ok bool, err error) {
 	}
 	switch s[0] {
 	case '[':
+		if !strings.Contains(s, "]") && len(s) > 1 && (s[1] == '\'' || s[1] == '"') {
+			return nil, true, errCut
+		}
 		if !strings.HasSuffix(s, "]") {
 			return nil, false, nil // "[sic] he said"
 		}

@@ -33,7 +33,7 @@ func TestTextList(t *testing.T) {
 	}
 	// What is no list stays the text that it is.
 	for _, s := range []string{
-		"", "a", "a; b", "No, it is not", "[sic] he said", "[he] and [she]", "(the keeper of the lighthouse)",
+		"", "a", "a; b", "No, it is not", "[sic] he said", `["sic"] he said`, "['tis] the season", "[he] and [she]", "(the keeper of the lighthouse)",
 		`"a", "b"`, `("So be it," he said.)`, "f(x)", "c(1)", "I have no comment.", "x < y", "{x} is open", "'a'", "c",
 	} {
 		if got, ok, err := textList(s); ok || err != nil {
@@ -44,6 +44,7 @@ func TestTextList(t *testing.T) {
 	for s, why := range map[string]string{
 		`[a, b]`: "not all quoted", `[a]`: "not all quoted", `[no answer given]`: "not all quoted", `[1 2]`: "not all quoted", `['a', b]`: "not all quoted", `['a' 'b' ... 'z']`: "cut short", `{'a', 'b'}`: "a set", `{"text": ["a"]}`: "an object", `[{'text': 'a'}]`: "an object",
 		`['a', ['b']]`: "not all quoted", `[1, 2]`: "not all quoted", `['a\']`: "not all quoted", `["\ud800"]`: "no character",
+		`['a', 'b`: "cut short", `["a", "b", `: "cut short",
 		"<StringArray>\n['a', 'b']\nLength: 2, dtype: string": "not all quoted", `array([a])`: "not all quoted", `{a,b}`: "a set",
 	} {
 		if got, _, err := textList(s); err == nil || !strings.Contains(err.Error(), why) {
@@ -99,6 +100,7 @@ func TestPromptWithAnswerOrCompletion(t *testing.T) {
 	for content, want := range map[string][]string{
 		`{"prompt": "p", "answer": "a"}`:                        {"a"},
 		`{"prompt": "p", "completion": " a"}`:                   {"a"},
+		`{"prompt": "p", "response": "a"}`:                      {"a"},
 		`{"prompt": "p", "answer": ["a", "b", ""]}`:             {"a", "b"},
 		`{"prompt": "p", "answer": 42}`:                         {"42"},
 		`{"prompt": "p", "answers": null, "completion": "a"}`:   {"a"},
