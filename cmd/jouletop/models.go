@@ -89,7 +89,7 @@ func resolveModel(name string) (models.Found, error) {
 		return f, fmt.Errorf("model %s: %w: %s", name, engine.ErrModel, f.Problem)
 	}
 	if f.Unknown != "" && !llama.Installed() {
-		return f, fmt.Errorf("model %s: %w: %s, which the llama.cpp in this program does not have", name, engine.ErrModel, f.Unknown)
+		return f, fmt.Errorf("model %s: %w: %s, which the llama.cpp in this program does not have: make LLAMA_SRC=FOLDER builds it with a newer one", name, engine.ErrModel, f.Unknown)
 	}
 	return f, nil
 }

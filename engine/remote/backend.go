@@ -101,6 +101,7 @@ func New(opt Options) (*Backend, error) {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = 256
 		t.DisableCompression = true // a compressor would hold tokens back
+		t.DialContext = dial
 		t.MaxResponseHeaderBytes = 1 << 20
 		opt.Transport = t
 	}

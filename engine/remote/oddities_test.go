@@ -2,6 +2,8 @@ package remote
 
 import (
 	"compress/gzip"
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -211,6 +213,41 @@ func TestCompressedAnswers(t *testing.T) {
 			t.Errorf("%s: %v, %+v", encoding, err, results)
 		}
 		s.Close()
+	}
+}
+
+// A server that leaves TCP_NODELAY off holds each token back until the one before
+// is acknowledged, which a reader that is not asked to puts off for 40 ms.
+func TestTokensAreNotHeldBackForWantOfAcknowledgement(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		st := &stream{w: w}
+		st.head()
+		st.raw("")
+		time.Sleep(pause)
+		for _, part := range strings.Split(said(10, oneToken)+sse(cutOff)+used(7, 10, "")+allDone, "PAUSE") {
+			time.Sleep(pause / 3)
+			st.raw(part)
+		}
+	}))
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if err := c.(*net.TCPConn).SetNoDelay(false); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
+	s.Start()
+	defer s.Close()
+	b, err := New(Options{URL: s.URL, KeepCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.setModel(served{name: "m"})
+	for range 8 {
+		results, err := b.Run(t.Context(), batch(10, "x"), &heard{})
+		if err != nil || results[0].Err != nil || results[0].Flags != "" || results[0].PrefillEndNS == 0 {
+			t.Errorf("%v, %+v", err, results)
+		}
 	}
 }
 
