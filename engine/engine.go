@@ -11,6 +11,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/stream"
 	"jouletop/gpu"
+	"jouletop/gpu/sampler"
 	"jouletop/gpu/timebase"
 )
 
@@ -84,7 +85,7 @@ type unit struct {
 	GPU
 	id      string
 	clocks  *clocks.Driver
-	sampler *gpu.Sampler
+	sampler *sampler.Sampler
 	tempC   float64 // as sampled last; guarded by Engine.mu
 	foreign clocks.Foreign
 }
@@ -119,7 +120,7 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) Start() {
 	e.clocks.Start()
 	for _, u := range e.units {
-		u.sampler = gpu.StartSampler(u.Device, gpu.SamplerOptions{
+		u.sampler = sampler.Start(u.Device, sampler.Options{
 			Clock:   e.clk,
 			Sources: u.Sources,
 			Sample:  func(t int64, s gpu.Sample) { e.sample(u, t, s) },

@@ -2,5 +2,5 @@
 .PHONY: bench-sampler
 bench-sampler:
 	@mkdir -p build
-	$(GO_ENV) go build -o build/bench-sampler ./gpu/internal/benchsampler
+	$(GO_ENV) go build -o build/bench-sampler ./gpu/sampler/internal/bench
 	build/bench-sampler

@@ -1,7 +1,7 @@
 // Package gpu says what a GPU can tell and do: the [Device] interface, its
-// readings, and the [Sampler] that polls one. It knows nothing of language
-// models. Implementations are gpu/nvml (a real GPU) and gpu/simgpu (a simulated
-// one).
+// readings and what it can be asked to do. It knows nothing of language models.
+// Implementations are gpu/nvml (a real GPU) and gpu/simgpu (a simulated one);
+// gpu/sampler polls one.
 //
 // Unknown numbers are NaN, unknown whole numbers -1: never 0 for unknown.
 package gpu
@@ -61,14 +61,6 @@ type Device interface {
 	ResetSMClock() error
 	// Close releases the device; it does not reset clocks.
 	Close() error
-}
-
-// Loadable is implemented by a simulated Device that must be told what would
-// be running on it, when the work itself runs elsewhere (on the CPU).
-type Loadable interface {
-	// SetLoad sets the share of the tensor units' and of the memory's peak
-	// rate in use, 0 to 1 each, from now on.
-	SetLoad(tensor, dram float64)
 }
 
 // Info identifies a GPU and its fixed limits.
@@ -227,8 +219,8 @@ func UnknownSample() Sample {
 	return Sample{SMMHz: -1, MemMHz: -1, TempC: nan, GPUUtil: nan, DRAMUtil: nan, TensorUtil: nan, MemUsedMiB: nan}
 }
 
-// knows tells whether anything of the sample is known.
-func (s *Sample) knows() bool {
+// Knows tells whether anything of the sample is known.
+func (s *Sample) Knows() bool {
 	return s.SMMHz >= 0 || s.MemMHz >= 0 || s.Throttle != 0 ||
 		!(math.IsNaN(s.TempC) && math.IsNaN(s.GPUUtil) && math.IsNaN(s.DRAMUtil) && math.IsNaN(s.TensorUtil) && math.IsNaN(s.MemUsedMiB))
 }

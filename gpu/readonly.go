@@ -1,8 +1,8 @@
 package gpu
 
 // ReadOnly returns dev without the power to change anything: SetSMClock and
-// ResetSMClock return ErrReadOnly and never reach it. The result implements
-// Poller, Recoverer (with Poller) or Loadable if dev does: what is simulated to run is no setting.
+// ResetSMClock return ErrReadOnly and never reach it. The result implements Poller,
+// and Recoverer with it, if dev does.
 func ReadOnly(dev Device) Device {
 	r := readOnly{dev}
 	type recoveringPoller interface {
@@ -19,11 +19,6 @@ func ReadOnly(dev Device) Device {
 		return struct {
 			readOnly
 			Poller
-		}{r, d}
-	case Loadable:
-		return struct {
-			readOnly
-			Loadable
 		}{r, d}
 	}
 	return r

@@ -3,18 +3,18 @@ package main
 import (
 	"math"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/curve"
 	"jouletop/tui/state"
 )
 
 // analyse marks the clocks worth marking on the dashboard's curves.
 func analyse(points []state.CurvePoint) state.CurveMarks {
-	var c analysis.Curve
+	var c curve.Curve
 	for _, p := range points {
-		c.Clocks = append(c.Clocks, analysis.Clock{
+		c.Clocks = append(c.Clocks, curve.Clock{
 			RequestedMHz: int(math.Round(p.SMMHz)), MHz: p.SMMHz,
-			Energy: analysis.Stat{Mean: p.EDPJS / p.LatencyS}, Latency: analysis.Stat{Mean: p.LatencyS},
-			JoulesPerToken: analysis.Stat{Mean: p.JoulesPerToken},
+			Energy: curve.Stat{Mean: p.EDPJS / p.LatencyS}, Latency: curve.Stat{Mean: p.LatencyS},
+			JoulesPerToken: curve.Stat{Mean: p.JoulesPerToken},
 		})
 	}
 	var m state.CurveMarks

@@ -19,6 +19,7 @@ import (
 	"jouletop/engine/worker"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
+	"jouletop/gpu/sampler"
 )
 
 // discoverTime is how long the sensors are watched to learn their periods.
@@ -158,7 +159,7 @@ func describeGPU(r *rig) gpuState {
 		st.Processes = append([]gpu.Process{}, others...) // none is not unknown
 	}
 	problem(r.do(func() (err error) {
-		st.Sensors, err = gpu.Discover(dev, r.clk, discoverTime)
+		st.Sensors, err = sampler.Discover(dev, r.clk, discoverTime)
 		return err
 	}))
 	st.Problems = append(st.Problems, r.takeNotes()...)

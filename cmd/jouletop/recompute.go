@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"jouletop/engine/account"
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/report"
+	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
@@ -13,8 +14,8 @@ import (
 // recomputeSession estimates a session's energies again and replaces its
 // phases.csv, requests.csv and, where it has one, points.csv. It returns the power
 // found of each kind of phase.
-func recomputeSession(dir string) (analysis.Table, error) {
-	var none analysis.Table
+func recomputeSession(dir string) (table.Table, error) {
+	var none table.Table
 	s, err := session.OpenForeign(dir)
 	if err != nil {
 		return none, err
@@ -54,7 +55,7 @@ func recomputeSession(dir string) (analysis.Table, error) {
 	if err := s.WriteRequests(newRequests); err != nil {
 		return none, err
 	}
-	return analysis.PhasePowers(r.Powers()), recomputePoints(s, r)
+	return report.PhasePowers(r.Powers()), recomputePoints(s, r)
 }
 
 // recomputePoints puts the points' new energies into points.csv.

@@ -11,6 +11,7 @@ import (
 	"jouletop/engine/session"
 	"jouletop/engine/stream"
 	"jouletop/gpu"
+	"jouletop/gpu/sampler"
 )
 
 // recording is a session being recorded: folder, stream and engine.
@@ -26,7 +27,7 @@ type recording struct {
 	// unguarded says that a clock guard has ended by itself; nil until one does.
 	unguarded atomic.Pointer[string]
 	// renewals are the power sources' by GPU; of the stream's goroutine as well.
-	renewals map[string]*gpu.Renewals
+	renewals map[string]*sampler.Renewals
 }
 
 // newManifest describes the rig.
@@ -169,9 +170,9 @@ func ending(err error) string {
 // power sources renewed their values.
 func (c *recording) describe() {
 	models := map[string]bool{}
-	c.renewals = map[string]*gpu.Renewals{}
+	c.renewals = map[string]*sampler.Renewals{}
 	for _, g := range c.gpus {
-		c.renewals[g.dev.Info().ID()] = &gpu.Renewals{}
+		c.renewals[g.dev.Info().ID()] = &sampler.Renewals{}
 	}
 	c.stream.Observe(func(ev event.Event) []event.Event {
 		switch ev := ev.(type) {

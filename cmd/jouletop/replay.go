@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -135,7 +135,7 @@ func (c *replayController) Export(path string) (string, error) {
 
 // Workload measures the session's queries, read again from where they were.
 func (c *replayController) Workload() (command.Workload, error) {
-	queries, err := analysis.Queries([]*session.Session{c.session})
+	queries, err := answers.Queries([]*session.Session{c.session})
 	if err != nil {
 		return command.Workload{}, err
 	}

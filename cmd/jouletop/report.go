@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/report"
+	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -38,7 +40,7 @@ them into the session.`,
 			if err != nil {
 				return err
 			}
-			var powers []analysis.Table
+			var powers []table.Table
 			if recompute {
 				for _, dir := range dirs {
 					t, err := recomputeSession(dir)
@@ -73,23 +75,23 @@ them into the session.`,
 }
 
 // report is one or several sessions read.
-type report struct {
+type reported struct {
 	sessions  []*session.Session
 	points    []event.PointDone
 	simulated bool
 	notes     []string
 	workload  *workload // nil where the sessions do not have one
-	routed    analysis.Table
+	routed    table.Table
 }
 
-func loadReport(dirs []string) (*report, error) {
-	r := &report{}
+func loadReport(dirs []string) (*reported, error) {
+	r := &reported{}
 	for _, dir := range dirs {
 		s, err := session.OpenForeign(dir)
 		if err != nil {
 			return nil, err
 		}
-		points, err := analysis.Points(s)
+		points, err := answers.Points(s)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +99,7 @@ func loadReport(dirs []string) (*report, error) {
 			return nil, fmt.Errorf("%s: the session has no finished point or request", dir)
 		}
 		r.sessions = append(r.sessions, s)
-		r.points = append(r.points, analysis.Unrouted(points)...)
+		r.points = append(r.points, answers.Unrouted(points)...)
 		r.simulated = r.simulated || s.Manifest.Simulated
 		if s.Manifest.Note != "" {
 			r.notes = append(r.notes, dir+": "+s.Manifest.Note)
@@ -107,9 +109,9 @@ func loadReport(dirs []string) (*report, error) {
 }
 
 // tables are the tables that have rows.
-func (r *report) tables(slowdown float64, paper bool) []analysis.Table {
-	var out []analysis.Table
-	for _, t := range analysis.Study(r.points, slowdown) {
+func (r *reported) tables(slowdown float64, paper bool) []table.Table {
+	var out []table.Table
+	for _, t := range report.Study(r.points, slowdown) {
 		if len(t.Rows) > 0 {
 			out = append(out, t)
 		}
@@ -118,7 +120,7 @@ func (r *report) tables(slowdown float64, paper bool) []analysis.Table {
 		out[i].Simulated = r.simulated
 	}
 	if r.workload != nil {
-		out = append(out, r.workload.Study(paper)...)
+		out = append(out, report.Workload(r.workload.Workload, paper)...)
 	}
 	if len(r.routed.Rows) > 0 {
 		out = append(out, r.routed)
@@ -126,8 +128,8 @@ func (r *report) tables(slowdown float64, paper bool) []analysis.Table {
 	return out
 }
 
-var reportFormats = map[string]func(w io.Writer, tables []analysis.Table, r *report, paper bool) error{
-	"text": func(w io.Writer, tables []analysis.Table, r *report, paper bool) error {
+var reportFormats = map[string]func(w io.Writer, tables []table.Table, r *reported, paper bool) error{
+	"text": func(w io.Writer, tables []table.Table, r *reported, paper bool) error {
 		for _, n := range r.notes {
 			fmt.Fprintln(w, n)
 		}
@@ -139,7 +141,7 @@ var reportFormats = map[string]func(w io.Writer, tables []analysis.Table, r *rep
 		}
 		return nil
 	},
-	"md": func(w io.Writer, tables []analysis.Table, r *report, paper bool) error {
+	"md": func(w io.Writer, tables []table.Table, r *reported, paper bool) error {
 		for _, n := range r.notes {
 			fmt.Fprintf(w, "> %s\n\n", n)
 		}
@@ -150,10 +152,10 @@ var reportFormats = map[string]func(w io.Writer, tables []analysis.Table, r *rep
 		}
 		return nil
 	},
-	"csv": func(w io.Writer, tables []analysis.Table, _ *report, _ bool) error {
-		return analysis.WriteCSV(w, tables)
+	"csv": func(w io.Writer, tables []table.Table, _ *reported, _ bool) error {
+		return table.WriteCSV(w, tables)
 	},
-	"json": func(w io.Writer, tables []analysis.Table, _ *report, _ bool) error {
-		return analysis.WriteJSON(w, tables)
+	"json": func(w io.Writer, tables []table.Table, _ *reported, _ bool) error {
+		return table.WriteJSON(w, tables)
 	},
 }

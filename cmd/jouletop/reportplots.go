@@ -4,18 +4,18 @@ import (
 	"fmt"
 	"os"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/plot"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 )
 
 // plot draws the pictures into dir and names them on stderr.
-func (r *report) plot(dir string) error {
+func (r *reported) plot(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("plots: %w", err)
 	}
-	files, err := analysis.Plots(dir, r.points, r.simulated)
+	files, err := plot.Points(dir, r.points, r.simulated)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (r *report) plot(dir string) error {
 		if err != nil {
 			return err
 		}
-		more, err := analysis.PlotProfile(dir, samples, phases, r.simulated)
+		more, err := plot.Profile(dir, samples, phases, r.simulated)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (r *report) plot(dir string) error {
 		}
 	}
 	if r.workload != nil {
-		more, err := r.workload.Plots(dir)
+		more, err := plot.Workload(r.workload.Workload, dir)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"jouletop/engine"
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/curve"
+	"jouletop/engine/analysis/report"
+	"jouletop/engine/analysis/table"
 	"jouletop/engine/command"
 	"jouletop/engine/gguf"
 	"jouletop/engine/session"
@@ -81,7 +84,7 @@ func modelSize(s engine.ModelSpec) float64 {
 			return float64(m.Parameters()) / 1e9
 		}
 	}
-	return analysis.Billions(s.Name)
+	return curve.Billions(s.Name)
 }
 
 // byClass picks the model by the query's class.
@@ -100,7 +103,7 @@ func (t *router) learn(dirs []string) error {
 	if err != nil {
 		return fmt.Errorf("--route-from: %w", err)
 	}
-	of := analysis.ClassifierFeatures(w.Tables)
+	of := answers.ClassifierFeatures(w.Tables)
 	c, err := difficulty.TrainClassifier(w.Data, of)
 	if err != nil {
 		return fmt.Errorf("--route-from: %w", err)
@@ -110,7 +113,7 @@ func (t *router) learn(dirs []string) error {
 		names = append(names, strings.ToLower(f.Name))
 	}
 	note := fmt.Sprintf("classifier trained on %d queries by %s", len(w.queries), strings.Join(names, ", "))
-	if predicted, err := analysis.OutOfFold(w.Data, of); err == nil {
+	if predicted, err := answers.OutOfFold(w.Data, of); err == nil {
 		hits, easy := 0, w.Data.Labels()
 		for i, p := range predicted {
 			if (p == features.Easy) == easy[i] {
@@ -141,7 +144,7 @@ func (t *router) fromFile(path string) error {
 		return fmt.Errorf("--route: %w", err)
 	}
 	defer f.Close()
-	to, err := analysis.ReadRoutes(f, t.models)
+	to, err := answers.ReadRoutes(f, t.models)
 	if err != nil {
 		return fmt.Errorf("--route %s: %w", path, err)
 	}
@@ -182,7 +185,7 @@ func (t *router) split(o *options, info gpu.Info, specs []engine.ModelSpec, data
 			return nil, err
 		}
 		for i := range pts {
-			pts[i].PointID, pts[i].Class = analysis.RoutedPrefix+pts[i].PointID, t.class
+			pts[i].PointID, pts[i].Class = answers.RoutedPrefix+pts[i].PointID, t.class
 		}
 		out = append(out, pts...)
 	}
@@ -252,14 +255,14 @@ type routeSummary struct {
 }
 
 // routed reads a session's routed queries: the table, and the same for JSON.
-func routed(dir string) (analysis.Table, []routeSummary, error) {
+func routed(dir string) (table.Table, []routeSummary, error) {
 	s, err := session.Open(dir)
 	if err != nil {
-		return analysis.Table{}, nil, err
+		return table.Table{}, nil, err
 	}
-	a, err := analysis.NewAnswers([]*session.Session{s})
+	a, err := answers.New([]*session.Session{s})
 	if err != nil {
-		return analysis.Table{}, nil, err
+		return table.Table{}, nil, err
 	}
 	rows, _, _ := a.Routed()
 	var out []routeSummary
@@ -269,7 +272,7 @@ func routed(dir string) (analysis.Table, []routeSummary, error) {
 			known(r.BaselineJ), known(r.BaselineS), known(r.BaselineQuality), known(r.Saving()),
 		})
 	}
-	return a.RoutedTable(), out, nil
+	return report.Routed(a), out, nil
 }
 
 // routedModel stands for the routed models where the dashboard's operator
@@ -302,7 +305,7 @@ func (l *library) routedPlan(j command.Job) (engine.Plan, error) {
 	}
 	job := l.nextJob()
 	for i := range pts {
-		pts[i].PointID = fmt.Sprintf("%sj%d.%s", analysis.RoutedPrefix, job, strings.TrimPrefix(pts[i].PointID, analysis.RoutedPrefix))
+		pts[i].PointID = fmt.Sprintf("%sj%d.%s", answers.RoutedPrefix, job, strings.TrimPrefix(pts[i].PointID, answers.RoutedPrefix))
 		if !own {
 			pts[i].Policy = nil
 		}

@@ -8,7 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
 	"jouletop/engine/session"
@@ -32,7 +33,7 @@ type summary struct {
 	Cost     *float64       `json:"cost"`
 	Points   []pointSummary `json:"points"`
 	Routing  []routeSummary `json:"routing,omitempty"`
-	table    analysis.Table // no rows without
+	table    table.Table    // no rows without
 	note     string         // why there is no energy
 }
 
@@ -173,7 +174,7 @@ func newSummary(r *rig, dir string, price float64, points []event.PointDone) (su
 	for _, p := range points {
 		finished[p.PointID] = true
 	}
-	rest, joules := analysis.NewSums(), 0.0
+	rest, joules := answers.NewSums(), 0.0
 	err = recorded.Requests(func(q *event.RequestEnergy) error {
 		s.Requests++
 		if q.Err != "" {

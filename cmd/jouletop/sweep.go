@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/report"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -129,7 +129,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 		return errors.Join(err, e)
 	}
 	if slow, e := o.slowdown(); e == nil {
-		s.table = analysis.RunAt(done.points, slow)
+		s.table = report.RunAt(done.points, slow)
 		s.table.Simulated = r.simulated()
 	}
 	return errors.Join(err, s.write(os.Stdout, o.json))

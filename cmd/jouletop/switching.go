@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"jouletop/engine/nulljson"
-	"jouletop/gpu"
 	"jouletop/gpu/simgpu"
+	"jouletop/gpu/switching"
 )
 
 // measureSwitching measures how long clock changes take and prints the table.
@@ -42,16 +42,16 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		return usagef("switching needs two clocks at least, not %v", list)
 	}
 	bar := newBar(os.Stderr, "switching clocks")
-	var rows []gpu.Switch
+	var rows []switching.Switch
 	err = r.do(func() error {
 		work, stop := context.WithCancel(ctx)
 		defer stop()
 		r.keepBusy(work)
 		var err error
-		rows, err = gpu.MeasureSwitching(ctx, r.gpus[0].dev, r.clk, func(mhz int) (call, done int64, err error) {
+		rows, err = switching.Measure(ctx, r.gpus[0].dev, r.clk, func(mhz int) (call, done int64, err error) {
 			t, err := r.gpus[0].control.SetTimed(mhz)
 			return t.CallNS, t.ReturnNS, err
-		}, list, gpu.SwitchOptions{Repeats: repeats, Seed: o.seed, Progress: func(done, all int) { bar.set(float64(done) / float64(all)) }})
+		}, list, switching.Options{Repeats: repeats, Seed: o.seed, Progress: func(done, all int) { bar.set(float64(done) / float64(all)) }})
 		return err
 	})
 	bar.done()
@@ -62,7 +62,7 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 		return errors.Join(err, writeSwitchesJSON(os.Stdout, r.simulated(), rows))
 	}
 	if csv {
-		if werr := gpu.WriteSwitches(os.Stdout, rows); werr != nil {
+		if werr := switching.Write(os.Stdout, rows); werr != nil {
 			return werr
 		}
 		return err
@@ -88,7 +88,7 @@ func measureSwitching(ctx context.Context, o *options, clocks string, repeats in
 }
 
 // writeSwitchesJSON writes what was measured; null is unknown.
-func writeSwitchesJSON(w io.Writer, simulated bool, rows []gpu.Switch) error {
+func writeSwitchesJSON(w io.Writer, simulated bool, rows []switching.Switch) error {
 	type pair struct {
 		From         int      `json:"from_mhz"`
 		To           int      `json:"to_mhz"`

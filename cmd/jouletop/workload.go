@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/plot"
+	"jouletop/engine/analysis/report"
 	"jouletop/engine/session"
 	"jouletop/gpu/plaintext"
 	"jouletop/workloads"
@@ -71,7 +73,7 @@ one row a query; its column "model" is what run --route FILE takes.`,
 					return nil
 				}
 			}
-			return write(os.Stdout, w.Study(paper), &report{notes: w.notes}, paper)
+			return write(os.Stdout, report.Workload(w.Workload, paper), &reported{notes: w.notes}, paper)
 		},
 	}
 	f := c.Flags()
@@ -87,7 +89,7 @@ one row a query; its column "model" is what run --route FILE takes.`,
 
 // workload is queries characterized.
 type workload struct {
-	*analysis.Workload
+	*answers.Workload
 	queries  []workloads.Query
 	features []features.Features
 	notes    []string
@@ -107,7 +109,7 @@ func openWorkload(o *options, dirs []string) (*workload, error) {
 	w := &workload{}
 	if len(o.datasets) == 0 && len(recorded) > 0 {
 		var err error
-		if w.queries, err = analysis.Queries(recorded); err != nil {
+		if w.queries, err = answers.Queries(recorded); err != nil {
 			return nil, fmt.Errorf("%w; name the files to look at", err)
 		}
 		if o.queries > 0 {
@@ -142,13 +144,13 @@ func (w *workload) characterize(recorded []*session.Session) error {
 		return err
 	}
 	w.features = x.ExtractAll(w.queries)
-	var answers *analysis.Answers
+	var recordedAnswers *answers.Answers
 	if len(recorded) > 0 {
-		if answers, err = analysis.NewAnswers(recorded); err != nil {
+		if recordedAnswers, err = answers.New(recorded); err != nil {
 			return err
 		}
 	}
-	if w.Workload, err = analysis.NewWorkload(w.queries, w.features, answers); err != nil {
+	if w.Workload, err = answers.NewWorkload(w.queries, w.features, recordedAnswers); err != nil {
 		return err
 	}
 	if w.Simulated {
@@ -164,7 +166,7 @@ func (w *workload) plot(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("plots: %w", err)
 	}
-	files, err := w.Plots(dir)
+	files, err := plot.Workload(w.Workload, dir)
 	for _, f := range files {
 		fmt.Fprintln(os.Stderr, "wrote", f)
 	}
@@ -223,13 +225,13 @@ func (w *workload) queryCSV(out io.Writer) error {
 // addWorkload puts the study's workload tables and pictures into a report of
 // sessions that ran several models, and what routing came to; where their queries cannot be had again a
 // note says so.
-func (r *report) addWorkload() error {
+func (r *reported) addWorkload() error {
 	if slices.ContainsFunc(r.sessions, func(s *session.Session) bool { return s.Manifest.Plan.Route != "" }) {
-		a, err := analysis.NewAnswers(r.sessions)
+		a, err := answers.New(r.sessions)
 		if err != nil {
 			return err
 		}
-		r.routed = a.RoutedTable()
+		r.routed = report.Routed(a)
 	}
 	models := map[string]bool{}
 	for _, p := range r.points {
@@ -238,8 +240,8 @@ func (r *report) addWorkload() error {
 	if len(models) < 2 {
 		return nil
 	}
-	queries, err := analysis.Queries(r.sessions)
-	if errors.Is(err, analysis.ErrQueries) {
+	queries, err := answers.Queries(r.sessions)
+	if errors.Is(err, answers.ErrQueries) {
 		r.notes = append(r.notes, "no tables of the workload: "+err.Error())
 		return nil
 	}

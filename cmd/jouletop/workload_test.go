@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"jouletop/engine/analysis"
+	"jouletop/engine/analysis/answers"
 	"jouletop/gpu/plaintext"
 	"jouletop/workloads"
 	"jouletop/workloads/difficulty"
@@ -17,7 +17,7 @@ import (
 func TestWorkloadCSVHoldsNoFormulas(t *testing.T) {
 	for _, name := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1"} {
 		w := &workload{
-			Workload: &analysis.Workload{
+			Workload: &answers.Workload{
 				Data: difficulty.Data{
 					Models:  []difficulty.Model{{Name: name, ParamsB: 1}},
 					Records: []difficulty.Record{{Dataset: name, Quality: []float64{1}}},

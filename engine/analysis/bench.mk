@@ -2,4 +2,4 @@
 .PHONY: bench-sweep
 bench-sweep: build
 	$(GO_ENV) go run ./engine/analysis/internal/benchsweep bin/jouletop
-	JOULETOP_SEEDS=100 $(GO_ENV) go test -count=1 -v -run EDPOptimalClock ./engine/analysis
+	JOULETOP_SEEDS=100 $(GO_ENV) go test -count=1 -v -run EDPOptimalClock ./engine/analysis/curve

@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
+	"jouletop/gpu/switching"
 )
 
 // What a switch is taken to cost before one was seen. Setting locked clocks
@@ -34,7 +34,7 @@ func (m *mean) add(x float64) {
 	m.value += (x - m.value) / m.weight
 }
 
-func newCostModel(switches []gpu.Switch) *costModel {
+func newCostModel(switches []switching.Switch) *costModel {
 	c := &costModel{pair: map[[2]int]mean{}}
 	for _, s := range switches {
 		if s.Err == "" {

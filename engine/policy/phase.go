@@ -7,7 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
+	"jouletop/gpu/switching"
 )
 
 // PhaseClocks are the SM clocks of the phases, in MHz.
@@ -76,7 +76,7 @@ type begun struct{ tokens, mhz int }
 
 // NewPhaseAware returns the policy; switches, if any, are measured switching
 // times to start from.
-func NewPhaseAware(clocks PhaseClocks, switches []gpu.Switch) *PhaseAware {
+func NewPhaseAware(clocks PhaseClocks, switches []switching.Switch) *PhaseAware {
 	return &PhaseAware{
 		clocks: clocks, cost: newCostModel(switches), lengths: newLengthModel(),
 		running: map[spanKey]begun{}, skipping: map[kindKey]bool{}, decided: map[kindKey]bool{},

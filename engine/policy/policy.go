@@ -24,6 +24,7 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/gpu"
+	"jouletop/gpu/switching"
 )
 
 // ErrSpec: a policy that cannot be read.
@@ -43,7 +44,7 @@ type Options struct {
 	MaxSlowdown float64
 	// Switches are measured switching times (`jouletop gpu switching`), a better
 	// start than the defaults for what a switch costs.
-	Switches []gpu.Switch
+	Switches []switching.Switch
 }
 
 // Parse reads a policy for the GPU described by info. Errors wrap ErrSpec or

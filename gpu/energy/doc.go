@@ -94,7 +94,7 @@
 // What stays open: a source that turns wrong is believed until the comparison has seen
 // it, for two to three seconds; sources that are wrong alike are not found out; nor is
 // what one source alone says, as long as a board may draw it and it moves. Time stamps
-// are the sampler's to check (gpu.StartSampler).
+// are the sampler's to check (sampler.Start).
 //
 // # What the bound leaves out
 //

@@ -9,6 +9,7 @@ import (
 
 	"jouletop/gpu"
 	"jouletop/gpu/nvml/fakenvml"
+	"jouletop/gpu/sampler"
 	"jouletop/gpu/timebase"
 )
 
@@ -136,7 +137,7 @@ func TestSampler(t *testing.T) {
 	}
 	seen := make(chan gpu.PowerReading, 10000)
 	samples := 0
-	s := gpu.StartSampler(d, gpu.SamplerOptions{
+	s := sampler.Start(d, sampler.Options{
 		Clock:   timebase.Monotonic(),
 		Sample:  func(int64, gpu.Sample) { samples++ },
 		Power:   func(r gpu.PowerReading) { seen <- r },
@@ -168,7 +169,7 @@ func TestDiscover(t *testing.T) {
 	// A machine may be too busy to see every change; it isn't forever.
 	var wrong []gpu.PowerSource
 	for range 8 {
-		sources, err := gpu.Discover(d, timebase.Monotonic(), 1200*time.Millisecond)
+		sources, err := sampler.Discover(d, timebase.Monotonic(), 1200*time.Millisecond)
 		if err != nil || len(sources) != 4 {
 			t.Fatal(sources, err)
 		}

@@ -39,7 +39,7 @@ func (d *Device) probePower() {
 	}
 }
 
-// PowerSources implements gpu.Device; their periods are left to gpu.Discover.
+// PowerSources implements gpu.Device; their periods are left to sampler.Discover.
 func (d *Device) PowerSources() []gpu.PowerSource {
 	return append([]gpu.PowerSource(nil), d.sources...)
 }

@@ -30,7 +30,7 @@ import (
 // a time.
 var ErrBusy = errors.New("simulated GPU is busy")
 
-// GPU is a simulated GPU; see New. It implements gpu.Device and gpu.Loadable.
+// GPU is a simulated GPU; see New. It implements gpu.Device.
 // Its methods may be called from several goroutines.
 type GPU struct {
 	profile Profile
@@ -68,10 +68,7 @@ type GPU struct {
 	hist history
 }
 
-var (
-	_ gpu.Device   = (*GPU)(nil)
-	_ gpu.Loadable = (*GPU)(nil)
-)
+var _ gpu.Device = (*GPU)(nil)
 
 // Option changes how a GPU is made.
 type Option func(*GPU)

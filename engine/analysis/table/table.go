@@ -1,0 +1,273 @@
+// Package table lays figures out as text, Markdown, CSV and JSON: a [Table] of
+// [Cell]s, each a word or a number with its half-width and, where there is one, what
+// the study published.
+package table
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"jouletop/engine/analysis/curve"
+	"jouletop/engine/nulljson"
+	"jouletop/gpu/plaintext"
+)
+
+// Cell is one entry of a table: text, or a number with its interval and, where
+// the study has one, the published number.
+type Cell struct {
+	Text      string
+	Value     float64 // NaN: text, or unknown
+	Half      float64 // half-width of the 95 % interval; NaN: unknown
+	Published float64 // NaN: none
+	Decimals  int
+	Sign      bool // write + before what is above zero
+}
+
+// Table is a table of results.
+type Table struct {
+	ID      string // XI, XII, …; or a word
+	Title   string
+	Columns []string // with units
+	Rows    [][]Cell
+	Notes   []string
+	// Simulated marks the table: its numbers were computed, not measured.
+	Simulated bool
+}
+
+// Word is a cell of text, which may be others'.
+func Word(s string) Cell {
+	return Cell{Text: plaintext.Line(s), Value: math.NaN(), Half: math.NaN(), Published: math.NaN()}
+}
+
+func Num(v float64, decimals int) Cell {
+	return Cell{Value: v, Half: math.NaN(), Published: math.NaN(), Decimals: decimals}
+}
+
+func WithError(s curve.Stat, decimals int) Cell {
+	return Cell{Value: s.Mean, Half: s.Half, Published: math.NaN(), Decimals: decimals}
+}
+
+func Change(s curve.Stat) Cell {
+	c := WithError(s, 1)
+	c.Sign = true
+	return c
+}
+
+func (c Cell) Beside(published float64) Cell {
+	c.Published = published
+	return c
+}
+
+// absurd is where a number is no result any more, and its digits would fill lines.
+const Absurd = 1e12
+
+// Decimal writes v with so many decimals; nothing where it is unknown.
+func Decimal(v float64, decimals int) string {
+	if !curve.Finite(v) {
+		return ""
+	}
+	if math.Abs(v) >= Absurd {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+func (c Cell) Format(v float64) string {
+	s := Decimal(v, c.Decimals)
+	if strings.Trim(s, "-0.") == "" {
+		s = strings.TrimPrefix(s, "-")
+	}
+	if c.Sign && v > 0 {
+		s = "+" + s
+	}
+	return s
+}
+
+// own is our side of the cell.
+func (c Cell) own() string {
+	if c.Text != "" {
+		return c.Text
+	}
+	s := c.Format(c.Value)
+	if half := Decimal(c.Half, c.Decimals); s != "" && half != "" {
+		s += " ±" + half
+	}
+	return s
+}
+
+// grid lays the table out as strings, with the published numbers and the
+// difference as columns of their own where paper is set.
+func (t Table) grid(paper bool) (header []string, rows [][]string) {
+	published := make([]bool, len(t.Columns))
+	for _, r := range t.Rows {
+		for i, c := range r {
+			published[i] = published[i] || paper && !math.IsNaN(c.Published)
+		}
+	}
+	for i, name := range t.Columns {
+		header = append(header, plaintext.Line(name)) // some are models' names
+		if published[i] {
+			header = append(header, "study", "Δ")
+		}
+	}
+	for _, r := range t.Rows {
+		var row []string
+		for i, c := range r {
+			row = append(row, c.own())
+			if published[i] {
+				diff := c
+				diff.Sign = true
+				row = append(row, c.Format(c.Published), diff.Format(c.Value-c.Published))
+			}
+		}
+		rows = append(rows, row)
+	}
+	return header, rows
+}
+
+func (t Table) heading() string {
+	h := t.Title
+	if t.ID != "" {
+		h = "Table " + t.ID + ": " + h
+	}
+	if t.Simulated {
+		h = "SIMULATED " + h
+	}
+	return h
+}
+
+// WriteText writes the table for a terminal, columns aligned.
+func (t Table) WriteText(w io.Writer, paper bool) error {
+	header, rows := t.grid(paper)
+	width := make([]int, len(header))
+	for _, r := range append([][]string{header}, rows...) {
+		for i, c := range r {
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	var b strings.Builder
+	b.WriteString(t.heading() + "\n")
+	line := func(r []string) {
+		for i, c := range r {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if i == 0 {
+				b.WriteString("  " + c + pad)
+			} else {
+				b.WriteString("  " + pad + c)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	line(header)
+	for _, r := range rows {
+		line(r)
+	}
+	for _, n := range t.Notes {
+		b.WriteString("  " + plaintext.Line(n) + "\n")
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// markdown keeps text from being markup, a link, a picture or HTML.
+var markdown = strings.NewReplacer("|", `\|`, `\`, `\\`, "<", "&lt;", "&", "&amp;", "[", `\[`, "]", `\]`, "`", "\\`", "*", `\*`)
+
+// WriteMarkdown writes the table as Markdown.
+func (t Table) WriteMarkdown(w io.Writer, paper bool) error {
+	header, rows := t.grid(paper)
+	var b strings.Builder
+	b.WriteString("### " + t.heading() + "\n\n")
+	line := func(r []string) {
+		for _, c := range r {
+			b.WriteString("| " + markdown.Replace(c) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(header)
+	b.WriteString("| --- |" + strings.Repeat(" ---: |", len(header)-1) + "\n")
+	for _, r := range rows {
+		line(r)
+	}
+	b.WriteByte('\n')
+	for _, n := range t.Notes {
+		b.WriteString(markdown.Replace(plaintext.Line(n)) + "\n\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteCSV writes tables in long form: table, whether simulated, row, column, text,
+// value, half-width, published. One header stands before all of them.
+func WriteCSV(w io.Writer, tables []Table) error {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"table", "simulated", "row", "column", "text", "value", "err95", "published"})
+	for _, t := range tables {
+		for _, r := range t.Rows {
+			for i, c := range r[1:] {
+				_ = out.Write([]string{t.name(), strconv.FormatBool(t.Simulated), plaintext.Cell(r[0].own()), plaintext.Cell(plaintext.Line(t.Columns[i+1])), plaintext.Cell(c.Text), cellNumber(c.Value), cellNumber(c.Half), cellNumber(c.Published)})
+			}
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func (t Table) name() string {
+	if t.ID != "" {
+		return t.ID
+	}
+	return t.Title
+}
+
+func cellNumber(v float64) string {
+	if !curve.Finite(v) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', 8, 64)
+}
+
+// WriteJSON writes tables as an array of objects.
+func WriteJSON(w io.Writer, tables []Table) error {
+	type cell struct {
+		Text      string   `json:"text,omitempty"`
+		Value     *float64 `json:"value,omitempty"`
+		Half      *float64 `json:"err95,omitempty"`
+		Published *float64 `json:"published,omitempty"`
+	}
+	type table struct {
+		ID        string            `json:"id"`
+		Title     string            `json:"title"`
+		Simulated bool              `json:"simulated"`
+		Columns   []string          `json:"columns"`
+		Rows      []map[string]cell `json:"rows"`
+		Notes     []string          `json:"notes,omitempty"`
+	}
+	known := func(v float64) *float64 {
+		if !curve.Finite(v) {
+			return nil
+		}
+		return &v
+	}
+	out := []table{}
+	for _, t := range tables {
+		j := table{ID: t.ID, Title: t.Title, Simulated: t.Simulated, Columns: t.Columns, Notes: t.Notes, Rows: []map[string]cell{}}
+		for _, r := range t.Rows {
+			row := map[string]cell{}
+			for i, c := range r {
+				row[plaintext.Line(t.Columns[i])] = cell{c.Text, known(c.Value), known(c.Half), known(c.Published)}
+			}
+			j.Rows = append(j.Rows, row)
+		}
+		out = append(out, j)
+	}
+	if err := nulljson.Write(w, out); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}

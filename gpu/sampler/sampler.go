@@ -1,0 +1,456 @@
+package sampler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jouletop/gpu"
+	"jouletop/gpu/timebase"
+)
+
+// Period is the default period.
+const Period = 10 * time.Millisecond
+
+// Options says how to sample and whom to tell. No two callbacks run at the
+// same time. A nil one is not called.
+type Options struct {
+	Clock  timebase.Clock
+	Period time.Duration // 0 for Period
+	// Sources are the power sources to read, as Discover found them; nil for
+	// all that the device names.
+	Sources []gpu.PowerSource
+
+	// Sample is called for each poll of the clock and the other cheap readings;
+	// t is the time at which it began, ns.
+	Sample func(t int64, s gpu.Sample)
+	// Power is called for every power reading, repeated ones included: their
+	// Fresh is false. One that cannot be (ErrAbsurd) is told with NaN.
+	Power func(gpu.PowerReading)
+	// Problem is called when readings fail: at once for the first failure of a
+	// kind, then at most every ten seconds, and once where trying again is of no use;
+	// once when the GPU is lost (ErrLost) or a call hangs, and once when readings go
+	// on.
+	Problem func(error)
+}
+
+// Sampler polls one GPU. It is started by [StartSampler] and runs until Stop:
+//
+//   - clock and other cheap readings every period, at absolute deadlines, so
+//     that the times do not drift. A poll comes late when the machine is busy; a
+//     deadline missed by a whole period is left out and counted as missed.
+//   - the sources of average and instant power in the same rounds, at least four
+//     times per renewal. A reading is fresh if its value has changed, or if the
+//     source must have renewed it since (to the same value).
+//   - the driver's sample buffer and the energy counter, whose calls are slow,
+//     in a loop of their own: see slowLoop.
+//
+// Failing readings do not end it, and each stands alone: what can be read is told.
+// While the GPU is lost it is tried once a second. A reading whose call took longer
+// than a tenth of a second is left out, as nobody knows of what moment it is, and so
+// is a sample of the buffer that is stamped at another time.
+//
+// On a real clock the rounds are made by a thread that does nothing else and is
+// scheduled ahead of others where that is permitted: the device's own (see
+// [Poller]), else a goroutine's. The callbacks are called by another, every 50 ms,
+// so that a slow one delays no reading. On a simulated clock everything runs in the
+// clock's goroutines and is deterministic.
+type Sampler struct {
+	dev    gpu.Device
+	opts   Options
+	clock  timebase.Clock
+	period time.Duration
+
+	polled []*polled
+	due    []gpu.DueSource
+	buffer bool
+	tick   tickFinder // of the counter; period 0 without one
+
+	stop   atomic.Bool
+	lost   atomic.Bool
+	lostAt atomic.Int64
+	// driverGone: it is the driver that is lost.
+	driverGone atomic.Bool
+	triedAt    int64 // to recover
+	watch      watch
+	wakeAt     atomic.Int64 // when the slow loop wants to be woken
+	slow       timebase.Signal
+	ended      timebase.Signal // to Stop
+	// slowEnded tells the real loop, which then passes on the last readings.
+	slowEnded timebase.Signal
+	running   atomic.Int32
+
+	mu    sync.Mutex
+	later []told // what the slow loop has for the callbacks, on a real clock; guarded by mu
+
+	lastPoll              int64
+	polls, missed, maxGap atomic.Int64
+	problems              problems
+}
+
+// Stats counts what a sampler did.
+type Stats struct {
+	Polls  int64         // polls made
+	Missed int64         // deadlines left out because the poller came a whole period late
+	MaxGap time.Duration // longest time between two polls, those of a lost GPU aside
+}
+
+// told is something for the callbacks: a reading, or a problem.
+type told struct {
+	power   gpu.PowerReading
+	problem error
+}
+
+// Start starts sampling dev. On a simulated clock it must be called from
+// one of the clock's goroutines, and so must Stop.
+func Start(dev gpu.Device, opts Options) *Sampler {
+	s := &Sampler{dev: dev, opts: opts, clock: opts.Clock, period: opts.Period, lastPoll: never}
+	if s.period <= 0 {
+		s.period = Period
+	}
+	if s.opts.Sample == nil {
+		s.opts.Sample = func(int64, gpu.Sample) {}
+	}
+	if s.opts.Problem == nil {
+		s.opts.Problem = func(error) {}
+	}
+	if s.opts.Power == nil {
+		s.opts.Power = func(gpu.PowerReading) {}
+	}
+	s.problems = problems{tell: s.tellProblem, last: map[string]*problem{}}
+	sources := opts.Sources
+	if sources == nil {
+		sources = dev.PowerSources()
+	}
+	for _, src := range sources {
+		switch src.Name {
+		case gpu.SourceAverage, gpu.SourceInstant:
+			p := newPolled(src, s.period)
+			s.polled = append(s.polled, p)
+			s.due = append(s.due, gpu.DueSource{Name: p.name, Every: p.every})
+		case gpu.SourceBuffer:
+			s.buffer = true
+		case gpu.SourceCounter:
+			s.tick = newTickFinder(src, counterEvery)
+		}
+	}
+	if s.buffer {
+		s.tick.settled = 2 * counterEvery
+	}
+	now := s.clock.Now()
+	s.watch.polls.since, s.watch.buffer.since = now, now
+	s.slow, s.slowEnded, s.ended = s.clock.NewSignal(), s.clock.NewSignal(), s.clock.NewSignal()
+	s.wakeAt.Store(never)
+	s.running.Store(1)
+	if s.buffer || s.tick.period > 0 {
+		s.running.Store(2)
+		s.clock.Go(s.slowLoop)
+	}
+	if s.clock.Simulated() {
+		s.clock.Go(s.simulatedLoop)
+	} else {
+		s.clock.Go(s.realLoop)
+	}
+	return s
+}
+
+// Stop ends the sampling and returns when no callback will be called any more:
+// within a period, plus a call of the device. The last of the driver's buffer
+// is read first. It may be called once only.
+func (s *Sampler) Stop() {
+	s.stop.Store(true)
+	for s.running.Load() > 0 {
+		_ = s.ended.Wait(background) // background is never done
+	}
+}
+
+// Stats returns the counts so far.
+func (s *Sampler) Stats() Stats {
+	return Stats{Polls: s.polls.Load(), Missed: s.missed.Load(), MaxGap: time.Duration(s.maxGap.Load())}
+}
+
+var background = context.Background()
+
+const (
+	never = int64(math.MaxInt64)
+	// lostRetry is how often a lost GPU is tried.
+	lostRetry = int64(time.Second)
+	// passOn is how often the readings of a poller are passed on. Each time costs
+	// several switches of threads: more than the readings themselves.
+	passOn = 50 * time.Millisecond
+)
+
+func (s *Sampler) end() {
+	s.running.Add(-1)
+	s.slowEnded.Notify()
+	s.ended.Notify()
+}
+
+// simulatedLoop makes the rounds in simulated time.
+func (s *Sampler) simulatedLoop() {
+	defer s.end()
+	next := deadlines{period: int64(s.period), next: s.clock.Now()}
+	retry := int64(0)
+	for n := int64(0); !s.stop.Load(); n++ {
+		if t := s.clock.Now(); t >= retry {
+			p := readRound(s.dev, s.clock, s.due, t, n)
+			s.take(&p)
+			if s.lost.Load() {
+				retry = t + lostRetry
+			}
+		}
+		s.look(s.clock.Now())
+		s.wakeSlow()
+		_ = s.clock.SleepUntil(background, next.advance(s.clock.Now()))
+		s.missed.Store(next.missed.Load())
+	}
+	s.slow.Notify()
+}
+
+// realLoop has the rounds made by a poller and passes on what it read.
+func (s *Sampler) realLoop() {
+	defer s.end()
+	var polling gpu.Polling
+	if p, ok := s.dev.(gpu.Poller); ok {
+		var err error
+		if polling, err = p.StartPolling(s.period, s.due); err != nil {
+			s.problems.tell(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
+		}
+	}
+	if polling == nil {
+		polling = startGoPolling(s.dev, s.clock, s.period, s.due)
+	}
+	var polls []gpu.Poll
+	var queue []told
+	pass := func() {
+		polls = polling.Read(polls[:0])
+		for i := range polls {
+			s.take(&polls[i])
+		}
+		s.missed.Store(polling.Missed())
+		s.mu.Lock()
+		queue, s.later = s.later, queue[:0]
+		s.mu.Unlock()
+		for _, t := range queue {
+			if t.problem != nil {
+				s.opts.Problem(t.problem)
+			} else {
+				s.opts.Power(t.power)
+			}
+		}
+	}
+	for !s.stop.Load() {
+		pass()
+		now := s.clock.Now()
+		s.look(now)
+		s.recover(now)
+		s.wakeSlow()
+		_ = s.clock.Sleep(background, passOn)
+	}
+	polling.Stop()
+	s.slow.Notify()
+	for s.running.Load() > 1 {
+		_ = s.slowEnded.Wait(background)
+	}
+	pass()
+}
+
+// tellPower passes a reading of the slow loop on.
+func (s *Sampler) tellPower(r gpu.PowerReading) {
+	if s.clock.Simulated() {
+		s.opts.Power(r)
+		return
+	}
+	s.mu.Lock()
+	s.later = append(s.later, told{power: r})
+	s.mu.Unlock()
+}
+
+// tellProblem passes a problem of either loop on.
+func (s *Sampler) tellProblem(err error) {
+	if s.clock.Simulated() {
+		s.opts.Problem(err)
+		return
+	}
+	s.mu.Lock()
+	s.later = append(s.later, told{problem: err})
+	s.mu.Unlock()
+}
+
+func (s *Sampler) wakeSlow() {
+	if s.clock.Now() >= s.wakeAt.Load() {
+		s.wakeAt.Store(never)
+		s.slow.Notify()
+	}
+}
+
+// take passes on one round.
+func (s *Sampler) take(p *gpu.Poll) {
+	s.polls.Add(1)
+	if s.lastPoll != never {
+		s.maxGap.Store(max(s.maxGap.Load(), p.TimeNS-s.lastPoll))
+	}
+	s.lastPoll = p.TimeNS
+	if s.failed(p.TimeNS, "poll", p.Err) && s.lost.Load() {
+		s.lastPoll = never
+		return
+	}
+	s.back(p.TimeNS + p.Took)
+	if p.Took <= longCall && p.Sample.Knows() { // a device may know some and not the rest
+		s.opts.Sample(p.TimeNS, p.Sample)
+	}
+	for i := range p.Powers {
+		r := &p.Power[i]
+		at := slices.IndexFunc(s.polled, func(q *polled) bool { return q.name == r.Source })
+		switch {
+		case at < 0: // given up
+		case errors.Is(p.PowerErr[i], gpu.ErrAbsurd):
+			s.opts.Power(absurd(r.Source, p.TimeNS))
+		case s.failed(p.TimeNS, r.Source, p.PowerErr[i]):
+			if hopeless(p.PowerErr[i]) {
+				s.drop(r.Source)
+			}
+		case p.PowerTook[i] > longCall:
+		default:
+			r.Fresh = s.polled[at].fresh(r)
+			s.opts.Power(*r)
+		}
+	}
+}
+
+// absurd is the reading of a source that said what cannot be: it says nothing, and
+// that it was read.
+func absurd(source string, t int64) gpu.PowerReading {
+	return gpu.PowerReading{TimeNS: t, Source: source, PowerW: math.NaN(), CounterJ: math.NaN()}
+}
+
+// drop gives a polled source up. A poller that goes on reading it is not heard.
+func (s *Sampler) drop(source string) {
+	s.polled = slices.DeleteFunc(s.polled, func(p *polled) bool { return p.name == source })
+	s.due = slices.DeleteFunc(slices.Clone(s.due), func(d gpu.DueSource) bool { return d.Name == source })
+}
+
+// failed reports err, if it is one, and notes a lost GPU.
+func (s *Sampler) failed(t int64, what string, err error) bool {
+	if err == nil {
+		return false
+	}
+	if isLost(err) {
+		s.driverGone.Store(errors.Is(err, gpu.ErrNoGPU))
+		if !s.lost.Swap(true) {
+			s.lostAt.Store(t)
+			s.problems.tell(fmt.Errorf("no readings until the GPU is back: %w", err))
+		}
+		return true
+	}
+	s.problems.report(t, what, err)
+	return true
+}
+
+// hopeless tells errors that trying again will not mend.
+func hopeless(err error) bool {
+	return errors.Is(err, gpu.ErrNotSupported) || errors.Is(err, gpu.ErrNoPermission)
+}
+
+// polled is a power source read in the fast loop.
+type polled struct {
+	name   string
+	period int64 // of its renewal, ns
+	every  int64 // read in every how many polls
+	seen   bool
+	value  float64
+	since  int64 // when value was renewed last
+	// Where the period was not found out it is nominal, and longer if the times
+	// between changes say so, the newest of which are kept.
+	nominal bool
+	changes [8]int64
+	changed int
+}
+
+func newPolled(src gpu.PowerSource, poll time.Duration) *polled {
+	p := &polled{name: src.Name, period: int64(src.PeriodMS * 1e6)}
+	p.every = max(1, p.period/(4*int64(poll)))
+	if p.period == 0 {
+		p.nominal, p.period = true, int64(nominal[src.Name].PeriodMS*1e6)
+	}
+	return p
+}
+
+// fresh tells whether the source has renewed its value since the reading
+// before; false for the first, of which that is not known, and for what no sensor
+// means.
+func (p *polled) fresh(r *gpu.PowerReading) bool {
+	switch {
+	case !gpu.Plausible(r.PowerW):
+		return false
+	case !p.seen:
+		p.seen, p.value, p.since = true, r.PowerW, r.TimeNS
+		return false
+	case r.PowerW != p.value:
+		p.learn(r.TimeNS - p.since)
+		p.value, p.since = r.PowerW, r.TimeNS
+		return true
+	case r.TimeNS-p.since >= p.period+p.period/4:
+		// Renewed to the same value; the quarter keeps a change that comes a little
+		// late from being counted twice.
+		p.since += p.period
+		return true
+	}
+	return false
+}
+
+// learn takes the time between two changes.
+func (p *polled) learn(interval int64) {
+	if !p.nominal {
+		return
+	}
+	p.changes[p.changed%len(p.changes)] = interval
+	if p.changed++; p.changed < len(p.changes) {
+		return
+	}
+	p.period = max(int64(nominal[p.name].PeriodMS*1e6), slices.Min(p.changes[:]))
+}
+
+// problems limits how often the same trouble is told.
+type problems struct {
+	tell func(error)
+	mu   sync.Mutex
+	last map[string]*problem
+}
+
+type problem struct {
+	told  int64
+	count int // since told
+}
+
+const problemEvery = int64(10 * time.Second)
+
+func (p *problems) report(t int64, what string, err error) {
+	p.mu.Lock()
+	q, known := p.last[what]
+	if !known {
+		q = &problem{told: t}
+		p.last[what] = q
+	}
+	q.count++
+	count, due := q.count, !known || t-q.told >= problemEvery && !hopeless(err)
+	if due {
+		q.told, q.count = t, 0
+	}
+	p.mu.Unlock()
+	switch {
+	case due && count > 1:
+		p.tell(fmt.Errorf("%w (%d times since last told)", err, count))
+	case due && hopeless(err) && what == "poll":
+		p.tell(fmt.Errorf("it stays unknown: %w", err))
+	case due && hopeless(err):
+		p.tell(fmt.Errorf("power source %s is no longer read: %w", what, err))
+	case due:
+		p.tell(err)
+	}
+}
