@@ -350,9 +350,9 @@ func (r *Recorder) lose() {
 
 // flush writes what waits, in order, up to the first that the disk does not take.
 func (r *Recorder) flush() error {
+	err := r.inPlace()
 	r.manifest.Lock()
-	var err error
-	if r.manifest.stale {
+	if err == nil && r.manifest.stale {
 		err = r.writeManifest()
 	}
 	r.manifest.Unlock()
@@ -369,6 +369,22 @@ func (r *Recorder) flush() error {
 		}
 	}
 	return err
+}
+
+// inPlace tells whether the folder is still the one that is written to.
+func (r *Recorder) inPlace() error {
+	events, ok := r.files[EventsFile].out.(interface{ Stat() (os.FileInfo, error) })
+	if !ok {
+		return nil
+	}
+	open, err := events.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Lstat(filepath.Join(r.dir, EventsFile)); err != nil || !os.SameFile(open, there) {
+		return fmt.Errorf("session folder %s has been moved or removed", r.dir)
+	}
+	return nil
 }
 
 func (r *Recorder) closeFiles() {
@@ -462,41 +478,4 @@ type OutputLine struct {
 	Text           string    `json:"text,omitempty"`
 	Choice         int       `json:"choice"` // -1 for generated text
 	LogLikelihoods []float64 `json:"log_likelihoods,omitempty"`
-}
-
-// thinner lets through about one row a second and a phase.
-type thinner struct {
-	sampleAt map[string]int64    // by GPU
-	powerAt  map[[2]string]int64 // by GPU and source
-}
-
-const thinEvery = int64(time.Second)
-
-func (t *thinner) sample(e event.Sample) bool {
-	if t.sampleAt == nil {
-		t.sampleAt = map[string]int64{}
-	}
-	return due(t.sampleAt, e.GPU, e.TimeNS)
-}
-
-func (t *thinner) power(e event.Power) bool {
-	if t.powerAt == nil {
-		t.powerAt = map[[2]string]int64{}
-	}
-	return due(t.powerAt, [2]string{e.GPU, e.Source}, e.TimeNS)
-}
-
-// due tells whether t is late enough after the row let through last.
-func due[K comparable](last map[K]int64, k K, t int64) bool {
-	if at, seen := last[k]; seen && t-at < thinEvery {
-		return false
-	}
-	last[k] = t
-	return true
-}
-
-// phase lets the next row of each kind through.
-func (t *thinner) phase() {
-	clear(t.sampleAt)
-	clear(t.powerAt)
 }

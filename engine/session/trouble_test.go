@@ -110,6 +110,57 @@ func TestFullDiskIsToldWithinASecondAndLosesNothingOnceThereIsRoom(t *testing.T)
 	})
 }
 
+// A folder that is moved or removed under the recorder is told like a full disk: what
+// is written then is where nobody finds it. Put back, the recording goes on.
+func TestFolderThatIsGoneIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "s")
+		r, err := Create(dir, manifest(), Full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan error, 8)
+		r.OnTrouble(func(err error) { told <- err })
+		points(r, 0, 10)
+		time.Sleep(2 * time.Second)
+		if err := os.Rename(dir, dir+".moved"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		select {
+		case err := <-told:
+			if !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "moved or removed") {
+				t.Error(err)
+			}
+		default:
+			t.Error("not told")
+		}
+		points(r, 10, 20)
+		if err := os.Rename(dir+".moved", dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("not told that it goes on")
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, q := len(all(t, s.Points)), len(all(t, s.Requests)); p != 20 || q != 20 {
+			t.Errorf("%d points, %d requests, want 20 each", p, q)
+		}
+	})
+}
+
 // Wherever the disk is full, a point's row is there only if its requests and
 // phases are, and a resumed sweep repeats every other.
 func TestPointsNeverComeBeforeTheirRequests(t *testing.T) {
