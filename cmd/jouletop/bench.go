@@ -4,14 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"jouletop/engine"
 	"jouletop/engine/bench"
-	"jouletop/engine/nulljson"
+	"jouletop/engine/operator"
+	"jouletop/engine/plan"
+	"jouletop/engine/rig"
+	"jouletop/engine/usage"
 )
 
 func newBench() *cobra.Command {
@@ -40,13 +42,13 @@ sequence, five times.`,
 			case "":
 			case "llama-bench":
 				if !changed("batch") {
-					o.batches = []int{1}
+					o.Work.Batches = []int{1}
 				}
 				if !changed("min-time") {
 					least = 0
 				}
 			default:
-				return usagef("--like %q: want llama-bench", like)
+				return usage.Errorf("--like %q: want llama-bench", like)
 			}
 			return runBench(cmd.Context(), &o, prompts, tokens, least)
 		},
@@ -59,8 +61,8 @@ sequence, five times.`,
 	_ = f.MarkHidden("url")
 	f.IntSliceVarP(&prompts, "prompt", "p", []int{512}, "prompt lengths in tokens, 0 for none")
 	f.IntSliceVarP(&tokens, "generate", "n", []int{128}, "tokens to generate, 0 for none")
-	f.IntSliceVarP(&o.batches, "batch", "b", []int{1, 8}, "batch sizes")
-	f.IntVarP(&o.repeats, "reps", "r", 5, "how often each test is run at least")
+	f.IntSliceVarP(&o.Work.Batches, "batch", "b", []int{1, 8}, "batch sizes")
+	f.IntVarP(&o.Work.Repeats, "reps", "r", 5, "how often each test is run at least")
 	f.DurationVar(&least, "min-time", 2*time.Second, "how long each test is repeated at least")
 	f.StringVar(&like, "like", "", "run what this `program` runs by default: llama-bench")
 	f.BoolVar(&o.json, "json", false, "rows as JSON")
@@ -69,53 +71,53 @@ sequence, five times.`,
 }
 
 func runBench(ctx context.Context, o *options, prompts, tokens []int, least time.Duration) error {
-	o.policy, o.maxSlowdown, o.clockLoss = "none", "3%", clockLossStop // it sets no clock
+	o.Work.Policy, o.Work.MaxSlowdown, o.Rig.ClockLoss = "none", "3%", rig.ClockLossStop // it sets no clock
 	if err := o.check(); err != nil {
 		return err
 	}
-	if o.url != "" || o.backend == "remote" {
-		return usagef("bench: a server reads text, not tokens; `run --url` measures it")
+	if o.Rig.URL != "" || o.Rig.Backend == "remote" {
+		return usage.Errorf("bench: a server reads text, not tokens; `run --url` measures it")
 	}
-	if o.repeats < 1 {
-		return usagef("--reps %d: want 1 or more", o.repeats)
+	if o.Work.Repeats < 1 {
+		return usage.Errorf("--reps %d: want 1 or more", o.Work.Repeats)
 	}
 	for flag, list := range map[string][]int{"--prompt": prompts, "--generate": tokens} {
 		for _, n := range list {
 			if n < 0 || n > 1<<20 {
-				return usagef("%s %d: want 0 to %d", flag, n, 1<<20)
+				return usage.Errorf("%s %d: want 0 to %d", flag, n, 1<<20)
 			}
 		}
 	}
 	var tests []bench.Test
-	for _, t := range bench.Tests(prompts, tokens, o.batches) {
+	for _, t := range bench.Tests(prompts, tokens, o.Work.Batches) {
 		if t.Prompt > 0 || t.Generate > 0 {
 			tests = append(tests, t)
 		}
 	}
 	if len(tests) == 0 {
-		return usagef("bench: neither a prompt to read nor tokens to generate")
+		return usage.Errorf("bench: neither a prompt to read nor tokens to generate")
 	}
-	r, err := openRig(ctx, o, 0, 0)
+	r, err := rig.Open(ctx, &o.Rig, 0, 0)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	specs, err := r.openBackend(ctx, o)
+	specs, err := r.OpenBackend(ctx, &o.Rig)
 	if err != nil {
 		return err
 	}
-	plan := engine.Plan{Name: "bench", Idle: idleTime, MinPoint: least}
+	plan := engine.Plan{Name: "bench", Idle: plan.IdleTime, MinPoint: least}
 	for _, s := range specs {
-		plan.Points = append(plan.Points, bench.Points(r.info.ID(), s, tests, o.repeats)...)
+		plan.Points = append(plan.Points, bench.Points(r.Info.ID(), s, tests, o.Work.Repeats)...)
 	}
-	m := newManifest(r, o, "bench")
-	describePlan(&m, specs, nil, plan)
-	rec, err := o.createSession(m, "bench")
+	m := operator.Manifest(r, &o.Config, "bench")
+	operator.DescribePlan(&m, specs, nil, plan)
+	rec, err := o.CreateSession(m, "bench")
 	if err != nil {
 		return err
 	}
 	c := bench.NewCollector(plan.Points, tests)
-	_, runErr := recordRun(ctx, r, rec, plan, nil, nil, c.Observe)
+	_, runErr := recorded(ctx, r, rec, plan, nil, nil, c.Observe)
 	if len(c.Rows()) == 0 {
 		return cmp.Or(runErr, errors.New("bench: nothing was measured"))
 	}
@@ -124,7 +126,7 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 		return errors.Join(runErr, err)
 	}
 	if o.json {
-		return errors.Join(runErr, nulljson.Write(os.Stdout, benchReport(r, rec.Dir(), c.Rows(), infos)))
+		return errors.Join(runErr, writeBenchJSON(r, rec.Dir(), c.Rows(), infos))
 	}
 	return errors.Join(runErr, writeBench(r, rec.Dir(), c.Rows(), infos))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"jouletop/engine/analysis/report"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -134,7 +135,7 @@ func TestInterruptedRunCountsWhatIsRecorded(t *testing.T) {
 	if err := s.Requests(func(r *event.RequestEnergy) error { n++; joules += r.EnergyJ; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	var sum summary
+	var sum report.Summary
 	if err := json.Unmarshal([]byte(out.String()), &sum); err != nil {
 		t.Fatal(err)
 	}

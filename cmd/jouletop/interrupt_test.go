@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"jouletop/engine/event"
+	"jouletop/engine/rig"
 	"jouletop/engine/session"
 )
 
@@ -119,7 +120,7 @@ func workerOf(t *testing.T, pid int) int {
 			b, _ := os.ReadFile(list) // not there once it ended
 			for _, f := range strings.Fields(string(b)) {
 				name, _ := os.ReadFile("/proc/" + f + "/cmdline") // neither
-				if strings.Contains(string(name), workerCommand) {
+				if strings.Contains(string(name), rig.WorkerCommand) {
 					child, _ = strconv.Atoi(f) // the kernel's number
 				}
 			}

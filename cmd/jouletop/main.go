@@ -14,6 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jouletop/engine/operator"
+	"jouletop/engine/rig"
+	"jouletop/engine/usage"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/plaintext"
 )
@@ -25,24 +28,12 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is bad usage: exit status 2.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-// usagef makes a usageError.
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// errInterrupted ends the program with 130, everything saved.
-var errInterrupted = errors.New("interrupted")
-
 func main() {
 	// A file that may not grow is told of by the write's error.
 	signal.Ignore(syscall.SIGXFSZ)
 	// The clock guard is a process that must start fast and hold nothing else.
 	if len(os.Args) > 1 && os.Args[1] == clockguard.Subcommand {
-		os.Exit(clockguard.Main(os.Args[2:], openNVML))
+		os.Exit(clockguard.Main(os.Args[2:], rig.OpenNVML))
 	}
 	os.Exit(mainStatus(os.Args[1:]))
 }
@@ -57,15 +48,15 @@ func mainStatus(args []string) int {
 	if err == nil {
 		return 0
 	}
-	if besides := beside(err, errInterrupted, context.Canceled); besides == nil || besides.Error() != err.Error() {
+	if besides := beside(err, operator.ErrInterrupted, context.Canceled); besides == nil || besides.Error() != err.Error() {
 		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
 		if besides == nil {
 			return exitInterrupted
 		}
 		err = besides
 	}
-	fmt.Fprintln(os.Stderr, "jouletop:", oneLine(err.Error()))
-	if _, ok := errors.AsType[usageError](err); ok {
+	fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(err.Error()))
+	if _, ok := errors.AsType[usage.Error](err); ok {
 		return exitUsage
 	}
 	return exitFailure
@@ -123,12 +114,6 @@ func atOnce(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-// oneLine keeps an error on one line whatever it wraps, and control characters
-// off the terminal.
-func oneLine(s string) string {
-	return plaintext.Line(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
-}
-
 func newRoot() *cobra.Command {
 	var o options
 	root := &cobra.Command{
@@ -149,8 +134,8 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	o.addWork(root.Flags())
 	o.addSession(root.Flags())
 	o.addRoute(root.Flags())
-	root.Flags().BoolVar(&o.monitor, "monitor", false, "watch a GPU that others use, run nothing")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
 	root.AddCommand(
 		newRun(), newSweep(), newBench(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newLlamaWorker(),
 	)
@@ -176,9 +161,9 @@ func usageArgs(c *cobra.Command) {
 				if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
 					likely = "did you mean " + strings.Join(names, " or ") + "?"
 				}
-				return usagef("unknown command %q for `%s`: %s", args[0], cmd.CommandPath(), likely)
+				return usage.Errorf("unknown command %q for `%s`: %s", args[0], cmd.CommandPath(), likely)
 			}
-			return usageError{err}
+			return usage.Wrap(err)
 		}
 	}
 	for _, sub := range c.Commands() {

@@ -10,6 +10,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/engine/usage"
 	"jouletop/tui"
 	"jouletop/tui/theme"
 )
@@ -26,14 +27,14 @@ type picture struct {
 // draw writes the picture as SVG.
 func (p picture) draw(s *session.Session, o tui.Options) error {
 	if ext := strings.ToLower(filepath.Ext(p.file)); ext != ".svg" {
-		return usagef("--picture %s: pictures are SVG; name the file %s.svg", p.file, strings.TrimSuffix(p.file, filepath.Ext(p.file)))
+		return usage.Errorf("--picture %s: pictures are SVG; name the file %s.svg", p.file, strings.TrimSuffix(p.file, filepath.Ext(p.file)))
 	}
 	if !slices.Contains(theme.Names, theme.Name(p.theme)) {
-		return usagef("--theme %q: want one of %s", p.theme, joinNames(theme.Names))
+		return usage.Errorf("--theme %q: want one of %s", p.theme, joinNames(theme.Names))
 	}
 	pic := tui.Picture{Screen: p.screen, Theme: theme.Name(p.theme)}
 	if n, err := fmt.Sscanf(p.size, "%dx%d", &pic.W, &pic.H); n != 2 || err != nil {
-		return usagef("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
+		return usage.Errorf("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
 	}
 	var events []event.Event
 	start := int64(-1)
@@ -51,9 +52,9 @@ func (p picture) draw(s *session.Session, o tui.Options) error {
 	}
 	var svg bytes.Buffer
 	if err := tui.DrawPicture(&svg, o, events, pic); err != nil {
-		return usageError{err}
+		return usage.Wrap(err)
 	}
-	return session.ReplaceFile(expandHome(p.file), svg.Bytes())
+	return session.ReplaceFile(session.ExpandHome(p.file), svg.Bytes())
 }
 
 func joinNames(names []theme.Name) string {

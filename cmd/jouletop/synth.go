@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/synth"
+	"jouletop/engine/usage"
+	"jouletop/tui/progress"
 )
 
 func newSynth() *cobra.Command {
@@ -27,11 +29,11 @@ func newSynth() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shape, err := synth.Lookup(args[0])
 			if err != nil {
-				return usageError{err}
+				return usage.Wrap(err)
 			}
 			q, err := synth.ParseQuant(quant)
 			if err != nil {
-				return usagef("--quant: %w", err)
+				return usage.Errorf("--quant: %w", err)
 			}
 			if out == "" {
 				out = shape.Name + ".gguf"
@@ -39,12 +41,12 @@ func newSynth() *cobra.Command {
 			if _, err := os.Stat(out); err == nil && !force {
 				return fmt.Errorf("%s is there already; --force replaces it", out)
 			}
-			bar := newBar(os.Stderr, "writing "+out)
-			if err := synth.Write(cmd.Context(), shape, q, seed, out, bar.count); err != nil {
-				bar.done()
+			bar := progress.NewBar(os.Stderr, "writing "+out)
+			if err := synth.Write(cmd.Context(), shape, q, seed, out, bar.Count); err != nil {
+				bar.Done()
 				return err
 			}
-			bar.done()
+			bar.Done()
 			st, err := os.Stat(out)
 			if err != nil {
 				return err

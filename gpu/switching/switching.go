@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"jouletop/gpu"
@@ -262,8 +263,8 @@ func middle(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// Write writes the table as CSV, unknown figures empty.
-func Write(w io.Writer, rows []Switch) error {
+// WriteCSV writes the table as CSV, unknown figures empty.
+func WriteCSV(w io.Writer, rows []Switch) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"from_sm_mhz", "to_sm_mhz", "call_ms", "settle_ms", "settle_max_ms", "resolution_ms", "repeats", "error"}) // kept by out
 	num := func(f float64) string {
@@ -281,4 +282,18 @@ func Write(w io.Writer, rows []Switch) error {
 		return fmt.Errorf("write switching times: %w", err)
 	}
 	return nil
+}
+
+// WriteText writes the table for people.
+func WriteText(w io.Writer, rows []Switch) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "from MHz\tto MHz\tcall ms\tsettle ms\tslowest ms\ttold to ms\trepeats\t")
+	for _, s := range rows {
+		if s.Err != "" {
+			fmt.Fprintf(t, "%d\t%d\t\t\t\t\t\t  %s\n", s.FromMHz, s.ToMHz, s.Err)
+			continue
+		}
+		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%s\t%d\t\n", s.FromMHz, s.ToMHz, plaintext.Milliseconds(s.CallMS), plaintext.Milliseconds(s.SettleMS), plaintext.Milliseconds(s.SettleMaxMS), plaintext.Milliseconds(s.ResolutionMS), s.Repeats)
+	}
+	return t.Flush()
 }

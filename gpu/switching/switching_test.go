@@ -119,7 +119,7 @@ func TestMeasureSwitchingLimits(t *testing.T) {
 func TestWriteSwitches(t *testing.T) {
 	nan := math.NaN()
 	var b strings.Builder
-	err := switching.Write(&b, []switching.Switch{
+	err := switching.WriteCSV(&b, []switching.Switch{
 		{FromMHz: 345, ToMHz: 1980, CallMS: 3.98765, SettleMS: 20.5, SettleMaxMS: 21, ResolutionMS: 0.52, Repeats: 5},
 		{FromMHz: 1980, ToMHz: 1965, CallMS: nan, SettleMS: nan, SettleMaxMS: nan, ResolutionMS: nan, Err: "not told apart, sorry"},
 	})

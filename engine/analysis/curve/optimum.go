@@ -230,6 +230,7 @@ func MeanChange(ks []Change) Change {
 	}
 }
 
+// SmallestBatch is the smallest batch size of the curves.
 func SmallestBatch(curves []Curve) int {
 	b := 0
 	for _, c := range curves {

@@ -37,6 +37,7 @@ func sizeRank(model string) float64 {
 	return math.Inf(1)
 }
 
+// SortedBySize returns the models' names, small models first, those of unknown size last.
 func SortedBySize(models map[string]bool) []string {
 	names := slices.Sorted(maps.Keys(models))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(sizeRank(a), sizeRank(b)) })

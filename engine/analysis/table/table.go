@@ -44,26 +44,30 @@ func Word(s string) Cell {
 	return Cell{Text: plaintext.Line(s), Value: math.NaN(), Half: math.NaN(), Published: math.NaN()}
 }
 
+// Num is a number with so many decimals.
 func Num(v float64, decimals int) Cell {
 	return Cell{Value: v, Half: math.NaN(), Published: math.NaN(), Decimals: decimals}
 }
 
+// WithError is a mean with its half-width.
 func WithError(s curve.Stat, decimals int) Cell {
 	return Cell{Value: s.Mean, Half: s.Half, Published: math.NaN(), Decimals: decimals}
 }
 
+// Change is a mean with its half-width and sign, in %.
 func Change(s curve.Stat) Cell {
 	c := WithError(s, 1)
 	c.Sign = true
 	return c
 }
 
+// Beside returns c with what was published beside it.
 func (c Cell) Beside(published float64) Cell {
 	c.Published = published
 	return c
 }
 
-// absurd is where a number is no result any more, and its digits would fill lines.
+// Absurd is where a number is no result any more, and its digits would fill lines.
 const Absurd = 1e12
 
 // Decimal writes v with so many decimals; nothing where it is unknown.
@@ -77,6 +81,7 @@ func Decimal(v float64, decimals int) string {
 	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
+// Format writes v with the cell's decimals; "" where it is unknown.
 func (c Cell) Format(v float64) string {
 	s := Decimal(v, c.Decimals)
 	if strings.Trim(s, "-0.") == "" {

@@ -1,0 +1,204 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"text/tabwriter"
+
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/table"
+	"jouletop/engine/event"
+	"jouletop/engine/nulljson"
+	"jouletop/engine/session"
+	"jouletop/gpu/plaintext"
+)
+
+// Summary is what a run came to, for stdout: what is recorded, not what was
+// planned.
+type Summary struct {
+	Session   string `json:"session"`
+	GPU       string `json:"gpu"`
+	Simulated bool   `json:"simulated"`
+	Note      string `json:"note,omitempty"`
+	Requests  int    `json:"requests"`
+	// Failed are the points that failed, wholly or in part.
+	Failed         int `json:"failed"`
+	FailedRequests int `json:"failed_requests"`
+	// The energy of the requests that succeeded; null where one is not resolved.
+	EnergyJ  *float64       `json:"energy_j"`
+	EnergyWh *float64       `json:"energy_wh"`
+	Cost     *float64       `json:"cost"`
+	Points   []pointSummary `json:"points"`
+	Routing  []routeSummary `json:"routing,omitempty"`
+	Table    table.Table    `json:"-"` // no rows without
+	note     string         // why there is no energy
+}
+
+type pointSummary struct {
+	Point          string   `json:"point"`
+	Model          string   `json:"model"`
+	Dataset        string   `json:"dataset"`
+	BatchSize      int      `json:"batch_size"`
+	Policy         string   `json:"policy"`
+	RequestedSMMHz *int     `json:"requested_sm_mhz"` // null: the driver's, or by phase
+	AchievedSMMHz  *float64 `json:"achieved_sm_mhz"`
+	Repeat         int      `json:"repeat"`
+	Queries        int      `json:"queries"`
+	LatencyS       *float64 `json:"latency_s"`
+	PrefillS       *float64 `json:"prefill_s"`
+	DecodeS        *float64 `json:"decode_s"`
+	TokensPerS     *float64 `json:"tokens_per_s"`
+	EnergyJ        *float64 `json:"energy_j"`
+	EnergyErrJ     *float64 `json:"energy_err_j"`
+	JoulesPerToken *float64 `json:"joules_per_token"`
+	EDPJS          *float64 `json:"edp_js"`
+	Quality        *float64 `json:"quality"`
+	Flags          string   `json:"flags,omitempty"`
+	Error          string   `json:"error,omitempty"`
+}
+
+// NewSummary sums up the session that s names, beside which it says on what the
+// session ran. Points that did not finish are made of the requests that did.
+func NewSummary(s Summary, price float64, points []event.PointDone) (Summary, error) {
+	recorded, err := session.Open(s.Session)
+	if err != nil {
+		return s, err
+	}
+	finished := map[string]bool{}
+	for _, p := range points {
+		finished[p.PointID] = true
+	}
+	rest, joules := answers.NewSums(), 0.0
+	err = recorded.Requests(func(q *event.RequestEnergy) error {
+		s.Requests++
+		if q.Err != "" {
+			s.FailedRequests++
+		} else {
+			joules += q.EnergyJ // NaN where it is not resolved, and so is the sum
+		}
+		if !finished[q.PointID] {
+			rest.Add(q)
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
+	}
+	for _, p := range rest.Points() {
+		p.Flags = p.Flags.With(event.FlagUnfinished)
+		points = append(points, p)
+	}
+	for _, p := range points {
+		s.add(p)
+	}
+	switch {
+	case s.Note != "":
+	case math.IsNaN(joules):
+		s.note = "the energy of some is not resolved"
+	case s.Requests > 0:
+		const joulesPerWh = 3600
+		s.EnergyJ, s.EnergyWh, s.Cost = nulljson.Known(joules), nulljson.Known(joules/joulesPerWh), nulljson.Known(joules/joulesPerWh/1000*price)
+	}
+	return s, nil
+}
+
+func (s *Summary) add(p event.PointDone) {
+	if p.PointResult.Err != "" {
+		s.Failed++
+	}
+	row := pointSummary{
+		Point: plaintext.Line(p.PointID), Model: plaintext.Line(p.Model), Dataset: plaintext.Line(p.Dataset), BatchSize: p.BatchSize,
+		Policy: plaintext.Line(p.Policy), AchievedSMMHz: nulljson.Known(p.AchievedSMMHz), Repeat: p.Repeat, Queries: p.Queries,
+		LatencyS: nulljson.Known(p.LatencyS), PrefillS: nulljson.Known(p.PrefillS), DecodeS: nulljson.Known(p.DecodeS), TokensPerS: nulljson.Known(p.TokensPerS),
+		EnergyJ: nulljson.Known(p.EnergyJ), EnergyErrJ: nulljson.Known(p.EnergyErrJ), JoulesPerToken: nulljson.Known(p.JoulesPerToken), EDPJS: nulljson.Known(p.EDPJS),
+		Quality: nulljson.Known(p.Quality), Flags: plaintext.Line(string(p.Flags)), Error: plaintext.OneLine(p.PointResult.Err),
+	}
+	if p.RequestedSMMHz > 0 {
+		row.RequestedSMMHz = &p.RequestedSMMHz
+	}
+	s.Points = append(s.Points, row)
+}
+
+// Write writes the summary as text, or as JSON.
+func (s Summary) Write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return nulljson.Write(w, s)
+	}
+	return s.writeText(w)
+}
+
+func (s Summary) writeText(w io.Writer) error {
+	switch {
+	case s.Note != "":
+		fmt.Fprintf(w, "SIMULATED on %s: %s\n", s.GPU, s.Note)
+	case s.Simulated:
+		fmt.Fprintf(w, "SIMULATED on %s: computed, not measured\n", s.GPU)
+	default:
+		fmt.Fprintf(w, "Measured on %s\n", s.GPU)
+	}
+	if len(s.Points) <= mostPoints {
+		if err := s.writePoints(w); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(w, "%s; `jouletop report %s` has the tables\n", plaintext.Plural(len(s.Points), "point"), s.Session)
+	}
+	for _, p := range s.Points {
+		if p.Error != "" {
+			fmt.Fprintf(w, "failed: %s: %s\n", p.Point, p.Error)
+		}
+	}
+	total := plaintext.Plural(s.Requests, "request")
+	if s.FailedRequests > 0 {
+		total += fmt.Sprintf(" (%d failed)", s.FailedRequests)
+	}
+	switch {
+	case s.EnergyJ != nil:
+		total += fmt.Sprintf(", %s J = %s Wh, cost %s", significant(s.EnergyJ, 4), significant(s.EnergyWh, 3), significant(s.Cost, 3))
+	case s.note != "":
+		total += "; " + s.note
+	}
+	fmt.Fprintln(w, total)
+	if len(s.Table.Rows) > 0 {
+		if err := s.Table.WriteText(w, false); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, "session:", s.Session)
+	return err
+}
+
+// mostPoints is how many points a summary lists one by one.
+const mostPoints = 24
+
+func (s Summary) writePoints(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "model\tdataset\tbatch\tclock MHz\trepeat\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
+	for _, p := range s.Points {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.clock(), p.Repeat, p.Queries,
+			significant(p.LatencyS, 4), significant(p.PrefillS, 3), significant(p.DecodeS, 4), significant(p.TokensPerS, 4), significant(p.EnergyJ, 4), significant(p.EnergyErrJ, 2),
+			significant(p.JoulesPerToken, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags)
+	}
+	return t.Flush()
+}
+
+// clock is the clock asked for, or the policy that chose it.
+func (p pointSummary) clock() string {
+	switch {
+	case p.RequestedSMMHz != nil:
+		return strconv.Itoa(*p.RequestedSMMHz)
+	case p.Policy == "" || p.Policy == "none":
+		return "driver's"
+	}
+	return p.Policy
+}
+
+// significant writes x with n significant digits, "–" where it is unknown.
+func significant(x *float64, n int) string {
+	if x == nil {
+		return "–"
+	}
+	return plaintext.Significant(*x, n)
+}

@@ -1,0 +1,40 @@
+// Package operator runs sessions: it records a plan ([Record]), or answers a dashboard's
+// operator over a running session ([Open]) or a recorded one ([Replay]). It implements
+// command.Controller.
+package operator
+
+import (
+	"time"
+
+	"jouletop/engine/plan"
+	"jouletop/engine/rig"
+	"jouletop/engine/session"
+	"jouletop/engine/usage"
+)
+
+// Config is all that a recorded session is made from.
+type Config struct {
+	Rig  rig.Config
+	Work plan.Work
+
+	Session string // folder; "" is a new one in the default place
+	Samples string // telemetry to keep: full, thin, none
+	Resume  bool
+	Program string // name and version, for the manifest
+}
+
+// CreateSession starts recording into --session, or a new folder of the default
+// place.
+func (o *Config) CreateSession(m session.Manifest, what string) (*session.Recorder, error) {
+	keep, err := session.ParseKeep(o.Samples)
+	if err != nil {
+		return nil, usage.Wrap(err)
+	}
+	dir := session.ExpandHome(o.Session)
+	if dir == "" {
+		if dir, err = session.NewFolder(session.DefaultDir(), time.Now().Format("2006-01-02-150405")+"-"+what); err != nil {
+			return nil, err
+		}
+	}
+	return session.Create(dir, m, keep)
+}

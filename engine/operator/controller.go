@@ -1,0 +1,373 @@
+package operator
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/command"
+	"jouletop/engine/event"
+	"jouletop/engine/plan"
+	"jouletop/engine/policy"
+	"jouletop/engine/session"
+	"jouletop/engine/stream"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+)
+
+// Controller does what the dashboard's operator asks for. It implements
+// command.Controller over a running session.
+type Controller struct {
+	*recording
+	lib    *library
+	o      *Config
+	jobs   *jobQueue
+	events *stream.Subscriber
+
+	mu     sync.Mutex
+	policy engine.Policy      // the operator's
+	clocks policy.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
+	later  string             // policy to take once armed; empty none
+}
+
+var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
+
+// Status tells what the stream does not.
+func (c *Controller) Status() command.Status {
+	c.mu.Lock()
+	clocks := c.clocks
+	c.mu.Unlock()
+	s := command.Status{
+		Armed: c.Armed(), ReadOnly: c.o.Rig.ReadOnly,
+		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
+		Paused: c.engine.Paused(), Hidden: c.Info.Hidden, Dropped: c.events.Dropped(),
+		PowerSources: c.PowerSources(),
+		Session:      command.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
+		Files:        sessionFiles(c.rec.Dir()),
+	}
+	if t := c.unguarded.Load(); t != nil && !s.Armed {
+		s.Alarm = *t
+	}
+	if !c.Clock.Simulated() {
+		s.NowNS = c.Clock.Now()
+	}
+	if t := c.trouble.Load(); t != nil {
+		s.Alarm = *t + "; the run pauses: make room, then z resumes"
+	}
+	s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
+	return s
+}
+
+// sessionFiles lists a session's files with their sizes.
+func sessionFiles(dir string) []command.File {
+	var out []command.File
+	for _, name := range session.Files() {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			out = append(out, command.File{Name: name, Bytes: st.Size(), Rows: -1})
+		}
+	}
+	return out
+}
+
+// Choices lists what can be run and set.
+func (c *Controller) Choices() (command.Choices, error) { return c.lib.choices(), nil }
+
+// Arm allows setting clocks on a real GPU.
+func (c *Controller) Arm(on bool) (string, error) {
+	if !c.Controlled() {
+		return "", errNoControl
+	}
+	c.unguarded.Store(nil)
+	if !on {
+		// The driver's call takes time, simulated time on a simulated GPU: only a
+		// goroutine of the clock's may wait for that.
+		err := c.Do(func() error { return errors.Join(c.GiveBack(), c.ArmClocks(false)) })
+		return "clock control is off; the clock is the driver's", err
+	}
+	if err := c.Do(func() error { return c.ArmClocks(true) }); err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	spec := c.later
+	c.later = ""
+	c.mu.Unlock()
+	if spec != "" {
+		if err := c.SetPolicy(spec); err != nil {
+			return "", err
+		}
+	}
+	return c.ArmWarning(), nil
+}
+
+// begin takes the policy asked for at the start, or keeps it until clock control
+// is armed.
+func (c *Controller) begin(spec string) error {
+	err := c.SetPolicy(spec)
+	if !errors.Is(err, clockguard.ErrNotArmed) {
+		return err
+	}
+	c.mu.Lock()
+	c.later = spec
+	c.mu.Unlock()
+	c.engine.Warn(fmt.Sprintf("policy %s waits until clock control is armed (a)", spec))
+	return nil
+}
+
+// SetClock locks the SM clock for a phase, or for all.
+func (c *Controller) SetClock(phase event.Phase, mhz int) error {
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if err := c.Info.CheckSMClock(mhz); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch phase {
+	case event.Prefill:
+		c.clocks.Prefill = mhz
+	case event.Decode:
+		c.clocks.Decode = mhz
+	case event.Score:
+		c.clocks.Score = mhz
+	default:
+		c.clocks = policy.PhaseClocks{Prefill: mhz, Decode: mhz, Score: mhz}
+	}
+	k := c.clocks
+	if k.Prefill == k.Decode && k.Decode == k.Score {
+		c.apply(policy.Fixed{MHz: mhz}, event.ByOperator)
+		return nil
+	}
+	c.apply(policy.NewPhaseAware(k, nil), event.ByOperator)
+	return nil
+}
+
+// apply puts a policy in force as the operator's; c.mu is held.
+func (c *Controller) apply(p engine.Policy, by event.By) {
+	c.policy = p
+	c.engine.SetPolicy(p, by, true)
+}
+
+// restore puts the operator's policy in force again after a sweep.
+func (c *Controller) restore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply(c.policy, event.BySweepEnd)
+}
+
+func (c *Controller) mayset() error {
+	switch {
+	case !c.Controlled():
+		return errNoControl
+	case !c.Armed():
+		return fmt.Errorf("%w: press a to arm it", clockguard.ErrNotArmed)
+	}
+	return nil
+}
+
+// GiveBack leaves the clock to the driver.
+func (c *Controller) GiveBack() error {
+	if !c.Controlled() {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clocks = policy.PhaseClocks{}
+	c.apply(policy.None{}, event.ByOperator)
+	return nil
+}
+
+// SetPolicy takes a policy as --policy does.
+func (c *Controller) SetPolicy(spec string) error {
+	if spec == "none" {
+		return c.GiveBack()
+	}
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if c.Note != "" && policy.Optimizes(spec) {
+		return errors.New(c.Note)
+	}
+	if err := c.Rig.RefuseOverlap(spec, c.o.Work.Batches); err != nil {
+		return err
+	}
+	slow, err := c.o.Work.Slowdown()
+	if err != nil {
+		return err
+	}
+	p, err := policy.Parse(spec, c.Info, policy.Options{MaxSlowdown: slow})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clocks = policy.PhaseClocks{}
+	switch p := p.(type) {
+	case policy.Fixed:
+		c.clocks = policy.PhaseClocks{Prefill: p.MHz, Decode: p.MHz, Score: p.MHz}
+	case *policy.PhaseAware:
+		c.clocks = p.Clocks()
+	}
+	c.apply(p, event.ByOperator)
+	return nil
+}
+
+// enqueue queues a job and names its datasets in the manifest.
+func (c *Controller) enqueue(j job, next bool) error {
+	if err := c.jobs.add(j, next); err != nil {
+		return err
+	}
+	var used []session.Dataset
+	for _, p := range j.plan.Points {
+		if d, ok := c.lib.named(p.Dataset); ok {
+			used = append(used, d.Manifest())
+		}
+	}
+	if len(used) == 0 {
+		return nil // a prompt of the operator's own
+	}
+	return c.rec.Update(func(m *session.Manifest) {
+		for _, d := range used {
+			if !slices.ContainsFunc(m.Datasets, func(o session.Dataset) bool { return o.Name == d.Name }) {
+				m.Datasets = append(m.Datasets, d)
+				m.Plan.Datasets = append(m.Plan.Datasets, d.Name)
+			}
+		}
+	})
+}
+
+// StartJob queues a job.
+func (c *Controller) StartJob(j command.Job) error {
+	plan, err := c.lib.jobPlan(j)
+	if err != nil {
+		return err
+	}
+	return c.enqueue(job{plan: plan}, false)
+}
+
+// RunPrompt queues one prompt, to run next.
+func (c *Controller) RunPrompt(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("the prompt is empty")
+	}
+	plan, err := c.lib.promptPlan(text, c.engine.Model().Name)
+	if err != nil {
+		return err
+	}
+	return c.enqueue(job{plan: plan}, true)
+}
+
+// StartSweep runs a sweep plan.
+func (c *Controller) StartSweep(s command.Sweep) error {
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	if c.Note != "" {
+		return errors.New(c.Note)
+	}
+	var settings []plan.Setting
+	for _, spec := range s.Policies {
+		settings = append(settings, plan.ByPolicy(spec))
+	}
+	if len(settings) == 0 {
+		clocks, err := plan.ParseClocks(s.Clocks, c.Info)
+		if err != nil {
+			return err
+		}
+		for _, mhz := range clocks {
+			settings = append(settings, plan.Fixed(mhz))
+		}
+	}
+	if len(settings) == 0 || len(s.Models) == 0 || len(s.Datasets) == 0 || len(s.Batches) == 0 {
+		return errors.New("the plan is empty: choose models, datasets, clocks and batch sizes")
+	}
+	pts, err := c.lib.points(s.Models, s.Datasets, s.Batches, settings, max(s.Repeats, 1), s.Queries, s.MaxTokens)
+	if err != nil {
+		return err
+	}
+	return c.enqueue(job{plan.Sweep(pts, c.o.Rig.Seed), true}, false)
+}
+
+// Pause holds the run after the batch in hand.
+func (c *Controller) Pause() error { c.engine.Pause(); return nil }
+
+// Resume lets it go on.
+func (c *Controller) Resume() error { c.engine.Resume(); return nil }
+
+// SkipPoint gives up the point in hand.
+func (c *Controller) SkipPoint() error {
+	if !c.jobs.running() {
+		return errors.New("nothing is running: there is no point to skip") // not the next run's first
+	}
+	c.engine.Skip()
+	return nil
+}
+
+// Stop ends after the running batch.
+func (c *Controller) Stop() error { c.jobs.stop(); return nil }
+
+// End ends the session.
+func (c *Controller) End() error { c.jobs.end(); return nil }
+
+// Mark puts a note into the session.
+func (c *Controller) Mark(note string) error { c.engine.Mark(note); return nil }
+
+// Export copies the session's CSV files.
+func (c *Controller) Export(path string) (string, error) {
+	return exportSession(c.rec.Dir(), path)
+}
+
+// SetReplaySpeed is for replays.
+func (c *Controller) SetReplaySpeed(float64) error { return errNoReplay }
+
+// SeekTo is for replays.
+func (c *Controller) SeekTo(int64) error { return errNoReplay }
+
+var errNoReplay = errors.New("this is a live session, not a replay")
+
+// exportSession copies a session's files as they stand, complete lines all, to
+// path or to a new folder in the working directory.
+func exportSession(dir, path string) (string, error) {
+	if path == "" {
+		path = filepath.Base(dir) + "-export-" + time.Now().Format("150405")
+	}
+	path = session.ExpandHome(path)
+	if err := session.Export(dir, path); err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// Workload describes the queries of the datasets in use.
+func (c *Controller) Workload() (command.Workload, error) { return c.lib.workload() }
+
+// Sessions lists earlier sessions.
+func (c *Controller) Sessions() ([]command.SessionInfo, error) {
+	all, err := listSessions(filepath.Dir(c.rec.Dir()))
+	return slices.DeleteFunc(all, func(s command.SessionInfo) bool { return s.Path == c.rec.Dir() }), err
+}
+
+// OpenSession reads an earlier session.
+func (c *Controller) OpenSession(path string) (command.SessionDetail, error) {
+	return openSession(path)
+}
+
+// lost observes the stream: where a clock is lost and not set again, so is the
+// policy that asked for it, as when the operator switches clock control off.
+func (c *Controller) lost(e event.Event) []event.Event {
+	if e, ok := e.(event.ClockChange); ok && e.Cause.Unasked() && !c.Rearm {
+		go func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.clocks = policy.PhaseClocks{}
+			c.apply(policy.None{}, e.Cause.By)
+		}()
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"jouletop/engine"
+	"jouletop/engine/command"
+	"jouletop/engine/event"
+	"jouletop/engine/models"
+	"jouletop/engine/plan"
+	"jouletop/engine/rig"
+	"jouletop/engine/session"
+	"jouletop/gpu"
+	"jouletop/workloads"
+	"jouletop/workloads/features"
+)
+
+// library is what the dashboard can run: models, datasets, and the plans made of
+// them.
+type library struct {
+	o      *Config
+	info   gpu.Info
+	specs  []engine.ModelSpec // the first is the default
+	router *plan.Router       // nil without --route
+
+	mu   sync.Mutex
+	data map[string]plan.Dataset // read so far, by the name asked for
+	jobs int
+}
+
+// NewLibrary opens the backend, where there is a model for one, and lists what
+// can be run.
+func NewLibrary(ctx context.Context, r *rig.Rig, o *Config) (*library, error) {
+	l := &library{o: o, info: r.Info, data: map[string]plan.Dataset{}}
+	if o.Rig.Monitor {
+		return l, nil
+	}
+	if !r.Simulated() && len(o.Rig.Models) == 0 && o.Rig.URL == "" {
+		o.Rig.Models = foundModels(r.Info)
+		if len(o.Rig.Models) == 0 {
+			return l, nil // nothing to run: watch
+		}
+	}
+	var err error
+	if l.specs, err = r.OpenBackend(ctx, &o.Rig); err != nil {
+		return nil, err
+	}
+	if l.router, err = plan.NewRouter(&o.Work, l.specs); err != nil {
+		return nil, err
+	}
+	if r.Backend.Name() == "sim" {
+		for _, name := range rig.SimNames() {
+			if _, known := l.spec(name); !known {
+				l.specs = append(l.specs, engine.ModelSpec{Name: name})
+			}
+		}
+	}
+	return l, nil
+}
+
+func (l *library) spec(name string) (engine.ModelSpec, bool) {
+	for _, s := range l.specs {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return engine.ModelSpec{}, false
+}
+
+// datasetNames are the ones given, else the built-in styles.
+func (l *library) datasetNames() []string {
+	if len(l.o.Work.Datasets) > 0 {
+		return l.o.Work.Datasets
+	}
+	var names []string
+	for _, s := range workloads.Styles {
+		names = append(names, string(s))
+	}
+	return names
+}
+
+// Dataset reads a dataset once.
+func (l *library) Dataset(name string) (plan.Dataset, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, ok := l.data[name]
+	if ok {
+		return d, nil
+	}
+	d, err := plan.LoadDataset(name, 0, l.o.Work.Lenient)
+	if err == nil {
+		l.data[name] = d
+	}
+	return d, err
+}
+
+// named returns a dataset read so far by its own name.
+func (l *library) named(name string) (plan.Dataset, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.data {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return plan.Dataset{}, false
+}
+
+// choices lists what there is, the defaults first.
+func (l *library) choices() command.Choices {
+	c := command.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
+	if l.router != nil {
+		c.Models = append(c.Models, command.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.How})
+	}
+	for _, s := range l.specs {
+		c.Models = append(c.Models, command.Choice{Name: s.Name, Note: session.ShortenHome(s.Path)})
+	}
+	// What generates comes first: a scored dataset hardly decodes, and a phase-aware
+	// policy has nothing to show on it.
+	var scored []command.Choice
+	for _, n := range l.datasetNames() {
+		if d, err := l.Dataset(n); err == nil && len(d.Queries) > 0 && d.Queries[0].Classification() {
+			scored = append(scored, command.Choice{Name: n, Note: "scored: options are compared, nothing is generated"})
+		} else {
+			c.Datasets = append(c.Datasets, command.Choice{Name: n})
+		}
+	}
+	c.Datasets = append(c.Datasets, scored...)
+	lo, hi := l.info.MinSM(), l.info.MaxSM()
+	c.Policies = []string{"none"}
+	if hi > 0 {
+		c.Policies = append(c.Policies, fmt.Sprintf("fixed:%d", hi), fmt.Sprintf("phase:%d/%d", hi, plan.Nearest(l.info.SMClocks, (lo+hi)/2)), "min-energy", "min-edp")
+	}
+	return c
+}
+
+// nextJob numbers the jobs, so that point ids stay unique in a session.
+func (l *library) nextJob() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs++
+	return l.jobs
+}
+
+// firstPlan is what runs when the dashboard opens: every dataset with the first
+// model and batch size.
+func (l *library) firstPlan() (engine.Plan, error) {
+	if len(l.specs) == 0 {
+		return engine.Plan{}, fmt.Errorf("no model found: give --model, or see `jouletop models`")
+	}
+	model := l.specs[0].Name
+	if l.router != nil {
+		model = routedModel
+	}
+	var all []engine.PointPlan
+	for _, name := range l.datasetNames() {
+		plan, err := l.jobPlan(command.Job{Model: model, Dataset: name, Batch: l.o.Work.Batches[0], Queries: l.o.Work.Queries})
+		if err != nil {
+			return engine.Plan{}, err
+		}
+		all = append(all, plan.Points...)
+	}
+	return plan.Job(all), nil
+}
+
+// jobPlan makes the plan of one job. Its points leave the operator's policy
+// alone.
+func (l *library) jobPlan(j command.Job) (engine.Plan, error) {
+	if l.router != nil && j.Model == routedModel {
+		return l.routedPlan(j)
+	}
+	pts, err := l.points([]string{j.Model}, []string{j.Dataset}, []int{max(j.Batch, 1)}, []plan.Setting{plan.ByPolicy("none")}, 1, j.Queries, j.MaxTokens)
+	if err != nil {
+		return engine.Plan{}, err
+	}
+	for i := range pts {
+		pts[i].Policy = nil
+	}
+	return plan.Job(pts), nil
+}
+
+// promptPlan runs one prompt of the operator's own.
+func (l *library) promptPlan(text, model string) (engine.Plan, error) {
+	spec, ok := l.spec(model)
+	if !ok {
+		if len(l.specs) == 0 {
+			return engine.Plan{}, fmt.Errorf("no model to run the prompt with")
+		}
+		spec = l.specs[0]
+	}
+	n := l.nextJob()
+	q := workloads.Query{Dataset: "prompt", Style: workloads.Custom, ID: fmt.Sprintf("prompt-%d", n), Prompt: text, Text: text, Question: text, Answer: -1}
+	p := engine.PointPlan{
+		Point: event.Point{GPU: l.info.ID(), Model: spec.Name, Dataset: "prompt", BatchSize: 1, Policy: "none", Repeat: n, Queries: 1},
+		Spec:  spec, Queries: []workloads.Query{q}, MaxTokens: l.o.Work.MaxTokens, Chat: l.o.Work.Chat, Class: features.ClassOf,
+	}
+	p.PointID = plan.PointID(p.Point)
+	return engine.Plan{Name: "prompt", Points: []engine.PointPlan{p}}, nil
+}
+
+// points resolves names and lists the combinations.
+func (l *library) points(models, dataNames []string, batches []int, settings []plan.Setting, repeats, queries, maxTokens int) ([]engine.PointPlan, error) {
+	o := *l.o
+	o.Work.Batches = batches
+	if maxTokens > 0 {
+		o.Work.MaxTokens = maxTokens
+	}
+	var specs []engine.ModelSpec
+	for _, m := range models {
+		s, ok := l.spec(m)
+		if !ok {
+			return nil, fmt.Errorf("no model %q", m)
+		}
+		specs = append(specs, s)
+	}
+	var data []plan.Dataset
+	for _, n := range dataNames {
+		d, err := l.Dataset(n)
+		if err != nil {
+			return nil, err
+		}
+		if queries > 0 && queries < len(d.Queries) {
+			d.Queries = d.Queries[:queries]
+		}
+		data = append(data, d)
+	}
+	pts, err := plan.Points(&o.Work, l.info, specs, data, settings, repeats)
+	job := l.nextJob()
+	for i := range pts {
+		pts[i].PointID = fmt.Sprintf("j%d.%s", job, pts[i].PointID)
+	}
+	return pts, err
+}
+
+// foundModels are the models on this machine that the GPU has room for, as far as
+// that is known.
+func foundModels(info gpu.Info) []string {
+	var out []string
+	for _, f := range models.Find(models.Options{Paths: []string{"."}}) {
+		if _, fits := models.Fits(f, float64(info.MemoryMiB), 1, rig.FitTokens); fits || info.MemoryMiB < 0 && f.Problem == "" && f.Unknown == "" {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}
+
+// workload measures the queries of the datasets in use.
+func (l *library) workload() (command.Workload, error) {
+	var queries []workloads.Query
+	for _, name := range l.datasetNames() {
+		d, err := l.Dataset(name)
+		if err != nil {
+			return command.Workload{}, err
+		}
+		queries = append(queries, d.Queries...)
+	}
+	return describeQueries(queries), nil
+}
+
+// describeQueries measures queries for the dashboard.
+func describeQueries(queries []workloads.Query) command.Workload {
+	w := command.Workload{Features: []command.Feature{
+		{Name: "length", Unit: "tokens"}, {Name: "token entropy", Unit: "bits"}, {Name: "entity density"},
+		{Name: "causal score"}, {Name: "reasoning complexity"}, {Name: "complexity score"},
+	}}
+	for _, q := range queries {
+		f, ok := features.Of(q)
+		if !ok {
+			continue
+		}
+		w.Queries = append(w.Queries, command.WorkloadQuery{
+			Dataset: q.Dataset, ID: q.ID, Class: string(f.Class), Text: q.Question,
+			Values: []float64{float64(f.Tokens), f.TokenEntropyBits, f.EntityDensity, f.CausalScore, f.ReasoningComplexity, f.ComplexityScore},
+		})
+	}
+	return w
+}

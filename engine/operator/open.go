@@ -1,0 +1,58 @@
+package operator
+
+import (
+	"errors"
+
+	"jouletop/engine"
+	"jouletop/engine/policy"
+	"jouletop/engine/rig"
+	"jouletop/engine/session"
+	"jouletop/engine/stream"
+	"jouletop/engine/usage"
+)
+
+// Open starts the recording and queues the first job.
+func Open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controller, error) {
+	rc, err := startRecording(r, rec, nil, func(e *engine.Engine, _ error) { e.Pause() })
+	if err != nil {
+		return nil, errors.Join(err, rec.Close())
+	}
+	rc.describe()
+	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: policy.None{}}
+	rc.stream.Observe(c.lost)
+	rc.sayNotes()
+	c.jobs = newJobQueue(rc.engine, r.Clock, c.restore)
+	if err := errors.Join(rc.watchOthers(), c.begin(o.Work.Policy)); err != nil {
+		return nil, errors.Join(err, rc.finish(err))
+	}
+	if r.Backend == nil {
+		return c, nil
+	}
+	plan, err := lib.firstPlan()
+	if err != nil {
+		rc.engine.Warn(err.Error())
+		return c, nil
+	}
+	return c, c.enqueue(job{plan: plan}, false)
+}
+
+// Run works what is asked for until the session ends, and closes it. It is called
+// within the rig's clock.
+func (c *Controller) Run() error { return c.finish(c.jobs.run()) }
+
+// Abandon ends the session without waiting for the batch in hand.
+func (c *Controller) Abandon() { c.jobs.abandon() }
+
+// Source is the stream as the dashboard reads it.
+func (c *Controller) Source() *stream.Subscriber { return c.events }
+
+// CheckPolicy finds what is wrong with --policy before anything is recorded.
+func (o *Config) CheckPolicy(r *rig.Rig) error {
+	if o.Work.Policy != "none" && !r.Controlled() {
+		return usage.Errorf("--policy %s sets clocks; leave --read-only out", o.Work.Policy)
+	}
+	if _, err := policy.Parse(o.Work.Policy, r.Info, policy.Options{}); err != nil {
+		return usage.Wrap(err)
+	}
+	return o.RefuseMeaningless(r)
+}

@@ -1,0 +1,108 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"jouletop/engine/analysis/answers"
+	"jouletop/engine/command"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/engine/usage"
+	"jouletop/gpu"
+)
+
+// replayController answers the dashboard over a recorded session.
+type replayController struct {
+	session *session.Session
+	player  *session.Player // nil for a picture
+	stop    context.CancelFunc
+}
+
+// Replay answers over s, played by player (nil for a picture) until
+// stop.
+func Replay(s *session.Session, player *session.Player, stop context.CancelFunc) command.Controller {
+	return &replayController{session: s, player: player, stop: stop}
+}
+
+func (c *replayController) Status() command.Status {
+	st := command.Status{
+		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
+		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
+	}
+	if c.player != nil {
+		start, end := c.player.Span()
+		at, speed := c.player.At()
+		st.Replay = &command.Replay{StartNS: start, AtNS: at, EndNS: end, Speed: speed}
+	}
+	for _, g := range c.session.Manifest.GPUs {
+		st.PowerSources[g.ID], st.Processes[g.ID] = g.Sensors, g.Processes
+		st.Hidden = append(st.Hidden, g.Hidden...)
+	}
+	return st
+}
+
+func (c *replayController) Choices() (command.Choices, error) { return command.Choices{}, nil }
+
+func (c *replayController) Arm(bool) (string, error) { return "", errReplay }
+
+func (c *replayController) SetClock(event.Phase, int) error { return errReplay }
+
+func (c *replayController) GiveBack() error { return errReplay }
+
+func (c *replayController) SetPolicy(string) error { return errReplay }
+
+func (c *replayController) StartJob(command.Job) error { return errReplay }
+
+func (c *replayController) RunPrompt(string) error { return errReplay }
+
+func (c *replayController) StartSweep(command.Sweep) error { return errReplay }
+
+func (c *replayController) Pause() error { return errReplay }
+
+func (c *replayController) Resume() error { return errReplay }
+
+func (c *replayController) SkipPoint() error { return errReplay }
+
+func (c *replayController) Stop() error { return errReplay }
+
+func (c *replayController) End() error { c.stop(); return nil }
+
+func (c *replayController) Mark(string) error { return errReplay }
+
+func (c *replayController) SeekTo(t int64) error { c.player.SeekTo(t); return nil }
+
+func (c *replayController) Sessions() ([]command.SessionInfo, error) {
+	return listSessions(filepath.Dir(c.session.Dir))
+}
+
+func (c *replayController) OpenSession(path string) (command.SessionDetail, error) {
+	return openSession(path)
+}
+
+func (c *replayController) Export(path string) (string, error) {
+	return exportSession(c.session.Dir, path)
+}
+
+// Workload measures the session's queries, read again from where they were.
+func (c *replayController) Workload() (command.Workload, error) {
+	queries, err := answers.Queries([]*session.Session{c.session})
+	if err != nil {
+		return command.Workload{}, err
+	}
+	return describeQueries(queries), nil
+}
+
+func (c *replayController) SetReplaySpeed(times float64) error {
+	if !(times >= 0 && times <= MaxReplaySpeed) {
+		return usage.Errorf("replay speed %g: want 0 (held) to %d", times, MaxReplaySpeed)
+	}
+	c.player.SetSpeed(times)
+	return nil
+}
+
+var errReplay = errors.New("this is a replay: nothing runs")
+
+// MaxReplaySpeed is how many times real time a replay may run at.
+const MaxReplaySpeed = 50

@@ -1,0 +1,49 @@
+// Package plan makes of flags or forms what a run is to do: it reads datasets and
+// clock lists, lays out the grid of points, names and shuffles them, and routes queries
+// to models.
+package plan
+
+import (
+	"jouletop/engine/usage"
+	"strconv"
+	"strings"
+)
+
+// Work says what to run: queries, batches, clocks.
+type Work struct {
+	Datasets  []string // NAME=FILE, FILE or NAME; none is all built-in ones
+	Queries   int      // of each dataset, 0 for all
+	Batches   []int
+	Repeats   int
+	Lenient   bool // skip malformed rows
+	MaxTokens int
+	Chat      bool // wrap prompts in the model's chat template
+
+	Policy      string // as --policy takes it
+	MaxSlowdown string // as --max-slowdown takes it: 3%, 0.03
+	Clocks      string // as --clocks takes them
+	Blocks      bool   // also repeat each phase back to back
+
+	Route      string // rule, model, a file; "" none
+	RouteFrom  []string
+	RouteAlone bool // without the baseline
+}
+
+// Slowdown reads --max-slowdown as a share: "3%" and "0.03" are the same. A bare
+// number of 1 or more could be either.
+func (o *Work) Slowdown() (float64, error) {
+	text, percent := strings.CutSuffix(o.MaxSlowdown, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	switch {
+	case err != nil || !(v >= 0):
+		return 0, usage.Errorf("--max-slowdown %q: want a percentage such as 3%%", o.MaxSlowdown)
+	case !percent && v >= 1:
+		return 0, usage.Errorf("--max-slowdown %s: percent or a share? Say %g%%, or %g", o.MaxSlowdown, v, v/100)
+	case percent:
+		v /= 100
+	}
+	if v > 10 {
+		return 0, usage.Errorf("--max-slowdown %s: more than 1000%% is no bound", o.MaxSlowdown)
+	}
+	return v, nil
+}

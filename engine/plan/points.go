@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/policy"
+	"jouletop/engine/session"
+	"jouletop/engine/usage"
+	"jouletop/gpu"
+	"jouletop/gpu/plaintext"
+	"jouletop/workloads"
+	"jouletop/workloads/datasets"
+	"jouletop/workloads/features"
+)
+
+// Dataset is one --dataset, read.
+type Dataset struct {
+	Name    string
+	Queries []workloads.Query
+	report  datasets.Report
+}
+
+// Datasets reads what --dataset names; by default the built-in queries of
+// all four styles.
+func Datasets(o *Work) ([]Dataset, error) {
+	names := o.Datasets
+	if len(names) == 0 {
+		for _, s := range workloads.Styles {
+			names = append(names, string(s))
+		}
+	}
+	var out []Dataset
+	seen := map[string]bool{}
+	for _, n := range names {
+		d, err := LoadDataset(n, o.Queries, o.Lenient)
+		if err != nil {
+			return nil, err
+		}
+		if seen[d.Name] {
+			return nil, usage.Errorf("--dataset %s: there is another dataset named %s; give it a name with NAME=FILE", n, d.Name)
+		}
+		seen[d.Name] = true
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// LoadDataset reads a dataset as --dataset names it, queries of it (0: all).
+func LoadDataset(name string, queries int, lenient bool) (Dataset, error) {
+	spec, err := datasets.ParseSpec(name)
+	if err != nil {
+		return Dataset{}, usage.Wrap(err)
+	}
+	qs, report, err := datasets.Load(spec, queries, lenient)
+	if err != nil {
+		return Dataset{}, err
+	}
+	return Dataset{report.Dataset, qs, report}, nil
+}
+
+// Notes are what the operator should know of the datasets.
+func (d Dataset) Notes() []string {
+	var out []string
+	if d.report.Note != "" {
+		out = append(out, d.report.Note)
+	}
+	if n := d.report.Skipped; n > 0 {
+		out = append(out, fmt.Sprintf("dataset %s: %s skipped: %s", d.Name, plaintext.Plural(n, "bad row"), strings.Join(d.report.Problems, "; ")))
+	}
+	return out
+}
+
+// Manifest describes the dataset for a session.
+func (d Dataset) Manifest() session.Dataset {
+	return session.Dataset{Name: d.Name, Path: d.report.Path, SHA256: d.report.SHA256, Rows: len(d.Queries), Skipped: d.report.Skipped}
+}
+
+var unsafeInID = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// PointID names a point in one word: model.dataset.b4.c1005.r2. Batch and
+// request ids begin with it and a slash.
+func PointID(p event.Point) string {
+	id := fmt.Sprintf("%s.%s.b%d", p.Model, p.Dataset, p.BatchSize)
+	if p.RequestedSMMHz > 0 {
+		id += fmt.Sprintf(".c%d", p.RequestedSMMHz)
+	} else if p.Policy != "" && p.Policy != "none" {
+		id += "." + p.Policy
+	}
+	if p.Repeat > 0 {
+		id += fmt.Sprintf(".r%d", p.Repeat)
+	}
+	return unsafeInID.ReplaceAllString(id, "-")
+}
+
+// Setting is the clock of a point: a fixed one or a policy.
+type Setting struct {
+	mhz  int    // 0: policy
+	Spec string // as --policy takes it
+}
+
+// Points lists the combinations of models, datasets, batches, settings and
+// repeats, the models outermost so that each is loaded once a turn.
+func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset, settings []Setting, repeats int) ([]engine.PointPlan, error) {
+	slow, err := o.Slowdown()
+	if err != nil {
+		return nil, err
+	}
+	var out []engine.PointPlan
+	for _, spec := range specs {
+		for _, d := range data {
+			for _, batch := range o.Batches {
+				for _, s := range settings {
+					for r := range repeats {
+						p := engine.PointPlan{
+							Point: event.Point{
+								GPU: gpuInfo.ID(), Model: spec.Name, Dataset: d.Name, BatchSize: batch, Policy: s.Spec,
+								RequestedSMMHz: s.mhz, Repeat: r + 1, Queries: len(d.Queries),
+							},
+							Spec: spec, Queries: d.Queries, MaxTokens: o.MaxTokens, Chat: o.Chat, Class: features.ClassOf,
+						}
+						p.PointID = PointID(p.Point)
+						// Each point has a policy of its own: policies learn.
+						if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow}); err != nil {
+							return nil, usage.Wrap(err)
+						}
+						p.Spec.MaxBatch = batch
+						out = append(out, p)
+					}
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// Fixed returns the setting for one clock.
+func Fixed(mhz int) Setting { return Setting{mhz, fmt.Sprintf("fixed:%d", mhz)} }
+
+// ByPolicy returns the setting for a policy as --policy takes it.
+func ByPolicy(spec string) Setting { return Setting{0, spec} }

@@ -1,0 +1,60 @@
+// Package rig opens what a command works with as it was asked for: GPUs with whoever
+// may set their clocks, and a backend to infer with; real, simulated, several. Its
+// configuration takes values as the flags do.
+package rig
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"jouletop/engine/usage"
+)
+
+// Config says which GPUs to open and how, and what is to infer on them.
+type Config struct {
+	GPU      string   // auto, nvml, sim, sim:PROFILE
+	Devices  []string // indices or UUIDs, or all
+	ReadOnly bool     // never set a clock
+	Monitor  bool     // watch only: nothing runs
+	// SimSpeed is simulated time against real time: a factor, max, or "" for the
+	// caller's default.
+	SimSpeed  string
+	ClockLoss string // what to do about a lost clock: stop or rearm
+	Seed      uint64 // of everything simulated
+
+	Backend    string   // auto, llama, sim, remote
+	Models     []string // as --model takes them
+	SimModels  []string // what a simulation runs where Models names none; nil its default
+	GPULayers  int      // -1 for all
+	Threads    int      // 0 for the cores there are
+	BackendDir string   // of llama.cpp's GPU backends; "" is searched for
+	InProcess  bool     // llama.cpp in this process
+	Template   bool     // the models must have a chat template
+	URL        string   // of an OpenAI-compatible server
+	Server     Server
+}
+
+// speed reads --sim-speed: 0 is as fast as it goes.
+func (o *Config) speed(byDefault float64) (float64, error) {
+	switch o.SimSpeed {
+	case "":
+		return byDefault, nil
+	case "max":
+		return 0, nil
+	}
+	v, err := strconv.ParseFloat(strings.TrimSuffix(o.SimSpeed, "x"), 64)
+	if err != nil || !(v > 0) || v > 1e6 {
+		return 0, usage.Errorf("--sim-speed %q: want a factor above 0, or max", o.SimSpeed)
+	}
+	return v, nil
+}
+
+// defaultDevice tells whether --device asks for nothing but the first GPU.
+func (o *Config) defaultDevice() bool { return slices.Equal(o.Devices, []string{DefaultDevice}) }
+
+// Values of --on-clock-loss.
+const (
+	ClockLossStop  = "stop"
+	ClockLossRearm = "rearm"
+)

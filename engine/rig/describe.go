@@ -1,0 +1,199 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"jouletop/engine/llama"
+	"jouletop/engine/nulljson"
+	"jouletop/engine/usage"
+	"jouletop/engine/worker"
+	"jouletop/gpu"
+	"jouletop/gpu/clockguard"
+	"jouletop/gpu/plaintext"
+	"jouletop/gpu/sampler"
+)
+
+// Report is what `jouletop gpu` tells.
+type Report struct {
+	Simulated bool         `json:"simulated"`
+	Control   string       `json:"clock_control"`
+	GPUs      []GPUState   `json:"gpus"`
+	Engine    EngineReport `json:"engine"`
+}
+
+// GPUState is one GPU; what could not be found out is null, and in Problems.
+type GPUState struct {
+	ID        string            `json:"id"`
+	Info      gpu.Info          `json:"info"`
+	Sensors   []gpu.PowerSource `json:"sensors"`
+	Processes []gpu.Process     `json:"other_processes"`
+	Problems  []string          `json:"problems,omitempty"`
+	// Unusable says why nothing of it could be read but its index.
+	Unusable string `json:"unusable,omitempty"`
+}
+
+// EngineReport is what llama.cpp sees, as its process tells it.
+type EngineReport struct {
+	Devices    []llama.Device `json:"devices"`
+	BuildFlags []string       `json:"build_flags"`
+	Warning    string         `json:"warning,omitempty"`
+}
+
+// openEach opens the GPUs one by one, so that one that fails hides no other.
+func openEach(ctx context.Context, o *Config, named bool) (rigs []*Rig, unusable []GPUState, err error) {
+	if _, sim, err := wantsSim(o.GPU); err != nil || sim {
+		r, err := Open(ctx, o, 0, 0)
+		return []*Rig{r}, nil, err
+	}
+	if !named {
+		o.Devices = []string{allDevices}
+	}
+	indices, err := o.indices()
+	if err != nil { // which Open tells of, or simulates a GPU
+		if !named {
+			o.Devices = []string{DefaultDevice}
+		}
+		r, err := Open(ctx, o, 0, 0)
+		return []*Rig{r}, nil, err
+	}
+	for _, i := range indices {
+		gpus, err := openDevices([]int{i})
+		if err == nil {
+			var r *Rig
+			if r, err = realRig(ctx, o, gpus); err == nil {
+				rigs = append(rigs, r)
+				continue
+			}
+		}
+		if _, bad := errors.AsType[usage.Error](err); bad {
+			return nil, nil, err
+		}
+		unusable = append(unusable, GPUState{ID: strconv.Itoa(i), Info: gpu.UnknownInfo(i), Unusable: err.Error()})
+	}
+	return rigs, unusable, nil
+}
+
+// describeGPU finds out what there is to tell of a rig's GPU.
+func describeGPU(r *Rig) GPUState {
+	dev := r.GPUs[0].Device
+	info := dev.Info()
+	st := GPUState{ID: info.ID(), Info: info}
+	problem := func(err error) {
+		if err != nil {
+			st.Problems = append(st.Problems, plaintext.OneLine(err.Error()))
+		}
+	}
+	others, err := gpu.OtherProcesses(dev, r.ownPIDs())
+	if problem(err); err == nil {
+		st.Processes = append([]gpu.Process{}, others...) // none is not unknown
+	}
+	problem(r.Do(func() (err error) {
+		st.Sensors, err = sampler.Discover(dev, r.Clock, discoverTime)
+		return err
+	}))
+	st.Problems = append(st.Problems, r.TakeNotes()...)
+	return st
+}
+
+// describeEngine asks llama.cpp, in a process of its own, what it sees.
+func describeEngine(o *Config, realGPU bool) EngineReport {
+	var notes bytes.Buffer
+	b, err := llamaBackend(o, realGPU, &notes)
+	if err != nil {
+		return EngineReport{Warning: err.Error()}
+	}
+	defer b.Close()
+	var rep EngineReport
+	if w, ok := b.(*worker.Backend); ok {
+		err = w.About(&rep)
+	}
+	if err != nil {
+		return EngineReport{Warning: err.Error()}
+	}
+	gpus := 0
+	for _, d := range rep.Devices {
+		if d.GPU {
+			gpus++
+		}
+	}
+	if realGPU && gpus == 0 && rep.Warning == "" {
+		rep.Warning = "the engine sees no GPU: `make cuda` builds the backend it needs (or --backend-dir names it)"
+		if why, _, _ := strings.Cut(notes.String(), "\n"); strings.HasPrefix(why, "GPU backends passed over") {
+			rep.Warning += "; " + why
+		}
+	}
+	return rep
+}
+
+// controlText says whether clocks can be set here, and how to get there.
+func controlText(r *Rig, o *Config) string {
+	switch {
+	case o.ReadOnly:
+		return "off (--read-only)"
+	case r.Simulated():
+		return "simulated: SM clocks can be set freely"
+	case os.Geteuid() == 0:
+		return "this user may set SM clocks; the dashboard does so only once armed (key a)"
+	case serviceThere():
+		return "through the clock guard's service at " + clockguard.DefaultSocket
+	}
+	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
+}
+
+// discoverTime is how long the sensors are watched to learn their periods.
+const discoverTime = 3 * time.Second
+
+// serviceThere tells whether the clock guard's service listens.
+func serviceThere() bool {
+	st, err := os.Stat(clockguard.DefaultSocket)
+	return err == nil && st.Mode()&os.ModeSocket != 0
+}
+
+// Show reports on the GPUs named, or on all there are. What one of them cannot
+// tell, or that it cannot be used, keeps nothing else from the report.
+func Show(ctx context.Context, o *Config, named, asJSON bool, out io.Writer) error {
+	rigs, unusable, err := openEach(ctx, o, named)
+	if err != nil {
+		return err
+	}
+	for _, r := range rigs {
+		defer r.Close()
+	}
+	rep := Report{GPUs: []GPUState{}}
+	show := func(st GPUState) error {
+		rep.GPUs = append(rep.GPUs, st)
+		if asJSON {
+			return nil
+		}
+		return st.write(out, rep) // at once: each takes some seconds
+	}
+	for _, r := range rigs {
+		rep.Simulated, rep.Control = r.Simulated(), controlText(r, o)
+		if err := show(describeGPU(r)); err != nil {
+			return err
+		}
+	}
+	for _, st := range unusable {
+		if err := show(st); err != nil {
+			return err
+		}
+	}
+	rep.Engine = describeEngine(o, !rep.Simulated)
+	if asJSON {
+		err = nulljson.Write(out, rep)
+	} else {
+		err = rep.Engine.write(out)
+	}
+	if err == nil && (named || len(rigs) == 0) && len(unusable) > 0 {
+		err = fmt.Errorf("GPU %s: %s", unusable[0].ID, unusable[0].Unusable)
+	}
+	return err
+}

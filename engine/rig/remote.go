@@ -1,0 +1,150 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/engine/remote"
+	"jouletop/engine/session"
+	"jouletop/engine/usage"
+)
+
+// Server says how to treat a server.
+type Server struct {
+	PromptCache string // what to do about its prompt cache: unlike or keep
+	// Request is the longest that one request may take, Stall that nothing may come
+	// in it, LoadTime that loading the model may take.
+	Request, Stall, LoadTime time.Duration
+}
+
+// The ways with a server's prompt cache.
+const (
+	CacheUnlike = "unlike"
+	cacheKeep   = "keep"
+)
+
+// Check finds what is wrong with the flags taken alone.
+func (o *Server) Check(url string) error {
+	if o.PromptCache != CacheUnlike && o.PromptCache != cacheKeep {
+		return usage.Errorf("--prompt-cache %q: want unlike or keep", o.PromptCache)
+	}
+	if o.PromptCache == cacheKeep && url == "" {
+		return usage.Errorf("--prompt-cache keep goes with --url: nothing else has a prompt cache")
+	}
+	for name, d := range map[string]time.Duration{"request": o.Request, "stall": o.Stall, "load": o.LoadTime} {
+		if d <= 0 {
+			return usage.Errorf("--%s-timeout %v: want a time above 0, such as 2m", name, d)
+		}
+	}
+	return nil
+}
+
+// remoteBackend opens a server; what its figures lack is told as warnings.
+func remoteBackend(o *Config, r *Rig) (*remote.Backend, error) {
+	seed := rand.Uint64() >> 11 // fits a float64; another for each session: the server may remember the last
+	b, err := remote.New(remote.Options{
+		URL: o.URL, Timeout: o.Server.Request, Stall: o.Server.Stall, LoadWait: o.Server.LoadTime,
+		KeepCache: o.Server.PromptCache == cacheKeep, NonceSeed: seed, Warn: r.notifyEarly,
+	})
+	if err != nil {
+		return nil, usage.Wrap(err)
+	}
+	r.promptCache = &session.PromptCache{Mode: o.Server.PromptCache}
+	if o.Server.PromptCache == CacheUnlike {
+		r.promptCache.Note, r.promptCache.NonceSeeds = remote.NonceText, []uint64{seed}
+	}
+	return b, nil
+}
+
+// notifyEarly is notify that does not wait for a session to begin.
+func (r *Rig) notifyEarly(text string) {
+	if r.heard.Load() == nil {
+		fmt.Fprintln(os.Stderr, "jouletop:", text)
+		return
+	}
+	r.notify(text)
+}
+
+// onlyModel asks a server for the model that it serves, where none is named.
+func onlyModel(ctx context.Context, b *remote.Backend, url string) (string, error) {
+	names, err := b.Served(ctx)
+	switch {
+	case errors.Is(err, remote.ErrNoList):
+		return "", fmt.Errorf("--url %s: %w; give --model", url, err)
+	case err != nil:
+		return "", fmt.Errorf("--url %s: %w", url, err)
+	case len(names) == 1 && !strings.Contains(names[0], "*"):
+		return names[0], nil
+	case len(names) == 0:
+		return "", usage.Errorf("--url %s: it lists no models; give --model", url)
+	}
+	return "", usage.Errorf("--url %s: it serves %s; give --model", url, some(names))
+}
+
+// some lists names, but not hundreds.
+func some(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// serverLoad tells a simulated GPU that it works for a server: as in a decode,
+// whatever the phase, for what a server does at a moment is known afterwards, if
+// at all.
+func (r *Rig) serverLoad(p event.Phase) {
+	if p == event.Idle {
+		r.SimGPU.SetLoad(0, 0)
+		return
+	}
+	r.SimGPU.SetLoad(0.014, 0.56)
+}
+
+// NotePromptCache keeps in the manifest what was done about a server's prompt
+// cache. A session that goes on must go on so.
+func (r *Rig) NotePromptCache(rec *session.Recorder) error {
+	if r.promptCache == nil {
+		return nil
+	}
+	var mismatch error
+	err := rec.Update(func(m *session.Manifest) {
+		switch {
+		case m.PromptCache == nil:
+			m.PromptCache = r.promptCache
+		case m.PromptCache.Mode != r.promptCache.Mode:
+			mismatch = usage.Errorf("--prompt-cache %s: the session was begun with %s", r.promptCache.Mode, m.PromptCache.Mode)
+		default:
+			m.PromptCache.NonceSeeds = append(m.PromptCache.NonceSeeds, r.promptCache.NonceSeeds...)
+		}
+	})
+	return errors.Join(err, mismatch)
+}
+
+// BackendNotes are what the backend's figures hold that one might not expect.
+func (r *Rig) BackendNotes() []string {
+	if r.Backend == nil || r.Backend.Name() != "remote" {
+		return nil
+	}
+	return []string{"on a server a prefill ends with the first token, unless the server tells its own times: the time that a request waits there is in it"}
+}
+
+// RefuseOverlap refuses clocks by phase where requests are in different phases
+// at once.
+func (r *Rig) RefuseOverlap(spec string, batches []int) error {
+	if r.Backend == nil || r.Backend.Name() != "remote" || !strings.HasPrefix(spec, "phase:") {
+		return nil
+	}
+	for _, b := range batches {
+		if b > 1 {
+			return usage.Errorf("--policy %s: with %d requests at once on a server their phases overlap; use --batch 1 or a fixed clock", spec, b)
+		}
+	}
+	return nil
+}
