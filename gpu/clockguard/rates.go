@@ -46,7 +46,8 @@ func (r *rates) take(uid uint32) bool {
 	}
 	c.turnedAway++
 	if now.Sub(c.told) >= tooOftenEvery {
-		r.log.Warn("connections refused: too many of one user", "uid", uid, "refused", c.turnedAway, "a_second_allowed", perSecondConnections)
+		// At this level it has room that no storm of refusals takes up.
+		r.log.Info("connections refused: too many of one user", "uid", uid, "refused", c.turnedAway, "a_second_allowed", perSecondConnections)
 		c.told, c.turnedAway = now, 0
 	}
 	return false
