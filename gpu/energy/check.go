@@ -102,7 +102,7 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 		stats[i].scale = 1
 		if k, ok := prev.keys[stats[i].Key]; ok && prev.stats[k].scale > 0 {
 			stats[i].scale = prev.stats[k].scale
-			stats[i].noise *= stats[i].scale
+			stats[i].noise = max(stats[i].noise*stats[i].scale, stats[i].least)
 		}
 	}
 	if tr.added < tr.calibrated+tr.calibrated/4 {
@@ -131,6 +131,9 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 			}
 			done = done && f < near && f > 1/near
 			f = sq(max(0.5, min(f, 3)))
+			if s := &stats[k]; f < 1 && s.noise > 0 {
+				f = min(max(f, s.least/s.noise), 1) // or the phases' own variance would do for all
+			}
 			stats[k].noise *= f
 			stats[k].scale *= f
 		}

@@ -26,6 +26,7 @@ type keyStat struct {
 	start    int     // and which is of its start
 	scale    float64 // by which calibration has multiplied the noise
 	hidden   bool    // phases are too short to show their noise
+	least    float64 // W², where hidden: what noise cannot be below, by other kinds
 }
 
 // model is the outcome of a fit: power of each kind of phase, and how it varies.

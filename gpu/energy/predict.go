@@ -210,17 +210,19 @@ type layout struct {
 	inTarget   []float64 // s of each of keys (of a slope, times the logarithm of the context)
 	mu         float64   // J, of the target by the thetas alone
 	seen       float64   // s of the target within bins
+	after      float64   // W², variance of a reading once the last known phase is over
 }
 
 // gather lays out the bins in the window, a few on either side, and the gaps.
 func (l *layout) gather() {
 	tr := l.p.tr
-	pad := int64(3 * max(tr.period, tr.width) * 1e9)
+	pad := l.pad()
 	shift := int64(l.p.lag * 1e9)
 	i := max(tr.first(l.start+shift)-3, 0)
 	for i < len(tr.reads) && tr.reads[i].t-shift < l.start-pad {
 		i++
 	}
+	l.after = l.following(i)
 	l.pi = l.p.tl.from(l.start)
 	if i < len(tr.reads) {
 		l.pi = l.p.tl.from(min(l.start, tr.bin(i, l.p.lag).a))
@@ -256,6 +258,36 @@ func (l *layout) gather() {
 	}
 }
 
+// following returns how much readings vary, in W², once the last known phase is over,
+// as far as those from the i-th on to the layout's end show it: what follows work is
+// one thing, mostly idle, and no mixture of all that a run has seen. Power falls for a
+// while once work is over: where no two that touch show how, it may be anything.
+func (l *layout) following(i int) float64 {
+	const guessed = 2 // steps that the guess is worth
+	var sum, n float64
+	var last bin
+	for ; i < len(l.p.tr.reads); i++ {
+		x := l.p.tr.bin(i, l.p.lag)
+		if !x.ok || x.a < l.p.tl.end() {
+			continue
+		}
+		if last.ok && float64(x.a-last.b)/1e9 < 0.1*l.p.tr.period {
+			sum += sq(x.p-last.p) / 2
+			n++
+		}
+		if last = x; x.b >= l.end+l.pad() {
+			break
+		}
+	}
+	if n == 0 {
+		return l.p.m.step2
+	}
+	return (sum + guessed*sq(0.01*l.p.m.mean+1)) / (n + guessed)
+}
+
+// pad is how far around the window, in ns, bins tell something of it.
+func (l *layout) pad() int64 { return int64(3 * max(l.p.tr.period, l.p.tr.width) * 1e9) }
+
 // key returns the place of the model's k-th kind in l.keys.
 func (l *layout) key(k int) int {
 	for i, g := range l.keys {
@@ -273,6 +305,9 @@ func (l *layout) key(k int) int {
 func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 	l.pi = l.p.tl.walk(l.pi, a, b, func(s segment) {
 		st, k := l.p.stat(s.key)
+		if s.key.Kind == kindOther && s.a >= l.p.tl.end() {
+			st.noise, st.v = l.after, st.tau2+l.after
+		}
 		theta := st.theta + l.p.m.drift.at((s.a+s.b)/2)
 		slopeAt, x := -1, 0.0
 		if k >= 0 && st.slope >= 0 && s.context > 0 {

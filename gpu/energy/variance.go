@@ -61,6 +61,7 @@ func (m *model) variances(rows []row, theta []float64) {
 		hidden[k] = a[k].dn < enough
 		if m.stats[k].hidden = hidden[k]; hidden[k] {
 			m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
+			m.stats[k].least = m.stats[k].noise
 		} else {
 			m.stats[k].noise = a[k].d2 / a[k].dn
 		}
@@ -72,12 +73,13 @@ func (m *model) variances(rows []row, theta []float64) {
 		m.stats[k].v = m.stats[k].tau2 + guess*guess + 1e-9
 	}
 	m.parts(rows, theta)
+	capped := make([]bool, nk)
 	for k := range a {
 		if most := sq(m.stats[k].mayDiffer() * theta[k]); hidden[k] && m.stats[k].v > most {
-			m.stats[k].v = most
+			m.stats[k].v, capped[k] = most, true
 		}
 	}
-	m.hiddenNoise(rows, theta, hidden)
+	m.hiddenNoise(rows, theta, hidden, capped)
 	for k := range a {
 		if a[k].mn < 3 {
 			m.stats[k].tau2 = unseenShare * m.stats[k].v
@@ -101,9 +103,12 @@ func (s *keyStat) mayDiffer() float64 {
 	return alike
 }
 
-// hiddenNoise sets the noise of those kinds whose phases are too short to show it:
-// least squares of the squared residuals, less what phases differ by, on the shares.
-func (m *model) hiddenNoise(rows []row, theta []float64, hidden []bool) {
+// hiddenNoise settles what bins scatter beyond v and noise for the kinds whose phases are
+// too short to show their noise: least squares of the squared residuals, less what is
+// known, on the shares. It is noise where the phases differ as much as they may already
+// (capped), else it is the phases': called noise, it would have a bin that a phase fills
+// tell too little of it.
+func (m *model) hiddenNoise(rows []row, theta []float64, hidden, capped []bool) {
 	nk := len(theta)
 	A, rhs := make([]float64, nk*nk), make([]float64, nk)
 	for i := range rows {
@@ -146,8 +151,13 @@ func (m *model) hiddenNoise(rows []row, theta []float64, hidden []bool) {
 		}
 	}
 	for k := range nk {
-		if hidden[k] {
-			m.stats[k].noise = max(m.stats[k].noise, noise[k])
+		more := noise[k] - m.stats[k].noise
+		switch {
+		case !hidden[k] || more <= 0:
+		case capped[k]:
+			m.stats[k].noise += more
+		default:
+			m.stats[k].v += more / max(m.stats[k].part, 0.1)
 		}
 	}
 }
