@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -83,6 +84,8 @@ type generation struct {
 	choice   string  // the index of the answer that is followed; "" not known yet
 	last     string  // the text of the last chunk
 	chained  int     // chunks, from the first on, that each begin with the one before
+	half     piece   // of a letter whose rest has not come yet
+	final    []byte  // the chunk that ended the text, as it came, for some come twice; nil before
 	answer   strings.Builder
 	thought  strings.Builder
 	usage    tally
@@ -252,6 +255,9 @@ func (g *generation) ended() error {
 
 // take takes a chunk that came at t.
 func (g *generation) take(a *answer, t int64, data []byte) error {
+	if len(g.final) > 0 && bytes.Equal(data, g.final) {
+		return nil
+	}
 	c, err := parseCompletion(data)
 	if err != nil {
 		return fmt.Errorf("%w: %s", errNoJSON, g.clean(string(data)))
@@ -287,6 +293,12 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 		}
 	}
 	if reason := choice.finish(); reason != "" {
+		if g.final == nil {
+			g.final = []byte{}
+			if len(g.times) > 1 { // else it may be one of those that give a reason in each chunk
+				g.final = bytes.Clone(data)
+			}
+		}
 		g.finish, g.finishNS = reason, t
 		a.finishWithin(g.brief)
 	}
@@ -347,6 +359,8 @@ func (g *generation) unrepeated(p piece) piece {
 // token takes the text of a chunk that came at t.
 func (g *generation) token(t int64, p piece) error {
 	g.times = append(g.times, t)
+	p.answer, g.half.answer = wholeLetters(g.half.answer + p.answer)
+	p.thought, g.half.thought = wholeLetters(g.half.thought + p.thought)
 	g.answer.WriteString(p.answer)
 	g.thought.WriteString(p.thought)
 	most := g.mostChunks()
@@ -362,9 +376,22 @@ func (g *generation) token(t int64, p piece) error {
 	return nil
 }
 
+// keepTexts leaves the texts in the result. Of a letter that ended in its half is
+// known that it was one.
+func (g *generation) keepTexts() {
+	cut := func(text, half string) string {
+		if half != "" {
+			text += string(utf8.RuneError)
+		}
+		return text
+	}
+	g.res.Output.Text = cut(g.answer.String(), g.half.answer)
+	g.res.Output.Reasoning = cut(g.thought.String(), g.half.thought)
+}
+
 // fail leaves what was received in the result of a request that failed.
 func (g *generation) fail() {
-	g.res.Output.Text, g.res.Output.Reasoning = g.answer.String(), g.thought.String()
+	g.keepTexts()
 	g.res.InputTokens, g.res.CachedTokens = cmpCount(g.usage.prompt, g.counted), g.usage.cached
 	if g.res.OutputTokens == 0 {
 		g.res.OutputTokens = max(len(g.times), g.usage.completion(len(g.times)))

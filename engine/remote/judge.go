@@ -12,7 +12,7 @@ import (
 // when the prefill ended, when the text did. What is not known is left so, and
 // flagged.
 func (g *generation) judge() {
-	g.res.Output.Text, g.res.Output.Reasoning = g.answer.String(), g.thought.String()
+	g.keepTexts()
 	g.splitThoughts()
 	if len(g.times) > 0 && !g.whole() {
 		g.res.FirstTokenNS = g.times[0]

@@ -122,8 +122,10 @@ func TestLoadingIsWaitedFor(t *testing.T) {
 	s := newServer(t, nil)
 	inner := s.Config.Handler
 	loading := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusals.Add(-1) >= 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
+		if n := int(refusals.Add(-1)); n >= 0 {
+			// As servers, proxies and gateways say it; some with a date, which may be past.
+			w.Header().Set("Retry-After", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
+			w.WriteHeader([]int{http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, 524, 529}[n%5])
 			_, _ = w.Write([]byte(`{"error":{"code":503,"message":"Loading model"}}`))
 			return
 		}

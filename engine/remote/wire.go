@@ -100,7 +100,7 @@ func (cs *choices) UnmarshalJSON(text []byte) error {
 
 type choice struct {
 	Index        json.RawMessage `json:"index"`
-	Text         string          `json:"text"`
+	Text         wireText        `json:"text"`
 	Delta        delta           `json:"delta"`
 	Message      delta           `json:"message"` // of an answer that is not streamed
 	FinishReason json.RawMessage `json:"finish_reason"`
@@ -131,7 +131,7 @@ func (p piece) empty() bool { return p.answer == "" && p.thought == "" }
 
 // piece takes each text once: servers that rename a field give it under both names.
 func (c choice) piece() piece {
-	p := piece{answer: c.Text}
+	p := piece{answer: string(c.Text)}
 	for _, d := range []delta{c.Delta, c.Message} {
 		content := contentOf(d.Content)
 		if content.empty() {
@@ -165,9 +165,9 @@ func contentOf(raw json.RawMessage) piece {
 	}
 	switch raw[0] {
 	case '"':
-		var s string
-		_ = json.Unmarshal(raw, &s) // it is a JSON text
-		return piece{answer: s}
+		var t wireText
+		_ = t.UnmarshalJSON(raw) // it is a JSON text
+		return piece{answer: string(t)}
 	case '[':
 		var parts []json.RawMessage
 		if json.Unmarshal(raw, &parts) != nil {
