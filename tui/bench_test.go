@@ -11,13 +11,13 @@ import (
 // BenchmarkFrame is one frame of the live screen at 200×60 with 100 ms of
 // telemetry folded in.
 func BenchmarkFrame(b *testing.B) {
-	d := newDriver(b, tui.Options{Theme: theme.Dark})
+	d := newDriver(b, tui.Options{Theme: theme.Dark}, "run")
 	d.size(200, 60)
-	d.session()
-	g := d.c.Gen
+	d.step(time.Minute)
 	for b.Loop() {
 		b.StopTimer()
-		events := g.Advance(g.Now() + int64(100*time.Millisecond))
+		d.now += int64(100 * time.Millisecond)
+		events := d.player.Until(d.now)
 		b.StartTimer()
 		d.m.Apply(events...)
 		_ = d.m.View()

@@ -2,6 +2,7 @@ package tui_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,62 +17,56 @@ import (
 	"jouletop/engine/event"
 	"jouletop/gpu"
 	"jouletop/tui"
-	"jouletop/tui/internal/synth"
 	"jouletop/tui/theme"
 )
 
-// started is a driver with a job running.
+// started is a driver with a job under way.
 func started(t *testing.T, o tui.Options) *driver {
 	if o.Theme == "" {
 		o.Theme = theme.Dark
 	}
-	d := newDriver(t, o)
+	d := newDriver(t, o, "run")
 	d.size(120, 40)
-	if o.Mode == tui.Dashboard {
-		d.c.Gen.Add(synth.Job{Point: event.Point{PointID: "p1", GPU: synth.ID, Model: "llama-3.2-1b", Dataset: "boolq", BatchSize: 4, Policy: "none", Queries: 4000, Repeat: 1}, MaxTokens: 100})
-		d.c.Gen.Begin("run", "none")
-	}
-	for range 40 {
-		d.step(100 * time.Millisecond)
-	}
-	d.refresh()
+	d.step(4 * time.Second)
 	return d
+}
+
+// told has the controller say something else of itself from now on.
+func (d *driver) told(change func(s *command.Status)) {
+	d.c.Tell(change)
+	d.refresh()
 }
 
 func (d *driver) called(want string) {
 	d.t.Helper()
-	if !slices.Contains(d.c.Calls, want) {
-		d.t.Errorf("the controller was not asked for %q; calls: %q", want, d.c.Calls)
+	if made := d.c.Made(); !slices.Contains(made, want) {
+		d.t.Errorf("the controller was not asked for %q; calls: %q", want, made)
 	}
 }
 
 func TestSetClockInMidRun(t *testing.T) {
 	d := started(t, tui.Options{})
-	d.wants("SIMULATED", "sim:h100", "auto→1980 MHz", "not armed", "J/token", "llama-3.2-1b")
+	d.wants("SIMULATED", "sim:h100", "1005→1005 MHz", "not armed", "J/token", "llama-3.1-8b")
 	d.press("f")
-	d.wants("Not armed: a arms", "1980 MHz", "J/token at batch 4")
-	d.press("1", "0", "0", "5", "enter")
+	d.wants("Not armed: a arms", "▸ 1005 MHz", "J/token at batch 8")
+	d.c.Refuse(errors.New("clock control is not armed: press a"))
+	d.press("9", "6", "0", "enter")
+	d.called("clock  960")
 	d.wants("not armed: press a") // the controller's refusal, in its own words
+	d.c.Refuse(nil)
 	d.press("a")
 	d.called("arm true")
-	d.wants("ARMED", "Armed: Enter sets at once")
-	d.press("1", "0", "0", "5", "enter")
-	d.called("clock  1005")
-	for range 20 {
-		d.step(100 * time.Millisecond)
-	}
-	d.refresh()
-	d.wants("1005→1005 MHz", "fixed:1005")
-	d.press("tab", "tab", "9", "6", "0", "enter")
-	d.called("clock decode 960")
+	d.told(func(s *command.Status) { s.Armed, s.Policy = true, "fixed:960" })
+	d.wants("ARMED", "Armed: Enter sets at once", "fixed:960")
+	now := event.At{TimeNS: d.now + int64(300*time.Millisecond)}
+	d.see(event.Sample{At: now, GPU: d.gpu(), RequestedSMMHz: 960, Sample: gpu.Sample{SMMHz: 960}})
+	d.wants("960→ 960 MHz")
+	d.press("tab", "tab", "9", "9", "0", "enter")
+	d.called("clock decode 990")
 	d.press("r")
 	d.called("give back")
 	d.press("esc")
-	for range 5 {
-		d.step(100 * time.Millisecond)
-	}
-	d.wants("auto→")
-	if s := d.screen(); strings.Contains(s, "J/token at batch 4") {
+	if s := d.screen(); strings.Contains(s, "J/token at batch 8") {
 		t.Error("Esc did not close the clock panel")
 	}
 }
@@ -85,14 +80,14 @@ func TestClockPanelPolicyAndWrongClock(t *testing.T) {
 	d.press("1", "0", "0", "1", "enter")
 	d.wants("unsupported SM clock: 1001 MHz: the nearest are 990 and 1005 MHz")
 	d.press("home", "down", "pgdown", "up", "enter")
-	if last := d.c.Calls[len(d.c.Calls)-1]; !strings.HasPrefix(last, "clock  ") {
+	if last := d.c.Last(); !strings.HasPrefix(last, "clock  ") {
 		t.Errorf("arrows and Enter asked for %q", last)
 	}
 }
 
 func TestNoPermissionIsExplained(t *testing.T) {
 	d := started(t, tui.Options{})
-	d.c.Allowed = false
+	d.c.Refuse(fmt.Errorf("%w: run as root", gpu.ErrNoPermission))
 	d.press("a")
 	d.wants("no permission: run as root")
 	d.wants("not armed")
@@ -103,13 +98,13 @@ func TestMouse(t *testing.T) {
 	lines := strings.Split(d.screen(), "\n")
 	d.send(tea.MouseClickMsg{X: strings.Index(lines[0], "3 Sweep"), Y: 0, Button: tea.MouseLeft})
 	d.wants("Points, newest first")
-	d.press("1", "a", "f")
+	d.press("1", "f", "home")
 	for y, l := range strings.Split(d.screen(), "\n") {
 		if x := strings.Index(l, "1965 MHz"); x > 0 {
 			d.send(tea.MouseClickMsg{X: len([]rune(l[:x])) + 1, Y: y, Button: tea.MouseLeft})
 		}
 	}
-	if slices.Contains(d.c.Calls, "clock  1965") {
+	if slices.Contains(d.c.Made(), "clock  1965") {
 		t.Error("a click alone set the clock")
 	}
 	d.wants("▸ 1965 MHz")
@@ -142,11 +137,11 @@ func TestJobPromptAndMark(t *testing.T) {
 	d.typeText("quiet fan; qfr5")
 	d.press("enter")
 	d.called("mark quiet fan; qfr5")
-	d.step(100 * time.Millisecond)
+	d.see(event.Mark{At: event.At{TimeNS: d.now}, Note: "quiet fan; qfr5"})
 	d.press("6")
 	d.wants("quiet fan; qfr5", "1 mark")
 	d.press("m", "x", "esc")
-	if slices.Contains(d.c.Calls, "mark x") {
+	if slices.Contains(d.c.Made(), "mark x") {
 		t.Error("Esc did not take back a note")
 	}
 }
@@ -156,7 +151,7 @@ func TestErrorStands(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.size(80, 24)
 	d.c.Put(event.Error{At: event.At{TimeNS: 5e9}, Text: "point j3.15m.narrativeqa.b2.r1: backend died: process 4711 was killed (SIGKILL); its last words: a | b"})
-	for range 100 {
+	for range 20 {
 		d.step(100 * time.Millisecond)
 	}
 	d.wants("backend died: process 4711 was killed (SIGKILL) (point j3.")
@@ -179,7 +174,7 @@ func TestSweepFromTheKeyboard(t *testing.T) {
 	d.called("sweep {Models:[llama-3.2-1b llama-3.1-8b] Datasets:[boolq hellaswag] Clocks:960,1980 Policies:[] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
 	d.press("z")
 	d.called("pause")
-	d.refresh()
+	d.told(func(s *command.Status) { s.Paused = true })
 	d.wants("RUN PAUSED")
 	d.press("z", "k", "x")
 	d.called("resume")
@@ -191,7 +186,7 @@ func TestSweepFromTheKeyboard(t *testing.T) {
 // typed goes on going into it.
 func TestRefusedFormStaysOpen(t *testing.T) {
 	d := started(t, tui.Options{})
-	d.c.Refuse = errors.New("unsupported SM clock: 7 MHz")
+	d.c.Refuse(errors.New("unsupported SM clock: 7 MHz"))
 	d.press("3", "n", "down", "down")
 	for range len("345:1980:7") {
 		d.press("backspace")
@@ -202,12 +197,12 @@ func TestRefusedFormStaysOpen(t *testing.T) {
 	d.press("backspace")
 	d.typeText("q")
 	d.wants("New sweep")
-	if slices.Contains(d.c.Calls, "end") {
+	if slices.Contains(d.c.Made(), "end") {
 		t.Error("typing into the form quit")
 	}
 	d.press("backspace")
 	d.typeText("345")
-	d.c.Refuse = nil
+	d.c.Refuse(nil)
 	d.press("enter")
 	if s := d.screen(); strings.Contains(s, "New sweep") {
 		t.Error("the form stays open though the sweep has started")
@@ -242,14 +237,12 @@ func TestQuitAndHelpComeFirst(t *testing.T) {
 // What must be seen is seen on every screen.
 func TestAlarm(t *testing.T) {
 	d := started(t, tui.Options{})
-	d.c.Alarm = "recording failed: no space left on device"
-	d.refresh()
+	d.told(func(s *command.Status) { s.Alarm = "recording failed: no space left on device" })
 	for _, tab := range []string{"1", "2", "3", "4", "5", "6", "f", "?"} {
 		d.press(tab)
 		d.wants("recording failed: no space left")
 	}
-	d.c.Alarm = ""
-	d.refresh()
+	d.told(func(s *command.Status) { s.Alarm = "" })
 	if strings.Contains(d.screen(), "recording failed") {
 		t.Error("the alarm outlasts its cause")
 	}
@@ -268,7 +261,7 @@ func TestQuit(t *testing.T) {
 	d.press("q")
 	d.wants("End it after the running batch")
 	d.press("esc")
-	if slices.Contains(d.c.Calls, "end") {
+	if slices.Contains(d.c.Made(), "end") {
 		t.Fatal("Esc did not take back the quit")
 	}
 	d.press("q", "q")
@@ -304,9 +297,7 @@ func TestExportAndSave(t *testing.T) {
 
 func TestFreezeAndScroll(t *testing.T) {
 	d := started(t, tui.Options{})
-	for range 300 {
-		d.step(100 * time.Millisecond)
-	}
+	d.step(30 * time.Second)
 	d.press("space")
 	d.wants("FROZEN at 0:00:34")
 	before := chartRows(d)
@@ -337,7 +328,9 @@ func chartRows(d *driver) string {
 }
 
 func TestMonitor(t *testing.T) {
-	d := started(t, tui.Options{Mode: tui.Monitor})
+	d := newDriver(t, tui.Options{Mode: tui.Monitor, Theme: theme.Dark}, "run")
+	d.size(120, 40)
+	d.see(slices.DeleteFunc(d.player.Until(int64(4*time.Second)), func(e event.Event) bool { return !event.Telemetry(e) })...)
 	d.wants("MONITOR", "no jobs of ours", "read-only", "power", "throttle")
 	d.press("n")
 	d.wants("nothing is run in this mode")
@@ -347,8 +340,7 @@ func TestMonitor(t *testing.T) {
 
 func TestReplayKeys(t *testing.T) {
 	d := started(t, tui.Options{Mode: tui.Playback})
-	d.c.SetReplay(&command.Replay{EndNS: 600e9, AtNS: 100e9, Speed: 1})
-	d.refresh()
+	d.told(func(s *command.Status) { s.Replay = &command.Replay{EndNS: 600e9, AtNS: 100e9, Speed: 1} })
 	d.wants("REPLAY 1x 0:01:40 of 0:10:00")
 	d.press("]", ".", "<", "<", "space")
 	d.called("speed 2")
@@ -358,7 +350,7 @@ func TestReplayKeys(t *testing.T) {
 	d.called("speed 0")
 	d.wants("REPLAY held")
 	d.press("space")
-	if last := d.c.Calls[len(d.c.Calls)-1]; last != "speed 2" {
+	if last := d.c.Last(); last != "speed 2" {
 		t.Errorf("going on asked for %q, want the speed before", last)
 	}
 }
@@ -366,12 +358,10 @@ func TestReplayKeys(t *testing.T) {
 // A replay that is moved back begins its stream again.
 func TestReplayBeginsAgain(t *testing.T) {
 	d := started(t, tui.Options{})
-	for range 100 {
-		d.step(100 * time.Millisecond)
-	}
+	d.step(10 * time.Second)
 	d.wants("0:00:14")
-	d.m.Apply(event.RunStart{At: event.At{TimeNS: 0}, Name: "run", GPU: synth.ID, Requests: 10},
-		event.Sample{At: event.At{TimeNS: 2e9}, GPU: synth.ID, Sample: gpu.UnknownSample()})
+	d.see(event.RunStart{At: event.At{TimeNS: 0}, Name: "run", GPU: d.gpu(), Requests: 10},
+		event.Sample{At: event.At{TimeNS: 2e9}, GPU: d.gpu(), Sample: gpu.UnknownSample()})
 	d.wants("0:00:02", "0/10 requests")
 }
 
@@ -407,7 +397,7 @@ func TestPhasesWithoutColour(t *testing.T) {
 	if strings.Contains(s, "38;") || strings.Contains(s, "48;") || strings.Contains(s, "\x1b[3") {
 		t.Error("colours on a colourless terminal")
 	}
-	d.wants("PD░░", "━")
+	d.wants("PD░░", "┓")
 }
 
 // Nothing is drawn again that did not change.
@@ -456,7 +446,7 @@ func TestSimulatedEverywhere(t *testing.T) {
 // opens filled once it is.
 func TestFormWaitsForChoices(t *testing.T) {
 	for _, screen := range []string{"1", "3", "4"} {
-		d := unasked(t, tui.Options{Theme: theme.Dark})
+		d := unasked(t, tui.Options{Theme: theme.Dark}, "run")
 		d.size(120, 40)
 		d.press(screen, "n")
 		d.wants("finding what can be run")
@@ -472,7 +462,7 @@ func TestProcessesAndHiddenAreShown(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.size(200, 60)
 	d.send(tui.StatusMessage(command.Status{
-		Processes: map[string][]gpu.Process{synth.ID: {{PID: 4711, Name: "python", MemoryMiB: 2048}}},
+		Processes: map[string][]gpu.Process{d.gpu(): {{PID: 4711, Name: "python", MemoryMiB: 2048}}},
 		Hidden:    []string{"MIG mode hides the power of a slice: readings are the whole GPU's."},
 	}))
 	d.wants("4711 python", "2.0 GiB", "energy counts as ours", "MIG mode hides")
@@ -480,7 +470,7 @@ func TestProcessesAndHiddenAreShown(t *testing.T) {
 
 func TestDrawPicture(t *testing.T) {
 	d := started(t, tui.Options{})
-	o := tui.Options{Controller: d.c, Simulated: true, GPUs: []gpu.Info{synth.Info()}}
+	o := tui.Options{Controller: d.c, Simulated: true, GPUs: opened(t, "run").GPUs}
 	for _, screen := range []string{"", "live", "Curves", "sweep", "compare", "workload", "session"} {
 		var b strings.Builder
 		if err := tui.DrawPicture(&b, o, d.seen, tui.Picture{Screen: screen}); err != nil {

@@ -16,14 +16,14 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/tui"
-	"jouletop/tui/internal/synth"
+	"jouletop/tui/internal/recorded"
 	"jouletop/tui/state"
 )
 
 // console is a terminal of our own with the dashboard running on it.
 type console struct {
 	t        *testing.T
-	c        *synth.Control
+	c        *recorded.Calls
 	ptm, pts *os.File
 	vt       vt10x.Terminal
 	mu       sync.Mutex
@@ -46,11 +46,9 @@ func newConsole(t *testing.T, ctx context.Context, o tui.Options) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := synth.New(3)
-	g.Add(synth.Job{Point: event.Point{PointID: "p1", GPU: synth.ID, Model: "llama-3.2-1b", Dataset: "boolq", BatchSize: 4, Policy: "none", Queries: 4000, Repeat: 1}, MaxTokens: 100})
-	g.Begin("run", "none")
+	s := opened(t, "run")
 	k := &console{
-		t: t, c: synth.NewControl(g), ptm: ptm, pts: pts, before: before, result: make(chan error, 1), stop: make(chan struct{}),
+		t: t, c: recorded.NewCalls(s), ptm: ptm, pts: pts, before: before, result: make(chan error, 1), stop: make(chan struct{}),
 		vt: vt10x.New(vt10x.WithSize(120, 40)),
 	}
 	go func() {
@@ -67,18 +65,19 @@ func newConsole(t *testing.T, ctx context.Context, o tui.Options) *console {
 		}
 	}()
 	go func() {
+		player, start := recorded.NewPlayer(s), time.Now()
 		for {
 			select {
 			case <-k.stop:
 				return
 			case <-time.After(10 * time.Millisecond):
-				k.c.Step(20 * time.Millisecond)
+				k.c.Put(player.Until(int64(2 * time.Since(start)))...)
 			}
 		}
 	}()
 	o.Source, o.Controller, o.Input, o.Output = k.c, k.c, pts, pts
 	o.Simulated = true
-	o.GPUs = append(o.GPUs, synth.Info())
+	o.GPUs = s.GPUs
 	o.Environ = []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	go func() { k.result <- tui.Run(ctx, o) }()
 	t.Cleanup(func() {
@@ -164,8 +163,8 @@ func TestRunOnATerminal(t *testing.T) {
 	k := newConsole(t, t.Context(), tui.Options{})
 	k.sees("D decode")
 	k.sees("SIMULATED")
-	k.keys("af1005\r")
-	k.sees("1005→1005 MHz")
+	k.keys("f990\r")
+	k.sees("990 MHz asked for, all phases")
 	k.keys("\x1b")
 	time.Sleep(100 * time.Millisecond) // a lone Esc is told from a sequence by time
 	k.keys("2")
@@ -178,12 +177,12 @@ func TestRunOnATerminal(t *testing.T) {
 	k.mu.Unlock()
 	_ = syscall.Kill(os.Getpid(), syscall.SIGWINCH)
 	k.keys("1")
-	k.sees("h100 fixed:1005 1005→1005MHz")
+	k.sees("h100 none 1005→1005MHz")
 	k.keys("qq")
 	if err := k.ends(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if got := k.c.Calls[len(k.c.Calls)-1]; got != "end" {
+	if got := k.c.Last(); got != "end" {
 		t.Errorf("the last command was %q, want end", got)
 	}
 	if !strings.Contains(k.written(), "\x1b]2;jouletop SIMULATED sim:h100") {
@@ -202,8 +201,8 @@ func TestSignalsEndTheSession(t *testing.T) {
 			if err := k.ends(); err != nil {
 				t.Errorf("Run: %v", err)
 			}
-			if got := k.c.Calls; len(got) == 0 || got[len(got)-1] != "end" {
-				t.Errorf("commands %q, want end", got)
+			if got := k.c.Last(); got != "end" {
+				t.Errorf("the last command was %q, want end", got)
 			}
 		})
 	}
@@ -223,7 +222,7 @@ func TestContextEndsTheSession(t *testing.T) {
 func TestLeavingAtOnce(t *testing.T) {
 	k := newConsole(t, t.Context(), tui.Options{})
 	k.sees("D decode")
-	k.c.Endless = true
+	k.c.Endless()
 	k.keys("\x03")
 	k.sees("Ending after the running batch")
 	k.keys("\x03")
@@ -245,7 +244,7 @@ func TestPanicGivesTheTerminalBack(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "kaboom") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Run: %v, want one line that names the panic", err)
 	}
-	if got := k.c.Calls; len(got) == 0 || got[len(got)-1] != "end" {
-		t.Errorf("commands %q, want end", got)
+	if got := k.c.Last(); got != "end" {
+		t.Errorf("the last command was %q, want end", got)
 	}
 }

@@ -12,43 +12,55 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
 	"jouletop/tui"
-	"jouletop/tui/internal/synth"
+	"jouletop/tui/internal/recorded"
 	"jouletop/tui/shot"
 	"jouletop/tui/theme"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// driver presses keys on a model and runs its commands at once.
-type driver struct {
-	t testing.TB
-	m *tui.Model
-	c *synth.Control
-	// seen is every event so far, to show to another model.
-	seen []event.Event
+// opened reads one of the recorded sessions: "run" is a policy on eight requests at
+// once with all its telemetry, "sweep" a dashboard's session with a sweep of two
+// models, a comparison of two policies, a clock set by hand and a mark.
+func opened(t testing.TB, name string) *recorded.Session {
+	t.Helper()
+	s, err := recorded.Open(filepath.Join("testdata", "sessions", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
-func newDriver(t testing.TB, o tui.Options) *driver {
-	d := unasked(t, o)
+// driver presses keys on a model, runs its commands at once and plays a recorded
+// session to it.
+type driver struct {
+	t      testing.TB
+	m      *tui.Model
+	c      *recorded.Calls
+	player *recorded.Player
+	now    int64         // of the player, ns
+	seen   []event.Event // so far
+}
+
+func newDriver(t testing.TB, o tui.Options, session string) *driver {
+	d := unasked(t, o, session)
 	d.refresh()
 	return d
 }
 
 // unasked is a driver whose model has asked its controller nothing yet.
-func unasked(t testing.TB, o tui.Options) *driver {
-	g := synth.New(1)
-	c := synth.NewControl(g)
+func unasked(t testing.TB, o tui.Options, session string) *driver {
+	s := opened(t, session)
+	c := recorded.NewCalls(s, opened(t, "sweep"), opened(t, "run"))
 	o.Source, o.Controller = c, c
 	o.Simulated = true
 	o.PricePerKWh = 0.30
-	o.Analyse = synth.Analyse
 	if o.GPUs == nil {
-		o.GPUs = []gpu.Info{synth.Info()}
+		o.GPUs = s.GPUs
 	}
 	o.Wall = func() time.Time { return time.Date(2026, 11, 22, 9, 41, 0, 0, time.UTC) }
-	d := &driver{t: t, m: tui.New(o), c: c}
+	d := &driver{t: t, m: tui.New(o), c: c, player: recorded.NewPlayer(s)}
 	d.m.Untimed()
 	return d
 }
@@ -82,10 +94,15 @@ func (d *driver) size(w, h int) { d.send(tea.WindowSizeMsg{Width: w, Height: h})
 
 // step lets the session go on and the model see it.
 func (d *driver) step(by time.Duration) {
-	d.c.Step(by)
-	events, _ := d.c.Drain()
-	d.seen = append(d.seen, events...)
-	d.m.Apply(events...)
+	d.now += int64(by)
+	d.see(d.player.Until(d.now)...)
+}
+
+// see shows the model events, after those that were put to its source.
+func (d *driver) see(events ...event.Event) {
+	put, _ := d.c.Drain()
+	d.seen = append(append(d.seen, put...), events...)
+	d.m.Apply(append(put, events...)...)
 }
 
 var named = map[string]tea.Key{
@@ -128,57 +145,35 @@ func (d *driver) wants(parts ...string) {
 	}
 }
 
-// session plays the session that the golden screens show: a sweep of two models,
-// then a comparison of two policies, then a job with a clock change in the middle.
-func (d *driver) session() {
-	g := d.c.Gen
-	g.Add(synth.Sweep([]string{"llama-3.2-1b", "llama-3.1-8b"}, []int{1980, 600, 1200, 960, 1500, 345, 1755}, []int{1}, 2, 4)...)
-	for rep := 1; rep <= 3; rep++ {
-		for _, p := range []string{"fixed:1980", "phase:1980/1005"} {
-			g.Add(synth.CompareJob(p, rep, "llama-3.2-1b", "truthfulqa", 6))
-		}
-	}
-	g.Begin("sweep", "none")
-	for !g.Idle() {
-		d.step(time.Second)
-	}
-	d.step(time.Second)
-	for _, e := range []func(at event.At) event.Event{
-		func(at event.At) event.Event { return event.Mark{At: at, Note: "fan noise changes here"} },
-		func(at event.At) event.Event {
-			return event.Warning{At: at, Text: "another process uses the GPU: python (pid 4711), its energy is counted as ours"}
-		},
-		func(at event.At) event.Event {
-			return event.PolicyNote{At: at, Text: "switch skipped: prefill of 9 ms is shorter than the break-even of 41 ms"}
-		},
-	} {
-		g.Put(e)
-	}
-	g.Add(synth.Job{Point: event.Point{PointID: "job", GPU: synth.ID, Model: "llama-3.2-1b", Dataset: "boolq", BatchSize: 4, Policy: "phase:1980/1005", Queries: 400, Repeat: 1},
-		MaxTokens: 100, Prefill: 1980, Decode: 1005})
-	g.Begin("run", "phase:1980/1005")
-	for range 76 {
-		d.step(250 * time.Millisecond)
-	}
+// gpu is the session's.
+func (d *driver) gpu() string { return opened(d.t, "run").GPUs[0].ID() }
+
+// whole plays the session to its end.
+func (d *driver) whole() {
+	d.now = d.player.Length()
+	d.step(0)
 	d.refresh()
 }
 
-// screens are the golden screens: what to press from the live screen to get
-// there.
+// goldenScreens are the screens that are kept: of which session at which moment (0:
+// its end), and what to press from the live screen to get there.
 var goldenScreens = []struct {
-	name string
-	keys []string
+	name    string
+	session string
+	at      time.Duration
+	keys    []string
 }{
-	{"live", nil},
-	{"live-minute", []string{"w"}},
-	{"clock", []string{"a", "f", "1", "0", "0", "5"}},
-	{"curves", []string{"2"}},
-	{"sweep", []string{"3"}},
-	{"plan", []string{"3", "n", "down", "down"}},
-	{"compare", []string{"4"}},
-	{"workload", []string{"5", "down"}},
-	{"session", []string{"6", "down", "enter"}},
-	{"help", []string{"?"}},
+	{"live", "run", 9200 * time.Millisecond, nil},
+	{"live-minute", "run", 9200 * time.Millisecond, []string{"w"}},
+	{"clock", "run", 9200 * time.Millisecond, []string{"a", "f", "1", "0", "0", "5"}},
+	{"idle", "sweep", 0, nil},
+	{"curves", "sweep", 0, []string{"2"}},
+	{"sweep", "sweep", 0, []string{"3"}},
+	{"plan", "sweep", 0, []string{"3", "n", "down", "down"}},
+	{"compare", "sweep", 0, []string{"4"}},
+	{"workload", "sweep", 0, []string{"5", "down"}},
+	{"session", "sweep", 0, []string{"6", "down", "enter"}},
+	{"help", "run", 9200 * time.Millisecond, []string{"?"}},
 }
 
 var goldenSizes = []struct {
@@ -188,14 +183,13 @@ var goldenSizes = []struct {
 
 func TestGoldenScreens(t *testing.T) {
 	look := os.Getenv("JOULETOP_LOOK") // a folder for pictures of every screen
-	played := newDriver(t, tui.Options{})
-	played.session()
 	for _, sc := range goldenScreens {
-		d := newDriver(t, tui.Options{Theme: theme.Dark, Version: "test"})
+		d := newDriver(t, tui.Options{Theme: theme.Dark, Version: "test"}, sc.session)
 		d.size(120, 40)
-		d.c.Gen = played.c.Gen
-		d.m.Apply(played.seen...)
-		d.refresh()
+		if sc.at == 0 {
+			d.whole()
+		}
+		d.step(sc.at)
 		d.press(sc.keys...)
 		for _, size := range goldenSizes {
 			d.size(size.w, size.h)

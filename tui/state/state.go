@@ -2,6 +2,7 @@ package state
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"jouletop/engine/event"
@@ -216,7 +217,9 @@ func (s *State) Apply(e event.Event) {
 		s.token(e)
 	case event.RequestDone:
 		s.Work.DoneInPoint++
+		s.Work.answered(e.Request)
 		s.Requests.done(e.Request)
+		s.Versions.Text++
 		s.Versions.Requests++
 	case event.RequestEnergy:
 		s.Requests.energy(e)
@@ -387,12 +390,29 @@ func (s *State) token(e event.Token) {
 	for len(w.Streams) <= e.Index {
 		w.Streams = append(w.Streams, "")
 	}
-	text := w.Streams[e.Index] + e.Text
-	if len(text) > keepText {
-		text = strings.ToValidUTF8(text[len(text)-keepText/2:], "")
-	}
-	w.Streams[e.Index] = text
+	w.Streams[e.Index] = newest(w.Streams[e.Index] + e.Text)
 	s.Versions.Text++
+}
+
+// answered shows the text of a request of the running batch where it was not told
+// token by token, as in a session that was recorded without.
+func (w *Work) answered(r event.Request) {
+	i := slices.Index(w.Batch.Queries, r.QueryID)
+	if r.BatchID != w.Batch.BatchID || i < 0 || i >= keepStreams || i < len(w.Streams) && w.Streams[i] != "" {
+		return
+	}
+	for len(w.Streams) <= i {
+		w.Streams = append(w.Streams, "")
+	}
+	w.Streams[i] = newest(r.Output.Text)
+}
+
+// newest is the end of a text, at most keepText bytes.
+func newest(text string) string {
+	if len(text) <= keepText {
+		return text
+	}
+	return strings.ToValidUTF8(text[len(text)-keepText/2:], "")
 }
 
 func (s *State) clockChange(e event.ClockChange) {

@@ -266,3 +266,22 @@ func TestPolicyClocksAreCountedNotLogged(t *testing.T) {
 		t.Errorf("%+v", *s.Log.At(1))
 	}
 }
+
+// A session recorded without its tokens shows each answer once it is whole; what
+// was told token by token is not told twice.
+func TestAnswersWithoutTokens(t *testing.T) {
+	s := New()
+	s.Apply(event.BatchStart{At: at(1), BatchID: "b", Queries: []string{"q1", "q2"}})
+	s.Apply(event.Token{At: at(2), BatchID: "b", Index: 0, Text: "as it "})
+	for i, text := range []string{"as it came", "whole"} {
+		r := request(fmt.Sprint(i+1), 1, 1, 0, 1)
+		r.BatchID, r.Output.Text = "b", text
+		s.Apply(event.RequestDone{At: at(3), Request: r})
+	}
+	late := request("1", 1, 1, 0, 1)
+	late.BatchID, late.Output.Text = "another", "of another batch"
+	s.Apply(event.RequestDone{At: at(4), Request: late})
+	if got := s.Work.Streams; len(got) != 2 || got[0] != "as it " || got[1] != "whole" {
+		t.Errorf("shows %q", got)
+	}
+}

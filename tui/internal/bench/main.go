@@ -1,6 +1,6 @@
 // Bench measures what the dashboard costs and prints it beside its targets:
 //
-//	go run ./tui/internal/bench [-jouletop bin/jouletop] [-seconds 20]
+//	go run ./tui/internal/bench [-jouletop bin/jouletop] [-seconds 20] [-played FOLDER]
 //
 // It exits with 1 where a figure falls short. The bare program that it compares
 // with is itself, run with -bare.
@@ -18,9 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
 	"jouletop/tui"
-	"jouletop/tui/internal/synth"
+	"jouletop/tui/internal/recorded"
 	"jouletop/tui/theme"
 )
 
@@ -49,42 +48,54 @@ func main() {
 	seconds := flag.Int("seconds", 20, "how long each program is watched")
 	bare := flag.Bool("bare", false, "be the bare program to compare with")
 	long := flag.Bool("long", true, "also run the program through a simulated session of 8 h")
+	folder := flag.String("played", "tui/testdata/sessions/run", "the recorded session that frames are drawn of")
 	flag.Parse()
 	if *bare {
 		runBare()
 		return
 	}
-	frames()
-	renderers()
+	s, err := recorded.Open(*folder)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	frames(s)
+	renderers(s)
 	watchPrograms(*program, time.Duration(*seconds)*time.Second, *long)
 	if failed {
 		os.Exit(1)
 	}
 }
 
-// dashboard is one over a session under way, sampled at 100 Hz.
+// dashboard is one over a session under way, sampled at 100 Hz: the recorded one,
+// again and again.
 type dashboard struct {
-	gen   *synth.Gen
-	model *tui.Model
+	player *recorded.Player
+	model  *tui.Model
+	now    time.Duration
 }
 
 // after returns a dashboard whose session has lasted for so long.
-func after(long time.Duration) dashboard {
-	g := synth.New(1)
-	c := synth.NewControl(g)
-	m := tui.New(tui.Options{Source: c, Controller: c, GPUs: []gpu.Info{synth.Info()}, Simulated: true, Analyse: synth.Analyse, Theme: theme.Dark})
+func after(s *recorded.Session, long time.Duration) *dashboard {
+	c := recorded.NewCalls(s)
+	m := tui.New(tui.Options{Source: c, Controller: c, GPUs: s.GPUs, Simulated: true, Theme: theme.Dark})
 	m.Update(tea.WindowSizeMsg{Width: 200, Height: 60})
-	g.Add(synth.Job{Point: event.Point{PointID: "p1", GPU: synth.ID, Model: "llama-3.2-1b", Dataset: "boolq", BatchSize: 4, Policy: "phase:1980/1005", Queries: 1 << 30, Repeat: 1}, MaxTokens: 100, Prefill: 1980, Decode: 1005})
-	g.Begin("run", "none")
-	for g.Now() < int64(long) {
-		m.Apply(g.Advance(g.Now() + int64(time.Second))...)
+	d := &dashboard{player: recorded.NewPlayer(s), model: m}
+	for d.now < long {
+		m.Apply(d.next(time.Second)...)
 	}
-	return dashboard{g, m}
+	return d
+}
+
+// next are the session's next events.
+func (d *dashboard) next(by time.Duration) []event.Event {
+	d.now += by
+	return d.player.Until(int64(d.now))
 }
 
 // frames measures a frame after one minute and after eight hours.
-func frames() {
-	young, old := after(time.Minute), after(8*time.Hour)
+func frames(s *recorded.Session) {
+	young, old := after(s, time.Minute), after(s, 8*time.Hour)
 	// In turns: a machine that is slower for a while is so for both.
 	costs := measure(young, old)
 	early, late := costs[0], costs[1]
@@ -102,7 +113,7 @@ func frames() {
 	runtime.GC()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	note("heap of the dashboard after 8 h", fmt.Sprintf("%.0f MB", float64(mem.HeapAlloc)/1e6), "with the generators, the young session too")
+	note("heap of the dashboard after 8 h", fmt.Sprintf("%.0f MB", float64(mem.HeapAlloc)/1e6), "with the young session and the recorded one")
 	runtime.KeepAlive(old)
 }
 
@@ -118,14 +129,14 @@ func threadTime() time.Duration {
 type cost struct{ median, p95 time.Duration }
 
 // measure draws frames of the dashboards in turns.
-func measure(of ...dashboard) []cost {
+func measure(of ...*dashboard) []cost {
 	// The CPU time of this thread: what else runs on the machine does not count.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	took := make([][]time.Duration, len(of))
 	for range 300 {
 		for i, d := range of {
-			events := d.gen.Advance(d.gen.Now() + int64(100*time.Millisecond))
+			events := d.next(100 * time.Millisecond)
 			t := threadTime()
 			d.model.Apply(events...)
 			_ = d.model.View()

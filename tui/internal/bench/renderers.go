@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"jouletop/tui/canvas"
+	"jouletop/tui/internal/recorded"
 	"jouletop/tui/screen"
 )
 
@@ -51,12 +52,12 @@ func processTime() time.Duration {
 
 // renderers compares what it costs to bring the same frames to the terminal: by
 // Bubble Tea's renderer and by the painter.
-func renderers() {
+func renderers(s *recorded.Session) {
 	const n = 300
 	texts, cells := make([]string, n), make([]*canvas.Canvas, n)
-	d := after(time.Minute)
+	d := after(s, time.Minute)
 	for i := range n {
-		d.model.Apply(d.gen.Advance(d.gen.Now() + int64(100*time.Millisecond))...)
+		d.model.Apply(d.next(100 * time.Millisecond)...)
 		texts[i] = d.model.View().Content
 		c := d.model.Canvas()
 		cells[i] = canvas.New(c.W, c.H, canvas.Palette{})
