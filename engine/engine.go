@@ -88,6 +88,7 @@ type unit struct {
 	sampler *sampler.Sampler
 	tempC   float64 // as sampled last; guarded by Engine.mu
 	foreign clocks.Foreign
+	highest int // MHz, of the SM clock
 }
 
 // New returns an engine; nothing runs before Start.
@@ -103,7 +104,7 @@ func New(cfg Config) (*Engine, error) {
 	var parts []account.Meter
 	for _, g := range cfg.GPUs {
 		info := g.Device.Info()
-		u := &unit{GPU: g, id: info.ID(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
+		u := &unit{GPU: g, id: info.ID(), highest: info.MaxSM(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
 		u.clocks.Rearm, u.clocks.Failed = cfg.Rearm, e.clockFailed
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
 		infos, parts = append(infos, info), append(parts, account.NewMeter(u.id, g.Sources, info.MostPowerLimitW()))
@@ -163,9 +164,9 @@ func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
 	e.mu.Unlock()
 	requested := u.clocks.Requested()
 	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: requested, Sample: s})
-	if highest := u.Device.Info().MaxSM(); u.foreign.Sample(t, s, requested, highest) {
+	if u.foreign.Sample(t, s, requested, u.highest) {
 		e.Warn(fmt.Sprintf("GPU %s runs at %d of %d MHz for a clock setting that is not this program's: what is measured is at that clock (`jouletop gpu reset --force` gives it back)",
-			u.id, s.SMMHz, highest))
+			u.id, s.SMMHz, u.highest))
 	}
 }
 

@@ -27,12 +27,12 @@ func (m *Meter) Busy(spans []Span) Estimate {
 // pauses returns what lies between the spans: its energy by the powers that were
 // learned, and the half-width of that.
 func (m *Meter) pauses(spans []Span) (j, half float64) {
-	seconds := map[Key]float64{}
+	seconds := map[segment]float64{} // by kind alone
 	at := spans[0].End
 	i := m.tl.from(at)
 	for _, s := range spans[1:] {
 		if s.Start > at {
-			i = m.tl.walk(i, at, s.Start, func(s segment) { seconds[s.key] += float64(s.b-s.a) / 1e9 })
+			i = m.tl.walk(i, at, s.Start, func(s segment) { seconds[segment{key: s.key, id: s.id}] += float64(s.b-s.a) / 1e9 })
 		}
 		at = max(at, s.End)
 	}

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"sort"
 
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/lapack64"
 )
 
 // A deviation is how far a bin lies from what all the others say of it.
@@ -43,13 +45,16 @@ func (m *Meter) leaveOneOut(tr *track, from int) []deviation {
 		if n < 2*edge+1 {
 			continue
 		}
-		A := mat.NewSymDense(n, nil)
-		l.covariance(A, mat.NewVecDense(n, nil))
-		var ch mat.Cholesky
-		var inv mat.SymDense
-		if !ch.Factorize(A) || ch.InverseTo(&inv) != nil {
+		A := make([]float64, n*n)
+		l.covariance(A, make([]float64, n))
+		factor, ok := lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: A, Uplo: blas.Upper})
+		if !ok {
 			continue
 		}
+		if _, ok := lapack64.Potri(factor); !ok {
+			continue
+		}
+		inv := func(i, j int) float64 { return A[min(i, j)*n+max(i, j)] }
 		for k := edge; k < n-edge; k++ {
 			x := l.obs[k]
 			key, kinds := m.kindsIn(&p, x, stalled)
@@ -58,9 +63,9 @@ func (m *Meter) leaveOneOut(tr *track, from int) []deviation {
 			}
 			var e float64
 			for j := range n {
-				e += inv.At(k, j) * (l.obs[j].p*l.obs[j].seconds() - l.mean[j])
+				e += inv(k, j) * (l.obs[j].p*l.obs[j].seconds() - l.mean[j])
 			}
-			v := inv.At(k, k)
+			v := inv(k, k)
 			out = append(out, deviation{key, kinds, e / v / x.seconds(), 1 / math.Sqrt(v) / x.seconds()})
 		}
 	}
@@ -72,7 +77,7 @@ func (m *Meter) leaveOneOut(tr *track, from int) []deviation {
 func (m *Meter) kindsIn(p *predictor, x bin, stalled map[int64]bool) (key int, kinds []int) {
 	var most int64
 	m.tl.walk(m.tl.from(x.a), x.a, x.b, func(s segment) {
-		_, k := p.stat(s.key)
+		_, k := p.stat(s)
 		if k < 0 || stalled[s.inst] {
 			most = math.MaxInt64
 			key = -1
@@ -102,7 +107,7 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 		stats[i].scale = 1
 		if k, ok := prev.keys[stats[i].Key]; ok && prev.stats[k].scale > 0 {
 			stats[i].scale = prev.stats[k].scale
-			stats[i].noise = max(stats[i].noise*stats[i].scale, stats[i].least)
+			stats[i].noise = stats[i].bounded(stats[i].noise * stats[i].scale)
 		}
 	}
 	if tr.added < tr.calibrated+tr.calibrated/4 {
@@ -119,28 +124,33 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 		}
 		done := true
 		for k, zs := range z {
-			if len(zs) < calibrateBins {
+			s := &stats[k]
+			if len(zs) < calibrateBins || !(s.noise > 0) {
 				continue
 			}
 			sort.Float64s(zs)
 			f := zs[int(0.95*float64(len(zs)))] / z95
-			if s := &stats[k]; !s.hidden || len(zs) < 3*calibrateBins {
+			if !s.hidden || len(zs) < 3*calibrateBins {
 				// Neighbours that resemble each other are predicted better than the
 				// mean of a phase is known, and few bins say little for less.
 				f = max(f, 1/math.Sqrt(s.scale))
 			}
-			done = done && f < near && f > 1/near
-			f = sq(max(0.5, min(f, 3)))
-			if s := &stats[k]; f < 1 && s.noise > 0 {
-				f = min(max(f, s.least/s.noise), 1) // or the phases' own variance would do for all
-			}
-			stats[k].noise *= f
-			stats[k].scale *= f
+			to := s.bounded(s.noise * sq(max(0.5, min(f, 3))))
+			done = done && to < sq(near)*s.noise && to > s.noise/sq(near)
+			s.scale *= to / s.noise
+			s.noise = to
 		}
 		if done {
 			return
 		}
 	}
+}
+
+// bounded returns noise within what it can be: not less than other kinds show (or the
+// phases' own variance would do for all), and not more than twice what bins with
+// this kind in them are off, for what a few of them are off beyond that is not its.
+func (s *keyStat) bounded(noise float64) float64 {
+	return max(min(noise, max(4*sq(s.rms), s.steps)), s.least)
 }
 
 // KindCheck says how well a kind of phase is understood.

@@ -4,6 +4,9 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -32,6 +35,7 @@ type keyStat struct {
 // model is the outcome of a fit: power of each kind of phase, and how it varies.
 type model struct {
 	keys  map[Key]int
+	byID  []int // see number: by the timeline's numbers, 2 more than keys has; 0 not looked up
 	stats []keyStat
 	cov   *mat.SymDense // W², covariance of the thetas
 	// Of all bins, for what is in no known phase: mean in W, variance in W² and
@@ -82,17 +86,7 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 	pi, cluster := 0, 0
 	seen := map[int]int64{}
 	var more []share
-	index := func(k Key) (int, bool) {
-		i, ok := keys[k]
-		if !ok {
-			if len(keys) >= maxKeys {
-				return 0, false
-			}
-			i = len(keys)
-			keys[k] = i
-		}
-		return i, true
-	}
+	cols := columns{keys, traits, make([]column, len(tl.ids)+1)}
 	for i := from; i < len(tr.reads); i++ {
 		b := tr.bin(i, lag)
 		if !b.ok || b.a < lo || b.b <= b.a {
@@ -116,22 +110,24 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 				known = false
 				return
 			}
-			k, ok := index(s.key)
+			c := cols.of(s)
+			k, ok := cols.number(&c.power, s.key, power)
 			if !ok {
 				known = false
 				return
 			}
 			part := float64(s.b-s.a) / total
 			r.terms = addShare(r.terms, share{k, part, s.inst, 1})
-			t := traits[s.key]
-			if t.slope && s.context > 0 {
-				if g, ok := index(s.key.with(slope)); ok {
-					more = addShare(more, share{g, part * logContext(s.context, t.x0), s.inst, 1})
+			if c.slope && s.context > 0 {
+				if g, ok := cols.number(&c.slopeAt, s.key, slope); ok {
+					more = addShare(more, share{g, part * logContext(s.context, c.x0), s.inst, 1})
 				}
 			}
-			if d := s.startOverlap(s.a, s.b); d > 0 && t.start {
-				if g, ok := index(s.key.with(start)); ok {
-					more = addShare(more, share{g, d * 1e9 / total, s.inst, 1})
+			if c.start {
+				if d := s.startOverlap(s.a, s.b); d > 0 {
+					if g, ok := cols.number(&c.startAt, s.key, start); ok {
+						more = addShare(more, share{g, d * 1e9 / total, s.inst, 1})
+					}
 				}
 			}
 		})
@@ -151,6 +147,42 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 		r.terms = append(r.terms, more...)
 	}
 	return rows
+}
+
+// columns number the parameters of a fit as they are met, by the kinds' own numbers.
+type columns struct {
+	keys   map[Key]int
+	traits map[Key]trait
+	by     []column
+}
+
+// column is what the fit has of a kind: one more than the number of its power, slope
+// and start, 0 where it has none yet.
+type column struct {
+	power, slopeAt, startAt int
+	met                     bool
+	trait
+}
+
+func (c *columns) of(s segment) *column {
+	x := &c.by[s.id]
+	if !x.met {
+		x.met, x.trait = true, c.traits[s.key]
+	}
+	return x
+}
+
+// number returns the number of a parameter, a new one if it had none; ok is false where
+// there are as many as a fit takes.
+func (c *columns) number(at *int, k Key, e effect) (n int, ok bool) {
+	if *at == 0 {
+		if len(c.keys) >= maxKeys {
+			return 0, false
+		}
+		c.keys[k.with(e)] = len(c.keys)
+		*at = len(c.keys)
+	}
+	return *at - 1, true
 }
 
 // addShare adds x to the share of its kind.
@@ -186,59 +218,68 @@ const (
 	pullGap   = 1000
 )
 
-// solve finds the thetas by least squares. It returns the inverse of the normal
-// matrix too.
-func solve(rows []row, keys map[Key]int) (theta []float64, inv *mat.SymDense, rss, mean float64, ok bool) {
+// solution is what least squares found.
+type solution struct {
+	theta     []float64
+	mean, rss float64 // of the rows: W; W², weighted
+	chol      blas64.Symmetric
+}
+
+// solve finds the thetas by least squares; ok is false where rows do not tell them.
+func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 	nk := len(keys)
-	A := mat.NewSymDense(nk, nil)
-	rhs := mat.NewVecDense(nk, nil)
+	A, rhs := make([]float64, nk*nk), make([]float64, nk)
 	var sw, sy float64
 	for i := range rows {
 		r := &rows[i]
 		sw += r.w
 		sy += r.w * r.y
 		for _, p := range r.terms {
-			rhs.SetVec(p.key, rhs.AtVec(p.key)+r.w*p.s*r.y)
+			rhs[p.key] += r.w * p.s * r.y
 			for _, q := range r.terms {
 				if p.key <= q.key {
-					A.SetSym(p.key, q.key, A.At(p.key, q.key)+r.w*p.s*q.s)
+					A[p.key*nk+q.key] += r.w * p.s * q.s
 				}
 			}
 		}
 	}
-	mean = sy / sw
-	idle := idleGuess(rows, keys, mean)
+	sol.mean = sy / sw
+	idle := idleGuess(rows, keys, sol.mean)
 	for k, i := range keys {
-		pull, to := pullKind, mean
+		pull, to := pullKind, sol.mean
 		switch {
 		case k.of == slope:
 			pull, to = pullSlope, 0
 		case k.of == start:
 			pull, to = pullStart, 0
 		case k.Kind == kindGap:
-			pull, to = pullGap, gapPower(idle, mean)
+			pull, to = pullGap, gapPower(idle, sol.mean)
 		}
-		A.SetSym(i, i, A.At(i, i)+pull)
-		rhs.SetVec(i, rhs.AtVec(i)+pull*to)
+		A[i*nk+i] += pull
+		rhs[i] += pull * to
 	}
-	var ch mat.Cholesky
-	if !ch.Factorize(A) {
-		return nil, nil, 0, mean, false
+	if nk == 0 {
+		return sol, false
 	}
-	var th mat.VecDense
-	if ch.SolveVecTo(&th, rhs) != nil {
-		return nil, nil, 0, mean, false
+	sym := blas64.Symmetric{N: nk, Stride: nk, Data: A, Uplo: blas.Upper}
+	factor, ok := lapack64.Potrf(sym)
+	if !ok {
+		return sol, false
 	}
-	inv = mat.NewSymDense(nk, nil)
-	if ch.InverseTo(inv) != nil {
-		return nil, nil, 0, mean, false
-	}
-	theta = th.RawVector().Data
+	lapack64.Potrs(factor, blas64.General{Rows: nk, Cols: 1, Stride: 1, Data: rhs})
+	sol.chol, sol.theta = sym, rhs
 	for i := range rows {
-		e := residual(&rows[i], theta)
-		rss += rows[i].w * e * e
+		e := residual(&rows[i], rhs)
+		sol.rss += rows[i].w * e * e
 	}
-	return theta, inv, rss, mean, true
+	return sol, true
+}
+
+// inverse returns the inverse of the normal matrix, once.
+func (sol solution) inverse() *mat.SymDense {
+	nk := sol.chol.N
+	lapack64.Potri(blas64.Triangular{N: nk, Stride: nk, Data: sol.chol.Data, Uplo: blas.Upper, Diag: blas.NonUnit})
+	return mat.NewSymDense(nk, sol.chol.Data)
 }
 
 // gapPower is what a short pause is taken to draw where nothing tells: idle power
@@ -282,19 +323,21 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 	if len(rows) < 3 {
 		return model{}, false
 	}
-	theta, inv, _, mean, ok := solve(rows, keys)
+	sol, ok := solve(rows, keys)
 	if !ok {
 		return model{}, false
 	}
-	m := model{keys: keys, stats: make([]keyStat, len(keys)), mean: mean, rows: len(rows)}
-	if m.drift = findDrift(rows, theta); m.drift.found() {
+	m := model{keys: keys, stats: make([]keyStat, len(keys)), rows: len(rows)}
+	if m.drift = findDrift(rows, sol.theta); m.drift.found() {
 		for i := range rows {
 			rows[i].y -= m.drift.at((rows[i].a + rows[i].b) / 2)
 		}
-		if theta, inv, _, m.mean, ok = solve(rows, keys); !ok {
+		if sol, ok = solve(rows, keys); !ok {
 			return model{}, false
 		}
 	}
+	theta := sol.theta
+	m.mean = sol.mean
 	for k, i := range keys {
 		m.stats[i] = keyStat{Key: k, theta: theta[i], slope: -1, start: -1}
 	}
@@ -307,7 +350,7 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 		}
 	}
 	m.residuals(rows, theta)
-	m.sandwich(rows, theta, inv)
+	m.sandwich(rows, theta, sol.inverse())
 	m.variances(rows, theta)
 	m.keep(prev)
 	return m, true

@@ -59,8 +59,13 @@ type lagCost struct {
 	falls      bool // of the bins after falls alone
 }
 
+// lagRows is how many of the latest readings the lag is found by: it is told to some
+// hundredths of a millisecond by a thousand.
+const lagRows = 2048
+
 // lagCosts tries n lags; ok is false where there are too few bins.
 func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (lagCost, bool) {
+	from = max(from, len(tr.reads)-lagRows)
 	all := lagCost{from: first, step: step, cost: make([]float64, n)}
 	atFalls := lagCost{from: first, step: step, cost: make([]float64, n), falls: true}
 	starts := tl.traits() // which look like a lag
@@ -73,14 +78,14 @@ func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (la
 		if len(cache) < len(keys)+5 {
 			return all, false
 		}
-		theta, _, rss, _, ok := solve(cache, keys)
+		sol, ok := solve(cache, keys)
 		if !ok {
 			return all, false
 		}
 		// Per row, as rows at the ends come and go with the lag.
 		all.n = float64(len(cache))
-		all.cost[i] = rss / all.n
-		atFalls.cost[i], atFalls.n = fallCost(cache, theta, falls, int64(tr.period*3.2e9))
+		all.cost[i] = sol.rss / all.n
+		atFalls.cost[i], atFalls.n = fallCost(cache, sol.theta, falls, int64(tr.period*3.2e9))
 		atFalls.falls = atFalls.falls && atFalls.n >= enough
 	}
 	if atFalls.falls {
@@ -153,13 +158,13 @@ func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n f
 func (tr *track) thetas(tl *timeline, from int, lag float64, traits map[Key]trait) map[Key]float64 {
 	keys := map[Key]int{}
 	rows := rowsOf(tr, tl, from, lag, traits, keys, nil)
-	theta, _, _, _, ok := solve(rows, keys)
+	sol, ok := solve(rows, keys)
 	if len(rows) == 0 || !ok {
 		return nil
 	}
 	out := map[Key]float64{}
 	for k, i := range keys {
-		out[k] = theta[i]
+		out[k] = sol.theta[i]
 	}
 	return out
 }

@@ -131,20 +131,29 @@ func (m *Meter) lastReading() int64 {
 
 // A model is fitted again after some new readings: few after a new kind of phase
 // has come, of which nothing is known, then four times as many each time, up to a tenth
-// of the rows a fit is made of. So a fit costs next to nothing a reading, however
-// long the session.
+// of the rows a fit is made of, or half of them once the track is settled. So a fit
+// costs next to nothing a reading, however long the session.
 const firstFitGap = 25
 
-// maxLagGap is the most new readings after which the lag is looked for again: it
-// belongs to the board, and what it costs to find is the dearest part of all.
-const maxLagGap = 15000
+// maxLagGap is the most new readings after which the lag is looked for again.
+const maxLagGap = 50000
+
+// lagGap is after how many new readings the lag is looked for again: it belongs to the
+// board, what it costs to find is the dearest part of all, and no more than the last
+// maxRows bear on it.
+func (tr *track) lagGap() int {
+	if tr.lagAt < maxRows {
+		return tr.lagAt / 3
+	}
+	return min(tr.lagAt, maxLagGap)
+}
 
 // refit brings tr's model up to date if enough is new.
 func (m *Meter) refit(tr *track) {
 	fresh := tr.added - tr.fitAt
 	part := 10
 	if tr.settled() {
-		part = 5
+		part = 2
 	}
 	if tr.name == gpu.SourceAverage || tr.model.stats != nil && fresh < min(max(tr.model.rows/part, 3), tr.fitGap) {
 		return
@@ -152,7 +161,7 @@ func (m *Meter) refit(tr *track) {
 	tr.fitAt, tr.fitGap = tr.added, min(4*max(tr.fitGap, firstFitGap), maxRows)
 	from := max(len(tr.reads)-maxRows, 0)
 	tr.measureJitter(from)
-	if tr.lagAt == 0 || tr.added > tr.lagAt+min(tr.lagAt/3, maxLagGap) {
+	if tr.lagAt == 0 || tr.added > tr.lagAt+tr.lagGap() {
 		if findLag(tr, &m.tl, from) {
 			tr.lagAt = tr.added
 		}

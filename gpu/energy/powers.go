@@ -68,8 +68,9 @@ type lengthEffect struct {
 // affine in the phase's length instead of proportional to it.
 func (tr *track) byLength(tl *timeline, from int, lag float64) map[Key]lengthEffect {
 	lengths := map[Key][]float64{}
-	for _, p := range tl.phases {
-		k := p.key()
+	for i := range tl.phases {
+		p := &tl.phases[i]
+		k := p.kind.key
 		lengths[k] = append(lengths[k], p.Seconds())
 	}
 	mean, median := map[Key]float64{}, map[Key]float64{}
@@ -103,14 +104,14 @@ func (tr *track) byLength(tl *timeline, from int, lag float64) map[Key]lengthEff
 			r.terms = append(r.terms, share{key: keys[s.key.with(slope)], s: float64(s.b-s.a) / total * (m/d - 1)})
 		})
 	}
-	theta, _, _, _, ok := solve(rows, keys)
+	sol, ok := solve(rows, keys)
 	if len(rows) == 0 || !ok {
 		return nil
 	}
 	out := map[Key]lengthEffect{}
 	for _, k := range kinds {
 		if m := mean[k]; m > 0 && len(lengths[k]) >= 4 {
-			out[k] = lengthEffect{median[k], theta[keys[k.with(slope)]] * (m/median[k] - 1)}
+			out[k] = lengthEffect{median[k], sol.theta[keys[k.with(slope)]] * (m/median[k] - 1)}
 		}
 	}
 	return out

@@ -3,7 +3,9 @@ package energy
 import (
 	"math"
 
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/lapack64"
 )
 
 // maxSolve is the most bins that one prediction solves for exactly; longer
@@ -60,8 +62,9 @@ func (p *predictor) timing(x bin) float64 {
 		reach := int64(1.7 * jit * 1e9)
 		lo, hi := math.Inf(1), math.Inf(-1)
 		p.tl.walk(p.tl.from(t-reach), t-reach, t+reach, func(s segment) {
-			st, _ := p.stat(s.key)
-			lo, hi = min(lo, st.theta), max(hi, st.theta)
+			st, _ := p.stat(s)
+			w := st.theta + p.late*st.late
+			lo, hi = min(lo, w), max(hi, w)
 		})
 		if p.tr.cum {
 			return sq(hi * jit)
@@ -71,15 +74,15 @@ func (p *predictor) timing(x bin) float64 {
 	return edge(x.a, x.ja) + edge(x.b, x.jb)
 }
 
-// stat returns what is known of a kind; kinds never seen take after others of
+// stat returns what is known of a kind, and its place in the model: its power is theta
+// and as often late as the predictor is. Kinds never seen (-1) take after others of
 // the same kind, or the mean of everything, widely.
-func (p *predictor) stat(k Key) (keyStat, int) {
-	if i, ok := p.m.keys[k]; ok {
-		s := p.m.stats[i]
-		s.theta += p.late * s.late
-		return s, i
+func (p *predictor) stat(of segment) (*keyStat, int) {
+	if i := p.m.number(of); i >= 0 {
+		return &p.m.stats[i], i
 	}
-	s := keyStat{Key: k, theta: p.m.mean, requests: 1, slope: -1, start: -1}
+	k := of.key
+	s := &keyStat{Key: k, theta: p.m.mean, requests: 1, slope: -1, start: -1}
 	wide := 0.4
 	switch k.Kind {
 	case kindOther:
@@ -90,7 +93,8 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 		// Between idle and work.
 		s.theta = gapPower(idleShare*p.m.mean, p.m.mean)
 	}
-	for _, o := range p.m.stats {
+	for i := range p.m.stats {
+		o := &p.m.stats[i]
 		if o.Kind == k.Kind && o.of == power && (s.rows == 0 || o.SMMHz == k.SMMHz) {
 			s.theta, s.rows, wide = o.theta, 1, 0.2
 		}
@@ -102,6 +106,21 @@ func (p *predictor) stat(k Key) (keyStat, int) {
 	dev := wide*s.theta + 1
 	s.v, s.tau2, s.noise = dev*dev, dev*dev, 0.0009*s.theta*s.theta
 	return s, -1
+}
+
+// number returns the place of a segment's kind among the model's, -1 where it has none.
+func (m *model) number(s segment) int {
+	if s.id >= len(m.byID) {
+		m.byID = append(m.byID, make([]int, s.id+1-len(m.byID))...)
+	}
+	if m.byID[s.id] == 0 {
+		i, ok := m.keys[s.key]
+		if !ok {
+			i = -1
+		}
+		m.byID[s.id] = i + 2
+	}
+	return m.byID[s.id] - 2
 }
 
 // param is the i-th parameter of the model, at the predictor's lag.
@@ -118,7 +137,7 @@ func (p *predictor) inflation(start, end int64) float64 {
 		if !s.key.work() {
 			return
 		}
-		st, _ := p.stat(s.key)
+		st, _ := p.stat(s)
 		// Variances start from guesses worth two observations.
 		dof := max(st.requests-1, 0) + 2
 		const z2 = z95 * z95
@@ -169,7 +188,7 @@ func (p *predictor) integrate(a, b int, from int64) part {
 		if !p.tr.cum {
 			var noise float64
 			pi = p.tl.walk(pi, x.a, x.b, func(s segment) {
-				st, _ := p.stat(s.key)
+				st, _ := p.stat(s)
 				noise += st.noise * float64(s.b-s.a) / float64(x.b-x.a)
 			})
 			sum.v += noise * x.seconds() * x.seconds()
@@ -264,11 +283,15 @@ func (l *layout) gather() {
 // while once work is over: where no two that touch show how, it may be anything.
 func (l *layout) following(i int) float64 {
 	const guessed = 2 // steps that the guess is worth
+	over := l.p.tl.end()
+	if l.end+l.pad() <= over {
+		return 0 // none of it
+	}
 	var sum, n float64
 	var last bin
 	for ; i < len(l.p.tr.reads); i++ {
 		x := l.p.tr.bin(i, l.p.lag)
-		if !x.ok || x.a < l.p.tl.end() {
+		if !x.ok || x.a < over {
 			continue
 		}
 		if last.ok && float64(x.a-last.b)/1e9 < 0.1*l.p.tr.period {
@@ -303,12 +326,13 @@ func (l *layout) key(k int) int {
 // span lays a to b, bin o (-1: none), on the phases, cut at the window's edges. It
 // returns the mean energy and noise (W² s).
 func (l *layout) span(a, b int64, o int) (mean, noise float64) {
+	over := l.p.tl.end()
 	l.pi = l.p.tl.walk(l.pi, a, b, func(s segment) {
-		st, k := l.p.stat(s.key)
-		if s.key.Kind == kindOther && s.a >= l.p.tl.end() {
+		st, k := l.p.stat(s)
+		if s.key.Kind == kindOther && s.a >= over {
 			st.noise, st.v = l.after, st.tau2+l.after
 		}
-		theta := st.theta + l.p.m.drift.at((s.a+s.b)/2)
+		theta := st.theta + l.p.late*st.late + l.p.m.drift.at((s.a+s.b)/2)
 		slopeAt, x := -1, 0.0
 		if k >= 0 && st.slope >= 0 && s.context > 0 {
 			x = logContext(s.context, st.x0)
@@ -386,33 +410,33 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 // predict solves for the window's energy.
 func (l *layout) predict() part {
 	n := len(l.obs)
-	A := mat.NewSymDense(max(n, 1), nil)
-	c := mat.NewVecDense(max(n, 1), nil)
+	A, c := make([]float64, n*n), make([]float64, n)
 	covT := make([]float64, len(l.keys))
 	prior := l.covariance(A, c)
 	if n == 0 {
 		return part{j: l.mu, mu: l.mu, v: prior, common: math.Sqrt(l.shared(l.inTarget, l.inTarget, covT)), ok: len(l.p.m.stats) > 0}
 	}
-	var ch mat.Cholesky
-	var w mat.VecDense
-	if !ch.Factorize(A) || ch.SolveVecTo(&w, c) != nil {
+	factor, ok := lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: A, Uplo: blas.Upper})
+	if !ok {
 		return part{}
 	}
+	w := append([]float64(nil), c...)
+	lapack64.Potrs(factor, blas64.General{Rows: n, Cols: 1, Stride: 1, Data: w})
 	e := l.mu
 	left := append([]float64(nil), l.inTarget...)
 	for i := range n {
-		e += w.AtVec(i) * (l.obs[i].p*l.obs[i].seconds() - l.mean[i])
+		e += w[i] * (l.obs[i].p*l.obs[i].seconds() - l.mean[i])
 		for k, d := range l.inBin[i] {
-			left[k] -= w.AtVec(i) * d
+			left[k] -= w[i] * d
 		}
 	}
-	v := max(prior-mat.Dot(&w, c), 0)
+	v := max(prior-dot(w, c), 0)
 	return part{j: e, mu: l.mu, v: v, common: math.Sqrt(max(l.shared(left, left, covT), 0)), seen: l.seen, ok: true}
 }
 
-// covariance sets A to the bins' covariance and c to theirs with the target, in J²,
-// and returns the target's variance.
-func (l *layout) covariance(A *mat.SymDense, c *mat.VecDense) (prior float64) {
+// covariance adds the bins' covariance to the upper triangle of A, row by row, and
+// theirs with the target to c, in J², and returns the target's variance.
+func (l *layout) covariance(A, c []float64) (prior float64) {
 	prior = l.deviations(A, c)
 	// What the thetas may be off by, which all bins of a kind share.
 	covs := make([]float64, len(l.keys))
@@ -420,21 +444,23 @@ func (l *layout) covariance(A *mat.SymDense, c *mat.VecDense) (prior float64) {
 	n := len(l.obs)
 	for i := range n {
 		l.through(l.inBin[i], covs)
-		c.SetVec(i, c.AtVec(i)+dot(l.inTarget, covs))
+		c[i] += dot(l.inTarget, covs)
 		for j := i; j < n; j++ {
-			A.SetSym(i, j, A.At(i, j)+dot(l.inBin[j], covs))
+			A[i*n+j] += dot(l.inBin[j], covs)
 		}
-		A.SetSym(i, i, A.At(i, i)+l.noise[i])
+		A[i*n+i] += l.noise[i]
 	}
 	return prior
 }
 
 // deviations adds the covariances of phases' and chunks' own deviations: among
 // bins to A, between bins and the target to c. It returns the target's variance.
-func (l *layout) deviations(A *mat.SymDense, c *mat.VecDense) (prior float64) {
-	for i, x := range l.chunks {
+func (l *layout) deviations(A, c []float64) (prior float64) {
+	n := len(l.obs)
+	for i := range l.chunks {
+		x := &l.chunks[i]
 		for j := i; j < len(l.chunks); j++ {
-			y := l.chunks[j]
+			y := &l.chunks[j]
 			if x.inst != y.inst {
 				break // chunks are in the order of time
 			}
@@ -444,18 +470,18 @@ func (l *layout) deviations(A *mat.SymDense, c *mat.VecDense) (prior float64) {
 			}
 			switch {
 			case x.obs >= 0 && x.obs == y.obs:
-				A.SetSym(x.obs, x.obs, A.At(x.obs, x.obs)+times*cov)
+				A[x.obs*n+x.obs] += times * cov
 			case x.obs >= 0 && y.obs >= 0:
-				A.SetSym(x.obs, y.obs, A.At(x.obs, y.obs)+cov)
+				A[min(x.obs, y.obs)*n+max(x.obs, y.obs)] += cov
 			}
 			if x.inside && y.inside {
 				prior += times * cov
 			}
 			if x.inside && y.obs >= 0 {
-				c.SetVec(y.obs, c.AtVec(y.obs)+cov)
+				c[y.obs] += cov
 			}
 			if i != j && y.inside && x.obs >= 0 {
-				c.SetVec(x.obs, c.AtVec(x.obs)+cov)
+				c[x.obs] += cov
 			}
 		}
 	}

@@ -98,6 +98,7 @@ const (
 // segment is a part of the timeline in one phase or one pause.
 type segment struct {
 	key  Key
+	id   int   // of the key: see timeline.id
 	inst int64 // identifies the phase or pause
 	a, b int64
 	// whole is the length of the phase in ns, 0 for a pause.
@@ -108,9 +109,39 @@ type segment struct {
 
 // timeline keeps the phases in the order of their starts.
 type timeline struct {
-	phases []Phase
+	phases []placed
+	ids    map[Key]int
 	slow   map[int64]bool // what stalled returns; nil when phases have come or gone since
 }
+
+// placed is a phase with what there is to know of its kind, and of the pauses that may
+// follow it: keys are compared millions of times.
+type placed struct {
+	Phase
+	kind  named
+	after [3]named // a gap, a pause, idle
+}
+
+// named is a key with its number in a timeline.
+type named struct {
+	key Key
+	id  int
+}
+
+// id returns the number of a key, from 1 on, the same as long as the timeline lives.
+func (tl *timeline) id(k Key) int {
+	i, ok := tl.ids[k]
+	if !ok {
+		if tl.ids == nil {
+			tl.ids = map[Key]int{}
+		}
+		i = len(tl.ids) + 1
+		tl.ids[k] = i
+	}
+	return i
+}
+
+func (tl *timeline) name(k Key) named { return named{k, tl.id(k)} }
 
 // add inserts p; it returns false for an empty phase.
 func (tl *timeline) add(p Phase) bool {
@@ -121,9 +152,13 @@ func (tl *timeline) add(p Phase) bool {
 	for i > 0 && tl.phases[i-1].Start > p.Start {
 		i--
 	}
-	tl.phases = append(tl.phases, Phase{})
+	tl.phases = append(tl.phases, placed{})
 	copy(tl.phases[i+1:], tl.phases[i:])
-	tl.phases[i] = p
+	x := placed{Phase: p, kind: tl.name(p.key())}
+	for i, kind := range [3]string{kindGap, kindPause, KindIdle} {
+		x.after[i] = tl.name(Key{Kind: kind, SMMHz: p.SMMHz})
+	}
+	tl.phases[i] = x
 	tl.slow = nil
 	return true
 }
@@ -157,7 +192,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 	at := a
 	ps := tl.phases
 	for ; i < len(ps) && at < b; i++ {
-		p := ps[i]
+		p := &ps[i]
 		if p.End <= at {
 			continue
 		}
@@ -170,7 +205,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 			}
 		}
 		end := min(p.End, b)
-		f(segment{p.key(), 2 * p.Start, at, end, p.End - p.Start, p.Context, tl.rested(i)})
+		f(segment{p.kind.key, p.kind.id, 2 * p.Start, at, end, p.End - p.Start, p.Context, tl.rested(i)})
 		at = end
 		if p.End > b {
 			break
@@ -191,22 +226,26 @@ func (tl *timeline) rested(i int) bool {
 // pause describes the time a to b before phase i (not in any phase).
 func (tl *timeline) pause(i int, a, b int64) segment {
 	ps := tl.phases
-	if i > 0 && i < len(ps) {
-		prev := ps[i-1]
-		switch d := ps[i].Start - prev.End; {
-		case d <= tinyGap:
-			return segment{Key{Kind: kindGap, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
-		case d <= shortGap && prev.Kind != KindIdle && ps[i].Kind != KindIdle:
-			return segment{Key{Kind: kindPause, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
-		case d <= maxGap:
-			return segment{Key{Kind: KindIdle, SMMHz: prev.SMMHz}, 2*prev.End + 1, a, b, 0, 0, false}
-		}
+	s := segment{inst: -1, a: a, b: b} // of kindOther, which has no number
+	if i == 0 {
+		return s
 	}
-	var inst int64 = -1
-	if i > 0 {
-		inst = 2*ps[i-1].End + 1
+	prev := &ps[i-1]
+	s.inst = 2*prev.End + 1
+	if i == len(ps) {
+		return s
 	}
-	return segment{Key{Kind: kindOther}, inst, a, b, 0, 0, false}
+	var n named
+	switch d := ps[i].Start - prev.End; {
+	case d <= tinyGap:
+		n = prev.after[0]
+	case d <= shortGap && prev.Kind != KindIdle && ps[i].Kind != KindIdle:
+		n = prev.after[1]
+	case d <= maxGap:
+		n = prev.after[2]
+	}
+	s.key, s.id = n.key, n.id
+	return s
 }
 
 // trait says what the power of a kind of phase may depend on beside the kind.
@@ -220,14 +259,15 @@ type trait struct {
 func (tl *timeline) traits() map[Key]trait {
 	type sums struct{ n, s, s2, all, length float64 }
 	of := map[Key]sums{}
-	for _, p := range tl.phases {
-		a := of[p.key()]
+	for i := range tl.phases {
+		p := &tl.phases[i]
+		a := of[p.kind.key]
 		a.all, a.length = a.all+1, a.length+float64(p.End-p.Start)
 		if p.Context > 0 {
 			x := math.Log(p.Context)
 			a.n, a.s, a.s2 = a.n+1, a.s+x, a.s2+x*x
 		}
-		of[p.key()] = a
+		of[p.kind.key] = a
 	}
 	const phases, spread = 8, 0.05 // fewer, or more alike, tell nothing
 	out := map[Key]trait{}
@@ -269,9 +309,9 @@ func (tl *timeline) findStalled() map[int64]bool {
 		tokens int
 	}
 	lengths := map[size][]float64{}
-	of := func(p Phase) size { return size{p.key(), p.Tokens} }
-	for _, p := range tl.phases {
-		if p.Tokens > 0 {
+	of := func(p *placed) size { return size{p.kind.key, p.Tokens} }
+	for i := range tl.phases {
+		if p := &tl.phases[i]; p.Tokens > 0 {
 			lengths[of(p)] = append(lengths[of(p)], p.Seconds())
 		}
 	}
@@ -279,7 +319,8 @@ func (tl *timeline) findStalled() map[int64]bool {
 		sort.Float64s(l)
 	}
 	out := map[int64]bool{}
-	for _, p := range tl.phases {
+	for i := range tl.phases {
+		p := &tl.phases[i]
 		if l := lengths[of(p)]; len(l) >= 3 && p.Seconds() > 1.4*l[len(l)/2] {
 			out[2*p.Start] = true
 		}
@@ -293,7 +334,7 @@ type fall struct{ end, next int64 }
 // falls returns those falls that leave the GPU idle for at least so many ns.
 func (tl *timeline) falls(pause int64) []fall {
 	var out []fall
-	var last *Phase
+	var last *placed
 	for i := range tl.phases {
 		p := &tl.phases[i]
 		if p.Kind == KindIdle {

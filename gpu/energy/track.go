@@ -143,7 +143,8 @@ func (tr *track) bin(i int, lag float64) bin {
 				b.a = tr.reads[i-1].t - shift
 			}
 		}
-		b.ja, b.jb = math.Hypot(r.jit, tr.jitter), math.Hypot(r.jit, tr.jitter)
+		b.jb = hypot(r.jit, tr.jitter)
+		b.ja = b.jb
 		return b
 	}
 	if i == 0 {
@@ -151,13 +152,21 @@ func (tr *track) bin(i int, lag float64) bin {
 	}
 	q := tr.reads[i-1]
 	b.a = q.t - shift
-	b.ja, b.jb = math.Hypot(q.jit, tr.jitter), math.Hypot(r.jit, tr.jitter)
+	b.ja, b.jb = hypot(q.jit, tr.jitter), hypot(r.jit, tr.jitter)
 	d := counterDiff(q.v, r.v, b.seconds())
 	if math.IsNaN(d) {
 		return bin{}
 	}
 	b.p = d / b.seconds()
 	return b
+}
+
+// hypot is math.Hypot for what is mostly zero and never huge.
+func hypot(x, y float64) float64 {
+	if x == 0 || y == 0 {
+		return x + y
+	}
+	return math.Sqrt(x*x + y*y)
 }
 
 // counterDiff returns the joules from one counter value to the next, seconds

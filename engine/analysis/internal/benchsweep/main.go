@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -89,15 +90,22 @@ func matrix(bin, dir string) error {
 	}
 	check("matrix of 1,260 points x 100 queries, wall time", seconds, "s", 0, 60)
 	check("matrix, peak memory", mb, "MB", 0, 300)
-	points := 0
+	points, priced := 0, 0
 	ses, err := session.Open(s)
 	if err == nil {
-		err = ses.Points(func(*event.PointDone) error { points++; return nil })
+		err = ses.Points(func(p *event.PointDone) error {
+			points++
+			if !math.IsNaN(p.EnergyJ) {
+				priced++
+			}
+			return nil
+		})
 	}
 	if err != nil {
 		return err
 	}
 	check("matrix, points recorded", float64(points), "", 1260, 1260)
+	check("matrix, points with an energy", float64(priced), "", 1260, 1260)
 
 	out, _, _, err := run(bin, "report", s, "--paper", "--format", "json")
 	if err != nil {
