@@ -134,8 +134,8 @@ func (b *bars) statusLine(c *canvas.Canvas) {
 		x = c.Text(x+1, 0, theme.Bar, draw.Pad(text, width))
 	}
 	gpuName := id
-	if short && b.IsSimulated() {
-		gpuName = strings.TrimPrefix(id, "sim:")
+	if info := b.Info(); short && info.Simulated() {
+		gpuName = info.Profile // the mark stands beside it
 	}
 	if gpuName == "" {
 		gpuName = "no GPU"

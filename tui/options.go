@@ -14,7 +14,6 @@ import (
 
 	"jouletop/engine/command"
 	"jouletop/gpu"
-	"jouletop/tui/state"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
 )
@@ -44,8 +43,6 @@ type Options struct {
 	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
 	// costs out.
 	PricePerKWh float64
-	// Analyse finds the clocks to mark on a curve; nil marks none.
-	Analyse func([]state.CurvePoint) state.CurveMarks
 	// SaveDir is where `s` saves screens; "" is the working directory.
 	SaveDir string
 	// Theme overrides what the terminal says of itself; "" asks it.
@@ -73,6 +70,6 @@ func (o *Options) fill() {
 func (o *Options) setup() view.Setup {
 	return view.Setup{
 		Mode: o.Mode, Version: o.Version, GPUs: o.GPUs, Simulated: o.Simulated, Caveat: o.Caveat,
-		PricePerKWh: o.PricePerKWh, Analyse: o.Analyse,
+		PricePerKWh: o.PricePerKWh,
 	}
 }

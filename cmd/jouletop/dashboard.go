@@ -77,7 +77,7 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	}
 	err = tui.Run(ctx, tui.Options{
 		Source: c.Source(), Controller: c, Mode: mode, Version: version(), GPUs: r.Infos(),
-		Simulated: r.Simulated(), Caveat: r.Note, PricePerKWh: o.price, Analyse: analyse,
+		Simulated: r.Simulated(), Caveat: r.Note, PricePerKWh: o.price,
 	})
 	if errors.Is(err, tui.ErrAbandoned) {
 		c.Abandon()

@@ -46,7 +46,7 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 		return err
 	}
 	o := tui.Options{
-		Mode: tui.Playback, Version: version(), Simulated: s.Manifest.Simulated, Caveat: s.Manifest.Note, PricePerKWh: price, Analyse: analyse,
+		Mode: tui.Playback, Version: version(), Simulated: s.Manifest.Simulated, Caveat: s.Manifest.Note, PricePerKWh: price,
 	}
 	for _, g := range s.Manifest.GPUs {
 		o.GPUs = append(o.GPUs, g.Info)

@@ -143,15 +143,3 @@ func SplitUnit(s string) (value, unit string) {
 	}
 	return s, ""
 }
-
-// clockOf writes the clock of a request or point: prefill's and decode's where a
-// policy sets them apart.
-func ClockOf(mhz int, policy string, mixed bool) string {
-	if phases, ok := strings.CutPrefix(policy, "phase:"); ok && mhz <= 0 {
-		return phases
-	}
-	if mixed {
-		return "mixed"
-	}
-	return MHz(mhz)
-}

@@ -20,14 +20,16 @@ import (
 type Compare struct {
 	Base
 	a, b   state.Setting
-	picked bool // by the operator; else the two that share most queries
-	wanted [2]string
+	picked bool             // by the operator; else the two that share most queries
+	wanted [2]state.Setting // the same twice: none
 	auto   [2]state.Setting
 	autoOf [2]uint64 // what auto was found for
 }
 
 // want says which policies a comparison that begins is about.
-func (p *Compare) want(a, b string) { p.wanted, p.picked = [2]string{a, b}, false }
+func (p *Compare) want(a, b string) {
+	p.wanted, p.picked = [2]state.Setting{state.SettingOf(a, 0), state.SettingOf(b, 0)}, false
+}
 
 // sides returns the two settings, and whether there are two.
 func (p *Compare) sides() (a, b state.Setting, ok bool) {
@@ -41,19 +43,8 @@ func (p *Compare) sides() (a, b state.Setting, ok bool) {
 		}
 		return a, b, false
 	}
-	if p.wanted[0] != "" {
-		found := 0
-		for _, k := range all {
-			switch k.Policy {
-			case p.wanted[0]:
-				a, found = k, found|1
-			case p.wanted[1]:
-				b, found = k, found|2
-			}
-		}
-		if found == 3 {
-			return a, b, true
-		}
+	if w := p.wanted; w[0] != w[1] && slices.Contains(all, w[0]) && slices.Contains(all, w[1]) {
+		return w[0], w[1], true
 	}
 	// Look anew when a setting has come, and now and then.
 	if of := [2]uint64{uint64(len(all)), p.State.Comparisons.Version / 64}; of != p.autoOf {
@@ -252,6 +243,11 @@ func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
 		{"EDP", x.A.EDPJS, x.B.EDPJS},
 	}
 	w, bars := c.W/len(parts), y
+	scale := 3 // the largest in which all of them find room
+	for _, d := range parts {
+		number, _ := draw.SplitUnit(draw.Change(d.from, d.to))
+		scale = min(scale, draw.BigScale(w-5, c.H-y-7, number))
+	}
 	for i, d := range parts {
 		text := draw.Change(d.from, d.to)
 		s := theme.Strong
@@ -263,7 +259,6 @@ func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
 		}
 		number, _ := draw.SplitUnit(text)
 		px := i*w + 2
-		scale := draw.BigScale(w-5, c.H-y-7, number)
 		if c.H-y >= draw.BigRows(scale)+1 {
 			c.TextMax(px, y, w-3, theme.Muted, d.label)
 			end := draw.BigText(c, px, y+1, s, number, scale)

@@ -2,10 +2,10 @@ package page
 
 import (
 	"math"
-	"sync"
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/analysis/curve"
 	"jouletop/tui/canvas"
 	"jouletop/tui/chart"
 	"jouletop/tui/draw"
@@ -18,10 +18,9 @@ import (
 // Curves shows energy, latency and EDP against the SM clock.
 type Curves struct {
 	Base
-	batch   int    // 0: all batch sizes, a curve each
-	dataset string // "": all
-	axis    int    // which picture is drawn where there is room for one
-	sel     int    // whose marks are drawn
+	filter state.CurveFilter
+	axis   int // which picture is drawn where there is room for one
+	sel    int // whose marks are drawn
 }
 
 var curvesKeys = struct{ batch, dataset, curve, picture view.Key }{
@@ -55,12 +54,12 @@ func (p *Curves) Form() *panel.Form { return sweepForm(p.Context) }
 
 // Key chooses what the curves are of.
 func (p *Curves) Key(msg tea.KeyPressMsg) tea.Cmd {
-	k, done := &curvesKeys, p.State.Sweep.Done
+	k, points := &curvesKeys, &p.State.Sweep.Points
 	switch {
 	case k.batch.Is(msg):
-		p.batch = next(append([]int{0}, state.BatchesOf(done)...), p.batch)
+		p.filter.Batch = next(append([]int{0}, points.Batches()...), p.filter.Batch)
 	case k.dataset.Is(msg):
-		p.dataset = next(append([]string{""}, state.DatasetsOf(done)...), p.dataset)
+		p.filter.Dataset = next(append([]string{""}, points.Datasets()...), p.filter.Dataset)
 	case k.curve.Is(msg):
 		p.sel = min(max(p.sel+step(msg), 0), max(len(p.curveSet().curves)-1, 0))
 	case k.picture.Is(msg):
@@ -69,7 +68,7 @@ func (p *Curves) Key(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-func (p *Curves) curveSet() curveSet { return curvesOf(p.Context, p.batch, p.dataset) }
+func (p *Curves) curveSet() curveSet { return curvesOf(p.Context, p.filter) }
 
 // areas are the pictures of energy, latency and EDP, only the first where there is
 // no room, and the table.
@@ -97,44 +96,42 @@ func (p *Curves) one() bool { return p.Size == view.Compact }
 // Draw draws the page.
 func (p *Curves) Draw() {
 	type key struct {
-		points             uint64
-		batch, sel, cursor int
-		dataset            string
-		beside             *view.Earlier
-		axis               int
+		points            uint64
+		filter            state.CurveFilter
+		sel, cursor, axis int
+		beside            *view.Earlier
 	}
-	k := key{p.State.Versions.Points, p.batch, p.sel, p.Telemetry().Sample.SMMHz, p.dataset, p.Beside, 0}
-	set := sync.OnceValue(p.curveSet) // only where something is drawn anew
+	k := key{points: p.State.Versions.Points, filter: p.filter, sel: p.sel, cursor: p.Telemetry().Sample.SMMHz, beside: p.Beside}
 	pictures, table := p.areas()
 	for i, r := range pictures {
 		if k.axis = i; p.one() {
 			k.axis = p.axis
 		}
 		axis := k.axis
-		p.Frame.Place("curve"+draw.Int(i), r, k, func(c *canvas.Canvas) { p.drawCurve(c, axis, set()) })
+		p.Frame.Place("curve"+draw.Int(i), r, k, func(c *canvas.Canvas) { p.drawCurve(c, axis, p.curveSet()) })
 	}
 	k.cursor, k.axis = 0, 0
-	p.Frame.Place("curvetable", table, k, func(c *canvas.Canvas) { p.drawTable(c, set()) })
+	p.Frame.Place("curvetable", table, k, func(c *canvas.Canvas) { p.drawTable(c, p.curveSet()) })
 }
 
 // axes are the pictures of the screen.
 var axes = []struct {
 	title, unit string
-	of          func(state.ClockMean) float64
+	of          func(curve.Clock) curve.Stat
 }{
-	{"Energy per token against SM clock", "J/token", func(p state.ClockMean) float64 { return p.JoulesPerToken }},
-	{"Latency per request", "s", func(p state.ClockMean) float64 { return p.LatencyS }},
-	{"EDP per request", "J·s", func(p state.ClockMean) float64 { return p.EDPJS }},
+	{"Energy per token against SM clock", "J/token", func(k curve.Clock) curve.Stat { return k.JoulesPerToken }},
+	{"Latency per request", "s", func(k curve.Clock) curve.Stat { return k.Latency }},
+	{"EDP per request", "J·s", func(k curve.Clock) curve.Stat { return k.EDP }},
 }
 
 func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	a := axes[axis]
 	filter := "all datasets (d)"
-	if p.dataset != "" {
-		filter = p.dataset + " (d)"
+	if p.filter.Dataset != "" {
+		filter = p.filter.Dataset + " (d)"
 	}
-	if p.batch > 0 {
-		filter += ", batch " + draw.Int(p.batch) + " (b)"
+	if p.filter.Batch > 0 {
+		filter += ", batch " + draw.Int(p.filter.Batch) + " (b)"
 	} else {
 		filter += ", all batch sizes (b)"
 	}
@@ -155,9 +152,9 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 		if i >= set.earlier {
 			cv.Look.Shape = chart.Dashed
 		}
-		for _, pt := range k.Points {
-			v := a.of(pt)
-			cv.X, cv.Y = append(cv.X, pt.AchievedMHz), append(cv.Y, v)
+		for _, clock := range k.Clocks {
+			v := a.of(clock).Mean
+			cv.X, cv.Y = append(cv.X, clock.MHz), append(cv.Y, v)
 			if math.IsNaN(v) {
 				continue
 			}
@@ -167,11 +164,11 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 			if !(v <= yhi) {
 				yhi = v
 			}
-			if xhi == 0 || pt.AchievedMHz > xhi {
-				xhi = pt.AchievedMHz
+			if xhi == 0 || clock.MHz > xhi {
+				xhi = clock.MHz
 			}
-			if xlo == 0 || pt.AchievedMHz < xlo {
-				xlo = pt.AchievedMHz
+			if xlo == 0 || clock.MHz < xlo {
+				xlo = clock.MHz
 			}
 		}
 		pic.Curves = append(pic.Curves, cv)
@@ -196,8 +193,8 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 // marks are the current clock, and the chosen curve's cliff and optimum.
 func (p *Curves) marks(axis int, set curveSet) []chart.Mark {
 	var marks []chart.Mark
-	if len(set.marks) > 0 {
-		k := set.marks[min(p.sel, len(set.marks)-1)]
+	if len(set.curves) > 0 {
+		k := set.curves[min(p.sel, len(set.curves)-1)]
 		if k.CliffMHz > 0 && axis == 0 {
 			marks = append(marks, chart.Mark{X: k.CliffMHz, Label: "cliff " + draw.Float(k.CliffMHz, 0), Style: theme.Cliff, Line: '┆'})
 		}
@@ -215,7 +212,7 @@ func (p *Curves) marks(axis int, set curveSet) []chart.Mark {
 // is room before end.
 func (p *Curves) drawLegend(c *canvas.Canvas, x, end int, set curveSet) {
 	for i, k := range set.curves {
-		name := string(markers[i%len(markers)]) + " " + curveName(k, set)
+		name := string(markers[i%len(markers)]) + " " + set.name(k)
 		if i >= set.earlier {
 			name += " (beside)"
 		}

@@ -11,36 +11,27 @@ import (
 
 var markers = []rune("●▲■◆▼★")
 
-// curveSet is curves with their marks.
+// curveSet is this session's curves, and those of the session laid beside it.
 type curveSet struct {
 	curves  []state.Curve
-	marks   []state.CurveMarks
 	earlier int // curves from here on are the session's laid beside
 }
 
-// curvesOf returns the curves of a batch size and dataset; 0 and "" are all.
-func curvesOf(c *view.Context, batch int, dataset string) curveSet {
-	s := curveSet{curves: state.CurvesOf(c.State.Sweep.Done, batch, dataset)}
-	s.earlier = len(s.curves)
+// curvesOf returns the curves of a choice of points.
+func curvesOf(c *view.Context, f state.CurveFilter) curveSet {
+	own := c.State.Sweep.Curves(f)
+	s := curveSet{curves: own, earlier: len(own)}
 	if d := c.Beside; d != nil {
-		s.curves = append(s.curves, state.CurvesOf(d.Points, batch, dataset)...)
-	}
-	s.marks = make([]state.CurveMarks, len(s.curves))
-	if c.Analyse != nil {
-		for i, k := range s.curves {
-			if len(k.Points) >= 3 {
-				s.marks[i] = c.Analyse(k.CurvePoints())
-			}
-		}
+		s.curves = append(own[:len(own):len(own)], d.Results.Curves(f)...)
 	}
 	return s
 }
 
-// curveName is the model, with the batch size where there are several.
-func curveName(k state.Curve, set curveSet) string {
-	for _, o := range set.curves {
-		if o.Batch != k.Batch {
-			return k.Model + " b" + draw.Int(k.Batch)
+// name is the model, with the batch size where there are several.
+func (s curveSet) name(k state.Curve) string {
+	for _, o := range s.curves {
+		if o.BatchSize != k.BatchSize {
+			return k.Model + " b" + draw.Int(k.BatchSize)
 		}
 	}
 	return k.Model

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"jouletop/engine/analysis/curve"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/theme"
@@ -35,7 +36,7 @@ func (p *Curves) drawTable(c *canvas.Canvas, set curveSet) {
 		if y >= c.H {
 			return
 		}
-		n := curveName(k, set)
+		n := set.name(k)
 		if i >= set.earlier {
 			n += " (beside)"
 		}
@@ -43,11 +44,10 @@ func (p *Curves) drawTable(c *canvas.Canvas, set curveSet) {
 		if i == p.sel && len(set.curves) > 1 {
 			c.Set(0, y, theme.Accent, '▸')
 		}
-		best, top := k.Least(), k.Points[len(k.Points)-1]
-		mk := set.marks[i]
-		values := []string{draw.Sig(best.JoulesPerToken), draw.Float(best.AchievedMHz, 0), markText(mk.EDPMHz), markText(mk.CliffMHz), draw.Unknown, draw.Unknown}
-		if len(k.Points) > 1 {
-			values[4], values[5] = draw.Change(top.JoulesPerToken, best.JoulesPerToken), draw.Change(top.LatencyS, best.LatencyS)
+		best, top := k.Least(), k.Highest()
+		values := []string{draw.Sig(best.JoulesPerToken.Mean), draw.Float(best.MHz, 0), markText(k.EDPMHz), markText(k.CliffMHz), draw.Unknown, draw.Unknown}
+		if len(k.Clocks) > 1 {
+			values[4], values[5] = draw.Change(top.JoulesPerToken.Mean, best.JoulesPerToken.Mean), draw.Change(top.Latency.Mean, best.Latency.Mean)
 		}
 		row(y, theme.Default, values)
 		y++
@@ -65,25 +65,40 @@ func (p *Curves) drawPoints(c *canvas.Canvas, y int, set curveSet) {
 	}
 	i := min(p.sel, len(set.curves)-1)
 	k := set.curves[i]
-	y = draw.Heading(c, y, string(markers[i%len(markers)])+" "+curveName(k, set), "means over the repeats")
+	y = draw.Heading(c, y, string(markers[i%len(markers)])+" "+set.name(k), "means over the repeats")
 	head := []string{"MHz", "J/token", "latency", "EDP J·s", "token/s", "W", "n"}
 	w := min((c.W-2)/len(head), 11)
 	for j, h := range head {
 		c.Right(1+(j+1)*w, y, theme.Muted, h)
 	}
 	least := k.Least()
-	for _, pt := range k.Points {
+	for _, clock := range k.Clocks {
 		if y++; y >= c.H {
 			return
 		}
 		s := theme.Default
-		if pt.RequestedMHz == least.RequestedMHz {
+		switch {
+		case !clock.Clean():
+			s = theme.Warn
+		case clock.RequestedMHz == least.RequestedMHz:
 			s = theme.EDP
 		}
-		for j, v := range []string{draw.Float(pt.AchievedMHz, 0), draw.Sig(pt.JoulesPerToken), draw.Seconds(pt.LatencyS), draw.Sig(pt.EDPJS), draw.Sig(pt.TokensPerS), draw.Float(pt.PowerW, 0), draw.Int(pt.N)} {
+		for j, v := range []string{
+			draw.Float(clock.MHz, 0), draw.Sig(clock.JoulesPerToken.Mean), draw.Seconds(clock.Latency.Mean), draw.Sig(clock.EDP.Mean),
+			draw.Sig(clock.TokensPerS.Mean), draw.Float(clock.Power.Mean, 0), repeatsText(clock),
+		} {
 			c.Right(1+(j+1)*w, y, s, v)
 		}
 	}
+}
+
+// repeatsText counts the repeats that a clock's means are over, and those left out.
+func repeatsText(k curve.Clock) string {
+	n := draw.Int(k.Latency.N)
+	if k.Flagged > 0 && k.Clean() {
+		n += " of " + draw.Int(k.Latency.N+k.Flagged)
+	}
+	return n
 }
 
 func markText(mhz float64) string {

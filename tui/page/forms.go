@@ -2,11 +2,11 @@ package page
 
 import (
 	"errors"
-	"strings"
 
 	"jouletop/engine/command"
 	"jouletop/tui/draw"
 	"jouletop/tui/panel"
+	"jouletop/tui/state"
 	"jouletop/tui/view"
 )
 
@@ -116,7 +116,7 @@ func comparePolicies(c *command.Choices) (a, b string) {
 		a = "fixed:" + draw.Int(c.Clocks[n-1])
 	}
 	for _, p := range c.Policies {
-		if strings.HasPrefix(p, "phase:") {
+		if state.SettingOf(p, 0).Phases() != "" {
 			return a, p
 		}
 	}

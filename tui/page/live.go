@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/state"
@@ -221,7 +222,7 @@ func (p *Live) drawText(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "monitoring: no jobs of ours, so no phases and no text")
 	case p.idle():
 		c.TextMax(1, y, c.W-2, theme.Muted, "nothing is being generated")
-	case w.Phase.Phase == "score":
+	case w.Phase.Phase == event.Score:
 		c.TextMax(1, y, c.W-2, theme.Muted, "answered by log-likelihood: options are scored, no text is generated")
 	default:
 		c.TextMax(1, y, c.W-2, theme.Muted, "reading the prompt")

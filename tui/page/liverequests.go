@@ -21,14 +21,27 @@ var recentColumns = []struct {
 	{0, "latency", 8, func(q *state.Request) string { return draw.Seconds(q.LatencyS()) }},
 	{4, "J", 7, func(q *state.Request) string { return draw.Sig(q.EnergyJ) }},
 	{0, "J/token", 8, func(q *state.Request) string { return draw.Sig(q.JoulesPerToken) }},
-	{1, "MHz", 9, func(q *state.Request) string { return requestClock(q) }},
+	{1, "MHz", 9, func(q *state.Request) string { return clockText(q.Policy, q.RequestedSMMHz, q.MixedClock) }},
 	{6, "TTFT", 8, func(q *state.Request) string { return draw.Seconds(q.TTFTS) }},
 	{8, "class", -5, func(q *state.Request) string { return q.Class }},
 	{7, "query", -14, func(q *state.Request) string { return q.QueryID }},
 }
 
-func requestClock(q *state.Request) string {
-	return draw.ClockOf(q.RequestedSMMHz, q.Policy, q.MixedClock)
+// clockText words the clock that a request or point ran at: what was asked for, or,
+// where a policy sets them apart, that of each phase. mixed tells that it changed
+// meanwhile.
+func clockText(policy string, mhz int, mixed bool) string {
+	s := state.Setting{Policy: policy}
+	if clocks := s.Phases(); clocks != "" && (mixed || mhz <= 0) {
+		return clocks
+	}
+	if mixed {
+		return "mixed"
+	}
+	if fixed, ok := s.Fixed(); ok && fixed > 0 && mhz <= 0 {
+		mhz = fixed
+	}
+	return draw.MHz(mhz)
 }
 
 func (p *Live) drawRecent(c *canvas.Canvas) {

@@ -92,7 +92,9 @@ func (p *Session) Update(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return p.Say(msg.err.Error(), true)
 		}
-		p.Beside = &view.Earlier{SessionDetail: msg.detail, Sum: state.SumUp(msg.detail.Points, msg.detail.Requests)}
+		p.Beside = &view.Earlier{
+			SessionInfo: msg.detail.SessionInfo, Results: state.PointsOf(msg.detail.Points), Sum: state.SumUp(msg.detail.Requests),
+		}
 		return p.Say("laid beside: "+msg.detail.Name+" (also on the curves)", false)
 	}
 	return nil
@@ -348,7 +350,7 @@ func (p *Session) drawBeside(c *canvas.Canvas) {
 		withoutChanges bool
 	}{
 		{"requests", float64(r.Total), float64(e.Total), func(v float64) string { return draw.Float(v, 0) }, true},
-		{"points", float64(p.State.Sweep.Count), float64(e.Points), func(v float64) string { return draw.Float(v, 0) }, true},
+		{"points", float64(p.State.Sweep.Count), float64(len(d.Results.Done)), func(v float64) string { return draw.Float(v, 0) }, true},
 		{"energy J/token", r.JoulesPerToken(), e.JoulesPerToken(), draw.Sig, false},
 		{"energy Wh", r.All.Joules / joulesPerWh, e.All.Joules / joulesPerWh, draw.Sig, true},
 		{"latency median", lat.Median, e.Latency.Median, draw.Seconds, false},

@@ -7,6 +7,7 @@ import (
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/panel"
+	"jouletop/tui/state"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
 )
@@ -88,7 +89,7 @@ var pointColumns = []struct {
 	value func(p *event.PointDone) string
 }{
 	{"model", "", -14, func(p *event.PointDone) string { return p.Model }},
-	{"clock", "MHz", 9, func(p *event.PointDone) string { return draw.ClockOf(p.RequestedSMMHz, p.Policy, false) }},
+	{"clock", "MHz", 9, func(p *event.PointDone) string { return clockText(p.Policy, p.RequestedSMMHz, false) }},
 	{"got", "MHz", 6, func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }},
 	{"batch", "", 5, func(p *event.PointDone) string { return draw.Int(p.BatchSize) }},
 	{"rep", "", 3, func(p *event.PointDone) string { return draw.Int(p.Repeat) }},
@@ -158,18 +159,18 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 
 // drawFindings says what the sweep has found so far, a line a curve.
 func (p *Sweep) drawFindings(c *canvas.Canvas, y int) {
-	set := curvesOf(p.Context, 0, "")
+	set := curvesOf(p.Context, state.CurveFilter{})
 	for i, k := range set.curves[:set.earlier] { // those of this session
 		if y >= c.H {
 			return
 		}
-		best, top := k.Least(), k.Points[len(k.Points)-1]
+		best, top := k.Least(), k.Highest()
 		s := theme.Curves[i%len(theme.Curves)]
-		x := c.Text(1, y, s, string(markers[i%len(markers)])+" "+curveName(k, set)+" ")
-		text := "least " + draw.Sig(best.JoulesPerToken) + " J/token at " + draw.Float(best.AchievedMHz, 0) + " MHz"
-		if len(k.Points) > 1 && best.RequestedMHz != top.RequestedMHz {
-			text += ": energy " + draw.Change(top.JoulesPerToken, best.JoulesPerToken) + ", latency " + draw.Change(top.LatencyS, best.LatencyS) +
-				" against " + draw.Float(top.AchievedMHz, 0) + " MHz"
+		x := c.Text(1, y, s, string(markers[i%len(markers)])+" "+set.name(k)+" ")
+		text := "least " + draw.Sig(best.JoulesPerToken.Mean) + " J/token at " + draw.Float(best.MHz, 0) + " MHz"
+		if best.RequestedMHz != top.RequestedMHz {
+			text += ": energy " + draw.Change(top.JoulesPerToken.Mean, best.JoulesPerToken.Mean) + ", latency " +
+				draw.Change(top.Latency.Mean, best.Latency.Mean) + " against " + draw.Float(top.MHz, 0) + " MHz"
 		}
 		c.TextMax(x, y, c.W-x-1, theme.Default, text)
 		y++

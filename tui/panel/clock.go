@@ -368,18 +368,17 @@ func (p *Clock) measuredClocks() measured {
 	phase := clockTargets[p.target].phase
 	out := measured{by: pc.Measured(phase), batch: pc.Batch}
 	if phase == "" {
-		curves := state.CurvesOf(p.State.Sweep.Done, 0, "")
-		near := -1
-		for i, k := range curves {
-			if k.Model == pc.Model && (near < 0 || abs(k.Batch-pc.Batch) < abs(curves[near].Batch-pc.Batch)) {
-				near = i
+		var nearest *state.Curve
+		for _, k := range p.State.Sweep.Curves(state.CurveFilter{}) {
+			if k.Model == pc.Model && (nearest == nil || abs(k.BatchSize-pc.Batch) < abs(nearest.BatchSize-pc.Batch)) {
+				nearest = &k
 			}
 		}
-		if near >= 0 && (curves[near].Batch == pc.Batch || len(out.by) == 0) {
-			out.batch = curves[near].Batch
-			for _, pt := range curves[near].Points {
-				if _, known := out.by[pt.RequestedMHz]; !known {
-					out.by[pt.RequestedMHz] = pt.JoulesPerToken
+		if nearest != nil && (nearest.BatchSize == pc.Batch || len(out.by) == 0) {
+			out.batch = nearest.BatchSize
+			for _, clock := range nearest.Clocks {
+				if _, known := out.by[clock.RequestedMHz]; !known {
+					out.by[clock.RequestedMHz] = clock.JoulesPerToken.Mean
 				}
 			}
 		}

@@ -4,30 +4,9 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"jouletop/engine/event"
 )
-
-// setting is one side of a comparison: a policy, or a clock set by hand.
-type Setting struct {
-	Policy string
-	MHz    int // requested for all phases; 0 the driver's or by phase
-}
-
-func (s Setting) String() string {
-	switch {
-	case s.MHz > 0 && !strings.Contains(s.Policy, strconv.Itoa(s.MHz)):
-		if s.Policy == "" || s.Policy == "none" {
-			return strconv.Itoa(s.MHz) + " MHz"
-		}
-		return s.Policy + " @ " + strconv.Itoa(s.MHz) + " MHz"
-	case s.Policy == "" || s.Policy == "none":
-		return "driver's clock"
-	}
-	return s.Policy
-}
 
 // workKey is work that can be compared: the same model, dataset and batch size.
 type WorkKey struct {
@@ -57,19 +36,20 @@ const (
 type Comparisons struct {
 	Settings []Setting // in order of appearance
 	by       map[Setting]map[WorkKey]map[string]*queryMean
+	last     map[Setting]uint64 // the version at which it was last added to
 	entries  int
 	Version  uint64
 }
 
 func (c *Comparisons) reset() {
-	*c = Comparisons{by: map[Setting]map[WorkKey]map[string]*queryMean{}, Version: c.Version + 1}
+	*c = Comparisons{by: map[Setting]map[WorkKey]map[string]*queryMean{}, last: map[Setting]uint64{}, Version: c.Version + 1}
 }
 
 func (c *Comparisons) add(e event.RequestEnergy) {
-	if e.Err != "" || e.MixedClock && e.RequestedSMMHz > 0 {
+	s := SettingOf(e.Policy, e.RequestedSMMHz)
+	if _, fixed := s.Fixed(); e.Err != "" || e.MixedClock && fixed {
 		return // its clock was changed under it: it belongs to neither side
 	}
-	s := Setting{e.Policy, e.RequestedSMMHz}
 	work := c.by[s]
 	if work == nil {
 		if len(c.Settings) == keepSettings {
@@ -95,6 +75,7 @@ func (c *Comparisons) add(e event.RequestEnergy) {
 		queries[e.QueryID] = q
 	}
 	c.Version++
+	c.last[s] = c.Version
 	q.n++
 	if !math.IsNaN(e.EnergyJ) {
 		q.joules += e.EnergyJ
@@ -167,30 +148,45 @@ func (c *Comparisons) Compare(a, b Setting) Compared {
 	return out
 }
 
-// lookBack is how many of the newest settings are looked at for a pair.
+// lookBack is how many settings are looked at for a pair: those that ran last.
 const lookBack = 8
 
-// mostShared returns the two of the newest settings that have answered most
-// queries in common, the newest where equal; the higher clock, the baseline,
-// first.
+// MostShared returns the two of the newest settings that have answered most
+// queries in common, the newest where equal; the higher clock, the baseline, first.
 func (c *Comparisons) MostShared() (a, b Setting) {
-	from := max(len(c.Settings)-lookBack, 0)
+	newest := slices.SortedFunc(slices.Values(c.Settings), func(x, y Setting) int { return cmp.Compare(c.last[x], c.last[y]) })
+	newest = newest[max(len(newest)-lookBack, 0):]
 	most := -1
-	for i := from; i < len(c.Settings); i++ {
-		for j := i + 1; j < len(c.Settings); j++ {
-			n := c.shared(c.Settings[i], c.Settings[j])
-			if n > 0 && (c.Settings[i].MHz > 0) != (c.Settings[j].MHz > 0) {
+	for i, x := range newest {
+		for _, y := range newest[i+1:] {
+			n := c.shared(x, y)
+			_, fixedX := x.Fixed()
+			_, fixedY := y.Fixed()
+			if n > 0 && fixedX != fixedY {
 				n += keepQueries // a clock for each phase against one for all: what is asked most
 			}
 			if n >= most {
-				a, b, most = c.Settings[i], c.Settings[j], n
+				a, b, most = x, y, n
 			}
 		}
 	}
-	if b.MHz > a.MHz {
+	if b.baseline() > a.baseline() {
 		a, b = b, a
 	}
 	return a, b
+}
+
+// baseline ranks a setting as the one to compare with: a clock for all phases
+// before others, of clocks the higher, the driver's first.
+func (s Setting) baseline() int {
+	switch mhz, ok := s.Fixed(); {
+	case !ok:
+		return 0
+	case mhz == 0:
+		return math.MaxInt
+	default:
+		return mhz
+	}
 }
 
 // shared counts the queries that two settings have in common.

@@ -162,32 +162,44 @@ func TestStateIsBounded(t *testing.T) {
 	}
 }
 
-func TestCurvesAreMeansOverRepeats(t *testing.T) {
-	point := func(model string, mhz, batch int, jpt float64, flags event.Flags, err string) event.PointDone {
-		return event.PointDone{Point: event.Point{Model: model, RequestedSMMHz: mhz, BatchSize: batch, Dataset: "boolq"},
-			PointResult: event.PointResult{AchievedSMMHz: float64(mhz) - 5, JoulesPerToken: jpt, LatencyS: 1, EDPJS: jpt, Flags: flags, Err: err}}
+// The curves are package curve's: what throttled is left out of the means, failed
+// points are no points, and the datasets together are those that ran at every clock.
+func TestCurvesFollowTheOneRule(t *testing.T) {
+	point := func(model, dataset string, mhz, batch, repeat int, jpt float64, flags event.Flags, err string) event.PointDone {
+		return event.PointDone{
+			Point: event.Point{PointID: fmt.Sprint(model, dataset, mhz, batch, repeat), Model: model, RequestedSMMHz: mhz, BatchSize: batch, Dataset: dataset, Repeat: repeat, Queries: 1},
+			PointResult: event.PointResult{AchievedSMMHz: float64(mhz) - 5, JoulesPerToken: jpt, LatencyS: 1, OutputTokens: 1,
+				Energy: event.Energy{EnergyJ: jpt}, MeanPowerW: 100, Flags: flags, Err: err},
+		}
 	}
-	done := []event.PointDone{
-		point("b", 1980, 1, 4, "", ""), point("b", 1980, 1, 2, "throttled", ""), point("b", 960, 1, 1, "", ""),
-		point("a", 960, 1, 7, "", ""), point("b", 960, 8, 9, "", ""), point("b", 1200, 1, 99, "", "failed"),
-		point("b", 0, 1, 99, "", ""), point("b", 1500, 1, math.NaN(), "", ""),
+	s := New()
+	for _, p := range []event.PointDone{
+		point("b", "boolq", 1980, 1, 1, 4, "", ""), point("b", "boolq", 1980, 1, 2, 99, "throttled", ""), point("b", "boolq", 960, 1, 1, 1, "", ""),
+		point("b", "boolq", 960, 8, 1, 9, "", ""), point("b", "boolq", 1200, 1, 1, 99, "", "failed"), point("b", "boolq", 0, 1, 1, 99, "", ""),
+		point("b", "hellaswag", 1980, 1, 1, 77, "", ""), // at one clock alone
+	} {
+		s.Apply(p)
 	}
-	got := CurvesOf(done, 1, "")
-	if len(got) != 2 || got[0].Model != "a" || got[1].Model != "b" || len(got[1].Points) != 2 {
+	got := s.Sweep.Curves(CurveFilter{Batch: 1})
+	if len(got) != 1 || len(got[0].Clocks) != 2 {
 		t.Fatalf("curves %+v", got)
 	}
-	p := got[1].Points
-	if p[0].RequestedMHz != 960 || p[1].RequestedMHz != 1980 || p[1].JoulesPerToken != 3 || p[1].N != 2 || p[1].AchievedMHz != 1975 || !p[1].throttled {
-		t.Errorf("points %+v", p)
+	k := got[0].Clocks
+	if k[0].RequestedMHz != 960 || k[1].RequestedMHz != 1980 || k[1].JoulesPerToken.Mean != 4 || k[1].Flagged != 1 || k[1].MHz != 1975 {
+		t.Errorf("clocks %+v", k)
 	}
-	if got := got[1].Least(); got.RequestedMHz != 960 {
-		t.Errorf("least at %d MHz", got.RequestedMHz)
+	if least, top := got[0].Least(), got[0].Highest(); least.RequestedMHz != 960 || top.RequestedMHz != 1980 {
+		t.Errorf("least at %d MHz, highest %d MHz", least.RequestedMHz, top.RequestedMHz)
 	}
-	if n := len(CurvesOf(done, 0, "")); n != 3 {
-		t.Errorf("%d curves over all batch sizes, want 3", n)
+	if n := len(s.Sweep.Curves(CurveFilter{})); n != 2 {
+		t.Errorf("%d curves over all batch sizes, want 2", n)
 	}
-	if n := len(CurvesOf(done, 0, "hellaswag")); n != 0 {
+	if n := len(s.Sweep.Curves(CurveFilter{Dataset: "narrativeqa"})); n != 0 {
 		t.Errorf("%d curves of a dataset that was not run", n)
+	}
+	s.Apply(point("c", "boolq", 960, 1, 1, 2, "", ""))
+	if n := len(s.Sweep.Curves(CurveFilter{Batch: 1})); n != 2 {
+		t.Errorf("%d curves after another model's point, want 2", n)
 	}
 }
 
@@ -202,13 +214,13 @@ func TestComparisonIsOnTheSameWork(t *testing.T) {
 	}
 	put("fixed:1980", 1980, "q1", 100, 1e9, false)
 	put("fixed:1980", 1980, "q1", 120, 1e9, false)
-	put("fixed:1980", 1980, "q2", 1000, 9e9, false) // the other side has no answer
-	put("phase:1980/960", 0, "q1", 55, 1.1e9, true)
-	put("phase:1980/960", 0, "q3", 1, 1e9, true)
+	put("fixed:1980", 1980, "q2", 1000, 9e9, false)   // the other side has no answer
+	put("phase:1980/960", 960, "q1", 55, 1.1e9, true) // as the policy has it
+	put("phase:1980/960", 960, "q3", 1, 1e9, true)
 	put("fixed:1980", 1980, "q3", math.NaN(), 1e9, false) // unresolved
 	put("fixed:1980", 1980, "q1", 1, 1e9, true)           // its clock was changed under it
 	a, b := s.Comparisons.MostShared()
-	if a.MHz != 1980 || b.Policy != "phase:1980/960" {
+	if a.Policy != "fixed:1980" || b.Policy != "phase:1980/960" {
 		t.Fatalf("compares %v with %v", a, b)
 	}
 	x := s.Comparisons.Compare(a, b)
@@ -283,5 +295,31 @@ func TestAnswersWithoutTokens(t *testing.T) {
 	s.Apply(event.RequestDone{At: at(4), Request: late})
 	if got := s.Work.Streams; len(got) != 2 || got[0] != "as it " || got[1] != "whole" {
 		t.Errorf("shows %q", got)
+	}
+}
+
+// The pair shown is the one that ran last and shares most; its baseline stands first.
+func TestNewestPairIsCompared(t *testing.T) {
+	s := New()
+	put := func(policy string, mhz int, query string, mixed bool) {
+		r := request(policy+query, 10, 10, 0, 1e9)
+		r.Policy, r.RequestedSMMHz, r.QueryID = policy, mhz, query
+		s.Apply(event.RequestEnergy{At: at(1), Request: r, Energy: event.Energy{EnergyJ: 1}, MixedClock: mixed})
+	}
+	for mhz := 1980; mhz > 345; mhz -= 135 { // a sweep of more clocks than are looked at
+		put(fmt.Sprint("fixed:", mhz), mhz, "q1", false)
+	}
+	for _, q := range []string{"q1", "q2"} {
+		put("phase:1980/960", 960, q, true)
+		put("fixed:1980", 1980, q, false)
+	}
+	if a, b := s.Comparisons.MostShared(); a.Policy != "fixed:1980" || b.Policy != "phase:1980/960" {
+		t.Errorf("compares %v with %v", a, b)
+	}
+	put("none", 0, "q1", false)
+	put("none", 0, "q2", false)
+	put("phase:1980/960", 960, "q1", true)
+	if a, b := s.Comparisons.MostShared(); a != (Setting{}) || b.Policy != "phase:1980/960" {
+		t.Errorf("compares %v with %v, want the driver's clock as the baseline", a, b)
 	}
 }

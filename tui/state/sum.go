@@ -9,13 +9,12 @@ import (
 // Sum is what two sessions are compared by.
 type Sum struct {
 	Requests
-	Points        int
 	Latency, TTFT Spread
 }
 
-// SumUp sums up a session's points and requests.
-func SumUp(points []event.PointDone, requests []event.RequestEnergy) Sum {
-	s := Sum{Points: len(points)}
+// SumUp sums up a session's requests.
+func SumUp(requests []event.RequestEnergy) Sum {
+	var s Sum
 	s.Requests.reset()
 	s.Total = len(requests)
 	var latency, ttft []float64

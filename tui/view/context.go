@@ -4,7 +4,6 @@ package view
 
 import (
 	"errors"
-	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -39,14 +38,13 @@ type Setup struct {
 	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
 	// costs out.
 	PricePerKWh float64
-	// Analyse finds the clocks to mark on a curve; nil marks none.
-	Analyse func([]state.CurvePoint) state.CurveMarks
 }
 
 // Earlier is a session laid beside this one.
 type Earlier struct {
-	command.SessionDetail
-	Sum state.Sum
+	command.SessionInfo
+	Results *state.Points
+	Sum     state.Sum
 }
 
 // Context is handed to every page and panel.
@@ -102,7 +100,7 @@ func (c *Context) Info() gpu.Info {
 
 // IsSimulated tells whether the screens are marked.
 func (c *Context) IsSimulated() bool {
-	return c.Simulated || c.State.Run.Simulated || strings.HasPrefix(c.GPUID(), "sim:")
+	return c.Simulated || c.State.Run.Simulated || c.Info().Simulated()
 }
 
 // Policy is the policy in force.
