@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 
 	"jouletop/engine/event"
@@ -11,10 +12,13 @@ type batchObserver struct {
 	engine *Engine
 	batch  Batch
 	model  string           // its identity
+	size   int              // its batch size, where that is not how many requests it has
 	start  event.PhaseStart // of the newest phase
 	open   bool             // it has not ended
 	late   bool             // the backend says afterwards what its phases were
 }
+
+func (o *batchObserver) batchSize() int { return cmp.Or(o.size, len(o.batch.Requests)) }
 
 // close ends a phase that the backend left open: it died in it, or tells of its
 // phases afterwards.
@@ -31,7 +35,7 @@ func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
 	e := o.engine
 	o.open = true
 	o.start = event.PhaseStart{
-		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: len(o.batch.Requests), Tokens: tokens,
+		At: event.At{TimeNS: t}, BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, BatchSize: o.batchSize(), Tokens: tokens,
 	}
 	e.phaseBegins(o.start)
 	e.publish(o.start)
@@ -65,7 +69,7 @@ func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
 	mhz, _ := e.clocks.RequestedIn(start, end)
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
 		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
-		BatchSize: len(o.batch.Requests), Tokens: tokens, RequestedSMMHz: mhz,
+		BatchSize: o.batchSize(), Tokens: tokens, RequestedSMMHz: mhz,
 		Model: o.model, ThrottledPct: math.NaN(),
 	}})
 }

@@ -46,6 +46,8 @@ type PointPlan struct {
 	Chat      bool
 	// RandomTokens is every request's (see Request).
 	RandomTokens int
+	// Serving, if not nil, has the queries served as they come; BatchSize is its slots.
+	Serving *Serving
 	// Settle repeats the first batch for so long before the point begins, once at
 	// least; 0 not at all. A backend may allocate and compile for a shape that it
 	// sees first, and a GPU's clock takes some 100 ms to rise from idle.

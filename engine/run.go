@@ -143,7 +143,12 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	}
 	start := event.PointStart{At: e.now(), Point: pt.Point}
 	e.publish(start)
-	err := e.runBatches(ctx, plan, pt)
+	var err error
+	if pt.Serving != nil {
+		err = e.serve(ctx, pt)
+	} else {
+		err = e.runBatches(ctx, plan, pt)
+	}
 	if err == nil && plan.Blocks > 0 {
 		err = e.runBlocks(ctx, pt, plan.Blocks)
 	}
@@ -305,7 +310,7 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests),
 		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
-		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), CachedTokens: r.CachedTokens,
+		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), QueueS: math.NaN(), GapMaxS: math.NaN(), CachedTokens: r.CachedTokens,
 		Quality: math.NaN(), Output: r.Output, Flags: r.Flags,
 	}
 	if e.gpuUnused() {

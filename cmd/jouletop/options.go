@@ -9,6 +9,7 @@ import (
 	"jouletop/engine/operator"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
+	"jouletop/engine/serving"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
 )
@@ -18,6 +19,8 @@ type options struct {
 	operator.Config
 	price float64
 	json  bool
+	serve plan.Serving
+	slo   string
 }
 
 func (o *options) addGPU(f *pflag.FlagSet) {
@@ -48,6 +51,16 @@ func (o *options) addWork(f *pflag.FlagSet) {
 	f.StringVar(&o.Work.Policy, "policy", "none", "clock `policy`: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy or min-edp")
 	f.StringVar(&o.Rig.ClockLoss, "on-clock-loss", rig.ClockLossStop, "`what` to do when a clock that was set is lost (guard ended, somebody else's reset): stop, or rearm to set it again and go on; rows that it touched are flagged either way")
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound of min-energy and min-edp, against the highest clock")
+}
+
+func (o *options) addServing(f *pflag.FlagSet) {
+	f.StringVar(&o.serve.Arrivals, "arrivals", "", "serve requests as they come, by a `process`: poisson:RATE, gamma:RATE:CV (requests a second, coefficient of variation) or trace:FILE[:SPEED] (Azure, BurstGPT, Mooncake)")
+	f.IntVar(&o.serve.Concurrency, "concurrency", 0, "serve so many requests at once, the next as soon as one has ended")
+	f.DurationVar(&o.serve.Duration, "duration", 0, "how long requests come, 0 for --queries, the whole trace, or each query once")
+	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served")
+	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served")
+	f.StringVar(&o.serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
+	f.StringVar(&o.slo, "slo", "", "service level for the goodput: ttft=500ms,tpot=50ms,e2e=10s, each of them or some")
 }
 
 func (o *options) addSession(f *pflag.FlagSet) {

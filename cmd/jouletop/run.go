@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/analysis/report"
+	"jouletop/engine/analysis/served"
 	"jouletop/engine/operator"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
@@ -29,6 +30,7 @@ func newRun() *cobra.Command {
 	o.addWork(f)
 	o.addSession(f)
 	o.addRoute(f)
+	o.addServing(f)
 	f.BoolVar(&o.Work.RouteAlone, "route-alone", false, "with --route: leave out the largest model at the highest clock, which the routed queries are compared with")
 	f.IntVar(&o.Work.Repeats, "repeats", 1, "how often each combination is run")
 	f.BoolVar(&o.Work.Blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
@@ -43,7 +45,15 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if o.Work.Repeats < 1 {
 		return usage.Errorf("--repeats %d: want 1 or more", o.Work.Repeats)
 	}
-	data, err := plan.Datasets(&o.Work)
+	slo, err := o.checkServing()
+	if err != nil {
+		return err
+	}
+	readData := plan.Datasets
+	if o.serve.On() {
+		readData, o.Work.Batches = plan.ServedDatasets, []int{o.serve.Slots}
+	}
+	data, err := readData(&o.Work)
 	if err != nil {
 		return err
 	}
@@ -81,11 +91,17 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.serve.On() {
+		if err := plan.Serve(&o.Work, &o.serve, todo.Points, o.Rig.Seed); err != nil {
+			return err
+		}
+	}
 	if o.Work.Blocks {
 		todo.Blocks = plan.BlockTime
 	}
 	m := operator.Manifest(r, &o.Config, "run")
 	operator.DescribePlan(&m, specs, data, todo)
+	m.Plan.Serving = o.serve.Manifest()
 	rec, err := o.CreateSession(m, "run")
 	if err != nil {
 		return err
@@ -95,8 +111,33 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if e == nil && router != nil {
 		sum.Table, sum.Routing, e = report.RoutedSession(rec.Dir())
 	}
+	if e == nil && o.serve.On() {
+		sum.Table, sum.Serving, e = report.ServedSession(rec.Dir(), slo)
+	}
 	if e != nil {
 		return errors.Join(err, e)
 	}
 	return errors.Join(err, sum.Write(os.Stdout, o.json))
+}
+
+// checkServing finds what is wrong with the flags about serving.
+func (o *options) checkServing() (served.SLO, error) {
+	slo, err := served.ParseSLO(o.slo)
+	if err != nil {
+		return slo, usage.Errorf("--slo %v", err)
+	}
+	if err := o.serve.Check(); err != nil {
+		return slo, err
+	}
+	switch {
+	case !o.serve.On() && o.slo != "":
+		err = usage.Errorf("--slo goes with --arrivals or --concurrency")
+	case o.serve.On() && o.Work.Route != "":
+		err = usage.Errorf("--route: queries that are served go to one model; leave out --arrivals or --concurrency")
+	case o.serve.On() && o.Work.Blocks:
+		err = usage.Errorf("--phase-blocks repeats batches; leave out --arrivals or --concurrency")
+	case o.serve.On() && o.Rig.URL != "":
+		err = usage.Errorf("--arrivals and --concurrency do not reach a server (--url) yet")
+	}
+	return slo, err
 }

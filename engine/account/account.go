@@ -129,7 +129,16 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 		p := newPointAccount(ev)
 		a.points[ev.PointID], a.points[openPoint] = p, p
 	case event.BatchStart:
-		a.batches[ev.BatchID] = &batchAccount{id: ev.BatchID, point: ev.PointID, size: len(ev.Queries), start: math.MaxInt64}
+		b := &batchAccount{id: ev.BatchID, point: ev.PointID, size: len(ev.Queries), start: math.MaxInt64}
+		if ev.Open {
+			b.size = stillOpen
+		}
+		a.batches[ev.BatchID] = b
+	case event.BatchEnd:
+		if b := a.batches[ev.BatchID]; b != nil {
+			b.size = ev.Requests
+			a.complete(b)
+		}
 	case event.PhaseEnd:
 		a.addPhase(ev.PhaseSpan)
 	case event.RequestDone:
@@ -191,9 +200,21 @@ func (a *Account) addRequest(r event.Request) {
 		return
 	}
 	b.add(r)
-	if len(b.requests) == b.size {
+	a.complete(b)
+}
+
+// stillOpen is the size of a batch whose requests come and go: it is known at its
+// end.
+const stillOpen = -1
+
+// complete puts a batch in line once all its requests have ended.
+func (a *Account) complete(b *batchAccount) {
+	if len(b.requests) != b.size {
+		return
+	}
+	delete(a.batches, b.id)
+	if b.size > 0 { // else nothing came of it
 		a.queue = append(a.queue, b)
-		delete(a.batches, b.id)
 	}
 }
 
@@ -335,14 +356,19 @@ type shares struct {
 // phaseShare is what a phase used.
 type phaseShare struct {
 	event.PhaseSpan
-	joules, half, seconds float64 // half: the half-width of joules
+	joules, half, seconds float64   // half: the half-width of joules
+	byTime                []float64 // of a mixed phase: the requests' parts
 }
 
 func newShares(b *batchAccount) *shares { return &shares{b: b} }
 
 func (s *shares) phase(span event.PhaseSpan, e energy.Estimate) {
 	s.unknown = s.unknown || math.IsNaN(e.Likely())
-	s.parts = append(s.parts, phaseShare{span, e.Likely(), e.HalfWidth(), float64(span.EndNS-span.StartNS) / 1e9})
+	p := phaseShare{PhaseSpan: span, joules: e.Likely(), half: e.HalfWidth(), seconds: float64(span.EndNS-span.StartNS) / 1e9}
+	if span.Phase == event.Mixed {
+		p.byTime = timeShares(s.b.requests, span)
+	}
+	s.parts = append(s.parts, p)
 }
 
 // of returns request i's share of the batch, 0 to 1, and its half-width as far as
@@ -366,7 +392,7 @@ func (s *shares) of(i int) (share, half float64) {
 		case event.Prefill:
 			own[k] = tokenShare(s.b.requests, i)
 		case event.Mixed:
-			own[k] = timeShare(s.b.requests, p.PhaseSpan, i)
+			own[k] = p.byTime[i]
 		default:
 			own[k] = stepShare(s.b.requests, i)
 		}
@@ -384,39 +410,41 @@ func (s *shares) of(i int) (share, half float64) {
 	return share, half
 }
 
-// timeShare is request i's part of a phase, each moment of which is split equally
-// among the requests under way.
-func timeShare(rs []event.Request, span event.PhaseSpan, i int) float64 {
-	cuts := []int64{span.StartNS, span.EndNS}
+// timeShares are the requests' parts of a phase, each moment of which is split
+// equally among those under way.
+func timeShares(rs []event.Request, span event.PhaseSpan) []float64 {
+	type step struct {
+		at    int64
+		begin int // 1, or -1 for an end
+	}
+	var steps []step
+	inside := func(t int64) int64 { return min(max(t, span.StartNS), span.EndNS) }
 	for _, r := range rs {
-		for _, t := range []int64{r.StartNS, r.EndNS} {
-			if t > span.StartNS && t < span.EndNS {
-				cuts = append(cuts, t)
-			}
+		if from, to := inside(r.StartNS), inside(r.EndNS); from < to {
+			steps = append(steps, step{from, 1}, step{to, -1})
 		}
 	}
-	slices.Sort(cuts)
-	own, all := 0.0, 0.0
-	for k := 1; k < len(cuts); k++ {
-		from, to := cuts[k-1], cuts[k]
-		n, mine := 0, false
-		for j, r := range rs {
-			if r.StartNS <= from && r.EndNS >= to {
-				n++
-				mine = mine || j == i
-			}
+	slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+	// What one that is under way from the beginning has had by each moment.
+	had := map[int64]float64{}
+	n, all, each := 0, 0.0, 0.0
+	for k, s := range steps {
+		if k > 0 && n > 0 {
+			d := float64(s.at - steps[k-1].at)
+			all, each = all+d, each+d/float64(n)
 		}
-		if n > 0 {
-			all += float64(to - from)
-		}
-		if mine {
-			own += float64(to-from) / float64(n)
+		had[s.at] = each
+		n += s.begin
+	}
+	out := make([]float64, len(rs))
+	for i, r := range rs {
+		if all <= 0 {
+			out[i] = 1 / float64(len(rs))
+		} else if from, to := inside(r.StartNS), inside(r.EndNS); from < to {
+			out[i] = (had[to] - had[from]) / all
 		}
 	}
-	if all <= 0 {
-		return 1 / float64(len(rs))
-	}
-	return own / all
+	return out
 }
 
 // tokenShare is request i's part of the prompt tokens.

@@ -105,6 +105,15 @@ type (
 		Queries []string `json:"queries"` // query ids
 		Prompt  string   `json:"prompt"`  // the first request's, cut for a screen
 		Class   string   `json:"class,omitempty"`
+		// Open: requests come and go while it runs; a BatchEnd says how many there were.
+		Open bool `json:"open,omitempty"`
+	}
+	// BatchEnd ends a batch that was open: a time in which a model that serves
+	// requests was busy, from the first that came until none was left.
+	BatchEnd struct {
+		At
+		BatchID  string `json:"batch_id"`
+		Requests int    `json:"requests"` // that it had
 	}
 	// PhaseStart marks the beginning of a phase of a batch.
 	PhaseStart struct {
@@ -121,6 +130,27 @@ type (
 	PhaseEnd struct {
 		At
 		PhaseSpan
+	}
+	// Iteration is one pass of a model that serves requests as they come: a row of
+	// iterations.csv. Its time is EndNS.
+	Iteration struct {
+		At
+		IterationID string `json:"iteration_id"`
+		BatchID     string `json:"batch_id"` // of the busy time that it is in
+		GPU         string `json:"gpu"`
+		Model       string `json:"model"`
+		StartNS     int64  `json:"start_ns"`
+		EndNS       int64  `json:"end_ns"`
+		// Tokens of prompts that were read, of so many requests; so many others went
+		// on by a token.
+		PrefillTokens   int `json:"prefill_tokens"`
+		PrefillRequests int `json:"prefill_requests"`
+		DecodeRequests  int `json:"decode_requests"`
+		KVTokens        int `json:"kv_tokens"` // read from the KV cache
+		Queued          int `json:"queued"`    // requests that had no slot meanwhile
+		RequestedSMMHz  int `json:"requested_sm_mhz"`
+		// Members are all requests in it.
+		Members []IterationMember `json:"members"`
 	}
 	// Token is text generated for one request of the running batch.
 	Token struct {
@@ -195,6 +225,15 @@ type (
 		State string `json:"state"` // running, paused, stopping, idle
 	}
 )
+
+// IterationMember is a request's part of an iteration.
+type IterationMember struct {
+	RequestID string `json:"request_id"`
+	Slot      int    `json:"slot"`
+	Known     int    `json:"known"`   // tokens of it in the KV cache before
+	Fresh     int    `json:"fresh"`   // tokens that were evaluated
+	Prefill   bool   `json:"prefill"` // they are of its prompt
+}
 
 // Energy is an energy with its error and how it was obtained.
 type Energy struct {
@@ -281,16 +320,28 @@ type Request struct {
 	TTFTS          float64 `json:"ttft_s"`   // time to the first text, as its reader saw it; NaN where scored
 	// CachedTokens are the input tokens that were not computed, for they lay in a
 	// server's cache; -1 unknown.
-	CachedTokens  int     `json:"cached_tokens"`
-	Quality       float64 `json:"quality"` // 0 to 1; NaN unknown
+	CachedTokens int `json:"cached_tokens"`
+	// ArrivalNS is when a request that was served was meant to come, and where its
+	// latency and its TTFT count from; 0 for one of a batch that began together.
+	ArrivalNS     int64   `json:"arrival_ns,omitempty"`
+	QueueS        float64 `json:"queue_s"`   // from its arrival to its start; NaN in a batch
+	GapMaxS       float64 `json:"gap_max_s"` // longest time between two of its tokens; NaN unknown
+	Quality       float64 `json:"quality"`   // 0 to 1; NaN unknown
 	QualityMetric string  `json:"quality_metric,omitempty"`
 	Output        Output  `json:"output"`
 	Flags         Flags   `json:"flags,omitempty"`
 	Err           string  `json:"error,omitempty"`
 }
 
-// LatencyS returns the request's end-to-end latency in s.
-func (r Request) LatencyS() float64 { return float64(r.EndNS-r.StartNS) / 1e9 }
+// LatencyS returns the request's end-to-end latency in s, from its arrival on where it
+// has one.
+func (r Request) LatencyS() float64 {
+	from := r.StartNS
+	if r.ArrivalNS > 0 {
+		from = r.ArrivalNS
+	}
+	return float64(r.EndNS-from) / 1e9
+}
 
 // TPOTS returns the time per output token after the first in s; NaN where there
 // was but one, or when the prefill ended is unknown.

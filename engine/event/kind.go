@@ -24,6 +24,12 @@ func (PointDone) Kind() string { return "point_done" }
 // Kind returns "batch_start".
 func (BatchStart) Kind() string { return "batch_start" }
 
+// Kind returns "batch_end".
+func (BatchEnd) Kind() string { return "batch_end" }
+
+// Kind returns "iteration".
+func (Iteration) Kind() string { return "iteration" }
+
 // Kind returns "phase_start".
 func (PhaseStart) Kind() string { return "phase_start" }
 

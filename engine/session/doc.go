@@ -23,15 +23,16 @@ import "errors"
 
 // Names of the files in a session folder.
 const (
-	ManifestFile = "manifest.json"
-	SamplesFile  = "samples.csv"
-	PowerFile    = "power.csv"
-	PhasesFile   = "phases.csv"
-	RequestsFile = "requests.csv"
-	ClocksFile   = "clocks.csv"
-	PointsFile   = "points.csv"
-	OutputsFile  = "outputs.jsonl"
-	EventsFile   = "events.jsonl"
+	ManifestFile   = "manifest.json"
+	SamplesFile    = "samples.csv"
+	PowerFile      = "power.csv"
+	PhasesFile     = "phases.csv"
+	IterationsFile = "iterations.csv" // where a model served requests
+	RequestsFile   = "requests.csv"
+	ClocksFile     = "clocks.csv"
+	PointsFile     = "points.csv"
+	OutputsFile    = "outputs.jsonl"
+	EventsFile     = "events.jsonl"
 )
 
 // Errors that a caller decides by; wrapped with the place.

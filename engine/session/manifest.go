@@ -101,6 +101,17 @@ type Plan struct {
 	Chat      bool     `json:"chat"`             // prompts were wrapped in the models' chat templates
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
+	Serving   *Serving `json:"serving,omitempty"` // requests came by themselves
+}
+
+// Serving is how requests came and were served, in the words of the command line.
+type Serving struct {
+	Arrivals    string  `json:"arrivals,omitempty"`    // open loop
+	Concurrency int     `json:"concurrency,omitempty"` // closed loop
+	DurationS   float64 `json:"duration_s,omitempty"`
+	Slots       int     `json:"slots"`
+	Chunk       int     `json:"prefill_chunk"`
+	Schedule    string  `json:"schedule"`
 }
 
 // PromptCache is how requests were worded for a server that keeps the beginnings

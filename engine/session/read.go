@@ -90,6 +90,11 @@ func (s *Session) Phases(each func(*event.PhaseEnergy) error) error {
 	return phasesTable.read(s.Dir, each)
 }
 
+// Iterations reads iterations.csv. Their members are in the events alone.
+func (s *Session) Iterations(each func(*event.Iteration) error) error {
+	return iterationsTable.read(s.Dir, each)
+}
+
 // Requests reads requests.csv.
 func (s *Session) Requests(each func(*event.RequestEnergy) error) error {
 	return requestsTable.read(s.Dir, each)

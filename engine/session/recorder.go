@@ -102,7 +102,7 @@ func (f *file) flush() error {
 
 // order in which files are flushed: a point's row comes after the rows it sums
 // up, and only once the disk has those.
-var order = []string{SamplesFile, PowerFile, OutputsFile, EventsFile, PhasesFile, RequestsFile, ClocksFile, PointsFile}
+var order = []string{SamplesFile, PowerFile, OutputsFile, EventsFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile}
 
 // Create makes dir and starts recording into it. The manifest's schema and
 // sample keeping are filled in. Errors wrap ErrExists where dir holds anything.
@@ -158,6 +158,9 @@ func (r *Recorder) open() error {
 	}
 	if m.Name == "sweep" || m.Name == "dashboard" {
 		headers[PointsFile] = pointsTable.header()
+	}
+	if m.Plan.Serving != nil {
+		headers[IterationsFile] = iterationsTable.header()
 	}
 	for _, name := range order {
 		header, wanted := headers[name]
@@ -424,6 +427,10 @@ func (r *Recorder) put(e event.Event) error {
 		}
 	case event.RequestDone:
 		if err := r.putOutput(e); err != nil {
+			return err
+		}
+	case event.Iteration:
+		if err := putRow(r, iterationsTable, &e); err != nil {
 			return err
 		}
 	case event.ClockChange:

@@ -15,7 +15,15 @@ import (
 )
 
 func manifest() Manifest {
-	return Manifest{Program: "jouletop test", Name: "sweep", Simulated: true, Backend: "sim"}
+	return Manifest{Program: "jouletop test", Name: "sweep", Simulated: true, Backend: "sim", Plan: Plan{Serving: &Serving{Concurrency: 4}}}
+}
+
+// iteration is one with a row of its own; its members are in the events.
+func iteration() event.Iteration {
+	return event.Iteration{
+		At: at(55), IterationID: "p1/i1", BatchID: "p1/s1", GPU: "sim:h100", Model: "llama-15m", StartNS: 40, EndNS: 55, PrefillTokens: 512, PrefillRequests: 2,
+		DecodeRequests: 1, KVTokens: 700, Queued: 3, RequestedSMMHz: 1005, Members: []event.IterationMember{{RequestID: "p1/q1", Slot: 2, Known: 700, Fresh: 1}},
+	}
 }
 
 func at(t int64) event.At { return event.At{TimeNS: t} }
@@ -30,6 +38,7 @@ func rows() (event.Sample, event.Power, event.PhaseEnergy, event.RequestEnergy, 
 	rq := event.RequestEnergy{At: at(50), Request: requestsTable.blank.Request, Energy: event.Energy{EnergyJ: 12, EnergyErrJ: 1, Method: "buffer"}, NetEnergyJ: 9}
 	rq.RequestID, rq.BatchID, rq.PointID, rq.QueryID = "p1/b1.0", "p1/b1", "p1", "q,\"1\""
 	rq.StartNS, rq.EndNS, rq.OutputTokens, rq.InputTokens, rq.PrefillS, rq.DecodeS = 1, 1_000_000_001, 40, 75, 0.25, 0.75
+	rq.ArrivalNS, rq.QueueS, rq.GapMaxS = 1, 0.5, 0.03
 	cc := event.ClockChange{At: at(60), GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: 1005, CallMS: 2.5, SettleMS: 21, DelayMS: nan, Cause: event.Cause{By: event.ByOperator}}
 	pd := blankPoint
 	pd.At, pd.PointID, pd.Model, pd.BatchSize, pd.Repeat, pd.Queries, pd.EnergyJ, pd.Flags = at(70), "p1", "llama-15m", 4, 1, 1, 12, "throttled"
@@ -43,7 +52,7 @@ func record(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	s, p, ph, rq, cc, pd := rows()
-	for _, e := range []event.Event{s, p, event.PhaseEnd{At: ph.At, PhaseSpan: ph.PhaseSpan}, event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq, cc, pd} {
+	for _, e := range []event.Event{s, p, event.PhaseEnd{At: ph.At, PhaseSpan: ph.PhaseSpan}, event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq, iteration(), cc, pd} {
 		r.Record(e)
 	}
 	if err := r.Close(); err != nil {
@@ -99,11 +108,14 @@ func TestRoundTrip(t *testing.T) {
 	same(t, rq, all(t, ses.Requests)[0])
 	same(t, cc, all(t, ses.Clocks)[0])
 	same(t, pd, all(t, ses.Points)[0])
+	it := iteration()
+	it.At, it.BatchID, it.Members = event.At{}, "", nil
+	same(t, it, all(t, ses.Iterations)[0])
 	var kinds []string
 	if err := ses.Events(func(e event.Event) error { kinds = append(kinds, e.Kind()); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(kinds, " "), "phase_end request_done phase_energy request_energy clock_change point_done"; got != want {
+	if got, want := strings.Join(kinds, " "), "phase_end request_done phase_energy request_energy iteration clock_change point_done"; got != want {
 		t.Errorf("events: %s, want %s", got, want)
 	}
 	if _, err := os.Stat(filepath.Join(dir, ".lock")); err == nil {
@@ -114,7 +126,7 @@ func TestRoundTrip(t *testing.T) {
 func TestTornLastLineIsNoRow(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	record(t, dir)
-	for _, name := range []string{SamplesFile, PowerFile, PhasesFile, RequestsFile, ClocksFile, PointsFile, OutputsFile, EventsFile} {
+	for _, name := range []string{SamplesFile, PowerFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile, OutputsFile, EventsFile} {
 		path := filepath.Join(dir, name)
 		whole, err := os.ReadFile(path)
 		if err != nil {
@@ -133,7 +145,7 @@ func TestTornLastLineIsNoRow(t *testing.T) {
 			}
 			n := map[string]func() int{
 				SamplesFile: func() int { return len(all(t, ses.Samples)) }, PowerFile: func() int { return len(all(t, ses.Power)) },
-				PhasesFile: func() int { return len(all(t, ses.Phases)) }, RequestsFile: func() int { return len(all(t, ses.Requests)) },
+				PhasesFile: func() int { return len(all(t, ses.Phases)) }, IterationsFile: func() int { return len(all(t, ses.Iterations)) }, RequestsFile: func() int { return len(all(t, ses.Requests)) },
 				ClocksFile: func() int { return len(all(t, ses.Clocks)) }, PointsFile: func() int { return len(all(t, ses.Points)) },
 			}[name]
 			if n != nil && n() != 1 {

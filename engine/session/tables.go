@@ -91,7 +91,7 @@ var requestsTable = table[event.RequestEnergy]{
 	file: RequestsFile,
 	blank: event.RequestEnergy{
 		Request: event.Request{Repeat: -1, BatchSize: -1, InputTokens: -1, OutputTokens: -1,
-			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, Quality: nan, Output: event.Output{Choice: -1}},
+			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, Quality: nan, Output: event.Output{Choice: -1}},
 		Energy: noEnergy, NetEnergyJ: nan,
 	},
 	columns: []column[event.RequestEnergy]{
@@ -128,6 +128,28 @@ var requestsTable = table[event.RequestEnergy]{
 		number("ttft_s", 9, func(r *event.RequestEnergy) *float64 { return &r.TTFTS }),
 		derived("tpot_s", 9, func(r *event.RequestEnergy) float64 { return r.TPOTS() }),
 		whole("cached_tokens", func(r *event.RequestEnergy) *int { return &r.CachedTokens }),
+		orNone(nanos("arrival_ns", func(r *event.RequestEnergy) *int64 { return &r.ArrivalNS }), func(r *event.RequestEnergy) bool { return r.ArrivalNS == 0 }),
+		number("queue_s", 9, func(r *event.RequestEnergy) *float64 { return &r.QueueS }),
+		number("gap_max_s", 9, func(r *event.RequestEnergy) *float64 { return &r.GapMaxS }),
+	},
+}
+
+// iterationsTable says nothing of energy: nothing tells yet what an iteration costs.
+var iterationsTable = table[event.Iteration]{
+	file:  IterationsFile,
+	blank: event.Iteration{PrefillTokens: -1, PrefillRequests: -1, DecodeRequests: -1, KVTokens: -1, Queued: -1},
+	columns: []column[event.Iteration]{
+		required(text("iteration_id", func(r *event.Iteration) *string { return &r.IterationID })),
+		text("gpu", func(r *event.Iteration) *string { return &r.GPU }),
+		text("model", func(r *event.Iteration) *string { return &r.Model }),
+		required(nanos("start_ns", func(r *event.Iteration) *int64 { return &r.StartNS })),
+		required(nanos("end_ns", func(r *event.Iteration) *int64 { return &r.EndNS })),
+		whole("prefill_tokens", func(r *event.Iteration) *int { return &r.PrefillTokens }),
+		whole("prefill_requests", func(r *event.Iteration) *int { return &r.PrefillRequests }),
+		whole("decode_requests", func(r *event.Iteration) *int { return &r.DecodeRequests }),
+		whole("kv_tokens", func(r *event.Iteration) *int { return &r.KVTokens }),
+		whole("queued", func(r *event.Iteration) *int { return &r.Queued }),
+		requestedClock(func(r *event.Iteration) *int { return &r.RequestedSMMHz }),
 	},
 }
 
@@ -202,16 +224,20 @@ func flags[T any](at func(*T) *event.Flags) column[T] {
 	return text("flags", func(r *T) *string { return (*string)(at(r)) })
 }
 
-// requestedClock is the requested SM clock in MHz; empty where none was
-// requested and the driver chose (0 in memory).
-func requestedClock[T any](at func(*T) *int) column[T] {
-	c := whole("requested_sm_mhz", at)
+// orNone leaves a column empty where there is nothing to say.
+func orNone[T any](c column[T], none func(*T) bool) column[T] {
 	put := c.put
 	c.put = func(b []byte, r *T) []byte {
-		if *at(r) == 0 {
+		if none(r) {
 			return b
 		}
 		return put(b, r)
 	}
 	return c
+}
+
+// requestedClock is the requested SM clock in MHz; empty where none was
+// requested and the driver chose (0 in memory).
+func requestedClock[T any](at func(*T) *int) column[T] {
+	return orNone(whole("requested_sm_mhz", at), func(r *T) bool { return *at(r) == 0 })
 }

@@ -16,6 +16,9 @@ type costModel interface {
 	// tokens before the first.
 	decode(n, sequences, context int) simgpu.Work
 	score(prompts, options []int) simgpu.Work
+	// mixed is one pass with parts of prompts, of so many tokens, beside decodes.
+	// known and fresh are tokens a sequence; heads is how many tokens come out.
+	mixed(known, fresh []int, prompts, decodes, heads int) simgpu.Work
 	// stepSeconds is about how long one decode step takes at the top clock.
 	stepSeconds(sequences, context int) float64
 }
@@ -85,6 +88,28 @@ func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }
 // pass is one evaluation of new tokens on top of known ones, a sequence each.
 // heads is for how many of them the output is wanted.
 func (c *roofline) pass(known, fresh []int, heads int) simgpu.Work {
+	tokens := 0
+	for _, n := range fresh {
+		tokens += n
+	}
+	return c.evaluation(known, fresh, c.passes(tokens), heads)
+}
+
+// passes is how often the weights are read for so many tokens of prompts.
+func (c *roofline) passes(tokens int) float64 {
+	return math.Ceil(float64(tokens) / float64(c.k.ubatch))
+}
+
+// mixed assumes that decodes find room beside the last tokens of prompts, and cost of
+// their own what a sequence more costs a step of decode.
+func (c *roofline) mixed(known, fresh []int, prompts, decodes, heads int) simgpu.Work {
+	w := c.evaluation(known, fresh, c.passes(prompts), heads)
+	w.Overhead += seconds(c.k.sequenceLayer * float64(c.shape.Layers*decodes))
+	return w
+}
+
+// evaluation is the work of a pass that reads the weights so many times.
+func (c *roofline) evaluation(known, fresh []int, passes float64, heads int) simgpu.Work {
 	s, k := &c.shape, &c.k
 	layers, width := float64(s.Layers), float64(s.Width)
 	var tokens, attention, kv float64
@@ -99,7 +124,6 @@ func (c *roofline) pass(known, fresh []int, heads int) simgpu.Work {
 		attention += 4 * layers * float64(s.Heads*s.HeadWidth) * pairs
 		kv += float64(was+n) * s.kvBytes()
 	}
-	passes := math.Ceil(tokens / float64(k.ubatch))
 	return simgpu.Work{
 		FLOPs:     2*s.blockParameters()*tokens + 2*s.headParameters()*float64(heads) + attention,
 		Bytes:     2*s.blockParameters()*passes + 2*s.headParameters() + k.activation*layers*width*tokens + kv,

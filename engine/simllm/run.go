@@ -2,6 +2,7 @@ package simllm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -47,28 +48,13 @@ func (r *run) prepare() error {
 		if q.Query.Classification() != r.scored {
 			return fmt.Errorf("batch %s mixes generation and scoring", r.batch.ID)
 		}
-		seq := sequence{index: i, prompt: countTokens(q.Query.Prompt)}
-		if q.Chat {
-			seq.prompt += chatTokens
-		}
-		for _, o := range q.Query.Options {
-			seq.options += max(1, countTokens(o)-1)
-		}
-		if !r.scored {
-			if q.MaxTokens < 1 {
-				return fmt.Errorf("request %s: %d tokens to generate, need at least 1", q.ID, q.MaxTokens)
-			}
-			id := r.b.quality.key(q.Query)
-			seq.length = min(q.MaxTokens, answerLength(id))
-			seq.text = newFiller(id)
-		}
-		if q.RandomTokens > 0 {
-			seq.prompt, seq.length = q.RandomTokens, q.MaxTokens
-		}
-		res.InputTokens = seq.prompt
-		if all := seq.prompt + max(q.MaxTokens*btoi(!r.scored), seq.options); all > s.Context {
-			res.Err = fmt.Errorf("%w: request %s needs %d tokens, %s reads %d", engine.ErrTooLong, q.ID, all, s.Name, s.Context)
+		seq, err := r.b.sequence(q, r.scored)
+		seq.index, res.InputTokens = i, seq.prompt
+		if errors.Is(err, engine.ErrTooLong) {
+			res.Err = err
 			continue
+		} else if err != nil {
+			return err
 		}
 		kv += float64(seq.prompt+seq.length+seq.options) * s.kvBytes()
 		r.seqs = append(r.seqs, seq)
@@ -78,6 +64,33 @@ func (r *run) prepare() error {
 			engine.ErrTooLong, r.batch.ID, kv/1e9, r.b.freeB/1e9)
 	}
 	return nil
+}
+
+// sequence counts what a request asks for. The error wraps engine.ErrTooLong where it
+// is longer than the model's context.
+func (b *Backend) sequence(q engine.Request, scored bool) (sequence, error) {
+	seq := sequence{prompt: countTokens(q.Query.Prompt)}
+	if q.Chat {
+		seq.prompt += chatTokens
+	}
+	for _, o := range q.Query.Options {
+		seq.options += max(1, countTokens(o)-1)
+	}
+	if !scored {
+		if q.MaxTokens < 1 {
+			return seq, fmt.Errorf("request %s: %d tokens to generate, need at least 1", q.ID, q.MaxTokens)
+		}
+		id := b.quality.key(q.Query)
+		seq.length = min(q.MaxTokens, answerLength(id))
+		seq.text = newFiller(id)
+	}
+	if q.RandomTokens > 0 {
+		seq.prompt, seq.length = q.RandomTokens, q.MaxTokens
+	}
+	if all := seq.prompt + max(q.MaxTokens*btoi(!scored), seq.options); all > b.shape.Context {
+		return seq, fmt.Errorf("%w: request %s needs %d tokens, %s reads %d", engine.ErrTooLong, q.ID, all, b.shape.Name, b.shape.Context)
+	}
+	return seq, nil
 }
 
 func btoi(b bool) int {

@@ -52,6 +52,8 @@ type Backend struct {
 	shape  *Shape
 	cost   costModel
 	freeB  float64 // bytes of GPU memory left for the KV cache
+	served map[int]*served
+	passes uint64 // served so far
 	closed context.CancelFunc
 	done   context.Context
 

@@ -137,6 +137,14 @@ func (c *studyCost) decode(n, sequences, context int) simgpu.Work {
 	return w
 }
 
+// mixed is by the roofline alone, with times that follow no clock where decode's do
+// not: the study has no such passes.
+func (c *studyCost) mixed(known, fresh []int, prompts, decodes, heads int) simgpu.Work {
+	w := c.roofline.mixed(known, fresh, prompts, decodes, heads)
+	w.Unclocked = true
+	return w
+}
+
 // score costs as much as so many decode steps that prefill's share comes out.
 func (c *studyCost) score(prompts, options []int) simgpu.Work {
 	batch := len(prompts)

@@ -182,11 +182,13 @@ func (r *recorded) Next() (Arrival, error) {
 	return Arrival{At: time.Duration(min(float64(row.At)/r.speed, math.MaxInt64/2)), Input: row.Input, Output: row.Output}, nil
 }
 
+// Left are rows of a trace that were left out.
+type Left = traces.Skipped
+
 // Skipped are the rows that a process left out; none but a trace's.
-func Skipped(p Process) traces.Skipped {
+func Skipped(p Process) Left {
 	if r, ok := p.(*recorded); ok {
 		return r.Reader.Skipped()
 	}
-	return traces.Skipped{}
+	return Left{}
 }
-

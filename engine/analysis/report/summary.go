@@ -27,13 +27,14 @@ type Summary struct {
 	Failed         int `json:"failed"`
 	FailedRequests int `json:"failed_requests"`
 	// The energy of the requests that succeeded; null where one is not resolved.
-	EnergyJ  *float64       `json:"energy_j"`
-	EnergyWh *float64       `json:"energy_wh"`
-	Cost     *float64       `json:"cost"`
-	Points   []pointSummary `json:"points"`
-	Routing  []routeSummary `json:"routing,omitempty"`
-	Table    table.Table    `json:"-"` // no rows without
-	note     string         // why there is no energy
+	EnergyJ  *float64        `json:"energy_j"`
+	EnergyWh *float64        `json:"energy_wh"`
+	Cost     *float64        `json:"cost"`
+	Points   []pointSummary  `json:"points"`
+	Routing  []routeSummary  `json:"routing,omitempty"`
+	Serving  []servedSummary `json:"serving,omitempty"`
+	Table    table.Table     `json:"-"` // no rows without
+	note     string          // why there is no energy
 }
 
 type pointSummary struct {
