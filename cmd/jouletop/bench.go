@@ -81,21 +81,9 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 	if o.Work.Repeats < 1 {
 		return usage.Errorf("--reps %d: want 1 or more", o.Work.Repeats)
 	}
-	for flag, list := range map[string][]int{"--prompt": prompts, "--generate": tokens} {
-		for _, n := range list {
-			if n < 0 || n > 1<<20 {
-				return usage.Errorf("%s %d: want 0 to %d", flag, n, 1<<20)
-			}
-		}
-	}
-	var tests []bench.Test
-	for _, t := range bench.Tests(prompts, tokens, o.Work.Batches) {
-		if t.Prompt > 0 || t.Generate > 0 {
-			tests = append(tests, t)
-		}
-	}
-	if len(tests) == 0 {
-		return usage.Errorf("bench: neither a prompt to read nor tokens to generate")
+	tests, err := bench.Tests(prompts, tokens, o.Work.Batches)
+	if err != nil {
+		return err
 	}
 	r, err := rig.Open(ctx, &o.Rig, 0, 0)
 	if err != nil {

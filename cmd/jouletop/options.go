@@ -1,13 +1,11 @@
 package main
 
 import (
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"jouletop/engine/operator"
-	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/serving"
 	"jouletop/engine/session"
@@ -70,52 +68,13 @@ func (o *options) addSession(f *pflag.FlagSet) {
 	f.Float64Var(&o.price, "price", 0.30, "price of a kWh")
 }
 
-// check finds what is wrong with the flags taken alone, and settles what follows from
-// others.
+// check settles what follows from flags and refuses what is wrong with them.
 func (o *options) check() error {
-	if !slices.Contains([]string{"auto", "llama", "sim", "remote"}, o.Rig.Backend) {
-		return usage.Errorf("--backend %q: want auto, llama, sim or remote", o.Rig.Backend)
-	}
-	for _, b := range o.Work.Batches {
-		if b < 1 || b > 4096 {
-			return usage.Errorf("--batch %d: want 1 to 4096", b)
-		}
-	}
-	if len(o.Work.Batches) == 0 {
-		return usage.Errorf("--batch: no batch size")
-	}
-	if o.Work.Queries < 0 {
-		return usage.Errorf("--queries %d: want 0 (all) or more", o.Work.Queries)
-	}
-	if o.Work.MaxTokens < 1 {
-		return usage.Errorf("--max-tokens %d: want 1 or more", o.Work.MaxTokens)
-	}
-	if o.Rig.Backend == "remote" && o.Rig.URL == "" {
-		return usage.Errorf("--backend remote: --url is needed")
-	}
-	if o.Rig.URL != "" && o.Rig.Backend != "remote" && o.Rig.Backend != "auto" {
-		return usage.Errorf("--url goes with --backend remote")
-	}
-	if err := o.Rig.Server.Check(o.Rig.URL); err != nil {
-		return err
-	}
-	if o.Rig.ClockLoss != rig.ClockLossStop && o.Rig.ClockLoss != rig.ClockLossRearm {
-		return usage.Errorf("--on-clock-loss %q: want %s or %s", o.Rig.ClockLoss, rig.ClockLossStop, rig.ClockLossRearm)
-	}
-	if _, err := o.Work.Slowdown(); err != nil {
-		return err
-	}
+	o.Program = "jouletop " + version()
 	if o.price < 0 {
 		return usage.Errorf("--price %g: want 0 or more", o.price)
 	}
-	if _, err := session.ParseKeep(o.Samples); err != nil {
-		return usage.Wrap(err)
-	}
-	o.Program, o.Rig.Template = "jouletop "+version(), o.Work.Chat
-	if o.Work.Route != "" {
-		o.Rig.SimModels = plan.RouteModels
-	}
-	return nil
+	return o.Settle()
 }
 
 func (o *options) addRoute(f *pflag.FlagSet) {

@@ -16,6 +16,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/usage"
 	"jouletop/workloads"
 )
 
@@ -25,28 +26,50 @@ type Test struct {
 	Prompt, Generate, Batch int
 }
 
+// maxTokens is the longest prompt, or text to generate, of a test.
+const maxTokens = 1 << 20
+
 // Tests lists, for each batch size, what llama-bench runs for 1 (each prompt
 // length, then each generation alone) and llama-batched-bench for more (every
-// prompt with every generation).
-func Tests(prompts, generate, batches []int) []Test {
+// prompt with every generation); a length of 0 asks for none. It is bad usage to ask
+// for none at all.
+func Tests(prompts, generate, batches []int) ([]Test, error) {
+	for _, list := range []struct {
+		flag    string
+		lengths []int
+	}{{"--prompt", prompts}, {"--generate", generate}} {
+		for _, n := range list.lengths {
+			if n < 0 || n > maxTokens {
+				return nil, usage.Errorf("%s %d: want 0 to %d", list.flag, n, maxTokens)
+			}
+		}
+	}
 	var out []Test
+	add := func(prompt, generate, batch int) {
+		if prompt > 0 || generate > 0 {
+			out = append(out, Test{prompt, generate, batch})
+		}
+	}
 	for _, b := range batches {
 		if b > 1 {
 			for _, p := range prompts {
 				for _, g := range generate {
-					out = append(out, Test{p, g, b})
+					add(p, g, b)
 				}
 			}
 			continue
 		}
 		for _, p := range prompts {
-			out = append(out, Test{Prompt: p, Batch: 1})
+			add(p, 0, 1)
 		}
 		for _, g := range generate {
-			out = append(out, Test{Generate: g, Batch: 1})
+			add(0, g, 1)
 		}
 	}
-	return out
+	if len(out) == 0 {
+		return nil, usage.Errorf("bench: neither a prompt to read nor tokens to generate")
+	}
+	return out, nil
 }
 
 // Name is how llama-bench names a test: "pp512", "tg128"; "pp512+tg128 b8" is of

@@ -12,7 +12,10 @@ import (
 )
 
 func TestTests(t *testing.T) {
-	got := Tests([]int{512, 2048}, []int{128}, []int{1, 8})
+	got, err := Tests([]int{512, 2048}, []int{0, 128}, []int{1, 8})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []Test{{512, 0, 1}, {2048, 0, 1}, {0, 128, 1}, {512, 128, 8}, {2048, 128, 8}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -32,6 +35,14 @@ func TestTests(t *testing.T) {
 	}
 }
 
+func TestTestsRefuseNonsense(t *testing.T) {
+	for _, c := range [][2][]int{{{-1}, {128}}, {{512}, {1<<20 + 1}}, {{0}, {0}}, {nil, nil}} {
+		if got, err := Tests(c[0], c[1], []int{1, 8}); err == nil {
+			t.Errorf("prompts %v, generations %v: %v", c[0], c[1], got)
+		}
+	}
+}
+
 // phase is a phase of a batch of point, tokens in seconds, with its joules.
 func phase(point string, p event.Phase, tokens int, seconds, joules float64) event.PhaseEnergy {
 	return event.PhaseEnergy{
@@ -41,7 +52,10 @@ func phase(point string, p event.Phase, tokens int, seconds, joules float64) eve
 }
 
 func TestCollector(t *testing.T) {
-	tests := Tests([]int{100}, []int{10}, []int{1, 2})
+	tests, err := Tests([]int{100}, []int{10}, []int{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
 	points := Points("g", engine.ModelSpec{Name: "m"}, tests, 2)
 	c := NewCollector(points, tests)
 	done := func(id string, queries int, input, output, energy, watts float64) {

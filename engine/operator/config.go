@@ -23,6 +23,25 @@ type Config struct {
 	Program string // name and version, for the manifest
 }
 
+// Settle finds what is wrong with a configuration taken alone, and settles what follows
+// from other parts of it.
+func (o *Config) Settle() error {
+	if err := o.Work.Check(); err != nil {
+		return err
+	}
+	if err := o.Rig.Check(); err != nil {
+		return err
+	}
+	if _, err := session.ParseKeep(o.Samples); err != nil {
+		return usage.Wrap(err)
+	}
+	o.Rig.Template = o.Work.Chat
+	if o.Work.Route != "" {
+		o.Rig.SimModels = plan.RouteModels
+	}
+	return nil
+}
+
 // CreateSession starts recording into --session, or a new folder of the default
 // place.
 func (o *Config) CreateSession(m session.Manifest, what string) (*session.Recorder, error) {

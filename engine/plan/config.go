@@ -4,9 +4,10 @@
 package plan
 
 import (
-	"jouletop/engine/usage"
 	"strconv"
 	"strings"
+
+	"jouletop/engine/usage"
 )
 
 // Work says what to run: queries, batches, clocks.
@@ -27,6 +28,26 @@ type Work struct {
 	Route      string // rule, model, a file; "" none
 	RouteFrom  []string
 	RouteAlone bool // without the baseline
+}
+
+// Check finds what is wrong with the work taken alone.
+func (o *Work) Check() error {
+	for _, b := range o.Batches {
+		if b < 1 || b > 4096 {
+			return usage.Errorf("--batch %d: want 1 to 4096", b)
+		}
+	}
+	if len(o.Batches) == 0 {
+		return usage.Errorf("--batch: no batch size")
+	}
+	if o.Queries < 0 {
+		return usage.Errorf("--queries %d: want 0 (all) or more", o.Queries)
+	}
+	if o.MaxTokens < 1 {
+		return usage.Errorf("--max-tokens %d: want 1 or more", o.MaxTokens)
+	}
+	_, err := o.Slowdown()
+	return err
 }
 
 // Slowdown reads --max-slowdown as a share: "3%" and "0.03" are the same. A bare

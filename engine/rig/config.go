@@ -35,6 +35,26 @@ type Config struct {
 	Server     Server
 }
 
+// Check finds what is wrong with a configuration taken alone.
+func (o *Config) Check() error {
+	if !slices.Contains([]string{"auto", "llama", "sim", "remote"}, o.Backend) {
+		return usage.Errorf("--backend %q: want auto, llama, sim or remote", o.Backend)
+	}
+	if o.Backend == "remote" && o.URL == "" {
+		return usage.Errorf("--backend remote: --url is needed")
+	}
+	if o.URL != "" && o.Backend != "remote" && o.Backend != "auto" {
+		return usage.Errorf("--url goes with --backend remote")
+	}
+	if err := o.Server.Check(o.URL); err != nil {
+		return err
+	}
+	if o.ClockLoss != ClockLossStop && o.ClockLoss != ClockLossRearm {
+		return usage.Errorf("--on-clock-loss %q: want %s or %s", o.ClockLoss, ClockLossStop, ClockLossRearm)
+	}
+	return nil
+}
+
 // speed reads --sim-speed: 0 is as fast as it goes.
 func (o *Config) speed(byDefault float64) (float64, error) {
 	switch o.SimSpeed {
