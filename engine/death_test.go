@@ -112,7 +112,7 @@ func TestDeathInPhase(t *testing.T) {
 		t.Errorf("%d of %d requests failed, %d loads: %v", failed, done, m.loads, err)
 	}
 	done := of[event.PointDone](b)
-	if len(done) != 2 || done[0].PointResult.Err == "" || done[1].PointResult.Err != "" || !done[0].Flags.Has(event.FlagFailedRequests) {
+	if len(done) != 2 || done[0].PointResult.Err == "" || done[1].PointResult.Err != "" || done[0].Flags != event.FlagsOf(event.FlagFailedRequests, event.FlagBackendDied) {
 		t.Fatalf("points %+v", done)
 	}
 	if whole, half := done[1].EnergyJ, done[0].EnergyJ; half < 0.8*whole || half > 1.2*whole {

@@ -234,7 +234,7 @@ func (e *Engine) clockFailed(f clocks.Failure) {
 	e.publish(event.Error{At: e.now(), Text: text})
 	if stop {
 		e.state.Notify()
-		e.publish(event.State{At: e.now(), State: "stopping"})
+		e.publish(event.State{At: e.now(), State: event.StateStopping})
 	}
 }
 
@@ -260,9 +260,9 @@ func (e *Engine) setPaused(v bool) {
 		return
 	}
 	e.state.Notify()
-	state := "running"
+	state := event.StateRunning
 	if v {
-		state = "paused"
+		state = event.StatePaused
 	}
 	e.publish(event.State{At: e.now(), State: state})
 }
@@ -285,7 +285,7 @@ func (e *Engine) StopRun() {
 	}
 	e.mu.Unlock()
 	e.state.Notify()
-	e.publish(event.State{At: e.now(), State: "stopping"})
+	e.publish(event.State{At: e.now(), State: event.StateStopping})
 }
 
 // gate waits while paused and tells whether to stop or to skip the point.

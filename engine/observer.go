@@ -11,6 +11,7 @@ import (
 type batchObserver struct {
 	engine *Engine
 	batch  Batch
+	point  string           // its id
 	model  string           // its identity
 	size   int              // its batch size, where that is not how many requests it has
 	start  event.PhaseStart // of the newest phase
@@ -68,7 +69,7 @@ func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
 	e := o.engine
 	mhz, _ := e.clocks.RequestedIn(start, end)
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
-		BatchID: o.batch.ID, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
+		BatchID: o.batch.ID, PointID: o.point, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
 		BatchSize: o.batchSize(), Tokens: tokens, RequestedSMMHz: mhz,
 		Model: o.model, ThrottledPct: math.NaN(),
 	}})

@@ -37,14 +37,14 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 		Points: len(plan.Points), Requests: plan.Requests(),
 	})
 	err := e.runPoints(ctx, plan)
-	end := event.RunEnd{At: e.now(), How: "done"}
+	end := event.RunEnd{At: e.now(), How: event.HowDone}
 	switch {
 	case errors.Is(err, ErrStopped):
-		end.How = "stopped"
+		end.How = event.HowStopped
 	case ctx.Err() != nil:
-		end.How = "interrupted"
+		end.How = event.HowInterrupted
 	case err != nil:
-		end.How, end.Err = "failed", err.Error()
+		end.How, end.Err = event.HowFailed, err.Error()
 	}
 	e.publish(end)
 	return err
@@ -122,6 +122,9 @@ func (e *Engine) failPoint(pt PointPlan, err error) {
 	if errors.Is(err, ErrClock) {
 		done.Flags = done.Flags.With(event.FlagClockRefused)
 	}
+	if errors.Is(err, ErrBackendDied) {
+		done.Flags = done.Flags.With(event.FlagBackendDied)
+	}
 	e.publish(done)
 }
 
@@ -159,6 +162,9 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 	}
 	if errors.Is(err, errSkipped) {
 		return nil
+	}
+	if errors.Is(err, ErrBackendDied) {
+		done.Flags = done.Flags.With(event.FlagBackendDied)
 	}
 	if err != nil {
 		e.publish(event.Error{At: e.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
@@ -266,7 +272,7 @@ func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []
 	start.Class = classes[0]
 	e.publish(start)
 
-	obs := &batchObserver{engine: e, batch: b, model: pt.Spec.Identity()}
+	obs := &batchObserver{engine: e, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
 	results, err := e.cfg.Backend.Run(ctx, b, obs)
 	if errors.Is(err, ErrBackendDied) && obs.start.Phase == "" && ctx.Err() == nil {
 		// It died before: nothing of this batch is lost yet.
@@ -307,7 +313,7 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 	mhz, _ := e.clocks.RequestedIn(r.StartNS, r.EndNS)
 	out := event.Request{
 		RequestID: b.Requests[i].ID, BatchID: b.ID, PointID: pt.PointID, Repeat: pt.Repeat, GPU: e.gpuID,
-		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests),
+		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests), PointBatchSize: pt.BatchSize, Routed: pt.Routed,
 		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
 		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), QueueS: math.NaN(), GapMaxS: math.NaN(), CachedTokens: r.CachedTokens,
@@ -325,6 +331,9 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 	}
 	if r.Err != nil {
 		out.Err = r.Err.Error()
+		if errors.Is(r.Err, ErrBackendDied) {
+			out.Flags = out.Flags.With(event.FlagBackendDied)
+		}
 		return out
 	}
 	out.Quality, out.QualityMetric = workloads.Score(q, r.Output.Text, r.Output.Choice)
@@ -368,7 +377,7 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 				return e.stopped(ctx)
 			}
 			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
-			obs := &batchObserver{engine: e, batch: b, model: pt.Spec.Identity()}
+			obs := &batchObserver{engine: e, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
 			_, err := e.cfg.Backend.Run(ctx, b, obs)
 			if errors.Is(err, ErrBackendDied) {
 				e.loaded = ModelSpec{} // the next point starts a fresh one

@@ -322,7 +322,7 @@ func (s *service) wake(first workloads.Query) {
 	}
 	s.n++
 	b := &busyTime{id: fmt.Sprintf("%s/s%d", s.point.PointID, s.n)}
-	b.obs = &batchObserver{engine: s.Engine, batch: Batch{ID: b.id}, size: s.point.Serving.Slots, model: s.point.Spec.Identity()}
+	b.obs = &batchObserver{engine: s.Engine, batch: Batch{ID: b.id}, point: s.point.PointID, size: s.point.Serving.Slots, model: s.point.Spec.Identity()}
 	s.publish(event.BatchStart{
 		At: s.now(), BatchID: b.id, PointID: s.point.PointID, Queries: []string{first.ID}, Prompt: first.Prompt[:min(len(first.Prompt), promptShown)], Open: true,
 	})

@@ -3,6 +3,7 @@ package tui
 import (
 	"strings"
 
+	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/history"
@@ -95,7 +96,7 @@ func (b *bars) tabNote() (string, canvas.Style) {
 		return "FROZEN at " + draw.Clock(b.Window.End-b.State.StartNS) + " (Space goes on)", theme.Armed
 	case b.Paused():
 		return "RUN PAUSED (z resumes)", theme.Armed
-	case b.State.Status == "stopping" || b.Leaving:
+	case b.State.Status == event.StateStopping || b.Leaving:
 		return "STOPPING after this batch", theme.Armed
 	case b.Mode == view.Monitor:
 		return "MONITOR: watching only", theme.Bar

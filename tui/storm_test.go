@@ -53,7 +53,7 @@ func stormEvents(r *rand.Rand, now int64) []event.Event {
 	all := []event.Event{
 		event.Sample{At: at, GPU: stormGPU, RequestedSMMHz: n, Sample: gpu.Sample{SMMHz: n, MemMHz: n, TempC: f, GPUUtil: f, DRAMUtil: f, TensorUtil: f, MemUsedMiB: f, Throttle: gpu.Throttle(n)}},
 		event.Power{GPU: stormGPU, PowerReading: gpu.PowerReading{TimeNS: at.TimeNS, Source: gpu.SourceInstant, PowerW: f, Fresh: true}},
-		event.RunStart{At: at, Name: text, GPU: stormGPU, Policy: text, Points: n, Requests: n}, event.RunEnd{At: at, How: text, Err: text},
+		event.RunStart{At: at, Name: text, GPU: stormGPU, Policy: text, Points: n, Requests: n}, event.RunEnd{At: at, How: event.How(text), Err: text},
 		event.ModelLoading{At: at, Model: text, Progress: f}, event.PointStart{At: at, Point: point},
 		event.PointDone{At: at, Point: point, PointResult: event.PointResult{AchievedSMMHz: f, LatencyS: f, Energy: energy, JoulesPerToken: f, EDPJS: f, Flags: event.Flags(text), Err: text}},
 		event.PointDone{At: at, Point: point, PointResult: event.PointResult{AchievedSMMHz: f, LatencyS: f, Energy: energy, JoulesPerToken: f, EDPJS: f}},
@@ -62,7 +62,7 @@ func stormEvents(r *rand.Rand, now int64) []event.Event {
 		event.RequestEnergy{At: at, Request: req, Energy: energy}, event.PhaseEnergy{At: at, PhaseSpan: span, Energy: energy},
 		event.ClockChange{At: at, GPU: stormGPU, RequestedSMMHz: n, AchievedSMMHz: n, CallMS: f, SettleMS: f, Cause: event.Cause{By: event.By(text)}, Err: text},
 		event.PolicyNote{At: at, Text: text}, event.Mark{At: at, Note: text}, event.Warning{At: at, Text: text}, event.Error{At: at, Text: text},
-		event.State{At: at, State: text},
+		event.State{At: at, State: event.RunState(text)},
 	}
 	return []event.Event{all[r.IntN(len(all))]}
 }

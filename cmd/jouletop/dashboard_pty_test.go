@@ -150,7 +150,7 @@ func marks(chart string) int {
 // whole checks that a session is complete: closed by its manifest and its last
 // run, every line whole, every request that ended with its row, and the clock
 // given back if it was ever set.
-func whole(t *testing.T, dir, ended string) *session.Session {
+func whole(t *testing.T, dir string, ended event.How) *session.Session {
 	t.Helper()
 	s, err := session.Open(dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func whole(t *testing.T, dir, ended string) *session.Session {
 			t.Errorf("%s: the last line is torn", name)
 		}
 	}
-	running, last := 0, ""
+	running, last := 0, event.How("")
 	began, done, rows, outputs := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	err = s.Events(func(ev event.Event) error {
 		switch ev := ev.(type) {

@@ -58,7 +58,7 @@ func wholePoints(t *testing.T, s *session.Session) int {
 	if err := s.Requests(func(r *event.RequestEnergy) error { requests[r.PointID]++; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Phases(func(p *event.PhaseEnergy) error { phases[session.PointOf(p.BatchID)]++; return nil }); err != nil {
+	if err := s.Phases(func(p *event.PhaseEnergy) error { phases[p.PointID]++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

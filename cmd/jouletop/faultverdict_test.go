@@ -137,7 +137,7 @@ func (f *round) judgeStatus(s *session.Session, requests []event.RequestEnergy, 
 		f.v.fail(&f.v.status, "exit status %d, want 0 or %d: %s", code, f.kind.status, f.out)
 	}
 	m := s.Manifest
-	want := map[int]string{0: "done", exitInterrupted: "interrupted"}[code]
+	want := map[int]event.How{0: event.HowDone, exitInterrupted: event.HowInterrupted}[code]
 	if want != "" && m.Ended != want && f.fullDir == "" {
 		f.v.fail(&f.v.status, "exit status %d, and the manifest says %q", code, m.Ended)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"jouletop/engine/operator"
+	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/serving"
 	"jouletop/engine/session"

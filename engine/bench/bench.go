@@ -161,8 +161,7 @@ func (c *Collector) Rows() []Row { return c.rows }
 func (c *Collector) Observe(e event.Event) []event.Event {
 	switch e := e.(type) {
 	case event.PhaseEnergy:
-		point, _, _ := strings.Cut(e.BatchID, "/")
-		phases, ok := c.phases[point]
+		phases, ok := c.phases[e.PointID]
 		if !ok || e.Tokens == 0 {
 			break
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestTests(t *testing.T) {
-	got, err := Tests([]int{512, 2048}, []int{0, 128}, []int{1, 8})
+	got, err := Tests([]int{512, 2048}, []int{128}, []int{1, 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestTestsRefuseNonsense(t *testing.T) {
 // phase is a phase of a batch of point, tokens in seconds, with its joules.
 func phase(point string, p event.Phase, tokens int, seconds, joules float64) event.PhaseEnergy {
 	return event.PhaseEnergy{
-		PhaseSpan: event.PhaseSpan{BatchID: point + "/b1", Phase: p, StartNS: 1e9, EndNS: 1e9 + int64(seconds*1e9), Tokens: tokens},
+		PhaseSpan: event.PhaseSpan{BatchID: "b1", PointID: point, Phase: p, StartNS: 1e9, EndNS: 1e9 + int64(seconds*1e9), Tokens: tokens},
 		Energy:    event.Energy{EnergyJ: joules, EnergyErrJ: joules / 10},
 	}
 }

@@ -192,7 +192,7 @@ type SessionInfo struct {
 	Requests  int
 	Points    int
 	Bytes     int64
-	How       string // how it ended; empty while it runs
+	How       event.How // empty while it runs
 }
 
 // SessionDetail is an earlier session's results.

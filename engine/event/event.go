@@ -76,7 +76,7 @@ type (
 	// RunEnd closes it.
 	RunEnd struct {
 		At
-		How string `json:"how"` // done, stopped, interrupted, failed
+		How How    `json:"how"`
 		Err string `json:"error,omitempty"`
 	}
 	// ModelLoading is progress in loading a model, 0 to 1.
@@ -222,7 +222,7 @@ type (
 	// State tells whether the run is going, paused, or about to stop.
 	State struct {
 		At
-		State string `json:"state"` // running, paused, stopping, idle
+		State RunState `json:"state"`
 	}
 )
 
@@ -253,6 +253,9 @@ type Point struct {
 	RequestedSMMHz int    `json:"requested_sm_mhz"` // 0: the driver's default, or by phase
 	Repeat         int    `json:"repeat"`           // from 1
 	Queries        int    `json:"queries"`
+	// Routed: each query was sent to the model that its class asks for, so that the
+	// point's are a part of the dataset, and its means no model's over the whole.
+	Routed bool `json:"routed,omitempty"`
 }
 
 // PointResult is what a point came to; times and energies are means per query.
@@ -282,6 +285,7 @@ type PointResult struct {
 // PhaseSpan is a phase of a batch that has ended.
 type PhaseSpan struct {
 	BatchID        string `json:"batch_id"`
+	PointID        string `json:"point_id,omitempty"` // "" in pauses
 	GPU            string `json:"gpu"`
 	Phase          Phase  `json:"phase"`
 	StartNS        int64  `json:"start_ns"`
@@ -307,8 +311,10 @@ type Request struct {
 	Model          string  `json:"model"`
 	Dataset        string  `json:"dataset"`
 	QueryID        string  `json:"query_id"`
-	Class          string  `json:"class,omitempty"` // easy or hard by the rule, where known
-	BatchSize      int     `json:"batch_size"`
+	Class          string  `json:"class,omitempty"`  // easy or hard by the rule, where known
+	BatchSize      int     `json:"batch_size"`       // of its own batch
+	PointBatchSize int     `json:"point_batch_size"` // of the point's full batches; the last may be smaller
+	Routed         bool    `json:"routed,omitempty"` // as its point is
 	Policy         string  `json:"policy"`
 	RequestedSMMHz int     `json:"requested_sm_mhz"`
 	StartNS        int64   `json:"start_ns"`

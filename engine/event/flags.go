@@ -13,6 +13,7 @@ const (
 	// Of a point.
 	FlagFailedRequests Flag = "failed-requests"
 	FlagUnfinished     Flag = "unfinished"
+	FlagBackendDied    Flag = "backend-died"
 
 	// Of the clock.
 	FlagThrottled    Flag = "throttled"
@@ -54,6 +55,7 @@ const (
 var FlagMeanings = map[Flag]string{
 	FlagFailedRequests:   "some of the point's requests failed; means are over the others",
 	FlagUnfinished:       "the run ended before all of the point's queries had run; means are over those that had",
+	FlagBackendDied:      "the inference process ended or hung meanwhile: what ran in it is lost, and a sweep that is resumed runs the point again",
 	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
 	FlagClockOff:         "the mean SM clock was more than one step away from the requested one",
 	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",

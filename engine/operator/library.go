@@ -229,7 +229,7 @@ func (l *library) points(models, dataNames []string, batches []int, settings []p
 	pts, err := plan.Points(&o.Work, l.info, specs, data, settings, repeats)
 	job := l.nextJob()
 	for i := range pts {
-		pts[i].PointID = fmt.Sprintf("j%d.%s", job, pts[i].PointID)
+		pts[i].PointID = plan.JobID(job, pts[i].Point)
 	}
 	return pts, err
 }

@@ -146,7 +146,7 @@ func (c *recording) finish(runErr error) error {
 				m.GPUs[i].Sensors = seen.Describe(g.Sensors)
 			}
 		}
-		if failed := errors.Join(runErr, locked); m.Ended == "failed" || locked != nil {
+		if failed := errors.Join(runErr, locked); m.Ended == event.HowFailed || locked != nil {
 			m.Error = plaintext.OneLine(failed.Error())
 		}
 		if m.BuildFlags == nil {
@@ -156,16 +156,16 @@ func (c *recording) finish(runErr error) error {
 	return errors.Join(errs...)
 }
 
-func ending(err error) string {
+func ending(err error) event.How {
 	switch {
 	case err == nil:
-		return "done"
+		return event.HowDone
 	case errors.Is(err, engine.ErrStopped):
-		return "stopped"
+		return event.HowStopped
 	case errors.Is(err, ErrInterrupted):
-		return "interrupted"
+		return event.HowInterrupted
 	}
-	return "failed"
+	return event.HowFailed
 }
 
 // describe keeps for the manifest the loaded models, the warnings, and how often the

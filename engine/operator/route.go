@@ -1,11 +1,7 @@
 package operator
 
 import (
-	"fmt"
-	"strings"
-
 	"jouletop/engine"
-	"jouletop/engine/analysis/answers"
 	"jouletop/engine/command"
 	"jouletop/engine/plan"
 )
@@ -40,7 +36,7 @@ func (l *library) routedPlan(j command.Job) (engine.Plan, error) {
 	}
 	job := l.nextJob()
 	for i := range pts {
-		pts[i].PointID = fmt.Sprintf("%sj%d.%s", answers.RoutedPrefix, job, strings.TrimPrefix(pts[i].PointID, answers.RoutedPrefix))
+		pts[i].PointID = plan.JobID(job, pts[i].Point)
 		if !own {
 			pts[i].Policy = nil
 		}

@@ -34,7 +34,7 @@ func TestLibraryRoutes(t *testing.T) {
 	n := 0
 	for _, p := range job.Points {
 		n += len(p.Queries)
-		if !strings.HasPrefix(p.PointID, "route.j1.") || p.Policy == nil || p.Policy.Name() != plan.PhaseAware(r.Info) {
+		if !strings.HasPrefix(p.PointID, "j1.route.") || p.Policy == nil || p.Policy.Name() != plan.PhaseAware(r.Info) {
 			t.Errorf("point %s with policy %v", p.PointID, p.Policy)
 		}
 	}
@@ -42,7 +42,7 @@ func TestLibraryRoutes(t *testing.T) {
 		t.Errorf("%d queries in %d points", n, len(job.Points))
 	}
 	first, err := l.firstPlan()
-	if err != nil || len(first.Points) < 4 || !strings.HasPrefix(first.Points[0].PointID, "route.") {
+	if err != nil || len(first.Points) < 4 || !first.Points[0].Routed {
 		t.Errorf("%v, first plan %d points", err, len(first.Points))
 	}
 	if _, err := l.jobPlan(command.Job{Model: "llama-3.2-3b", Dataset: "truthfulqa"}); err != nil {

@@ -81,10 +81,14 @@ func (d Dataset) Manifest() session.Dataset {
 
 var unsafeInID = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// PointID names a point in one word: model.dataset.b4.c1005.r2. Batch and
-// request ids begin with it and a slash.
+// PointID names a point in one word: model.dataset.b4.c1005.r2, after "route." where
+// its queries are routed. It is for people: whatever a program asks of a point is a
+// field of its own.
 func PointID(p event.Point) string {
 	id := fmt.Sprintf("%s.%s.b%d", p.Model, p.Dataset, p.BatchSize)
+	if p.Routed {
+		id = "route." + id
+	}
 	if p.RequestedSMMHz > 0 {
 		id += fmt.Sprintf(".c%d", p.RequestedSMMHz)
 	} else if p.Policy != "" && p.Policy != "none" {
@@ -95,6 +99,10 @@ func PointID(p event.Point) string {
 	}
 	return unsafeInID.ReplaceAllString(id, "-")
 }
+
+// JobID is PointID for a point of the dashboard's n-th job, of which several may be
+// alike.
+func JobID(n int, p event.Point) string { return fmt.Sprintf("j%d.%s", n, PointID(p)) }
 
 // Setting is the clock of a point: a fixed one or a policy.
 type Setting struct {

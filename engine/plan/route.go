@@ -175,7 +175,8 @@ func (t *Router) Split(o *Work, info gpu.Info, specs []engine.ModelSpec, data []
 			return nil, err
 		}
 		for i := range pts {
-			pts[i].PointID, pts[i].Class = answers.RoutedPrefix+pts[i].PointID, t.class
+			pts[i].Routed, pts[i].Class = true, t.class
+			pts[i].PointID = PointID(pts[i].Point)
 		}
 		out = append(out, pts...)
 	}

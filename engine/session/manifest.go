@@ -31,7 +31,7 @@ type Manifest struct {
 	Note      string    `json:"note,omitempty"` // what the numbers do not mean
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end,omitzero"`
-	Ended     string    `json:"ended,omitempty"` // done, stopped, interrupted, failed; empty: not yet, or it crashed
+	Ended     event.How `json:"ended,omitempty"` // empty: not yet, or it crashed
 	Error     string    `json:"error,omitempty"`
 	Host      Host      `json:"host"`
 	TimeBase  TimeBase  `json:"time_base"`
@@ -193,5 +193,6 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return regular.Read(f, limit)
 }
 
-// SimulatedGPU tells whether a gpu column names a simulated GPU: "sim:h100".
+// SimulatedGPU tells whether a gpu column names a simulated GPU: "sim:h100". It is for
+// folders whose manifest is not ours; elsewhere gpu.Info and the manifest tell.
 func SimulatedGPU(id string) bool { return strings.HasPrefix(id, "sim:") }

@@ -9,10 +9,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
 	"jouletop/gpu/regular"
@@ -81,7 +79,7 @@ func (s *Session) takeUp() ([]event.PointDone, error) {
 // there.
 func runsAgain(p *event.PointDone, requests int) bool {
 	failed := p.PointResult.Err != ""
-	return p.Flags.ClockFailed() || failed && math.IsNaN(p.LatencyS) || failed && strings.Contains(p.PointResult.Err, engine.ErrBackendDied.Error()) || requests < p.Queries
+	return p.Flags.ClockFailed() || p.Flags.Has(event.FlagBackendDied) || failed && math.IsNaN(p.LatencyS) || requests < p.Queries
 }
 
 // mend cuts off a last line without its end.
@@ -124,15 +122,16 @@ func truncate(f *os.File, size, was int64) error {
 }
 
 // dropUnfinished takes out the requests of points not in finished, with their
-// phases and outputs. Batch and request ids carry their point's id as
-// "POINT/…". events.jsonl keeps both attempts: it is the log of what happened.
+// phases and outputs. events.jsonl keeps both attempts: it is the log of what happened.
 func (s *Session) dropUnfinished(finished map[string]bool) error {
 	var requests []event.RequestEnergy
 	var phases []event.PhaseEnergy
 	var dropped bool
+	kept := map[string]bool{}
 	err := s.Requests(func(r *event.RequestEnergy) error {
 		if finished[r.PointID] {
 			requests = append(requests, *r)
+			kept[r.RequestID] = true
 		} else {
 			dropped = true
 		}
@@ -142,7 +141,7 @@ func (s *Session) dropUnfinished(finished map[string]bool) error {
 		return err
 	}
 	err = s.Phases(func(p *event.PhaseEnergy) error {
-		if finished[PointOf(p.BatchID)] {
+		if finished[p.PointID] {
 			phases = append(phases, *p)
 		} else {
 			dropped = true
@@ -160,7 +159,7 @@ func (s *Session) dropUnfinished(finished map[string]bool) error {
 	}
 	var outputs []byte
 	err = s.Outputs(func(o OutputLine) error {
-		if !finished[PointOf(o.RequestID)] {
+		if !kept[o.RequestID] {
 			return nil
 		}
 		line, err := nulljson.Marshal(o)
@@ -171,13 +170,6 @@ func (s *Session) dropUnfinished(finished map[string]bool) error {
 		return err
 	}
 	return ReplaceFile(filepath.Join(s.Dir, OutputsFile), outputs)
-}
-
-// PointOf returns the point that a batch or request id belongs to: what stands
-// before its "/".
-func PointOf(id string) string {
-	before, _, _ := strings.Cut(id, "/")
-	return before
 }
 
 // LastTime returns the latest time in ns that dir's files speak of, 0 for a

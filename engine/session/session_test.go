@@ -33,7 +33,7 @@ func rows() (event.Sample, event.Power, event.PhaseEnergy, event.RequestEnergy, 
 	s := event.Sample{At: at(10), GPU: "sim:h100", RequestedSMMHz: 1005, Sample: gpu.UnknownSample()}
 	s.SMMHz, s.TempC, s.Throttle = 1005, 41.5, gpu.ThrottleSWPowerCap|1<<20
 	p := event.Power{GPU: "sim:h100", PowerReading: gpu.PowerReading{TimeNS: 12, Source: gpu.SourceBuffer, PowerW: 312.25, CounterJ: nan, Fresh: true}}
-	ph := event.PhaseEnergy{At: at(30), SMMHzMean: 1004.5, PhaseSpan: event.PhaseSpan{BatchID: "p1/b1", GPU: "sim:h100", Phase: event.Prefill, StartNS: 1, EndNS: 29, BatchSize: 4, Tokens: 300, RequestedSMMHz: 1005},
+	ph := event.PhaseEnergy{At: at(30), SMMHzMean: 1004.5, PhaseSpan: event.PhaseSpan{BatchID: "p1/b1", PointID: "p1", GPU: "sim:h100", Phase: event.Prefill, StartNS: 1, EndNS: 29, BatchSize: 4, Tokens: 300, RequestedSMMHz: 1005},
 		Energy: event.Energy{EnergyJ: 1.5, EnergyErrJ: 0.25, Method: "regression"}}
 	rq := event.RequestEnergy{At: at(50), Request: requestsTable.blank.Request, Energy: event.Energy{EnergyJ: 12, EnergyErrJ: 1, Method: "buffer"}, NetEnergyJ: 9}
 	rq.RequestID, rq.BatchID, rq.PointID, rq.QueryID = "p1/b1.0", "p1/b1", "p1", "q,\"1\""
@@ -173,7 +173,7 @@ func TestResumeDropsUnfinishedPoints(t *testing.T) {
 		t.Fatal(done, err)
 	}
 	_, _, ph, rq, _, _ := rows()
-	ph.BatchID, rq.BatchID, rq.PointID, rq.RequestID = "p2/b1", "p2/b1", "p2", "p2/b1.0"
+	ph.BatchID, ph.PointID, rq.BatchID, rq.PointID, rq.RequestID = "p2/b1", "p2", "p2/b1", "p2", "p2/b1.0"
 	r.Record(event.RequestDone{Request: rq.Request})
 	r.Record(ph)
 	r.Record(rq)
@@ -210,9 +210,10 @@ func TestResumeRepeatsPointsWhoseBackendDied(t *testing.T) {
 	if err != nil || len(done) != 1 {
 		t.Fatal(done, err)
 	}
-	for id, text := range map[string]string{"p2": "backend died: its process 7 was killed (SIGKILL)", "p3": "prompt too long"} {
+	for id, flag := range map[string]event.Flag{"p2": event.FlagBackendDied, "p3": event.FlagFailedRequests} {
 		p := done[0]
-		p.PointID, p.PointResult.Err, p.Queries, p.LatencyS = id, text, 0, 1
+		p.PointID, p.PointResult.Err, p.Queries, p.LatencyS = id, "a request failed", 0, 1
+		p.Flags = p.Flags.With(flag)
 		r.Record(p)
 	}
 	if err := r.Close(); err != nil {

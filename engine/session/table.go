@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ type table[T any] struct {
 	file    string
 	columns []column[T]
 	blank   T // a row that knows nothing
+	// older completes a row of a file of an earlier program, which lacks columns; nil
+	// where nothing can be told of them.
+	older func(row *T, has func(column string) bool)
 }
 
 // RowError names a row that does not parse. It matches ErrRow.
@@ -109,6 +113,11 @@ func (t table[T]) readFrom(r io.Reader, path string, each func(row *T) error) er
 		row := t.blank
 		if err := t.parse(text, order, &row); err != nil {
 			return &RowError{path, line, err.Error()}
+		}
+		if t.older != nil {
+			t.older(&row, func(name string) bool {
+				return slices.ContainsFunc(order, func(at int) bool { return at >= 0 && t.columns[at].name == name })
+			})
 		}
 		if err := each(&row); err != nil {
 			return err

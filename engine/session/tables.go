@@ -49,7 +49,8 @@ var powerTable = table[event.Power]{
 }
 
 var phasesTable = table[event.PhaseEnergy]{
-	file: PhasesFile,
+	file:  PhasesFile,
+	older: olderPhase,
 	blank: event.PhaseEnergy{
 		PhaseSpan: event.PhaseSpan{BatchSize: -1, Tokens: -1, ThrottledPct: nan},
 		SMMHzMean: nan, Energy: noEnergy,
@@ -82,15 +83,17 @@ var phasesTable = table[event.PhaseEnergy]{
 		flags(func(r *event.PhaseEnergy) *event.Flags { return &r.Flags }),
 		text("model", func(r *event.PhaseEnergy) *string { return &r.Model }),
 		number("throttled_pct", 4, func(r *event.PhaseEnergy) *float64 { return &r.ThrottledPct }),
+		text("point_id", func(r *event.PhaseEnergy) *string { return &r.PointID }),
 	},
 }
 
 var noEnergy = event.Energy{EnergyJ: nan, EnergyErrJ: nan}
 
 var requestsTable = table[event.RequestEnergy]{
-	file: RequestsFile,
+	file:  RequestsFile,
+	older: olderRequest,
 	blank: event.RequestEnergy{
-		Request: event.Request{Repeat: -1, BatchSize: -1, InputTokens: -1, OutputTokens: -1,
+		Request: event.Request{Repeat: -1, BatchSize: -1, PointBatchSize: -1, InputTokens: -1, OutputTokens: -1,
 			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, Quality: nan, Output: event.Output{Choice: -1}},
 		Energy: noEnergy, NetEnergyJ: nan,
 	},
@@ -131,6 +134,8 @@ var requestsTable = table[event.RequestEnergy]{
 		orNone(nanos("arrival_ns", func(r *event.RequestEnergy) *int64 { return &r.ArrivalNS }), func(r *event.RequestEnergy) bool { return r.ArrivalNS == 0 }),
 		number("queue_s", 9, func(r *event.RequestEnergy) *float64 { return &r.QueueS }),
 		number("gap_max_s", 9, func(r *event.RequestEnergy) *float64 { return &r.GapMaxS }),
+		whole("point_batch_size", func(r *event.RequestEnergy) *int { return &r.PointBatchSize }),
+		flag("routed", func(r *event.RequestEnergy) *bool { return &r.Routed }),
 	},
 }
 
@@ -174,6 +179,7 @@ var clocksTable = table[event.ClockChange]{
 
 var pointsTable = table[event.PointDone]{
 	file:  PointsFile,
+	older: olderPoint,
 	blank: blankPoint,
 	columns: []column[event.PointDone]{
 		required(text("point_id", func(r *event.PointDone) *string { return &r.PointID })),
@@ -207,6 +213,7 @@ var pointsTable = table[event.PointDone]{
 		number("temp_end_c", 4, func(r *event.PointDone) *float64 { return &r.TempEndC }),
 		flags(func(r *event.PointDone) *event.Flags { return &r.Flags }),
 		text("error", func(r *event.PointDone) *string { return &r.PointResult.Err }),
+		flag("routed", func(r *event.PointDone) *bool { return &r.Routed }),
 	},
 }
 

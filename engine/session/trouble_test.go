@@ -184,7 +184,7 @@ func TestPointsNeverComeBeforeTheirRequests(t *testing.T) {
 			have[q.PointID] |= 1
 		}
 		for _, p := range all(t, s.Phases) {
-			have[PointOf(p.BatchID)] |= 2
+			have[p.PointID] |= 2
 		}
 		whole := 0
 		for _, p := range all(t, s.Points) {

@@ -246,7 +246,7 @@ func told(e event.Event) (kind string, style canvas.Style, text string) {
 	case event.PolicyNote:
 		return "policy", theme.PhaseScore, e.Text
 	case event.RunEnd:
-		return "run", theme.Muted, "run ended: " + e.How + draw.ErrSuffix(e.Err)
+		return "run", theme.Muted, "run ended: " + string(e.How) + draw.ErrSuffix(e.Err)
 	}
 	return "", theme.Default, ""
 }

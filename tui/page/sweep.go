@@ -67,7 +67,7 @@ func (p *Sweep) Draw() {
 	type planKey struct {
 		points, work, requests, run uint64
 		second                      int64
-		state                       string
+		state                       event.RunState
 		paused                      bool
 		beside                      *view.Earlier
 	}
@@ -114,17 +114,17 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 	status := p.State.Status
 	switch {
 	case p.State.Ended || !p.State.Work.InPoint && !s.Running:
-		status = "idle"
+		status = event.StateIdle
 	case p.Status.Paused:
-		status = "paused"
+		status = event.StatePaused
 	case status == "":
-		status = "running"
+		status = event.StateRunning
 	}
 	title := "Sweep"
 	if n := p.State.Run.Name; n != "" && n != "sweep" {
 		title = "Running: " + n + " (n plans a sweep)"
 	}
-	y := draw.Heading(c, 0, title, status)
+	y := draw.Heading(c, 0, title, string(status))
 	done := p.State.SweepProgress()
 	if done.Total == 0 {
 		c.TextMax(1, y, c.W-2, theme.Default, "No sweep yet. n plans one: models, datasets, clocks, batch sizes and repeats.")

@@ -38,7 +38,7 @@ type progress struct {
 	watts     map[string]float64 // by GPU
 	mhz       int
 	jPerToken float64
-	state     string
+	state     event.RunState
 }
 
 // source is where the events come from; stream.Subscriber is one.
@@ -121,7 +121,7 @@ func (p *progress) apply(e event.Event) {
 	case event.Warning:
 		p.line("warning: %s", plaintext.OneLine(e.Text))
 	case event.State:
-		if p.state = e.State; p.state == "stopping" {
+		if p.state = e.State; p.state == event.StateStopping {
 			p.line("ending after the batch in hand; interrupt again to end at once")
 		}
 	}
@@ -168,7 +168,7 @@ func (p *progress) draw() {
 		text += ", " + left.Round(time.Second).String() + " left"
 	}
 	switch {
-	case p.state == "stopping":
+	case p.state == event.StateStopping:
 		text += ", ending after this batch"
 	case p.loading != "":
 		text += ", " + p.loading

@@ -25,8 +25,8 @@ type State struct {
 	started bool
 	Ended   bool
 	End     event.RunEnd
-	Status  string // event.State's
-	begun   bool   // startNS is known
+	Status  event.RunState
+	begun   bool // startNS is known
 	StartNS int64
 	Now     int64 // newest event's time
 
@@ -173,15 +173,15 @@ func (s *State) Apply(e event.Event) {
 		s.Ended, s.End = true, e
 		s.Work.InPoint, s.Work.InPhase, s.Work.Loading = false, false, math.NaN()
 		s.Sweep.Running = false // a point cut short has no result
-		if s.Status == "stopping" {
-			s.Status = "idle"
+		if s.Status == event.StateStopping {
+			s.Status = event.StateIdle
 		}
 		s.closePhases(e.TimeNS)
 		s.note(e)
 		s.Versions.Run++
 		s.Versions.Work++
 	case event.State:
-		if s.Ended && e.State == "stopping" {
+		if s.Ended && e.State == event.StateStopping {
 			break // it has stopped already
 		}
 		s.Status = e.State
@@ -447,7 +447,7 @@ func (s *State) Elapsed() int64 { return max(s.Now-s.StartNS, 0) }
 
 // busy tells whether a job is running.
 func (s *State) Busy() bool {
-	return !s.Ended && (s.Work.InPoint || s.Work.InPhase || s.Status == "running" || s.Status == "paused" || s.Status == "stopping")
+	return !s.Ended && (s.Work.InPoint || s.Work.InPhase || s.Status == event.StateRunning || s.Status == event.StatePaused || s.Status == event.StateStopping)
 }
 
 // ring keeps the newest values.

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/command"
+	"jouletop/engine/event"
 	"jouletop/gpu"
 	"jouletop/gpu/plaintext"
 	"jouletop/tui/canvas"
@@ -117,7 +118,7 @@ func (c *Context) Policy() string {
 }
 
 // Paused tells whether jobs are held back between batches.
-func (c *Context) Paused() bool { return c.Status.Paused || c.State.Status == "paused" }
+func (c *Context) Paused() bool { return c.Status.Paused || c.State.Status == event.StatePaused }
 
 // Hidden explains what is not shown, a sentence each.
 func (c *Context) Hidden() []string {

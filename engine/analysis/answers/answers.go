@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,17 +103,11 @@ func New(sessions []*session.Session) (*Answers, error) {
 }
 
 func (a *Answers) read(s *session.Session, seen map[string]bool) error {
-	// A point's batch size stands in its id; without one of ours it is its
-	// largest batch, since the last may be smaller.
+	// Without the point's batch size it is its largest batch, since the last may be
+	// smaller.
 	batches := map[string]int{}
 	err := s.Requests(func(r *event.RequestEnergy) error {
-		id := pointOf(r)
-		batches[id] = max(batches[id], r.BatchSize)
-		if m := batchInID.FindStringSubmatch(id); m != nil {
-			if planned, err := strconv.Atoi(m[1]); err == nil {
-				batches[id] = planned
-			}
-		}
+		batches[r.PointID] = max(batches[r.PointID], r.BatchSize, r.PointBatchSize)
 		return nil
 	})
 	if err != nil {
@@ -124,9 +117,9 @@ func (a *Answers) read(s *session.Session, seen map[string]bool) error {
 		if r.Err != "" || r.QueryID == "" {
 			return nil
 		}
-		place := costPlace{r.GPU, batches[pointOf(r)], clockLabel(r.Policy)}
+		place := costPlace{r.GPU, batches[r.PointID], clockLabel(r.Policy)}
 		key := answerKey{r.Model, r.Dataset, r.QueryID}
-		if strings.HasPrefix(r.PointID, RoutedPrefix) {
+		if r.Routed {
 			u := at(a.routed, place, key)
 			u.class = r.Class
 			u.energy.add(r.EnergyJ)
@@ -155,16 +148,6 @@ func at[T any](m map[costPlace]map[answerKey]*T, place costPlace, key answerKey)
 		m[place][key] = new(T)
 	}
 	return m[place][key]
-}
-
-// batchInID finds the batch size in a point's id: model.dataset.b4.c1005.r2.
-var batchInID = regexp.MustCompile(`^.*\.b([0-9]+)(?:\.(?:c[0-9]+|(?:fixed|phase|min)-.*))?(?:\.r[0-9]+)?$`)
-
-func pointOf(r *event.RequestEnergy) string {
-	if r.PointID != "" {
-		return r.PointID
-	}
-	return session.PointOf(r.BatchID)
 }
 
 // defaultClock is the label of a clock left to the driver, which runs at the

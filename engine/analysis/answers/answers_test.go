@@ -20,10 +20,10 @@ import (
 
 func TestAnswersAreMeansOverRepeats(t *testing.T) {
 	a := answersOf(t, answerstest.Record(t, session.Manifest{Models: []engine.ModelInfo{{Name: "mystery", Parameters: 2e9}}}, []answerstest.Ran{
-		ran("p.r1", "llama-3.1-8b", "q1", "fixed:1000", "", 4, 1, 1),
-		ran("p.r2", "llama-3.1-8b", "q1", "fixed:1000", "", 8, 3, 0),
-		ran("p.r1", "mystery", "q1", "fixed:1000", "", 1, 1, 1),
-		ran("p.r1", "sizeless", "q1", "fixed:1000", "", 1, 1, 1),
+		ran(1, "p.r1", "llama-3.1-8b", "q1", "fixed:1000", "", 4, 1, 1),
+		ran(1, "p.r2", "llama-3.1-8b", "q1", "fixed:1000", "", 8, 3, 0),
+		ran(1, "p.r1", "mystery", "q1", "fixed:1000", "", 1, 1, 1),
+		ran(1, "p.r1", "sizeless", "q1", "fixed:1000", "", 1, 1, 1),
 	}))
 	if len(a.Models) != 2 || a.Models[0] != (difficulty.Model{Name: "mystery", ParamsB: 2}) || a.Models[1].ParamsB != 8 {
 		t.Errorf("models %+v", a.Models)
@@ -64,29 +64,6 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-func TestBatchInID(t *testing.T) {
-	for id, want := range map[string]string{
-		"llama-3.2-3b.boolq.b4.c1005.r2":                       "4",
-		"route.llama-3.2-3b.boolq.b8.phase-1980-1155.r1":       "8",
-		"j1.llama-3.2-3b.my.b2.data.b16.min-energy.r1":         "16",
-		"llama-3.2-3b.truthfulqa.b1.r1":                        "1",
-		"llama-3.2-3b.truthfulqa.b1":                           "1",
-		"some.other.name":                                      "",
-		"llama-3.2-3b.boolq.b32.phase-1980-1155-1500.r3":       "32",
-		"batch.b7.of.someone.else":                             "",
-		"route.j3.llama-3.2-3b.hellaswag.b4.fixed-1980.r1":     "4",
-		"llama-3.2-3b.data.b2.fixed-set.b4.phase-1980-1155.r1": "4", // a dataset named as if it were a point
-	} {
-		got := ""
-		if m := batchInID.FindStringSubmatch(id); m != nil {
-			got = m[1]
-		}
-		if got != want {
-			t.Errorf("batch of %q: %q, want %q", id, got, want)
-		}
-	}
-}
-
 func TestMeasured(t *testing.T) {
 	queries := []workloads.Query{{Dataset: "d", ID: "q1"}, {Dataset: "d", ID: "q2"}}
 	for _, c := range []struct {
@@ -122,16 +99,16 @@ func TestMeasured(t *testing.T) {
 func TestRouted(t *testing.T) {
 	rows := []answerstest.Ran{
 		// Two easy queries to the small model, one hard to the middle one.
-		ran("route.a-1b.d.b4.phase-2000-900.r1", "a-1b", "q1", "phase:2000/900", "easy", 1, 1, 1),
-		ran("route.a-1b.d.b4.phase-2000-900.r1", "a-1b", "q2", "phase:2000/900", "easy", 2, 2, 0),
-		ran("route.b-8b.d.b4.phase-2000-900.r1", "b-8b", "q3", "phase:2000/900", "hard", 30, 3, 1),
+		routed(4, "a-1b-4-phase-2000-900", "a-1b", "q1", "phase:2000/900", "easy", 1, 1, 1),
+		routed(4, "a-1b-4-phase-2000-900", "a-1b", "q2", "phase:2000/900", "easy", 2, 2, 0),
+		routed(4, "b-8b-4-phase-2000-900", "b-8b", "q3", "phase:2000/900", "hard", 30, 3, 1),
 		// The baseline.
-		ran("c-32b.d.b4.c2000.r1", "c-32b", "q1", "fixed:2000", "easy", 10, 4, 1),
-		ran("c-32b.d.b4.c2000.r1", "c-32b", "q2", "fixed:2000", "easy", 10, 4, 1),
-		ran("c-32b.d.b4.c2000.r1", "c-32b", "q3", "fixed:2000", "hard", 40, 4, 1),
+		ran(4, "c-32b-4-c2000", "c-32b", "q1", "fixed:2000", "easy", 10, 4, 1),
+		ran(4, "c-32b-4-c2000", "c-32b", "q2", "fixed:2000", "easy", 10, 4, 1),
+		ran(4, "c-32b-4-c2000", "c-32b", "q3", "fixed:2000", "hard", 40, 4, 1),
 		// A lower clock is no baseline, and another batch size is other work.
-		ran("c-32b.d.b4.c1000.r1", "c-32b", "q1", "fixed:1000", "easy", 5, 5, 1),
-		ran("c-32b.d.b8.c3000.r1", "c-32b", "q1", "fixed:3000", "easy", 5, 5, 1),
+		ran(4, "c-32b-4-c1000", "c-32b", "q1", "fixed:1000", "easy", 5, 5, 1),
+		ran(8, "c-32b-8-c3000", "c-32b", "q1", "fixed:3000", "easy", 5, 5, 1),
 	}
 	got, baseline, clock := answersOf(t, answerstest.Record(t, session.Manifest{}, rows)).Routed()
 	if baseline != "c-32b" || clock != "2000" || len(got) != 3 {
@@ -210,6 +187,12 @@ func answersOf(t *testing.T, s ...*session.Session) *Answers {
 }
 
 // ran is a row of answerstest, its fields in order.
-func ran(point, model, query, policy, class string, joules, seconds, quality float64) answerstest.Ran {
-	return answerstest.Ran{Point: point, Model: model, Query: query, Policy: policy, Class: class, Joules: joules, Seconds: seconds, Quality: quality}
+func routed(batch int, point, model, query, policy, class string, joules, seconds, quality float64) answerstest.Ran {
+	r := ran(batch, point, model, query, policy, class, joules, seconds, quality)
+	r.Routed = true
+	return r
+}
+
+func ran(batch int, point, model, query, policy, class string, joules, seconds, quality float64) answerstest.Ran {
+	return answerstest.Ran{Point: point, Batch: batch, Model: model, Query: query, Policy: policy, Class: class, Joules: joules, Seconds: seconds, Quality: quality}
 }

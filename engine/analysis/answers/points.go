@@ -25,7 +25,7 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 		return nil, err
 	}
 	points = sums.Points()
-	if s.Manifest.Ended == "done" || s.Manifest.Name == "foreign" {
+	if s.Manifest.Ended == event.HowDone || s.Manifest.Name == "foreign" {
 		return points, nil
 	}
 	finished := map[string]bool{}
@@ -63,9 +63,6 @@ func NewSums() *Sums { return &Sums{map[string]*pointSum{}} }
 // Add takes a request in.
 func (s *Sums) Add(r *event.RequestEnergy) {
 	id := r.PointID
-	if id == "" {
-		id = session.PointOf(r.BatchID)
-	}
 	u := s.byID[id]
 	if u == nil {
 		u = &pointSum{busy: map[string][2]int64{}}

@@ -6,22 +6,16 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/event"
 	"jouletop/workloads/difficulty"
 )
 
-// RoutedPrefix begins the ids of points whose queries were routed to their model:
-// each of them has a part of its dataset, chosen by class, and is no sample of
-// what its model makes of the whole.
-const RoutedPrefix = "route."
-
 // Unrouted leaves out points of routed queries, whose means must not be compared
 // with those of whole datasets.
 func Unrouted(points []event.PointDone) []event.PointDone {
-	return slices.DeleteFunc(slices.Clone(points), func(p event.PointDone) bool { return strings.HasPrefix(p.PointID, RoutedPrefix) })
+	return slices.DeleteFunc(slices.Clone(points), func(p event.PointDone) bool { return p.Routed })
 }
 
 // routedAnswer is what a routed query came to, over repeats.

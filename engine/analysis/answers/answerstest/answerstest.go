@@ -16,8 +16,11 @@ import (
 
 // Ran is a request to put into a session.
 type Ran struct {
-	Point, Model, Query, Policy, Class string
-	Joules, Seconds, Quality           float64
+	Point                       string // its id, a name and no more
+	Batch                       int    // the point's batch size, 1 where 0
+	Routed                      bool
+	Model, Query, Policy, Class string
+	Joules, Seconds, Quality    float64
 }
 
 // Record writes a session of requests of the dataset d on a simulated GPU.
@@ -33,7 +36,8 @@ func Record(t testing.TB, m session.Manifest, rows []Ran) *session.Session {
 		rec.Record(event.RequestEnergy{
 			Request: event.Request{
 				RequestID: fmt.Sprintf("%s/b%d.0", r.Point, i), BatchID: fmt.Sprintf("%s/b%d", r.Point, i), PointID: r.Point,
-				GPU: "sim:x", Model: r.Model, Dataset: "d", QueryID: r.Query, Class: r.Class, BatchSize: 1, Policy: r.Policy,
+				GPU: "sim:x", Model: r.Model, Dataset: "d", QueryID: r.Query, Class: r.Class, BatchSize: 1,
+				PointBatchSize: max(r.Batch, 1), Routed: r.Routed, Policy: r.Policy,
 				EndNS: int64(r.Seconds * 1e9), Quality: r.Quality, OutputTokens: 10, TTFTS: math.NaN(),
 			},
 			Energy: event.Energy{EnergyJ: r.Joules},
@@ -59,7 +63,7 @@ func Grid(batch int, policies ...string) []Ran {
 	}{{"a-1b", 10}, {"b-32b", 100}} {
 		for _, p := range policies {
 			for _, q := range []string{"q1", "q2"} {
-				r := Ran{fmt.Sprintf("%s.d.b%d.r1", m.name, batch), m.name, q, p, "", m.joules, 1, 1}
+				r := Ran{Point: fmt.Sprint(m.name, "-", batch), Batch: batch, Model: m.name, Query: q, Policy: p, Joules: m.joules, Seconds: 1, Quality: 1}
 				if p != "fixed:2000" {
 					r.Joules /= 2
 				}
@@ -103,7 +107,10 @@ func Planted() ([]workloads.Query, []features.Features, []Ran) {
 					quality = 1
 				}
 				for _, clock := range []string{"fixed:2842", "fixed:180"} {
-					r := Ran{model.name + "." + q.Dataset + ".b8.r1", model.name, q.ID, clock, string(f.Class), model.joules, 0.1 * model.joules, quality}
+					r := Ran{
+						Point: model.name + "." + q.Dataset, Batch: 8, Model: model.name, Query: q.ID, Policy: clock, Class: string(f.Class),
+						Joules: model.joules, Seconds: 0.1 * model.joules, Quality: quality,
+					}
 					if clock == "fixed:180" {
 						r.Joules /= 2
 					}
