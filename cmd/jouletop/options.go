@@ -56,8 +56,8 @@ func (o *options) addServing(f *pflag.FlagSet) {
 	f.StringVar(&o.serve.Arrivals, "arrivals", "", "serve requests as they come, by a `process`: poisson:RATE, gamma:RATE:CV (requests a second, coefficient of variation) or trace:FILE[:SPEED] (Azure, BurstGPT, Mooncake)")
 	f.IntVar(&o.serve.Concurrency, "concurrency", 0, "serve so many requests at once, the next as soon as one has ended")
 	f.DurationVar(&o.serve.Duration, "duration", 0, "how long requests come, 0 for --queries, the whole trace, or each query once")
-	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served")
-	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served")
+	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served here (a server has its own)")
+	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served here")
 	f.StringVar(&o.serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
 	f.StringVar(&o.slo, "slo", "", "service level for the goodput: ttft=500ms,tpot=50ms,e2e=10s, each of them or some")
 }

@@ -51,7 +51,7 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	}
 	readData := plan.Datasets
 	if o.serve.On() {
-		readData, o.Work.Batches = plan.ServedDatasets, []int{o.serve.Slots}
+		readData, o.Work.Batches = plan.ServedDatasets, []int{o.serve.AtOnce(o.Rig.URL != "")}
 	}
 	data, err := readData(&o.Work)
 	if err != nil {
@@ -136,8 +136,6 @@ func (o *options) checkServing() (served.SLO, error) {
 		err = usage.Errorf("--route: queries that are served go to one model; leave out --arrivals or --concurrency")
 	case o.serve.On() && o.Work.Blocks:
 		err = usage.Errorf("--phase-blocks repeats batches; leave out --arrivals or --concurrency")
-	case o.serve.On() && o.Rig.URL != "":
-		err = usage.Errorf("--arrivals and --concurrency do not reach a server (--url) yet")
 	}
 	return slo, err
 }

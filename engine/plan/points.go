@@ -85,7 +85,10 @@ var unsafeInID = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 // its queries are routed. It is for people: whatever a program asks of a point is a
 // field of its own.
 func PointID(p event.Point) string {
-	id := fmt.Sprintf("%s.%s.b%d", p.Model, p.Dataset, p.BatchSize)
+	id := p.Model + "." + p.Dataset
+	if p.BatchSize >= 0 {
+		id += fmt.Sprintf(".b%d", p.BatchSize)
+	}
 	if p.Routed {
 		id = "route." + id
 	}
@@ -135,7 +138,7 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 						if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow}); err != nil {
 							return nil, usage.Wrap(err)
 						}
-						p.Spec.MaxBatch = batch
+						p.Spec.MaxBatch = max(batch, 0)
 						out = append(out, p)
 					}
 				}

@@ -28,6 +28,18 @@ type Serving struct {
 // On tells whether requests are served, instead of run in batches.
 func (s *Serving) On() bool { return s.Arrivals != "" || s.Concurrency != 0 }
 
+// AtOnce is how many requests run together at most, as far as is known: -1 on a server
+// to which they come by themselves.
+func (s *Serving) AtOnce(server bool) int {
+	switch {
+	case !server:
+		return s.Slots
+	case s.Concurrency > 0:
+		return s.Concurrency
+	}
+	return -1
+}
+
 // Bounds of what the command line takes.
 const (
 	maxSlots = 4096

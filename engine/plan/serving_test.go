@@ -85,6 +85,21 @@ func TestHowManyCome(t *testing.T) {
 	}
 }
 
+func TestAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		serve  Serving
+		server bool
+		want   int
+	}{
+		{Serving{Slots: 32, Concurrency: 4}, false, 32}, {Serving{Slots: 32, Arrivals: "poisson:1"}, false, 32},
+		{Serving{Slots: 32, Concurrency: 4}, true, 4}, {Serving{Slots: 32, Arrivals: "poisson:1"}, true, -1},
+	} {
+		if got := c.serve.AtOnce(c.server); got != c.want {
+			t.Errorf("%+v, server %v: %d", c.serve, c.server, got)
+		}
+	}
+}
+
 func TestServedDatasets(t *testing.T) {
 	data, err := ServedDatasets(&Work{})
 	if err != nil || len(data) != 2 {

@@ -178,11 +178,19 @@ func (s Summary) writePoints(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "model\tdataset\tbatch\tclock MHz\trepeat\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
 	for _, p := range s.Points {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.BatchSize, p.clock(), p.Repeat, p.Queries,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.batch(), p.clock(), p.Repeat, p.Queries,
 			significant(p.LatencyS, 4), significant(p.PrefillS, 3), significant(p.DecodeS, 4), significant(p.TokensPerS, 4), significant(p.EnergyJ, 4), significant(p.EnergyErrJ, 2),
 			significant(p.JoulesPerToken, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags)
 	}
 	return t.Flush()
+}
+
+// batch is the batch size, where there is one.
+func (p pointSummary) batch() string {
+	if p.BatchSize < 0 {
+		return "–"
+	}
+	return strconv.Itoa(p.BatchSize)
 }
 
 // clock is the clock asked for, or the policy that chose it.

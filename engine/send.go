@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"jouletop/workloads"
+)
+
+// Taker is a Backend that takes requests while it runs others: a server. It decides
+// itself what runs together.
+type Taker interface {
+	Backend
+	// Send runs a request that generates to its end, and tells of text as it comes, at
+	// t (ns). It is called from many goroutines at once. ErrBackendDied is wrapped by
+	// the result's error where nobody is there to take requests.
+	Send(ctx context.Context, q Request, text func(t int64, text string)) Result
+}
+
+// sender serves a point by sending its requests to a server.
+type sender struct {
+	*service
+	model Taker
+
+	mu       sync.Mutex // of all that follows, and of the service
+	underWay int
+	deaths   int     // requests in a row that reached nobody
+	tokenB   float64 // bytes of a token, where prompts are made to length
+	late     int     // requests that were sent late
+	latest   int64   // by how much at most, in ns
+	err      error   // of the load
+}
+
+// maxUnreached is how many requests in a row may reach nobody before a point is given
+// up.
+const maxUnreached = 8
+
+// lateNS is how late a request may be sent without a word, in ns.
+const lateNS = int64(5 * time.Millisecond)
+
+// lookUp is how long is slept at most without looking whether to stop.
+const lookUp = 20 * time.Millisecond
+
+func (s *sender) run(ctx context.Context) error {
+	ended := error(nil)
+	for {
+		stop, skip := s.gate(ctx)
+		s.mu.Lock()
+		if (stop || skip || s.err != nil) && ended == nil { // those under way go on to their end
+			ended = errSkipped
+			switch {
+			case s.err != nil:
+				ended = s.err
+			case stop:
+				ended = s.stopped(ctx)
+			}
+			s.Engine.mu.Lock()
+			s.skip = false
+			s.Engine.mu.Unlock()
+			s.load.stop()
+		}
+		s.sendDue(ctx)
+		t, more := s.load.due()
+		left := s.underWay
+		s.mu.Unlock()
+		now := s.clk.Now()
+		if !more {
+			if left == 0 {
+				s.tellLate()
+				return ended
+			}
+			t = now + int64(lookUp)
+		}
+		// Not with ctx: those under way end with it, and are waited for.
+		_ = s.clk.SleepUntil(context.WithoutCancel(ctx), min(t, now+int64(lookUp)))
+	}
+}
+
+// sendDue sends all that is due. The caller holds s.mu.
+func (s *sender) sendDue(ctx context.Context) {
+	for s.err == nil {
+		t, ok := s.load.due()
+		now := s.clk.Now()
+		if !ok || t > now {
+			return
+		}
+		j, err := s.come(t)
+		if err != nil {
+			s.err = err
+			return
+		}
+		if behind := now - t; behind > lateNS {
+			s.late, s.latest = s.late+1, max(s.latest, behind)
+		}
+		s.toLength(&j.request)
+		s.work(now)
+		s.underWay++
+		s.clk.Go(func() { s.send(ctx, j) })
+	}
+}
+
+// A token of plain English is about so many bytes; a server that counts tokens is asked
+// about so many bytes of the prompts.
+const (
+	commonTokenB = 4.0
+	sampleB      = 16 << 10
+)
+
+// toLength words a prompt of about as many tokens as a trace says, out of the query's:
+// a server is given text. The caller holds s.mu.
+func (s *sender) toLength(q *Request) {
+	if q.RandomTokens == 0 {
+		return
+	}
+	if s.tokenB == 0 {
+		var sample strings.Builder
+		for _, q := range s.point.Queries {
+			if sample.Len() < sampleB {
+				sample.WriteString(q.Prompt + " ")
+			}
+		}
+		s.tokenB = commonTokenB
+		if n, err := s.model.CountTokens(sample.String()); err == nil && n > 0 {
+			s.tokenB = float64(sample.Len()) / float64(n)
+		} else {
+			s.Warn(fmt.Sprintf("prompts of a trace's lengths are made of %g bytes a token, for nobody counts tokens here; the input tokens of a request are as the server tells them", commonTokenB))
+		}
+	}
+	q.Query.Prompt = workloads.OfLength(q.Query.Prompt, int(float64(q.RandomTokens)*s.tokenB))
+	q.Query.Answers, q.RandomTokens = nil, 0 // it is not the question any more
+}
+
+// send runs one request.
+func (s *sender) send(ctx context.Context, j *job) {
+	r := s.model.Send(ctx, j.request, func(t int64, text string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if j.last > 0 {
+			j.gap = max(j.gap, t-j.last)
+		}
+		j.tokens, j.last = j.tokens+1, t
+		s.busy.obs.Token(j.index, t, text)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy.tokens >= 0 && r.InputTokens >= 0 && r.OutputTokens >= 0 {
+		s.busy.tokens += r.InputTokens + r.OutputTokens
+	} else {
+		s.busy.tokens = -1
+	}
+	s.report(j, r)
+	if s.deaths++; !errors.Is(r.Err, ErrBackendDied) {
+		s.deaths = 0
+	}
+	if s.deaths >= maxUnreached && s.err == nil {
+		s.err = fmt.Errorf("%w after %d requests in a row: %w", errGivenUp, s.deaths, r.Err)
+	}
+	if s.underWay--; s.underWay == 0 {
+		s.rest()
+	} else {
+		s.part(s.clk.Now())
+		s.work(s.clk.Now())
+	}
+	if ctx.Err() == nil {
+		s.sendDue(ctx)
+	}
+}
+
+// tellLate says where requests came later than they were meant to.
+func (s *sender) tellLate() {
+	if s.late == 0 {
+		return
+	}
+	s.Warn(fmt.Sprintf("point %s: %d of %d requests were sent late, by up to %v: this machine was too busy; their latency counts from when they were meant to come",
+		s.point.PointID, s.late, s.load.came, time.Duration(s.latest).Round(time.Millisecond)))
+}
