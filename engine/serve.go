@@ -17,6 +17,15 @@ import (
 // ErrCannotServe: the backend runs batches alone.
 var ErrCannotServe = errors.New("this backend cannot serve requests as they come")
 
+// CanServe tells whether a backend can serve requests as they come.
+func CanServe(b Backend) bool {
+	switch b.(type) {
+	case Server, Taker:
+		return true
+	}
+	return false
+}
+
 // Serving has a point's queries served as they come, instead of in batches.
 type Serving struct {
 	Slots    int // requests under way at once

@@ -59,7 +59,11 @@ func (o *options) addServing(f *pflag.FlagSet) {
 	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served here (a server has its own)")
 	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served here")
 	f.StringVar(&o.serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
-	f.StringVar(&o.slo, "slo", "", "service level for the goodput: ttft=500ms,tpot=50ms,e2e=10s, each of them or some")
+	o.addSLO(f)
+}
+
+func (o *options) addSLO(f *pflag.FlagSet) {
+	f.StringVar(&o.slo, "slo", "", "service `level` that the goodput is counted by: ttft=500ms,tpot=50ms,e2e=10s, each of them or some")
 }
 
 func (o *options) addSession(f *pflag.FlagSet) {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/analysis/report"
+	"jouletop/engine/analysis/served"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/usage"
 )
@@ -36,6 +37,9 @@ them into the session.`,
 			if err != nil {
 				return err
 			}
+			if _, err := served.ParseSLO(o.slo); err != nil {
+				return usage.Errorf("--slo %v", err)
+			}
 			var powers []table.Table
 			if recompute {
 				for _, dir := range dirs {
@@ -53,6 +57,9 @@ them into the session.`,
 			if err := r.AddWorkload(); err != nil {
 				return err
 			}
+			if err := r.AddServed(o.slo); err != nil {
+				return err
+			}
 			if plots != "" {
 				if err := r.Plot(plots); err != nil {
 					return err
@@ -66,6 +73,7 @@ them into the session.`,
 	f.BoolVar(&paper, "paper", false, "the study's published numbers beside ours")
 	f.StringVar(&plots, "plots", "", "`folder` for pictures (SVG and PNG)")
 	f.BoolVar(&recompute, "recompute", false, "estimate energies again from the recorded readings")
+	o.addSLO(f)
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound for the clock to run at")
 	return c
 }

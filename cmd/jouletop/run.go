@@ -69,6 +69,9 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if err := o.RefuseMeaningless(r); err != nil {
 		return err
 	}
+	if o.serve.On() && !engine.CanServe(r.Backend) {
+		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone so far; the simulated model (--backend sim) and servers (--url) take requests as they come", r.Backend.Name())
+	}
 	router, err := plan.NewRouter(&o.Work, specs)
 	if err != nil {
 		return err
@@ -101,7 +104,9 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	}
 	m := operator.Manifest(r, &o.Config, "run")
 	operator.DescribePlan(&m, specs, data, todo)
-	m.Plan.Serving = o.serve.Manifest()
+	if m.Plan.Serving = o.serve.Manifest(); m.Plan.Serving != nil {
+		m.Plan.Serving.SLO = slo.String()
+	}
 	rec, err := o.CreateSession(m, "run")
 	if err != nil {
 		return err

@@ -112,6 +112,7 @@ type Serving struct {
 	Slots       int     `json:"slots"`
 	Chunk       int     `json:"prefill_chunk"`
 	Schedule    string  `json:"schedule"`
+	SLO         string  `json:"slo,omitempty"` // what the goodput is counted by
 }
 
 // PromptCache is how requests were worded for a server that keeps the beginnings

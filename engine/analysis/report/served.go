@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 
 	"jouletop/engine/analysis/served"
@@ -52,6 +53,30 @@ func ServedSession(dir string, slo served.SLO) (table.Table, []servedSummary, er
 	if err != nil {
 		return table.Table{}, nil, err
 	}
+	return servedTable(s, slo)
+}
+
+// AddServed puts into the report how requests were served, in those sessions where
+// they were, by a service level as --slo takes it; "" is each session's own.
+func (r *Sessions) AddServed(slo string) error {
+	for _, s := range r.sessions {
+		if s.Manifest.Plan.Serving == nil {
+			continue
+		}
+		level, err := served.ParseSLO(cmp.Or(slo, s.Manifest.Plan.Serving.SLO))
+		if err != nil {
+			return fmt.Errorf("%s: service level %w", s.Dir, err)
+		}
+		t, _, err := servedTable(s, level)
+		if err != nil {
+			return err
+		}
+		r.served = append(r.served, t)
+	}
+	return nil
+}
+
+func servedTable(s *session.Session, slo served.SLO) (table.Table, []servedSummary, error) {
 	var requests []event.Request
 	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, r.Request); return nil }); err != nil {
 		return table.Table{}, nil, err

@@ -69,6 +69,7 @@ type Sessions struct {
 	Notes     []string
 	workload  *answers.Characterized // nil where the sessions do not have one
 	routed    table.Table
+	served    []table.Table
 }
 
 // Tables are the tables that have rows.
@@ -88,7 +89,7 @@ func (r *Sessions) Tables(slowdown float64, paper bool) []table.Table {
 	if len(r.routed.Rows) > 0 {
 		out = append(out, r.routed)
 	}
-	return out
+	return append(out, r.served...)
 }
 
 // Load reads recorded sessions; one without a finished point or request is an error.
