@@ -208,3 +208,24 @@ func TestStopWhileSending(t *testing.T) {
 		t.Errorf("%d sent, %d with energy", len(k.sent), n)
 	}
 }
+
+// Without a pause energies are told late, and less precisely: that is said, once.
+func TestLongBusyTimes(t *testing.T) {
+	for _, c := range []struct {
+		minutes time.Duration
+		want    int
+	}{{7, 0}, {9, 1}} {
+		pt := served(t, 1, 4, "")
+		pt.MaxTokens, pt.Serving.Requests, pt.Serving.Duration = 400, 0, c.minutes*time.Minute
+		b := serve(t, taking(&taker{slots: 8}), pt, nil)
+		said := 0
+		for _, w := range of[event.Warning](b) {
+			if strings.Contains(w.Text, "no pause between requests") {
+				said++
+			}
+		}
+		if said != c.want {
+			t.Errorf("%d minutes: said %d times", c.minutes, said)
+		}
+	}
+}

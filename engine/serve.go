@@ -160,6 +160,8 @@ type job struct {
 
 // busyTime is a batch that is open: requests come and go until none is left.
 type busyTime struct {
+	began  int64
+	warned bool
 	id     string
 	obs    *batchObserver
 	since  int64 // of the phase
@@ -239,6 +241,7 @@ func (s *service) wake(first workloads.Query) {
 	s.n++
 	b := &busyTime{id: fmt.Sprintf("%s/s%d", s.point.PointID, s.n)}
 	b.obs = &batchObserver{engine: s.Engine, batch: Batch{ID: b.id}, point: s.point.PointID, size: s.point.BatchSize, model: s.point.Spec.Identity()}
+	b.began = s.clk.Now()
 	s.publish(event.BatchStart{
 		At: s.now(), BatchID: b.id, PointID: s.point.PointID, Queries: []string{first.ID}, Prompt: first.Prompt[:min(len(first.Prompt), promptShown)], Open: true,
 	})
@@ -267,8 +270,17 @@ func (s *service) work(t int64) {
 	}
 }
 
+// longBusy is how long a busy time may be, in ns, for what its requests cost to be known
+// well: that is told at its end, and readings are kept for ten minutes.
+const longBusy = int64(8 * time.Minute)
+
 // part ends the phase at t where it has lasted; another follows.
 func (s *service) part(t int64) {
+	if b := s.busy; t-b.began > longBusy && !b.warned {
+		b.warned = true
+		s.Warn(fmt.Sprintf("point %s: there was no pause between requests for %v: what each cost is told at the next pause, and less precisely",
+			s.point.PointID, time.Duration(longBusy)))
+	}
 	if b := s.busy; b.since > 0 && t-b.since >= mixedSpan {
 		b.obs.PhaseEnd(event.Mixed, t, b.tokens)
 		b.since, b.tokens = 0, 0
