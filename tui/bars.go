@@ -49,36 +49,64 @@ func (b *bars) drawAlarm() {
 // whether there was room for that. plain is for a terminal without colours; show
 // is called with the number of a tab that is clicked.
 func (b *bars) drawTabs(plain bool, show func(int)) (noted bool) {
-	c := b.Frame.Canvas
-	c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Tab, ' ')
-	x := 0
+	type key struct {
+		at               int
+		note             string
+		noteStyle        canvas.Style
+		plain, simulated bool
+		size             view.Size
+	}
+	r := canvas.Rect{W: b.Frame.W, H: 1}
+	note, style := b.tabNote()
+	texts, x := b.tabTexts(plain)
+	from := x
+	for i, text := range texts {
+		w := canvas.Width(text)
+		b.Frame.Hit(canvas.Rect{X: x, W: w, H: 1}, func() { show(i) })
+		x += w
+	}
+	right := r.W
+	if b.IsSimulated() {
+		right -= 11
+	}
+	noteAt := right - canvas.Width(note) - 1
+	noted = note == "" || noteAt > x
+	b.Frame.Place("tabs", r, key{b.at, note, style, plain, b.IsSimulated(), b.Size}, func(c *canvas.Canvas) {
+		c.Fill(r, theme.Tab, ' ')
+		if b.Size != view.Compact {
+			c.Text(1, 0, theme.Bar, "jouletop")
+		}
+		x := from
+		for i, text := range texts {
+			s := theme.Tab
+			if i == b.at {
+				s = theme.TabActive
+			}
+			x = c.Text(x, 0, s, text)
+		}
+		if b.IsSimulated() {
+			c.Text(right, 0, theme.Sim, " SIMULATED ")
+		}
+		if noted {
+			c.Text(noteAt, 0, style, note)
+		}
+	})
+	return noted
+}
+
+// tabTexts are the tabs as they are written, and the column of the first.
+func (b *bars) tabTexts(plain bool) (texts []string, from int) {
 	if b.Size != view.Compact {
-		x = c.Text(1, 0, theme.Bar, "jouletop") + 2
+		from = len(" jouletop  ")
 	}
 	for i, name := range b.tabs {
 		text := " " + draw.Int(i+1) + " " + name + " "
-		s := theme.Tab
-		if i == b.at {
-			s = theme.TabActive
-			if plain {
-				text = "[" + strings.TrimSpace(text) + "]"
-			}
+		if i == b.at && plain {
+			text = "[" + strings.TrimSpace(text) + "]"
 		}
-		end := c.Text(x, 0, s, text)
-		b.Frame.Hit(canvas.Rect{X: x, W: end - x, H: 1}, func() { show(i) })
-		x = end
+		texts = append(texts, text)
 	}
-	right := c.W
-	if b.IsSimulated() {
-		right -= 11
-		c.Text(right, 0, theme.Sim, " SIMULATED ")
-	}
-	note, s := b.tabNote()
-	if w := canvas.Width(note); w > 0 && right-w-1 > x {
-		c.Text(right-w-1, 0, s, note)
-		return true
-	}
-	return note == ""
+	return texts, from
 }
 
 // tabNote is what stands before the mark on the top line, or, where there is no
@@ -204,24 +232,37 @@ type lastLine struct {
 // drawKeys draws the last line, with the note at its end where the first had no
 // room for it.
 func (b *bars) drawKeys(l lastLine, noted bool) {
-	c := b.Frame.Canvas
-	y := c.H - 1
-	if l.text != "" {
-		c.TextMax(0, y, c.W, l.style, l.text)
-		return
+	type key struct {
+		text      string
+		style     canvas.Style
+		keys      string
+		note      string
+		noteStyle canvas.Style
 	}
-	x, end := 1, c.W
+	k := key{text: l.text, style: l.style}
 	if !noted {
-		note, s := b.tabNote()
-		end -= canvas.Width(note) + 1
-		c.Text(end, y, s, note)
+		k.note, k.noteStyle = b.tabNote()
 	}
-	for _, k := range l.keys {
-		shown := k.Help().Key
-		if x+canvas.Width(shown)+canvas.Width(k.Hint)+3 > end {
-			break
+	for _, h := range l.keys {
+		k.keys += h.Help().Key + " " + h.Hint + "\n"
+	}
+	b.Frame.Place("keys", canvas.Rect{Y: b.Frame.H - 1, W: b.Frame.W, H: 1}, k, func(c *canvas.Canvas) {
+		if l.text != "" {
+			c.TextMax(0, 0, c.W, l.style, l.text)
+			return
 		}
-		x = c.Text(x, y, theme.Accent, shown)
-		x = c.Text(x+1, y, theme.Muted, k.Hint) + 2
-	}
+		x, end := 1, c.W
+		if k.note != "" {
+			end -= canvas.Width(k.note) + 1
+			c.Text(end, 0, k.noteStyle, k.note)
+		}
+		for _, k := range l.keys {
+			shown := k.Help().Key
+			if x+canvas.Width(shown)+canvas.Width(k.Hint)+3 > end {
+				break
+			}
+			x = c.Text(x, 0, theme.Accent, shown)
+			x = c.Text(x+1, 0, theme.Muted, k.Hint) + 2
+		}
+	})
 }

@@ -42,9 +42,11 @@ type Model struct {
 	operator *operator
 	player   player
 
-	untimed bool                                 // tests: nothing waits for a time or for the stream
-	present func(c *canvas.Canvas, title string) // shows a frame; nil: View's text is shown
-	w, h    int                                  // of the terminal
+	untimed bool // tests: nothing waits for a time or for the stream
+	// present shows a frame, of which the rows changed may differ from the one
+	// before; nil: View's text is shown.
+	present func(c *canvas.Canvas, changed []bool, title string)
+	w, h    int // of the terminal
 	content string
 	dirty   bool
 }
@@ -305,7 +307,7 @@ func (m *Model) draw() {
 	defer m.caught(&quit)
 	m.render()
 	if m.present != nil {
-		m.present(m.Frame.Canvas, m.Title())
+		m.present(m.Frame.Canvas, m.Frame.Changed(), m.Title())
 	} else {
 		m.content = m.Frame.Render()
 	}

@@ -36,6 +36,8 @@ func (m *Model) render() {
 	m.Frame.Begin(m.w, m.h)
 	b := bars{m.Context, m.names, m.at}
 	if m.Size == view.TooSmall {
+		m.Frame.End()
+		m.Frame.Over()
 		b.drawTooSmall()
 		return
 	}
@@ -43,6 +45,10 @@ func (m *Model) render() {
 	m.page().Draw()
 	b.drawStatus()
 	b.drawKeys(m.lastLine(), noted)
+	m.Frame.End()
+	if len(m.panels) > 0 || m.Status.Alarm != "" {
+		m.Frame.Over()
+	}
 	for _, p := range m.panels {
 		p.Draw()
 	}

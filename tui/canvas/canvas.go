@@ -339,6 +339,13 @@ func (c *Canvas) Copy(x, y int, src *Canvas) {
 	}
 }
 
+// CopyRow makes row y of c that of src, which is as wide.
+func (c *Canvas) CopyRow(src *Canvas, y int) {
+	for x := range c.W {
+		*c.CellAt(x, y) = *src.CellAt(x, y)
+	}
+}
+
 // Print writes styled text, as Lip Gloss renders it, into r.
 func (c *Canvas) Print(r Rect, text string) {
 	uv.NewStyledString(text).Draw(c, image.Rect(r.X, r.Y, r.X+r.W, r.Y+r.H))

@@ -1,22 +1,41 @@
 package draw
 
-import "jouletop/tui/canvas"
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+
+	"jouletop/tui/canvas"
+)
 
 // Frame is the screen being drawn. Each part of it stands on a canvas of its own
-// and is drawn again only when what it shows has changed.
+// and is drawn again only when what it shows has changed; only what was drawn again
+// is put onto the screen.
 type Frame struct {
 	*canvas.Canvas
 	palette canvas.Palette
 	parts   map[string]*part
+	placed  []place // since Begin
+	was     []place // in the frame before
+	stale   bool    // what stands on the canvas is not the parts of the frame before
+	changed []bool  // rows that may differ from the frame before
 	hits    []hit
-	placed  []canvas.Rect
 	draws   int
 }
 
 // part is a part of the screen on a canvas of its own.
 type part struct {
-	c   *canvas.Canvas
-	key any
+	c     *canvas.Canvas
+	key   any
+	fresh bool // drawn since Begin
+}
+
+// place is where a part stands.
+type place struct {
+	part *part
+	r    canvas.Rect
 }
 
 // hit is a place that can be clicked.
@@ -27,17 +46,28 @@ type hit struct {
 
 // NewFrame returns a frame without a size.
 func NewFrame() *Frame {
-	return &Frame{Canvas: canvas.New(0, 0, canvas.Palette{}), parts: map[string]*part{}}
+	return &Frame{Canvas: canvas.New(0, 0, canvas.Palette{}), parts: map[string]*part{}, stale: true}
 }
 
-// Begin begins a frame of w × h: nothing is on it, nothing can be clicked.
+// Begin begins a frame of w × h: nothing is placed, nothing can be clicked.
 func (f *Frame) Begin(w, h int) {
-	f.Reset(w, h, f.palette)
-	f.hits, f.placed = f.hits[:0], f.placed[:0]
+	if w != f.W || h != f.H {
+		f.stale = true
+		f.Reset(w, h, f.palette)
+		f.changed = make([]bool, f.H)
+	}
+	clear(f.changed)
+	f.was, f.placed, f.hits = f.placed, f.was[:0], f.hits[:0]
+	for _, p := range f.was {
+		p.part.fresh = false
+	}
 }
 
 // Forget has every part drawn again.
-func (f *Frame) Forget() { clear(f.parts) }
+func (f *Frame) Forget() {
+	clear(f.parts)
+	f.stale = true
+}
 
 // Ink has everything drawn in the styles of p from now on.
 func (f *Frame) Ink(p canvas.Palette) {
@@ -49,7 +79,16 @@ func (f *Frame) Ink(p canvas.Palette) {
 func (f *Frame) Draws() int { return f.draws }
 
 // Placed are the rectangles that parts were placed in since Begin.
-func (f *Frame) Placed() []canvas.Rect { return f.placed }
+func (f *Frame) Placed() []canvas.Rect {
+	var out []canvas.Rect
+	for _, p := range f.placed {
+		out = append(out, p.r)
+	}
+	return out
+}
+
+// Changed tells of each row whether it may differ from the frame before.
+func (f *Frame) Changed() []bool { return f.changed }
 
 // Place draws the named part into r: by draw where key (a comparable value that
 // stands for all that draw reads) or the size has changed, else from what was
@@ -58,19 +97,47 @@ func (f *Frame) Place(name string, r canvas.Rect, key any, draw func(c *canvas.C
 	if r.W <= 0 || r.H <= 0 {
 		return
 	}
-	f.placed = append(f.placed, r)
 	p := f.parts[name]
 	if p == nil {
 		p = &part{c: canvas.New(0, 0, canvas.Palette{})}
 		f.parts[name] = p
 	}
+	f.placed = append(f.placed, place{p, r})
 	if p.key != key || p.c.W != r.W || p.c.H != r.H {
 		p.c.Reset(r.W, r.H, f.palette)
-		p.key = key
+		p.key, p.fresh = key, true
 		f.draws++
 		draw(p.c)
 	}
-	f.Copy(r.X, r.Y, p.c)
+}
+
+// End puts the parts onto the canvas: those drawn since Begin, or, where anything
+// else has changed, all of them.
+func (f *Frame) End() {
+	all := f.stale || !slices.Equal(f.placed, f.was)
+	if all {
+		f.Reset(f.W, f.H, f.palette)
+		f.touch(canvas.Rect{W: f.W, H: f.H})
+	}
+	for _, p := range f.placed {
+		if all || p.part.fresh {
+			f.Copy(p.r.X, p.r.Y, p.part.c)
+			f.touch(p.r)
+		}
+	}
+	f.stale = false
+}
+
+// Over tells that something is drawn over the parts, after End.
+func (f *Frame) Over() {
+	f.stale = true
+	f.touch(canvas.Rect{W: f.W, H: f.H})
+}
+
+func (f *Frame) touch(r canvas.Rect) {
+	for y := max(r.Y, 0); y < min(r.Y+r.H, f.H); y++ {
+		f.changed[y] = true
+	}
 }
 
 // Hit makes r clickable: do changes what its page or panel shows.
@@ -78,11 +145,15 @@ func (f *Frame) Hit(r canvas.Rect, do func()) { f.hits = append(f.hits, hit{r, d
 
 // Click does what lies at x, y, the topmost of it.
 func (f *Frame) Click(x, y int) bool {
-	for i := len(f.hits) - 1; i >= 0; i-- {
-		if h := f.hits[i]; h.r.Contains(x, y) {
-			h.do()
-			return true
-		}
+	layers := make([]*lipgloss.Layer, len(f.hits))
+	for i, h := range f.hits {
+		blank := strings.TrimSuffix(strings.Repeat(strings.Repeat(" ", max(h.r.W, 0))+"\n", max(h.r.H, 0)), "\n")
+		layers[i] = lipgloss.NewLayer(blank).X(h.r.X).Y(h.r.Y).Z(i).ID(strconv.Itoa(i))
 	}
-	return false
+	i, err := strconv.Atoi(lipgloss.NewCompositor(layers...).Hit(x, y).ID())
+	if err != nil { // nothing lies there
+		return false
+	}
+	f.hits[i].do()
+	return true
 }

@@ -27,6 +27,7 @@ type painter struct {
 
 	mu      sync.Mutex
 	next    *canvas.Canvas // the newest frame
+	changed []bool         // rows in which next may differ from shown
 	title   string
 	pending bool
 	given   bool // a frame was, ever
@@ -47,11 +48,20 @@ func newPainter(w io.Writer) *painter {
 		quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-// present hands over a frame; c is copied.
-func (p *painter) present(c *canvas.Canvas, title string) {
+// present hands over a frame, of which the rows changed may differ from the one
+// before; nil: any may. They are copied.
+func (p *painter) present(c *canvas.Canvas, changed []bool, title string) {
 	p.mu.Lock()
-	p.next.Reset(c.W, c.H, canvas.Palette{})
-	p.next.Copy(0, 0, c)
+	if p.next.W != c.W || p.next.H != c.H {
+		p.next.Reset(c.W, c.H, canvas.Palette{})
+		p.changed, changed = make([]bool, c.H), nil
+	}
+	for y := range c.H {
+		if changed == nil || changed[y] {
+			p.next.CopyRow(c, y)
+			p.changed[y] = true
+		}
+	}
 	p.title, p.pending, p.given = title, true, true
 	p.mu.Unlock()
 	p.signal()
@@ -60,10 +70,6 @@ func (p *painter) present(c *canvas.Canvas, title string) {
 // forget has the newest frame written again, whole.
 func (p *painter) forget() {
 	p.mu.Lock()
-	if !p.pending { // next is older than what is shown
-		p.next.Reset(p.shown.W, p.shown.H, canvas.Palette{})
-		p.next.Copy(0, 0, p.shown)
-	}
 	p.erase, p.pending = true, p.given
 	p.mu.Unlock()
 	p.signal()
@@ -133,8 +139,12 @@ func (p *painter) paint() {
 		p.shown.Reset(p.next.W, p.next.H, canvas.Palette{})
 	}
 	for y := range p.next.H {
-		p.row(y)
+		if whole || p.changed[y] {
+			p.row(y)
+			p.shown.CopyRow(p.next, y)
+		}
 	}
+	clear(p.changed)
 	if p.title != p.oldT {
 		p.buf = append(p.buf, "\x1b]2;"...)
 		for _, r := range p.title {
@@ -150,8 +160,6 @@ func (p *painter) paint() {
 		p.buf = append(p.buf, syncEnd...)
 	}
 	p.erase, p.oldT = false, p.title
-	p.shown, p.next = p.next, p.shown
-	// The buffers have changed places: the next frame is written over the old one.
 }
 
 // joinGap is how many unchanged cells are written again rather than jumped over:

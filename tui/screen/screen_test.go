@@ -26,7 +26,7 @@ var numbered = func() canvas.Palette {
 
 // show brings the painter's terminal in line with c and returns what it wrote.
 func show(p *painter, c *canvas.Canvas) string {
-	p.present(c, "title")
+	p.present(c, nil, "title")
 	p.flush()
 	return string(p.buf)
 }
@@ -119,7 +119,7 @@ func TestWideCharactersFindTheirPlace(t *testing.T) {
 // A title cannot carry escape sequences.
 func TestTitleIsClean(t *testing.T) {
 	p := newPainter(&bytes.Buffer{})
-	p.present(canvas.New(1, 1, numbered), "a\x1b]0;evil\ab\u009cc")
+	p.present(canvas.New(1, 1, numbered), nil, "a\x1b]0;evil\ab\u009cc")
 	p.flush()
 	if got := string(p.buf); !strings.Contains(got, "\x1b]2;a]0;evilbc\a") {
 		t.Errorf("wrote %q", got)
@@ -154,7 +154,7 @@ func TestCloseIsForAll(t *testing.T) {
 	}
 	c := canvas.New(80, 24, numbered)
 	c.Text(0, 0, 0, "the last frame")
-	term.Present(c, "t")
+	term.Present(c, nil, "t")
 	term.Close()
 	term.Close()
 	if w, h := term.Size(); w != 80 || h != 24 {

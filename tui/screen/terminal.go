@@ -80,8 +80,11 @@ func (t *Terminal) Size() (w, h int) {
 	return 80, 24
 }
 
-// Present shows a frame soon; it does not wait and does not keep c.
-func (t *Terminal) Present(c *canvas.Canvas, title string) { t.painter.present(c, title) }
+// Present shows a frame soon, of which the rows changed may differ from the one
+// presented before; nil: any may. It does not wait and keeps neither.
+func (t *Terminal) Present(c *canvas.Canvas, changed []bool, title string) {
+	t.painter.present(c, changed, title)
+}
 
 // Again takes the terminal over once more, after the process was stopped and
 // goes on, or to mend a garbled screen.

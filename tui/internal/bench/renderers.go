@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -54,7 +55,7 @@ func processTime() time.Duration {
 // Bubble Tea's renderer and by the painter.
 func renderers(s *recorded.Session) {
 	const n = 300
-	texts, cells := make([]string, n), make([]*canvas.Canvas, n)
+	texts, cells, changed := make([]string, n), make([]*canvas.Canvas, n), make([][]bool, n)
 	d := after(s, time.Minute)
 	for i := range n {
 		d.model.Apply(d.next(100 * time.Millisecond)...)
@@ -62,6 +63,7 @@ func renderers(s *recorded.Session) {
 		c := d.model.Canvas()
 		cells[i] = canvas.New(c.W, c.H, canvas.Palette{})
 		cells[i].Copy(0, 0, c)
+		changed[i] = slices.Clone(d.model.Frame.Changed())
 	}
 	pace := func(show func(i int)) time.Duration {
 		time.Sleep(200 * time.Millisecond)
@@ -88,7 +90,7 @@ func renderers(s *recorded.Session) {
 		note("the painter", "-", err.Error())
 		return
 	}
-	paint := pace(func(i int) { t.Present(cells[i], "jouletop") })
+	paint := pace(func(i int) { t.Present(cells[i], changed[i], "jouletop") })
 	t.Close()
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
 	note("a frame through Bubble Tea's renderer, CPU time", ms(own), fmt.Sprintf("%d bytes a frame", out.n/n))
