@@ -1,6 +1,9 @@
 package energy
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // stampSD is how well, in s, a phase's boundary is known: the host stamps it when
 // it launches or has synchronised, the GPU begins and ends a little later.
@@ -21,7 +24,12 @@ func findLag(tr *track, tl *timeline, from int) bool {
 		step = 0.005
 	}
 	// Coarsely over all that is possible, then finely around the best.
-	reach := max(3*k.lagSD, 1.2*tr.width)
+	// A lag a period too long explains a few falls as well as the right one does.
+	const many = 4
+	reach := 3 * k.lagSD
+	if len(tl.falls(int64(tr.period*0.75e9))) >= many {
+		reach = max(reach, 1.2*tr.width)
+	}
 	coarse, ok := lagCosts(tr, tl, from, k.lag-reach, step, int(2*reach/step)+1)
 	if !ok {
 		return false
@@ -41,9 +49,10 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	}
 	if !fine.falls {
 		// Each kind of beginning is off in its own way, which does not average out: four
-		// sessions of one H100 alone gave -1 to 8 ms where falls give 3 to 7.
+		// sessions of one H100 alone gave -1 to 8 ms where falls give 3 to 7. A few say
+		// even less: the clock may have changed just before.
 		const doubtful = 4
-		v = v*doubtful + min(sq(0.001), 100*v)
+		v = v*doubtful + min(sq(0.001), 100*v) + sq(0.005)/float64(max(tl.beginnings(), 1))
 	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
@@ -56,7 +65,8 @@ type lagCost struct {
 	from, step float64 // s
 	cost       []float64
 	n          float64
-	falls      bool // of the bins after falls alone
+	falls      bool      // of the bins after falls alone
+	whole      []float64 // mean squared residual of all bins
 }
 
 // lagRows is how many of the latest readings the lag is found by: it is told to some
@@ -88,16 +98,22 @@ func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (la
 		atFalls.cost[i], atFalls.n = fallCost(cache, sol.theta, falls, int64(tr.period*3.2e9))
 		atFalls.falls = atFalls.falls && atFalls.n >= enough
 	}
+	all.whole, atFalls.whole = all.cost, all.cost
 	if atFalls.falls {
 		return atFalls, true
 	}
 	return all, true
 }
 
+// least returns the lag of least cost among those that all bins can live with: with a
+// lag a period too long the last phases before falls take the power of what follows,
+// and the bins after them fit better than with the right one.
 func (l lagCost) least() int {
-	best := 0
+	const bearable = 2
+	most := bearable * slices.Min(l.whole)
+	best := slices.Index(l.whole, slices.Min(l.whole))
 	for i, c := range l.cost {
-		if c < l.cost[best] {
+		if c < l.cost[best] && l.whole[i] <= most {
 			best = i
 		}
 	}

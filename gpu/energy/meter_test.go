@@ -158,7 +158,7 @@ func TestOrderAndRepetitionsDoNotMatter(t *testing.T) {
 		feed(s, mixed, nil)
 		for _, p := range w.phases {
 			a, b := m.raw(p.Start, p.End), s.raw(p.Start, p.End)
-			if math.Abs(a.Joules-b.Joules) > 1e-9*a.Joules+1e-9 {
+			if math.Abs(a.Joules-b.Joules) > 1e-9*math.Abs(a.Joules)+1e-9 {
 				t.Fatalf("%+v in order, %+v otherwise", a, b)
 			}
 		}

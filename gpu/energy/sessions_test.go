@@ -71,8 +71,8 @@ func TestRecordedSessionsAreUnderstood(t *testing.T) {
 			if k.Bins < enough {
 				continue
 			}
-			give := 2 * math.Sqrt(k.Inside*(1-k.Inside)/float64(k.Bins))
-			if k.Inside < 0.93-give || k.Inside > 0.99+give {
+			give := func(share float64) float64 { return 2 * math.Sqrt(share*(1-share)/float64(k.Bins)) }
+			if k.Inside < 0.93-give(0.93) || k.Inside > 0.99+give(0.99) {
 				t.Errorf("%s: %.1f %% of %d readings of %s at batch %d inside", d.Name(), 100*k.Inside, k.Bins, k.Kind, k.Batch)
 			}
 		}

@@ -223,6 +223,16 @@ func (tl *timeline) rested(i int) bool {
 	return i == 0 || tl.phases[i].Start-tl.phases[i-1].End > together
 }
 
+// beginnings returns how many phases began after a pause.
+func (tl *timeline) beginnings() (n int) {
+	for i := range tl.phases {
+		if tl.rested(i) {
+			n++
+		}
+	}
+	return n
+}
+
 // pause describes the time a to b before phase i (not in any phase).
 func (tl *timeline) pause(i int, a, b int64) segment {
 	ps := tl.phases

@@ -89,6 +89,9 @@ func (m *model) variances(rows []row, theta []float64) {
 	}
 }
 
+// several is how many requests tell noise from what requests differ by.
+const several = 10
+
 // mayDiffer is by how much, as a relative standard deviation, the mean power of
 // phases of one kind may differ where none is long enough to show it: equal work
 // hardly does, work of unequal size more.
@@ -106,8 +109,8 @@ func (s *keyStat) mayDiffer() float64 {
 // hiddenNoise settles what bins scatter beyond v and noise for the kinds whose phases are
 // too short to show their noise: least squares of the squared residuals, less what is
 // known, on the shares. It is noise where the phases differ as much as they may already
-// (capped), else it is the phases': called noise, it would have a bin that a phase fills
-// tell too little of it.
+// (capped) and several requests say so, else it is the phases': called noise, it would have
+// a bin that a phase fills tell too little of it.
 func (m *model) hiddenNoise(rows []row, theta []float64, hidden, capped []bool) {
 	nk := len(theta)
 	A, rhs := make([]float64, nk*nk), make([]float64, nk)
@@ -154,7 +157,7 @@ func (m *model) hiddenNoise(rows []row, theta []float64, hidden, capped []bool) 
 		more := noise[k] - m.stats[k].noise
 		switch {
 		case !hidden[k] || more <= 0:
-		case capped[k]:
+		case capped[k] && m.stats[k].requests >= several:
 			m.stats[k].noise += more
 		default:
 			m.stats[k].v += more / max(m.stats[k].part, 0.1)

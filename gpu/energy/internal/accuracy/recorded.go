@@ -56,8 +56,8 @@ func recordings() (missed int, err error) {
 			if k.Bins >= minBins {
 				name := fmt.Sprintf("%s %s b%d", d.Name(), k.Kind, k.Batch)
 				// A share of n is itself known to two standard errors only.
-				give := 2 * math.Sqrt(k.Inside*(1-k.Inside)/float64(k.Bins))
-				if k.Inside < 0.93-give || k.Inside > 0.99+give {
+				give := func(share float64) float64 { return 2 * math.Sqrt(share*(1-share)/float64(k.Bins)) }
+				if k.Inside < 0.93-give(0.93) || k.Inside > 0.99+give(0.99) {
 					outside = append(outside, fmt.Sprintf("%s: %.1f %% of %d", name, 100*k.Inside, k.Bins))
 				}
 			}
