@@ -56,37 +56,35 @@ func (p *Live) drawRecent(c *canvas.Canvas) {
 		return
 	}
 	least := 9 // rank that still finds room
-	for ; least > 0; least-- {
-		w := 1
+	for ; least > 0 && recentTable(least).Width() > c.W-1; least-- {
+	}
+	t := recentTable(least)
+	for i := range min(r.Recent.Len(), c.H-y) {
+		q := r.Recent.At(i)
+		var row []string
 		for _, col := range recentColumns {
 			if col.rank <= least {
-				w += max(col.width, -col.width) + 1
+				row = append(row, col.value(q))
 			}
 		}
-		if w-1 <= c.W {
-			break
-		}
+		t.Rows = append(t.Rows, row)
 	}
-	x := 1
+	t.Style = func(row, _ int) canvas.Style {
+		if r.Recent.At(row).Err != "" {
+			return theme.Bad
+		}
+		return theme.Default
+	}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
+}
+
+// recentTable has the columns up to a rank.
+func recentTable(least int) *draw.Table {
+	var t draw.Table
 	for _, col := range recentColumns {
-		if col.rank > least {
-			continue
+		if col.rank <= least {
+			t.Columns = append(t.Columns, draw.Column{Title: col.title, Width: col.width})
 		}
-		w := max(col.width, -col.width)
-		c.TextMax(x, y, w, theme.Muted, draw.Pad(col.title, col.width))
-		for i := 0; i < r.Recent.Len() && y+1+i < c.H; i++ {
-			q := r.Recent.At(i)
-			s := theme.Default
-			if q.Err != "" {
-				s = theme.Bad
-			}
-			text := col.value(q)
-			if col.width > 0 {
-				c.Right(x+w, y+1+i, s, text)
-			} else {
-				c.TextMax(x, y+1+i, w, s, text)
-			}
-		}
-		x += w + 1
 	}
+	return &t
 }

@@ -4,8 +4,8 @@
 //
 // Why not Bubble Tea's own renderer: it reads every frame's text back into
 // cells, hashes and measures each of them, changed or not. The dashboard has
-// cells already; to compare those costs less than a third (make bench-tui prints
-// both, for the same frames). Bubble Tea still reads the input and runs the
+// cells already; to compare those that may have changed costs less than half (make
+// bench-tui prints both, for the same frames). Bubble Tea still reads the input and runs the
 // model, and its renderer shows the same View where no Terminal is given.
 package screen
 
