@@ -52,7 +52,7 @@ func findLag(tr *track, tl *timeline, from int) bool {
 		// sessions of one H100 alone gave -1 to 8 ms where falls give 3 to 7. A few say
 		// even less: the clock may have changed just before.
 		const doubtful = 4
-		v = v*doubtful + min(sq(0.001), 100*v) + sq(0.005)/float64(max(tl.beginnings(), 1))
+		v = v*doubtful + max(min(sq(0.001), 100*v), sq(0.005)/float64(max(tl.beginnings(), 1)))
 	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
