@@ -4,5 +4,5 @@
 FAULTS ?= 100
 SEED ?= 0
 .PHONY: bench-faults
-bench-faults: native
+bench-faults: native ## random faults at random moments
 	@cd cmd/jouletop && $(GO_ENV) JOULETOP_FAULTS=$(FAULTS) JOULETOP_SEED=$(SEED) go test -run '^TestBenchFaults$$' -count=1 -timeout 20m

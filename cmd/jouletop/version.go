@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -9,20 +10,16 @@ import (
 	"jouletop/engine/llama"
 )
 
-// version is the module's, or the commit it was built from.
+// version is what the build was stamped with: the tag, or the commit with its time
+// ("+dirty" behind it where files had changed); "devel" without a stamp.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				v += "-" + s.Value[:min(12, len(s.Value))]
-			}
-		}
+	v := cmp.Or(info.Main.Version, "(devel)")
+	if v == "(devel)" {
+		return "devel"
 	}
 	return v
 }

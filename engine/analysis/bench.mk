@@ -1,11 +1,11 @@
 # Benches of sweeps and what is made of them.
 .PHONY: bench-sweep
-bench-sweep: build
+bench-sweep: build ## sweeps, and what is made of them
 	$(GO_ENV) go run ./engine/analysis/internal/benchsweep bin/jouletop
 	JOULETOP_SEEDS=100 $(GO_ENV) go test -count=1 -v -run EDPOptimalClock ./engine/analysis/curve
 
 # The chain from queries to routing's savings over the study's 3,817 queries and
 # five sizes, simulated, against the target.
 .PHONY: bench-workload
-bench-workload: build
+bench-workload: build ## from queries to routing's savings
 	$(GO_ENV) go run ./engine/analysis/internal/benchworkload bin/jouletop

@@ -15,7 +15,7 @@ CUDA_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CUDA_MODULE := github.com/ollama/ollama
 
 .PHONY: cuda
-cuda:
+cuda: ## build llama.cpp's CUDA backend
 	@fail() { echo "make: $$*" >&2; exit 1; }; \
 	nvcc=$$(PATH="$${CUDA_HOME:-/none}/bin:$$PATH:/usr/local/cuda/bin" command -v nvcc || ls -d /usr/local/cuda-*/bin/nvcc /opt/cuda/bin/nvcc 2>/dev/null | sort -V | tail -1); \
 	if [ -n "$(CUDA)" ]; then nvcc="$(CUDA)/bin/nvcc"; [ -x "$$nvcc" ] || fail "CUDA=$(CUDA): there is no bin/nvcc in it"; fi; \

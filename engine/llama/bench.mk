@@ -2,6 +2,6 @@
 # BARELOOP=PROGRAM compares with a program of its own instead, and
 # BENCH_ENGINE_FLAGS takes more flags (-model, -gpu-layers, -backend-dir, …).
 .PHONY: bench-engine
-bench-engine: native
+bench-engine: native ## tokens/s against a bare loop
 	$(GO_ENV) go build -o build/benchengine ./engine/llama/internal/benchengine
 	build/benchengine $(if $(BARELOOP),-bareloop $(BARELOOP)) $(BENCH_ENGINE_FLAGS)
