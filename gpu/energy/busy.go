@@ -47,7 +47,7 @@ func (m *Meter) pauses(spans []Span) (j, half float64) {
 			j += s.theta * d
 			sd := math.Sqrt(s.v)
 			if i >= 0 {
-				sd = math.Sqrt(tr.model.cov.At(i, i))
+				sd = math.Sqrt(tr.model.covariance(i, i))
 			}
 			v += sq(sd * d)
 		}

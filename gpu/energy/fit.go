@@ -37,7 +37,8 @@ type model struct {
 	keys  map[Key]int
 	byID  []int // see number: by the timeline's numbers, 2 more than keys has; 0 not looked up
 	stats []keyStat
-	cov   *mat.SymDense // W², covariance of the thetas
+	cov   *mat.SymDense // W², covariance of the thetas that were fitted
+	kept  []float64     // W², variance of those kept from before: see covariance
 	// Of all bins, for what is in no known phase: mean in W, variance in W² and
 	// variance from one bin to the next.
 	mean, level2, step2 float64
@@ -507,18 +508,24 @@ func (m *model) keep(prev *model) {
 	if len(add) == 0 {
 		return
 	}
-	cov := mat.NewSymDense(n+len(add), nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			cov.SetSym(i, j, m.cov.At(i, j))
-		}
-	}
 	for j, i := range add {
 		m.keys[prev.stats[i].Key] = n + j
 		kept := prev.stats[i]
 		kept.slope, kept.start = -1, -1 // they are elsewhere now
 		m.stats = append(m.stats, kept)
-		cov.SetSym(n+j, n+j, prev.cov.At(i, i))
+		m.kept = append(m.kept, prev.covariance(i, i))
 	}
-	m.cov = cov
+}
+
+// covariance returns that of two thetas, in W²; those of kinds kept from before are
+// known apart from the others.
+func (m *model) covariance(i, j int) float64 {
+	n := len(m.stats) - len(m.kept)
+	switch {
+	case i < n && j < n:
+		return m.cov.At(i, j)
+	case i == j:
+		return m.kept[i-n]
+	}
+	return 0
 }

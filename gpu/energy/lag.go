@@ -23,19 +23,19 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	if tr.cum {
 		step = 0.005
 	}
-	// Coarsely over all that is possible, then finely around the best.
-	// A lag a period too long explains a few falls as well as the right one does.
+	// Coarsely over all that is possible, then finely around the best. A lag a period
+	// too long explains a few falls as well as the right one does: what is known of
+	// such sources comes first then.
 	const many = 4
-	reach := 3 * k.lagSD
+	near, wide := 3*k.lagSD, max(3*k.lagSD, 1.2*tr.width)
 	if len(tl.falls(int64(tr.period*0.75e9))) >= many {
-		reach = max(reach, 1.2*tr.width)
+		near = wide
 	}
-	coarse, ok := lagCosts(tr, tl, from, k.lag-reach, step, int(2*reach/step)+1)
+	coarse, best, ok := coarseLag(tr, tl, from, k.lag, near, step)
+	if !ok && near < wide {
+		coarse, best, ok = coarseLag(tr, tl, from, k.lag, wide, step)
+	}
 	if !ok {
-		return false
-	}
-	best := coarse.least()
-	if best == 0 || best == len(coarse.cost)-1 {
 		return false
 	}
 	const finer = 8
@@ -60,6 +60,17 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	return true
 }
 
+// coarseLag tries lags up to reach from the middle; ok is false where the best of them
+// is at an end, for it may lie beyond.
+func coarseLag(tr *track, tl *timeline, from int, middle, reach, step float64) (c lagCost, best int, ok bool) {
+	c, ok = lagCosts(tr, tl, from, middle-reach, step, int(2*reach/step)+1)
+	if !ok {
+		return c, 0, false
+	}
+	best = c.least()
+	return c, best, best > 0 && best < len(c.cost)-1
+}
+
 // lagCost is the mean squared residual in W² of n bins for each of a row of lags.
 type lagCost struct {
 	from, step float64 // s
@@ -81,10 +92,10 @@ func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (la
 	starts := tl.traits() // which look like a lag
 	falls := tl.falls(int64(tr.period * 0.75e9))
 	const enough = 8
-	var cache []row
 	for i := range n {
 		keys := map[Key]int{}
-		cache = rowsOf(tr, tl, from, first+float64(i)*step, starts, keys, cache)
+		cache := rowsOf(tr, tl, from, first+float64(i)*step, starts, keys, tr.scratch)
+		tr.scratch = cache
 		if len(cache) < len(keys)+5 {
 			return all, false
 		}
@@ -173,7 +184,8 @@ func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n f
 // thetas returns the mean powers for another lag.
 func (tr *track) thetas(tl *timeline, from int, lag float64, traits map[Key]trait) map[Key]float64 {
 	keys := map[Key]int{}
-	rows := rowsOf(tr, tl, from, lag, traits, keys, nil)
+	rows := rowsOf(tr, tl, from, lag, traits, keys, tr.scratch)
+	tr.scratch = rows
 	sol, ok := solve(rows, keys)
 	if len(rows) == 0 || !ok {
 		return nil

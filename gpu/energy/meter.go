@@ -168,7 +168,8 @@ func (m *Meter) refit(tr *track) {
 	}
 	keys := map[Key]int{}
 	traits := m.tl.traits()
-	rows := rowsOf(tr, &m.tl, from, tr.lag, traits, keys, nil)
+	rows := rowsOf(tr, &m.tl, from, tr.lag, traits, keys, tr.scratch)
+	tr.scratch = rows
 	prev := tr.model
 	if len(rows) >= 3 {
 		if fit, ok := fitModel(rows, traits, keys, &prev); ok {

@@ -73,7 +73,7 @@ func TestShiftingATraceChangesNothing(t *testing.T) {
 		m, s := meterOf(readings, w.phases), meterOf(shifted, phases)
 		for i, p := range w.phases {
 			a, b := m.raw(p.Start, p.End), s.raw(phases[i].Start, phases[i].End)
-			if math.Abs(a.Joules-b.Joules) > 1e-3*a.Joules || math.Abs(a.ErrJ-b.ErrJ) > 1e-2*a.ErrJ {
+			if math.Abs(a.Joules-b.Joules) > 1e-3*math.Abs(a.Joules) || math.Abs(a.ErrJ-b.ErrJ) > 1e-2*a.ErrJ {
 				t.Fatalf("phase %d: %+v, shifted %+v", i, a, b)
 			}
 		}

@@ -493,7 +493,7 @@ func (l *layout) through(x, out []float64) {
 	for a, ka := range l.keys {
 		out[a] = 0
 		for b, v := range x {
-			out[a] += v * l.p.m.cov.At(ka, l.keys[b])
+			out[a] += v * l.p.m.covariance(ka, l.keys[b])
 		}
 	}
 }

@@ -30,11 +30,12 @@ type track struct {
 	lagSD      float64 // s
 	jitter     float64 // s, standard deviation of a time stamp
 	model      model
-	fitAt      int // value of added at the last fit
-	fitGap     int // readings until the next, at most
-	lagAt      int // and when the lag was last found
-	calibrated int // and the noise calibrated
-	lateAt     int // and what it does to each kind of phase
+	scratch    []row // of the last fit, for the next
+	fitAt      int   // value of added at the last fit
+	fitGap     int   // readings until the next, at most
+	lagAt      int   // and when the lag was last found
+	calibrated int   // and the noise calibrated
+	lateAt     int   // and what it does to each kind of phase
 }
 
 // Assumptions about a source of which nothing else is known, as found on
