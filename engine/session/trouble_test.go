@@ -59,7 +59,7 @@ func points(r *Recorder, from, to int) {
 	for i := from; i < to; i++ {
 		_, _, ph, rq, _, pd := rows()
 		id := fmt.Sprintf("p%d", i)
-		ph.BatchID, rq.BatchID, rq.PointID, rq.RequestID, pd.PointID = id+"/b1", id+"/b1", id, id+"/b1.0", id
+		ph.BatchID, ph.PointID, rq.BatchID, rq.PointID, rq.RequestID, pd.PointID = id+"/b1", id, id+"/b1", id, id+"/b1.0", id
 		for _, e := range []event.Event{event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq, pd} {
 			r.Record(e)
 		}
