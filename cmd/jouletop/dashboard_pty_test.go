@@ -113,7 +113,7 @@ func TestDashboardFromOpenToQuit(t *testing.T) {
 	x.shows("export to")
 	x.keys("out", enterKey)
 	x.shows("exported to")
-	for _, name := range session.Files() {
+	for _, name := range sessionFiles() {
 		if st, err := os.Stat(filepath.Join(x.home, "out", name)); err != nil || st.Size() == 0 {
 			t.Errorf("export has no %s: %v", name, err)
 		}
@@ -159,7 +159,7 @@ func whole(t *testing.T, dir string, ended event.How) *session.Session {
 	if s.Manifest.Ended != ended || s.Manifest.End.Before(s.Manifest.Start) {
 		t.Errorf("manifest: ended %q at %v, started %v; want %q", s.Manifest.Ended, s.Manifest.End, s.Manifest.Start, ended)
 	}
-	for _, name := range session.Files() {
+	for _, name := range sessionFiles() {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Error(err)

@@ -222,3 +222,8 @@ func (f *round) judgeLines(dir string, requests int) {
 		f.v.fail(&f.v.lost, "%d requests ended, %d have a row: %s", done, requests, f.out)
 	}
 }
+
+// sessionFiles are the files of a session in which no model serves.
+func sessionFiles() []string {
+	return slices.DeleteFunc(session.Files(), func(name string) bool { return name == session.IterationsFile })
+}

@@ -17,6 +17,11 @@ NATIVE_PACKAGE := $(NATIVE_MODULE)/llama/llama.cpp/src
 # The warnings left out are of others' code: go-nvml's deprecated calls, ggml's
 # repacking.
 NATIVE_FLAGS := -O3 -march=$(MARCH) -Wno-deprecated-declarations -Wno-stringop-overflow
+# Without AMX, whose part of ggml the module leaves out: a machine that has it would
+# call what is not there.
+ifeq ($(shell uname -m),x86_64)
+NATIVE_FLAGS += -mno-amx-int8
+endif
 INSTALLED := sh engine/llama/installed.sh
 ifneq ($(LLAMA_SRC),)
 LLAMA := $(CURDIR)/build/llama
