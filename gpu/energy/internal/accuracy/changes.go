@@ -127,12 +127,7 @@ func changes() (missed int, err error) {
 		{"no point without energy", fmt.Sprint(missing), missing == 0},
 		{fmt.Sprintf("points' truth inside the bound 93 to 99 %% (± %.1f)", 100*give), fmt.Sprintf("%.2f %%", 100*c), c >= 0.93-give && c <= 0.99+give},
 	} {
-		mark := "met"
-		if !t.ok {
-			mark = "MISSED"
-			missed++
-		}
-		fmt.Printf("%-66s %10s %10s\n", t.name, t.reached, mark)
+		missed += target(t.name, t.reached, t.ok)
 	}
 	return missed, nil
 }

@@ -292,13 +292,9 @@ func sensorFaults(boards, requests int) (missed int, err error) {
 	const most = 0.07
 	for _, what := range []string{"request", "prefill", "decode"} {
 		s := tallyOf(ft.figures, what)
-		mark := "met"
 		// A share of n draws is itself known to two standard errors only.
-		if give := 2 * math.Sqrt(most*(1-most)/float64(max(s.said, 1))); s.wrongShare() > most+give {
-			mark = "MISSED"
-			missed++
-		}
-		fmt.Printf("%-66s %10s %10s\n", "random faults: "+what+" outside its interval, at most 7 %", fmt.Sprintf("%.2f %%", 100*s.wrongShare()), mark)
+		give := 2 * math.Sqrt(most*(1-most)/float64(max(s.said, 1)))
+		missed += target("random faults: "+what+" outside its interval, at most 7 %", fmt.Sprintf("%.2f %%", 100*s.wrongShare()), s.wrongShare() <= most+give)
 	}
 	return missed, nil
 }
