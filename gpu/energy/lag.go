@@ -75,7 +75,7 @@ func coarseLag(tr *track, tl *timeline, from int, middle, reach, step float64) (
 type lagCost struct {
 	from, step float64 // s
 	cost       []float64
-	n          float64
+	n          float64   // that are worth one each: see fallCost
 	falls      bool      // of the bins after falls alone
 	whole      []float64 // mean squared residual of all bins
 }
@@ -106,8 +106,9 @@ func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (la
 		// Per row, as rows at the ends come and go with the lag.
 		all.n = float64(len(cache))
 		all.cost[i] = sol.rss / all.n
-		atFalls.cost[i], atFalls.n = fallCost(cache, sol.theta, falls, int64(tr.period*3.2e9))
-		atFalls.falls = atFalls.falls && atFalls.n >= enough
+		var bins float64
+		atFalls.cost[i], bins, atFalls.n = fallCost(cache, sol.theta, falls, int64(tr.period*3.2e9))
+		atFalls.falls = atFalls.falls && bins >= enough
 	}
 	all.whole, atFalls.whole = all.cost, all.cost
 	if atFalls.falls {
@@ -158,9 +159,12 @@ func (l lagCost) minimum() (at, v float64, ok bool) {
 }
 
 // fallCost returns the mean squared residual of the bins told between a fall and
-// the next phase, for as long as the fall may show, and how many there are.
-func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n float64) {
-	i := 0
+// the next phase, for as long as the fall may show, how many there are, and what they
+// are worth: of the bins of a fall one tells its time, and that the work before
+// differed from the mean of its kind shows in that one. Two falls are spent on the
+// lag and the power before.
+func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n, worth float64) {
+	i, last := 0, -1
 	for k := range rows {
 		r := &rows[k]
 		for i < len(falls) && min(falls[i].next, falls[i].end+reach) <= r.t {
@@ -173,12 +177,16 @@ func fallCost(rows []row, theta []float64, falls []fall, reach int64) (cost, n f
 			e := residual(r, theta)
 			cost += e * e
 			n++
+			if i != last {
+				worth++
+				last = i
+			}
 		}
 	}
 	if n == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return cost / n, n
+	return cost / n, n, max(worth-2, 1)
 }
 
 // thetas returns the mean powers for another lag.

@@ -35,3 +35,27 @@ func TestLagIsNotAPeriodTooLong(t *testing.T) {
 		}
 	}
 }
+
+// The lag is known as well as it is said to be, from few falls as from many: what the
+// work before a fall draws beside the mean of its kind looks like a lag.
+func TestLagIsAsGoodAsItSays(t *testing.T) {
+	const worlds = 200
+	var square float64
+	far := 0
+	for seed := range uint64(worlds) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		w := newWorld(rnd, 0, 25+int(seed)%16, []float64{0.02, 0.06, 0.2}[seed%3])
+		lag := 0.01 * rnd.Float64()
+		m := meterOf(w.buffer(rnd, 0.02, lag, 0.003), w.phases)
+		m.Window(w.phases[0].Start, w.phases[1].End)
+		z := (m.tracks[0].lag - lag) / m.tracks[0].lagSD
+		square += z * z / worlds
+		if math.Abs(z) > 4 {
+			far++
+		}
+	}
+	t.Logf("rms of the standardised errors %.2f, %d of %d beyond 4", math.Sqrt(square), far, worlds)
+	if square > sq(1.6) || far > worlds/50 {
+		t.Errorf("rms of the standardised errors %.2f, %d of %d beyond 4", math.Sqrt(square), far, worlds)
+	}
+}
