@@ -4,10 +4,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
 )
 
 // A deviation is how far a bin lies from what all the others say of it.
@@ -47,14 +43,15 @@ func (m *Meter) leaveOneOut(tr *track, from int) []deviation {
 		}
 		A := make([]float64, n*n)
 		l.covariance(A, make([]float64, n))
-		factor, ok := lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: A, Uplo: blas.Upper})
+		factor, ok := factorize(A, n)
 		if !ok {
 			continue
 		}
-		if _, ok := lapack64.Potri(factor); !ok {
+		upper, ok := factor.inverse()
+		if !ok {
 			continue
 		}
-		inv := func(i, j int) float64 { return A[min(i, j)*n+max(i, j)] }
+		inv := func(i, j int) float64 { return upper[min(i, j)*n+max(i, j)] }
 		for k := edge; k < n-edge; k++ {
 			x := l.obs[k]
 			key, kinds := m.kindsIn(&p, x, stalled)
@@ -106,8 +103,12 @@ func (m *Meter) calibrate(tr *track, prev *model) {
 	for i := range stats {
 		stats[i].scale = 1
 		if k, ok := prev.keys[stats[i].Key]; ok && prev.stats[k].scale > 0 {
-			stats[i].scale = prev.stats[k].scale
-			stats[i].noise = stats[i].bounded(stats[i].noise * stats[i].scale)
+			// What the bounds leave of it: else it would wait for a fit whose own noise is
+			// greater, and multiply that.
+			if s := &stats[i]; s.noise > 0 {
+				to := s.bounded(s.noise * prev.stats[k].scale)
+				s.scale, s.noise = to/s.noise, to
+			}
 		}
 	}
 	if tr.added < tr.calibrated+tr.calibrated/4 {

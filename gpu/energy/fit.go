@@ -4,9 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -222,8 +219,8 @@ const (
 // solution is what least squares found.
 type solution struct {
 	theta     []float64
-	mean, rss float64 // of the rows: W; W², weighted
-	chol      blas64.Symmetric
+	mean, rss float64  // of the rows: W; W², weighted
+	factor    cholesky // of the normal matrix
 }
 
 // solve finds the thetas by least squares; ok is false where rows do not tell them.
@@ -259,28 +256,16 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 		A[i*nk+i] += pull
 		rhs[i] += pull * to
 	}
-	if nk == 0 {
+	if sol.factor, ok = factorize(A, nk); !ok {
 		return sol, false
 	}
-	sym := blas64.Symmetric{N: nk, Stride: nk, Data: A, Uplo: blas.Upper}
-	factor, ok := lapack64.Potrf(sym)
-	if !ok {
-		return sol, false
-	}
-	lapack64.Potrs(factor, blas64.General{Rows: nk, Cols: 1, Stride: 1, Data: rhs})
-	sol.chol, sol.theta = sym, rhs
+	sol.factor.solve(rhs)
+	sol.theta = rhs
 	for i := range rows {
 		e := residual(&rows[i], rhs)
 		sol.rss += rows[i].w * e * e
 	}
 	return sol, true
-}
-
-// inverse returns the inverse of the normal matrix, once.
-func (sol solution) inverse() *mat.SymDense {
-	nk := sol.chol.N
-	lapack64.Potri(blas64.Triangular{N: nk, Stride: nk, Data: sol.chol.Data, Uplo: blas.Upper, Diag: blas.NonUnit})
-	return mat.NewSymDense(nk, sol.chol.Data)
 }
 
 // gapPower is what a short pause is taken to draw where nothing tells: idle power
@@ -350,8 +335,12 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 			m.stats[i].start = g
 		}
 	}
+	inv, ok := sol.factor.inverse()
+	if !ok {
+		return model{}, false
+	}
 	m.residuals(rows, theta)
-	m.sandwich(rows, theta, sol.inverse())
+	m.sandwich(rows, theta, mat.NewSymDense(len(theta), inv))
 	m.variances(rows, theta)
 	m.keep(prev)
 	return m, true

@@ -47,6 +47,7 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	if !ok {
 		return false
 	}
+	tr.byFalls = fine.falls
 	if !fine.falls {
 		// Each kind of beginning is off in its own way, which does not average out: four
 		// sessions of one H100 alone gave -1 to 8 ms where falls give 3 to 7. A few say
@@ -56,8 +57,37 @@ func findLag(tr *track, tl *timeline, from int) bool {
 	}
 	prior := k.lagSD * k.lagSD
 	tr.lag = (at/v + k.lag/prior) / (1/v + 1/prior)
-	tr.lagSD = math.Sqrt(1/(1/v+1/prior) + sq(stampSD))
+	tr.lagFound = math.Sqrt(1/(1/v+1/prior) + sq(stampSD))
+	tr.lagSD = tr.lagFound
 	return true
+}
+
+// doubtLag widens what is known of a lag found by falls by what is not known of the
+// power before them, which all falls after work of one kind share: on average half of
+// a bin that holds a fall is work.
+func (tr *track) doubtLag(tl *timeline) {
+	if !tr.byFalls {
+		return
+	}
+	falls := tl.falls(int64(tr.period * 0.75e9))
+	after := map[int]float64{}
+	var n float64
+	for _, f := range falls {
+		for i := tl.from(f.end - 1); i < len(tl.phases) && tl.phases[i].Start < f.end; i++ {
+			if k, ok := tr.model.keys[tl.phases[i].kind.key]; ok && tl.phases[i].End == f.end {
+				after[k]++
+				n++
+			}
+		}
+	}
+	v := sq(tr.lagFound)
+	for k, m := range after {
+		s := &tr.model.stats[k]
+		if step := s.theta - idleShare*tr.model.mean; step > 0 {
+			v += tr.model.covariance(k, k) * sq(m/n*tr.width/2/step)
+		}
+	}
+	tr.lagSD = math.Sqrt(v)
 }
 
 // coarseLag tries lags up to reach from the middle; ok is false where the best of them

@@ -173,6 +173,8 @@ func (m *Meter) refit(tr *track) {
 	prev := tr.model
 	if len(rows) >= 3 {
 		if fit, ok := fitModel(rows, traits, keys, &prev); ok {
+			tr.model = fit
+			tr.doubtLag(&m.tl)
 			if known := fit.keepLate(&prev); !known || !tr.settled() || tr.added > tr.lateAt+maxRows {
 				fit.setLate(tr.thetas(&m.tl, from, tr.lag+tr.lagSD, traits), tr.thetas(&m.tl, from, tr.lag-tr.lagSD, traits))
 				tr.lateAt = tr.added

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -318,9 +319,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	var bytes int
 	for _, tr := range m.tracks {
-		bytes += cap(tr.reads) * 24
+		bytes += cap(tr.reads)*int(unsafe.Sizeof(reading{})) + cap(tr.scratch)*int(unsafe.Sizeof(row{}))
+		for _, r := range tr.scratch[:cap(tr.scratch)] {
+			bytes += cap(r.terms) * int(unsafe.Sizeof(share{}))
+		}
 	}
-	bytes += cap(m.tl.phases) * 64
+	bytes += cap(m.tl.phases) * int(unsafe.Sizeof(placed{}))
 	if bytes > 10<<20 {
 		t.Errorf("%d MiB after eight hours", bytes>>20)
 	}

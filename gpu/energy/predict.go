@@ -1,12 +1,6 @@
 package energy
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
-)
+import "math"
 
 // maxSolve is the most bins that one prediction solves for exactly; longer
 // windows are integrated between two predicted edges.
@@ -416,12 +410,12 @@ func (l *layout) predict() part {
 	if n == 0 {
 		return part{j: l.mu, mu: l.mu, v: prior, common: math.Sqrt(l.shared(l.inTarget, l.inTarget, covT)), ok: len(l.p.m.stats) > 0}
 	}
-	factor, ok := lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: A, Uplo: blas.Upper})
+	factor, ok := factorize(A, n)
 	if !ok {
 		return part{}
 	}
 	w := append([]float64(nil), c...)
-	lapack64.Potrs(factor, blas64.General{Rows: n, Cols: 1, Stride: 1, Data: w})
+	factor.solve(w)
 	e := l.mu
 	left := append([]float64(nil), l.inTarget...)
 	for i := range n {

@@ -98,7 +98,7 @@ const (
 // segment is a part of the timeline in one phase or one pause.
 type segment struct {
 	key  Key
-	id   int   // of the key: see timeline.id
+	id   int   // of the key: see timeline.name
 	inst int64 // identifies the phase or pause
 	a, b int64
 	// whole is the length of the phase in ns, 0 for a pause.
@@ -111,13 +111,19 @@ type segment struct {
 type timeline struct {
 	phases []placed
 	ids    map[Key]int
+	names  map[Key]*names // by the kind of phase
 	slow   map[int64]bool // what stalled returns; nil when phases have come or gone since
 }
 
-// placed is a phase with what there is to know of its kind, and of the pauses that may
-// follow it: keys are compared millions of times.
+// placed is a phase with its names.
 type placed struct {
 	Phase
+	*names
+}
+
+// names are what a kind of phase and the pauses that may follow it are called: keys
+// are compared millions of times.
+type names struct {
 	kind  named
 	after [3]named // a gap, a pause, idle
 }
@@ -128,20 +134,31 @@ type named struct {
 	id  int
 }
 
-// id returns the number of a key, from 1 on, the same as long as the timeline lives.
-func (tl *timeline) id(k Key) int {
+// name numbers a key, from 1 on, the same as long as the timeline lives.
+func (tl *timeline) name(k Key) named {
 	i, ok := tl.ids[k]
 	if !ok {
-		if tl.ids == nil {
-			tl.ids = map[Key]int{}
-		}
 		i = len(tl.ids) + 1
 		tl.ids[k] = i
 	}
-	return i
+	return named{k, i}
 }
 
-func (tl *timeline) name(k Key) named { return named{k, tl.id(k)} }
+// namesOf returns the names of a kind of phase.
+func (tl *timeline) namesOf(k Key) *names {
+	n := tl.names[k]
+	if n == nil {
+		if tl.names == nil {
+			tl.ids, tl.names = map[Key]int{}, map[Key]*names{}
+		}
+		n = &names{kind: tl.name(k)}
+		for i, kind := range [3]string{kindGap, kindPause, KindIdle} {
+			n.after[i] = tl.name(Key{Kind: kind, SMMHz: k.SMMHz})
+		}
+		tl.names[k] = n
+	}
+	return n
+}
 
 // add inserts p; it returns false for an empty phase.
 func (tl *timeline) add(p Phase) bool {
@@ -154,11 +171,7 @@ func (tl *timeline) add(p Phase) bool {
 	}
 	tl.phases = append(tl.phases, placed{})
 	copy(tl.phases[i+1:], tl.phases[i:])
-	x := placed{Phase: p, kind: tl.name(p.key())}
-	for i, kind := range [3]string{kindGap, kindPause, KindIdle} {
-		x.after[i] = tl.name(Key{Kind: kind, SMMHz: p.SMMHz})
-	}
-	tl.phases[i] = x
+	tl.phases[i] = placed{p, tl.namesOf(p.key())}
 	tl.slow = nil
 	return true
 }

@@ -28,6 +28,8 @@ type track struct {
 
 	lag        float64 // s by which values come late
 	lagSD      float64 // s
+	lagFound   float64 // s, of it as the search found it
+	byFalls    bool    // it was found by falls
 	jitter     float64 // s, standard deviation of a time stamp
 	model      model
 	scratch    []row // of the last fit, for the next
