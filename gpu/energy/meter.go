@@ -312,6 +312,9 @@ func (m *Meter) by(tr *track, start, end int64) (Estimate, float64) {
 	hi := p.window(start, end)
 	p.lag, p.late = tr.lag-tr.lagSD, -1
 	lo := p.window(start, end)
+	if !hi.ok || !lo.ok {
+		return unresolved(math.Inf(1)), 0
+	}
 	dl := (hi.j - lo.j) / 2
 	z := z95 * p.inflation(start, end)
 	scale := x.mu

@@ -458,7 +458,8 @@ func (l *layout) deviations(A, c []float64) (prior float64) {
 			if x.inst != y.inst {
 				break // chunks are in the order of time
 			}
-			cov, times := x.tau2*x.d*y.d, 2.0
+			// By what both share: along a drift the parts of a phase have each their own.
+			cov, times := math.Sqrt(x.tau2*y.tau2)*x.d*y.d, 2.0
 			if i == j {
 				cov, times = (x.tau2+x.own)*x.d*x.d, 1
 			}
