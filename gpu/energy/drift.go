@@ -52,6 +52,9 @@ func findDrift(rows []row, theta []float64) drift {
 		products += e * last
 		last = e
 	}
+	if squares == 0 {
+		return drift{}
+	}
 	// Neighbours that resemble each other are less than two bins' evidence.
 	variance := squares / float64(n)
 	rho := max(0, min(products/squares, 0.9))

@@ -342,8 +342,22 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 	m.residuals(rows, theta)
 	m.sandwich(rows, theta, mat.NewSymDense(len(theta), inv))
 	m.variances(rows, theta)
+	if !m.finite() {
+		return model{}, false
+	}
 	m.keep(prev)
 	return m, true
+}
+
+// finite tells whether all that was found are numbers: else no window could be solved.
+func (m *model) finite() bool {
+	for i := range m.stats {
+		s := &m.stats[i]
+		if x := s.theta + s.noise + s.tau2 + s.v + m.cov.At(i, i); math.IsNaN(x) || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // residuals sets each kind's rms. With hardly any bins the residuals say little,

@@ -60,7 +60,10 @@ func (m *model) variances(rows []row, theta []float64) {
 	for k := range a {
 		hidden[k] = a[k].dn < enough
 		if m.stats[k].hidden = hidden[k]; hidden[k] {
-			m.stats[k].noise = min(m.stats[k].steps, quiet*sq(theta[k]))
+			m.stats[k].noise = m.stats[k].steps // without quiet kinds, Inf times nothing says nothing
+			if least := quiet * sq(theta[k]); least < m.stats[k].noise {
+				m.stats[k].noise = least
+			}
 			m.stats[k].least = m.stats[k].noise
 		} else {
 			m.stats[k].noise = a[k].d2 / a[k].dn
