@@ -299,18 +299,19 @@ func wrapLine(para string, w int) []string {
 	for i := 0; i < len(para); {
 		_, n, rest := next(para[i:])
 		size := len(para) - i - len(rest)
-		if para[i] == ' ' {
+		gap := para[i:i+size] == " " // a mark that a space carries cannot stand alone
+		if gap {
 			space, spaceCol = i, col
 		}
 		if col+n > w {
-			if space > start && para[i] != ' ' {
+			if space > start && !gap {
 				lines = append(lines, para[start:space])
 				start = space + 1
 				col -= spaceCol + 1
 			} else {
 				lines = append(lines, para[start:i])
 				start, col = i, 0
-				if para[i] == ' ' {
+				if gap {
 					start, n = i+size, 0
 				}
 			}

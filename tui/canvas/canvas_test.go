@@ -119,6 +119,7 @@ func TestWrap(t *testing.T) {
 		{"keeps line breaks", "a\n\nb", 9, 0, []string{"a", "", "b"}},
 		{"the last rows", "a b c d", 1, 2, []string{"c", "d"}},
 		{"wide letters", "日本語 x", 4, 0, []string{"日本", "語 x"}},
+		{"a mark on a space", "abcd \u0dcfefgh", 5, 0, []string{"abcd \u0dcf", "efgh"}},
 		{"no room", "abc", 0, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
