@@ -16,6 +16,7 @@ import (
 
 	"jouletop/engine/operator"
 	"jouletop/engine/rig"
+	"jouletop/engine/session"
 	"jouletop/engine/usage"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/plaintext"
@@ -43,6 +44,10 @@ func mainStatus(args []string) int {
 	defer stop()
 
 	root := newRoot()
+	args = slices.Clone(args)
+	for i, a := range args {
+		args[i] = session.ExpandHome(a)
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

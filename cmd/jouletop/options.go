@@ -76,7 +76,7 @@ func (o *options) addSession(f *pflag.FlagSet) {
 // check settles what follows from flags and refuses what is wrong with them.
 func (o *options) check() error {
 	o.Program = "jouletop " + version()
-	if o.price < 0 {
+	if !(o.price >= 0) {
 		return usage.Errorf("--price %g: want 0 or more", o.price)
 	}
 	return o.Settle()

@@ -54,7 +54,7 @@ func (p picture) draw(s *session.Session, o tui.Options) error {
 	if err := tui.DrawPicture(&svg, o, events, pic); err != nil {
 		return usage.Wrap(err)
 	}
-	return session.ReplaceFile(session.ExpandHome(p.file), svg.Bytes())
+	return session.ReplaceFile(p.file, svg.Bytes())
 }
 
 func joinNames(names []theme.Name) string {

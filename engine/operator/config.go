@@ -49,7 +49,7 @@ func (o *Config) CreateSession(m session.Manifest, what string) (*session.Record
 	if err != nil {
 		return nil, usage.Wrap(err)
 	}
-	dir := session.ExpandHome(o.Session)
+	dir := o.Session
 	if dir == "" {
 		if dir, err = session.NewFolder(session.DefaultDir(), time.Now().Format("2006-01-02-150405")+"-"+what); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package session
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/adrg/xdg"
@@ -21,10 +22,13 @@ func ShortenHome(path string) string {
 	return path
 }
 
-// ExpandHome makes of ~ and ~/… what a shell would, where it did not.
-func ExpandHome(path string) string {
-	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == filepath.Separator) {
-		return filepath.Join(xdg.Home, rest)
-	}
-	return path
+// homes are the places at which a shell looks for the home folder: the beginning, and
+// what follows the = of a name or the : of a kind.
+var homes = regexp.MustCompile(`(^|[=:])~(/|$)`)
+
+// ExpandHome makes of ~ and ~/… in a path, or in an argument that holds one as in
+// NAME=~/FILE, what a shell would, where it did not: in quotes, in a form, after
+// --flag=.
+func ExpandHome(arg string) string {
+	return homes.ReplaceAllString(arg, "${1}"+strings.ReplaceAll(xdg.Home, "$", "$$")+"${2}")
 }
