@@ -234,35 +234,11 @@ func fromManifest(store string, name model.Name) (Found, error) {
 	if err != nil {
 		return fail("its manifest: %s", strings.TrimPrefix(problem(err), f.Path+": "))
 	}
-	var manifest struct {
-		Layers []struct {
-			MediaType string `json:"mediaType"`
-			Digest    string `json:"digest"`
-			Size      int64  `json:"size"`
-		} `json:"layers"`
+	digest, size, err := weights(text)
+	if err != nil {
+		return fail("%v", err)
 	}
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		return fail("its manifest is damaged: %v", err)
-	}
-	var digests []string
-	var size int64
-	for _, l := range manifest.Layers {
-		switch l.MediaType {
-		case modelLayer:
-			digests, size = append(digests, l.Digest), l.Size
-		case adapterLayer:
-			return fail("it has an adapter, which jouletop does not apply")
-		}
-	}
-	switch {
-	case len(digests) == 0:
-		return fail("it has no GGUF weights (a model of another format, or of the cloud)")
-	case len(digests) > 1:
-		return fail("its weights are in %d files, which only Ollama itself can join", len(digests))
-	case !blobDigest.MatchString(digests[0]):
-		return fail("its manifest is damaged: digest %q", digests[0])
-	}
-	f.Path = filepath.Join(store, "blobs", strings.Replace(digests[0], ":", "-", 1))
+	f.Path = blobPath(store, digest)
 	f.Paths = []string{f.Path}
 	st, err := os.Stat(f.Path)
 	switch {
@@ -278,6 +254,44 @@ func fromManifest(store string, name model.Name) (Found, error) {
 	}
 	f.SizeBytes = st.Size()
 	return f, nil
+}
+
+// blobPath is where a store has the blob of a digest.
+func blobPath(store, digest string) string {
+	return filepath.Join(store, "blobs", strings.Replace(digest, ":", "-", 1))
+}
+
+// weights reads from a manifest the digest of the one blob that holds a model's
+// weights, and its size in bytes, 0 where the manifest does not say.
+func weights(text []byte) (digest string, size int64, err error) {
+	var manifest struct {
+		Layers []struct {
+			MediaType string `json:"mediaType"`
+			Digest    string `json:"digest"`
+			Size      int64  `json:"size"`
+		} `json:"layers"`
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return "", 0, fmt.Errorf("its manifest is damaged: %w", err)
+	}
+	var digests []string
+	for _, l := range manifest.Layers {
+		switch l.MediaType {
+		case modelLayer:
+			digests, size = append(digests, l.Digest), l.Size
+		case adapterLayer:
+			return "", 0, errors.New("it has an adapter, which jouletop does not apply")
+		}
+	}
+	switch {
+	case len(digests) == 0:
+		return "", 0, errors.New("it has no GGUF weights (a model of another format, or of the cloud)")
+	case len(digests) > 1:
+		return "", 0, fmt.Errorf("its weights are in %d files, which only Ollama itself can join", len(digests))
+	case !blobDigest.MatchString(digests[0]):
+		return "", 0, fmt.Errorf("its manifest is damaged: digest %q", digests[0])
+	}
+	return digests[0], size, nil
 }
 
 // readBounded reads a file of at most most bytes.

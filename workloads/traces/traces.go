@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrMalformed is wrapped by errors about what stands in a file; they name file
@@ -63,9 +65,13 @@ type Skipped struct {
 
 // Open opens the trace at path. Errors about its first line wrap ErrMalformed.
 func Open(path string) (*Reader, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // or a FIFO would be waited for
 	if err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
+	}
+	if st, err := f.Stat(); err == nil && !st.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, fmt.Errorf("trace %s: not a regular file", path)
 	}
 	r, err := NewReader(path, f)
 	if err != nil {
@@ -144,10 +150,31 @@ func (r *Reader) wrong(line int, format string, args ...any) error {
 // columns are where a CSV has what is wanted.
 type columns struct{ at, input, output int }
 
-func (r *Reader) openCSV(in io.Reader) error {
+// limited ends a reader where a line, or what stands in quotes, does not end.
+type limited struct {
+	in   io.Reader
+	left int // bytes, of the row that is being read
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := l.in.Read(p)
+	l.left -= n
+	return n, err
+}
+
+var errTooLong = fmt.Errorf("a line of more than %d bytes", maxLine)
+
+func (r *Reader) openCSV(br io.Reader) error {
+	in := &limited{in: br, left: maxLine}
 	c := csv.NewReader(in)
 	c.ReuseRecord = true
 	header, err := c.Read()
+	if errors.Is(err, errTooLong) {
+		return r.wrong(1, "%v", errTooLong)
+	}
 	if err != nil {
 		return r.wordCSV(c, err)
 	}
@@ -160,19 +187,24 @@ func (r *Reader) openCSV(in io.Reader) error {
 		return k, min(k.at, k.input, k.output) >= 0
 	}
 	if k, ok := find("timestamp", "contexttokens", "generatedtokens"); ok {
-		r.format, r.next = "azure", r.csvRows(c, k, azureTime)
+		r.format, r.next = "azure", r.csvRows(c, in, k, azureTime)
 		return nil
 	}
 	if k, ok := find("timestamp", "request tokens", "response tokens"); ok {
-		r.format, r.next = "burstgpt", r.csvRows(c, k, secondsTime)
+		r.format, r.next = "burstgpt", r.csvRows(c, in, k, secondsTime)
 		return nil
 	}
 	return r.wrong(1, "it is no trace known: its first line is neither JSON with timestamp, input_length, output_length nor the header of an Azure or BurstGPT trace")
 }
 
-func (r *Reader) csvRows(c *csv.Reader, k columns, timeOf func(string) (time.Duration, error)) func() (record, error) {
+func (r *Reader) csvRows(c *csv.Reader, in *limited, k columns, timeOf func(string) (time.Duration, error)) func() (record, error) {
+	last := 1 // line
 	return func() (record, error) {
+		in.left = maxLine
 		row, err := c.Read()
+		if errors.Is(err, errTooLong) {
+			return record{}, r.wrong(last+1, "%v", errTooLong)
+		}
 		if errors.Is(err, io.EOF) {
 			return record{}, io.EOF
 		}
@@ -180,6 +212,7 @@ func (r *Reader) csvRows(c *csv.Reader, k columns, timeOf func(string) (time.Dur
 			return record{}, r.wordCSV(c, err)
 		}
 		line, _ := c.FieldPos(0)
+		last = line
 		rec := record{line: line}
 		if rec.at, err = timeOf(strings.TrimSpace(row[k.at])); err != nil {
 			return record{}, r.wrong(line, "%v", err)
@@ -235,7 +268,7 @@ func timeOf(v float64, unit time.Duration) (time.Duration, error) {
 	return 0, fmt.Errorf("a time of %g in units of %v", v, unit)
 }
 
-// maxLine bounds a line of JSON, in bytes: hash_ids of a prompt of a million
+// maxLine bounds a line, in bytes: hash_ids of a prompt of a million
 // tokens are 20 kB.
 const maxLine = 8 << 20
 
@@ -278,7 +311,7 @@ func (r *Reader) mooncake(in io.Reader) func() (record, error) {
 			return rec, nil
 		}
 		if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-			return record{}, r.wrong(n+1, "a line of more than %d bytes", maxLine)
+			return record{}, r.wrong(n+1, "%v", errTooLong)
 		} else if err != nil {
 			return record{}, fmt.Errorf("trace %s: %w", r.name, err)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 type sums struct {
@@ -56,8 +58,9 @@ func TestPublishedTraces(t *testing.T) {
 }
 
 const (
-	azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-	burst = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+	azure    = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+	azureRow = "2023-11-16 18:15:46,374,44\n"
+	burst    = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
 )
 
 func TestFormats(t *testing.T) {
@@ -116,6 +119,8 @@ func TestMalformed(t *testing.T) {
 		json + `{"timestamp": 6, "input_length": 1.5, "output_length": 1}`: "trace.csv:2: 1.5 is no number of tokens",
 		json + `{"timestamp": "6", "input_length": 1, "output_length": 1}`: "trace.csv:2: json: cannot unmarshal",
 		json + strings.Repeat(" ", maxLine+1):                              "trace.csv:2: a line of more than",
+		strings.Repeat("a", maxLine+9000):                                  "trace.csv:1: a line of more than",
+		azure + azureRow + "\"" + strings.Repeat("a\n", maxLine):           "trace.csv:3: a line of more than",
 	} {
 		r, err := NewReader("trace.csv", strings.NewReader(text))
 		if err == nil {
@@ -126,6 +131,13 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	if _, err := Open(filepath.Join(t.TempDir(), "none.csv")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(fifo); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Error(err)
 	}
 }
