@@ -239,6 +239,18 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("differs from %s (renew with -update after looking):\n%s", path, got)
+		was, is := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+		for i := range max(len(was), len(is)) {
+			row := func(of []string) string {
+				if i >= len(of) {
+					return "(no such row)"
+				}
+				return of[i]
+			}
+			if row(was) != row(is) {
+				t.Errorf("row %d differs from %s (renew with -update after looking), which has\n%s\nnot\n%s", i, path, row(was), row(is))
+				return
+			}
+		}
 	}
 }

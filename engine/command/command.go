@@ -118,7 +118,6 @@ type Replay struct {
 type File struct {
 	Name  string
 	Bytes int64
-	Rows  int64 // -1 unknown
 }
 
 // Choices is what can be run and set on this machine. The first of each is the

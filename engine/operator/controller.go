@@ -69,7 +69,7 @@ func sessionFiles(dir string) []command.File {
 	var out []command.File
 	for _, name := range session.Files() {
 		if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			out = append(out, command.File{Name: name, Bytes: st.Size(), Rows: -1})
+			out = append(out, command.File{Name: name, Bytes: st.Size()})
 		}
 	}
 	return out

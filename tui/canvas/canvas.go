@@ -63,7 +63,7 @@ func (c *Canvas) At(x, y int) uv.Cell {
 func (c *Canvas) Style(s Style) lipgloss.Style { return c.palette.style(s) }
 
 // signs are the strings of what is drawn most, so that they need not be made.
-var signs = func() (s [0x2600]string) {
+var signs = func() (s [0x2900]string) {
 	for r := range s {
 		if r >= ' ' && r < 0x7f || r >= 0x2500 {
 			s[r] = string(rune(r))

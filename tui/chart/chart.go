@@ -1,5 +1,5 @@
 // Package chart draws line charts on a canvas: profiles over time, and curves
-// over unevenly spaced x. The lines are asciigraph's; this package keeps its
+// over unevenly spaced x. A profile's lines are asciigraph's; this package keeps its
 // hazards away from callers: pictures have exactly the size of their rectangle
 // with their labels in it, no data draws a sentence instead of a panic, flat data
 // has its range, nothing is interpolated (each column has one value, and a

@@ -1,8 +1,9 @@
 package chart
 
 import (
+	"cmp"
 	"math"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -84,12 +85,13 @@ func (p *XY) Draw(c *canvas.Canvas, r canvas.Rect) {
 	drawYAxis(c, plot, plot.X-r.X-1, p.Y, p.YUnit, p.Styles)
 	p.drawXAxis(c, plot)
 	p.drawMarks(c, plot)
-	lines := make([]Line, len(p.Curves))
-	for i, k := range p.Curves {
-		look := k.Look
-		lines[i] = Line{Values: p.columns(k, plot.W), Look: func(int) Look { return look }}
+	d := newDots(plot)
+	for _, k := range p.Curves {
+		pts := p.points(k, plot)
+		for i := 1; i < len(pts); i++ {
+			d.line(c, pts[i-1].x, pts[i-1].y, pts[i].x, pts[i].y, k.Look)
+		}
 	}
-	drawLines(c, plot, lines, p.Y)
 	any := false
 	for _, k := range p.Curves {
 		any = p.drawMarkers(c, plot, k) || any
@@ -99,31 +101,19 @@ func (p *XY) Draw(c *canvas.Canvas, r canvas.Rect) {
 	}
 }
 
-// columns interpolates a curve between its points, one value a column; NaN left
-// of the first and right of the last.
-func (p *XY) columns(k Curve, cols int) []float64 {
-	type pt struct{ x, y float64 }
-	pts := make([]pt, 0, len(k.X))
+// point is a place in a plot, in cells from the lower left one.
+type point struct{ x, y float64 }
+
+// points are a curve's known points from left to right.
+func (p *XY) points(k Curve, plot canvas.Rect) []point {
+	pts := make([]point, 0, len(k.X))
 	for i := range k.X {
 		if i < len(k.Y) && known(k.X[i]) && known(k.Y[i]) {
-			pts = append(pts, pt{p.X.scale(k.X[i], cols), k.Y[i]})
+			pts = append(pts, point{p.X.scale(k.X[i], plot.W), p.Y.scale(k.Y[i], plot.H)})
 		}
 	}
-	sort.Slice(pts, func(i, j int) bool { return pts[i].x < pts[j].x })
-	out := make([]float64, cols)
-	for x := range out {
-		out[x] = math.NaN()
-		i := sort.Search(len(pts), func(i int) bool { return math.Round(pts[i].x) >= float64(x) })
-		switch {
-		case i == len(pts):
-		case math.Round(pts[i].x) == float64(x):
-			out[x] = pts[i].y
-		case i > 0:
-			a, b := pts[i-1], pts[i]
-			out[x] = a.y + (b.y-a.y)*(float64(x)-a.x)/(b.x-a.x)
-		}
-	}
-	return out
+	slices.SortFunc(pts, func(a, b point) int { return cmp.Compare(a.x, b.x) })
+	return pts
 }
 
 func known(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

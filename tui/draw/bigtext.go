@@ -9,7 +9,7 @@ var bigFont = map[rune][5]uint8{
 	'.': {0, 0, 0, 0, 2}, '+': {0, 2, 7, 2, 0}, '-': {0, 0, 7, 0, 0}, '–': {0, 0, 7, 0, 0}, 'M': {5, 7, 7, 5, 5},
 }
 
-// bigScale returns the largest size in which text fits w columns and h rows: 3
+// BigScale returns the largest size in which text fits w columns and h rows: 3
 // (a pixel is three columns and two rows), 2 (two columns and one row), or 1 (one
 // column and half a row).
 func BigScale(w, h int, text string) int {
@@ -33,10 +33,10 @@ func bigWidth(text string, scale int) int {
 	return n
 }
 
-// bigRows is how many rows big text stands on.
+// BigRows is how many rows big text stands on.
 func BigRows(scale int) int { return [...]int{1: 3, 2: 5, 3: 10}[scale] }
 
-// bigText writes text large with its top left cell at x, y and returns the
+// BigText writes text large with its top left cell at x, y and returns the
 // column after it.
 func BigText(c *canvas.Canvas, x, y int, s canvas.Style, text string, scale int) int {
 	for _, r := range text {

@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// unknown stands for a figure that is not known.
+// Unknown stands for a figure that is not known.
 const Unknown = "–"
 
+// Int writes a count.
 func Int(v int) string { return strconv.Itoa(v) }
 
-// fmtFloat writes v with that many decimals, unknown as "–".
+// Float writes v with that many decimals, unknown as "–".
 func Float(v float64, decimals int) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return Unknown
@@ -21,7 +22,7 @@ func Float(v float64, decimals int) string {
 	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
-// fmtSig writes v with about four significant digits and no exponent.
+// Sig writes v with about four significant digits and no exponent.
 func Sig(v float64) string {
 	a := math.Abs(v)
 	switch {
@@ -43,7 +44,7 @@ func Sig(v float64) string {
 	return "0.0000"
 }
 
-// fmtSeconds writes a duration in s as ms or s.
+// Seconds writes a duration in s as ms or s.
 func Seconds(s float64) string {
 	switch {
 	case math.IsNaN(s) || math.IsInf(s, 0):
@@ -60,13 +61,13 @@ func Seconds(s float64) string {
 	return Float(s, 0) + " s"
 }
 
-// fmtClock writes ns as h:mm:ss.
+// Clock writes ns as h:mm:ss.
 func Clock(ns int64) string {
 	s := ns / int64(time.Second)
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-// fmtLeft writes a time left in s, "–" for unknown.
+// Left writes a time left in s, "–" for unknown.
 func Left(s float64) string {
 	if math.IsNaN(s) || math.IsInf(s, 0) || s > 1e8 {
 		return Unknown
@@ -74,7 +75,7 @@ func Left(s float64) string {
 	return Clock(int64(max(s, 0) * 1e9))
 }
 
-// fmtBytes writes a size.
+// Bytes writes a size.
 func Bytes(n int64) string {
 	v, u := float64(n), "B"
 	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
@@ -89,7 +90,7 @@ func Bytes(n int64) string {
 	return Float(v, 1) + " " + u
 }
 
-// fmtChange writes a relative change in %, with its sign.
+// Change writes a relative change in %, with its sign.
 func Change(from, to float64) string {
 	v := (to - from) / from * 100
 	if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -98,7 +99,7 @@ func Change(from, to float64) string {
 	return fmt.Sprintf("%+.1f %%", v)
 }
 
-// plural writes a count with its noun.
+// Plural writes a count with its noun.
 func Plural(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
@@ -106,7 +107,7 @@ func Plural(n int, noun string) string {
 	return Int(n) + " " + noun
 }
 
-// fmtMHz writes a clock; 0 is the driver's choice, negative unknown.
+// MHz writes a clock; 0 is the driver's choice, negative unknown.
 func MHz(mhz int) string {
 	switch {
 	case mhz == 0:
@@ -117,7 +118,7 @@ func MHz(mhz int) string {
 	return Int(mhz)
 }
 
-// pad aligns text right in w columns (left for negative w).
+// Pad aligns text right in w columns (left for negative w).
 func Pad(text string, w int) string {
 	n := len([]rune(text))
 	if w < 0 {
@@ -126,7 +127,7 @@ func Pad(text string, w int) string {
 	return strings.Repeat(" ", max(w-n, 0)) + text
 }
 
-// errSuffix writes what went wrong after what it went wrong with.
+// ErrSuffix writes what went wrong after what it went wrong with.
 func ErrSuffix(err string) string {
 	if err == "" {
 		return ""
@@ -134,7 +135,7 @@ func ErrSuffix(err string) string {
 	return ": " + err
 }
 
-// splitUnit cuts "12.3 ms" at its blank.
+// SplitUnit cuts "12.3 ms" at its blank.
 func SplitUnit(s string) (value, unit string) {
 	for i := range s {
 		if s[i] == ' ' {

@@ -5,7 +5,7 @@ import (
 	"jouletop/tui/theme"
 )
 
-// heading draws a titled rule in the first row of c.
+// Heading draws a titled rule in the first row of c.
 func Heading(c *canvas.Canvas, y int, title, right string) int {
 	for x := range c.W {
 		c.Set(x, y, theme.Faint, '─')
@@ -17,7 +17,7 @@ func Heading(c *canvas.Canvas, y int, title, right string) int {
 	return y + 1
 }
 
-// metric draws a figure: label left, value right-aligned before its unit, so
+// Metric draws a figure: label left, value right-aligned before its unit, so
 // that a number changing its length moves nothing.
 func Metric(c *canvas.Canvas, y int, label, value, unit string, s canvas.Style) {
 	const unitWidth = 8
@@ -27,7 +27,7 @@ func Metric(c *canvas.Canvas, y int, label, value, unit string, s canvas.Style) 
 	c.TextMax(at+1, y, unitWidth-1, theme.Muted, unit)
 }
 
-// gauge draws a bar of w cells filled to share (0 to 1).
+// Gauge draws a bar of w cells filled to share (0 to 1).
 func Gauge(c *canvas.Canvas, x, y, w int, share float64, s canvas.Style) {
 	share = min(max(share, 0), 1)
 	eighths := int(share*float64(w)*8 + 0.5)
@@ -44,7 +44,7 @@ func Gauge(c *canvas.Canvas, x, y, w int, share float64, s canvas.Style) {
 	}
 }
 
-// box draws a framed, blank rectangle over the screen.
+// Box draws a framed, blank rectangle over the screen.
 func Box(c *canvas.Canvas, r canvas.Rect, title, right string) {
 	c.Fill(r, theme.Default, ' ')
 	for x := r.X + 1; x < r.X+r.W-1; x++ {

@@ -3,86 +3,149 @@ package draw
 import (
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
 )
 
-// Column is a column of a table.
-type Column struct {
+// Column is a column of a table of values of T.
+type Column[T any] struct {
 	Title string
 	Unit  string // under the title
-	Width int    // negative: aligned left
+	Width int    // the least; negative: aligned left
+	// Rank tells which columns are left out where there is no room for all: those
+	// of the highest rank first, those of rank 0 never.
+	Rank int
+	Grow bool // as wide as its text needs, where there is room
+	Text func(T) string
 }
 
-func (c Column) width() int { return max(c.Width, -c.Width) }
+func (c Column[T]) width() int { return max(c.Width, -c.Width) }
 
-// Table is rows of text under titles.
-type Table struct {
-	Columns []Column
-	Rows    [][]string
+// Table is a table of values, a row each, under titles.
+type Table[T any] struct {
+	Columns []Column[T]
+	Rows    int
+	At      func(row int) T
+	First   int // row shown first
 	// Style is a cell's style; nil is the terminal's own for all.
 	Style func(row, col int) canvas.Style
-	// Plain leaves the titles out.
-	Plain bool
+	// Head is a title's style; nil is muted for all.
+	Head func(col int) canvas.Style
+}
+
+// HeadRows are the rows above the first value: the titles, and the units where
+// there are any.
+func HeadRows[T any](columns []Column[T]) int {
+	for _, c := range columns {
+		if c.Unit != "" {
+			return 2
+		}
+	}
+	return 1
+}
+
+// shown are the numbers of the columns that find room in w.
+func (t *Table[T]) shown(w int) []int {
+	rank := 0
+	for _, c := range t.Columns {
+		rank = max(rank, c.Rank)
+	}
+	for ; ; rank-- {
+		var cols []int
+		need := -1
+		for i, c := range t.Columns {
+			if c.Rank <= rank {
+				cols = append(cols, i)
+				need += c.width() + 1
+			}
+		}
+		if need <= w || rank == 0 {
+			return cols
+		}
+	}
 }
 
 // Draw draws the table into r of c: a row of titles, one of units where there are
-// any, and as many rows as there is room for. A column that leaves r is cut there.
-func (t *Table) Draw(c *canvas.Canvas, r canvas.Rect) {
-	head := 0
-	titles, units := make([]string, len(t.Columns)), make([]string, len(t.Columns))
-	for i, col := range t.Columns {
-		titles[i], units[i] = col.Title, col.Unit
-		if col.Unit != "" {
-			head = 1
+// any, and as many rows as there is room for. What finds no room in its column ends
+// in "…", and a column that leaves r is cut there. It returns the row after it.
+func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
+	cols := t.shown(r.W)
+	head := make([]string, len(cols))
+	units, any := make([]string, len(cols)), 0
+	for i, col := range cols {
+		head[i], units[i] = t.Columns[col].Title, t.Columns[col].Unit
+		if units[i] != "" {
+			any = 1
 		}
 	}
-	rows := make([][]string, 0, len(t.Rows)+1)
-	if head > 0 {
+	rows := make([][]string, 0, r.H)
+	if any > 0 {
 		rows = append(rows, units)
 	}
-	room := r.H - 1 - head
-	if t.Plain {
-		room = r.H
-	}
-	for _, row := range t.Rows[:min(len(t.Rows), max(room, 0))] {
-		clean := make([]string, len(row))
-		for i, text := range row {
-			clean[i] = canvas.Clean(text)
+	for row := t.First; row < t.Rows && len(rows) < r.H-1; row++ {
+		cells := make([]string, len(cols))
+		for i, col := range cols {
+			cells[i] = canvas.Clean(t.Columns[col].Text(t.At(row)))
 		}
-		rows = append(rows, clean)
+		rows = append(rows, cells)
 	}
-	out := table.New().Rows(rows...).Wrap(false).
+	widths := t.widths(cols, head, rows, r.W)
+	for _, row := range append(rows, head) {
+		for i := range row {
+			row[i] = ansi.Truncate(row[i], widths[i], "…")
+		}
+	}
+	out := table.New().Headers(head...).Rows(rows...).Wrap(false).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).BorderHeader(false).
-		StyleFunc(func(row, col int) lipgloss.Style {
+		StyleFunc(func(row, i int) lipgloss.Style {
+			col := cols[i]
 			s := theme.Default
 			switch {
+			case row == table.HeaderRow && t.Head != nil:
+				s = t.Head(col)
 			case row == table.HeaderRow:
 				s = theme.Muted
-			case row < head:
+			case row < any:
 				s = theme.Faint
 			case t.Style != nil:
-				s = t.Style(row-head, col)
+				s = t.Style(t.First+row-any, col)
 			}
-			k := t.Columns[col]
 			align := lipgloss.Right
-			if k.Width < 0 {
+			if t.Columns[col].Width < 0 {
 				align = lipgloss.Left
 			}
-			return c.Style(s).Width(k.width() + 1).PaddingRight(1).Align(align)
+			style := c.Style(s).Width(widths[i]).Align(align)
+			if i < len(cols)-1 {
+				style = style.Width(widths[i] + 1).PaddingRight(1)
+			}
+			return style
 		})
-	if !t.Plain {
-		out.Headers(titles...)
-	}
 	c.Print(r, out.String())
+	return r.Y + 1 + len(rows)
 }
 
-// Width is the columns that the table needs.
-func (t *Table) Width() int {
-	w := 0
-	for _, c := range t.Columns {
-		w += c.width() + 1
+// widths are the widths of columns, those that may grow as wide as their text as
+// far as w has room for it.
+func (t *Table[T]) widths(cols []int, head []string, rows [][]string, w int) []int {
+	widths, spare := make([]int, len(cols)), w-len(cols)+1
+	for i, col := range cols {
+		widths[i] = t.Columns[col].width()
+		spare -= widths[i]
 	}
-	return max(w-1, 0)
+	for i, col := range cols {
+		if !t.Columns[col].Grow {
+			continue
+		}
+		need := canvas.Width(head[i])
+		for _, row := range rows {
+			need = max(need, canvas.Width(row[i]))
+		}
+		if by := min(need-widths[i], spare); by > 0 {
+			widths[i] += by
+			spare -= by
+		}
+	}
+	return widths
 }

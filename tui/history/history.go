@@ -65,7 +65,7 @@ func (b *base) phase() int {
 	return best
 }
 
-// Mean sums up values of one phase.
+// mean sums up values of one phase.
 type mean struct {
 	sum float32
 	n   float32

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -142,6 +141,10 @@ func (p *Compare) drawSide(c *canvas.Canvas, name, hint string, set state.Settin
 		title += ": " + set.String()
 	}
 	y := draw.Heading(c, 0, title, hint)
+	if known && queries == 0 {
+		c.TextMax(1, y, c.W-2, theme.Muted, "no query has been answered under both with a known energy yet")
+		return
+	}
 	if !known {
 		for _, l := range canvas.Wrap("Nothing to compare yet. n runs two policies on the same queries; "+
 			"or set another clock (f) while a job runs, and both are compared here on the queries both answered.", c.W-2, 0) {
@@ -149,10 +152,6 @@ func (p *Compare) drawSide(c *canvas.Canvas, name, hint string, set state.Settin
 			y++
 		}
 		return
-	}
-	if queries == 0 {
-		s = state.Side{EnergyJ: math.NaN(), LatencyS: math.NaN(), TTFTS: math.NaN(), PrefillS: math.NaN(), DecodeS: math.NaN(),
-			JoulesPerToken: math.NaN(), EDPJS: math.NaN(), Quality: math.NaN()}
 	}
 	if c.H >= 17 && !math.IsNaN(s.JoulesPerToken) {
 		draw.BigText(c, 2, y+1, theme.Strong, draw.Sig(s.JoulesPerToken), draw.BigScale(c.W-4, 5, draw.Sig(s.JoulesPerToken)))
@@ -187,25 +186,22 @@ func (p *Compare) drawShares(c *canvas.Canvas, y int, x state.Compared) {
 	if c.H-y < 4 {
 		return
 	}
-	cols := []string{"queries", "energy A", "energy B", "energy", "latency A", "latency B", "latency"}
-	w := min((c.W-2)/(len(cols)+2), 14)
-	name := c.W - len(cols)*w - 3
-	c.TextMax(1, y, name, theme.Muted, "model · dataset · batch")
-	for i, t := range cols {
-		c.Right(name+1+(i+1)*w, y, theme.Muted, t)
-	}
-	for _, k := range x.Works {
-		if y++; y >= c.H-1 {
-			return
-		}
-		c.TextMax(1, y, name, theme.Default, fmt.Sprintf("%s · %s · %d", k.Model, k.Dataset, k.Batch))
-		for i, t := range []string{
-			draw.Int(k.Queries), draw.Sig(k.A.EnergyJ) + " J", draw.Sig(k.B.EnergyJ) + " J", draw.Change(k.A.EnergyJ, k.B.EnergyJ),
-			draw.Seconds(k.A.LatencyS), draw.Seconds(k.B.LatencyS), draw.Change(k.A.LatencyS, k.B.LatencyS),
-		} {
-			c.Right(name+1+(i+1)*w, y, theme.Default, t)
-		}
-	}
+	t := draw.Table[*state.ComparedWork]{Columns: shareColumns, Rows: len(x.Works), At: func(i int) *state.ComparedWork { return &x.Works[i] }}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - 1 - y})
+}
+
+// shareColumns are the table of the comparison's parts.
+var shareColumns = []draw.Column[*state.ComparedWork]{
+	{Title: "model", Width: -12, Grow: true, Text: func(k *state.ComparedWork) string { return k.Model }},
+	{Title: "dataset", Width: -11, Grow: true, Text: func(k *state.ComparedWork) string { return k.Dataset }},
+	{Title: "batch", Width: 5, Text: func(k *state.ComparedWork) string { return draw.Int(k.Batch) }},
+	{Title: "queries", Width: 7, Text: func(k *state.ComparedWork) string { return draw.Int(k.Queries) }},
+	{Title: "energy A", Width: 9, Rank: 1, Text: func(k *state.ComparedWork) string { return draw.Sig(k.A.EnergyJ) + " J" }},
+	{Title: "energy B", Width: 9, Rank: 1, Text: func(k *state.ComparedWork) string { return draw.Sig(k.B.EnergyJ) + " J" }},
+	{Title: "energy", Width: 8, Text: func(k *state.ComparedWork) string { return draw.Change(k.A.EnergyJ, k.B.EnergyJ) }},
+	{Title: "latency A", Width: 9, Rank: 1, Text: func(k *state.ComparedWork) string { return draw.Seconds(k.A.LatencyS) }},
+	{Title: "latency B", Width: 9, Rank: 1, Text: func(k *state.ComparedWork) string { return draw.Seconds(k.B.LatencyS) }},
+	{Title: "latency", Width: 8, Text: func(k *state.ComparedWork) string { return draw.Change(k.A.LatencyS, k.B.LatencyS) }},
 }
 
 // drawBars draws A's and B's value beside each other as bars.
@@ -227,11 +223,7 @@ func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
 		right = "means over " + draw.Int(x.Queries) + " queries both answered"
 	}
 	y := draw.Heading(c, 0, "B against A", right)
-	if !ok {
-		return
-	}
 	if x.Queries == 0 {
-		c.TextMax(1, y, c.W-2, theme.Muted, "no query has been answered under both with a known energy yet")
 		return
 	}
 	parts := []struct {

@@ -37,6 +37,16 @@ func (s curveSet) name(k state.Curve) string {
 	return k.Model
 }
 
+// title is the i-th curve as the tables name it: with its marker, and where it is
+// from.
+func (s curveSet) title(i int) string {
+	t := string(markers[i%len(markers)]) + " " + s.name(s.curves[i])
+	if i >= s.earlier {
+		t += " (beside)"
+	}
+	return t
+}
+
 // pointTitle names a point in a line.
 func pointTitle(p event.Point) string {
 	return fmt.Sprintf("%s · %s · batch %d · %s", p.Model, p.Dataset, p.BatchSize, pointClock(p))

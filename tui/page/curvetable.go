@@ -19,43 +19,41 @@ func (p *Curves) drawTable(c *canvas.Canvas, set curveSet) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "nothing yet")
 		return
 	}
-	widths := []int{8, 8, 8, 8, 9, 9}
-	head := []string{"J/token", "at MHz", "EDP MHz", "cliff", "energy", "latency"}
-	name := max(c.W-len(widths)*9-3, 10)
-	row := func(y int, s canvas.Style, values []string) {
-		x := name + 2
-		for i, v := range values {
-			c.Right(x+widths[i], y, s, v)
-			x += widths[i] + 1
-		}
+	t := set.findings(len(set.curves))
+	if n := len(set.curves); p.sel < n && n > 1 && y+1+p.sel < c.H {
+		c.Set(0, y+1+p.sel, theme.Accent, '▸')
 	}
-	c.TextMax(1, y, name, theme.Muted, "least energy per token")
-	row(y, theme.Muted, head)
-	y++
-	for i, k := range set.curves {
-		if y >= c.H {
-			return
+	y = t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
+	p.drawPoints(c, y+1, set)
+}
+
+// findings is the table of what the first n curves say, a row each: where energy is
+// least, and what that changes against the curve's highest clock.
+func (s curveSet) findings(n int) *draw.Table[int] {
+	change := func(i int, of func(curve.Clock) curve.Stat) string {
+		k := s.curves[i]
+		if len(k.Clocks) < 2 {
+			return draw.Unknown
 		}
-		n := set.name(k)
-		if i >= set.earlier {
-			n += " (beside)"
-		}
-		c.TextMax(1, y, name, theme.Curves[i%len(theme.Curves)], string(markers[i%len(markers)])+" "+n)
-		if i == p.sel && len(set.curves) > 1 {
-			c.Set(0, y, theme.Accent, '▸')
-		}
-		best, top := k.Least(), k.Highest()
-		values := []string{draw.Sig(best.JoulesPerToken.Mean), draw.Float(best.MHz, 0), markText(k.EDPMHz), markText(k.CliffMHz), draw.Unknown, draw.Unknown}
-		if len(k.Clocks) > 1 {
-			values[4], values[5] = draw.Change(top.JoulesPerToken.Mean, best.JoulesPerToken.Mean), draw.Change(top.Latency.Mean, best.Latency.Mean)
-		}
-		row(y, theme.Default, values)
-		y++
+		return draw.Change(of(k.Highest()).Mean, of(k.Least()).Mean)
 	}
-	if y < c.H {
-		c.TextMax(1, y, c.W-2, theme.Muted, "changes are against each curve's highest clock")
+	t := &draw.Table[int]{Columns: []draw.Column[int]{
+		{Title: "curve", Width: -14, Grow: true, Text: func(i int) string { return s.title(i) }},
+		{Title: "least J/token", Width: 13, Text: func(i int) string { return draw.Sig(s.curves[i].Least().JoulesPerToken.Mean) }},
+		{Title: "at MHz", Width: 7, Text: func(i int) string { return draw.Float(s.curves[i].Least().MHz, 0) }},
+		{Title: "EDP MHz", Width: 8, Rank: 2, Text: func(i int) string { return markText(s.curves[i].EDPMHz) }},
+		{Title: "cliff", Width: 6, Rank: 1, Text: func(i int) string { return markText(s.curves[i].CliffMHz) }},
+		{Title: "energy", Width: 9, Text: func(i int) string { return change(i, axes[0].of) }},
+		{Title: "latency", Width: 9, Text: func(i int) string { return change(i, axes[1].of) }},
+		{Title: "vs MHz", Width: 6, Text: func(i int) string { return draw.Float(s.curves[i].Highest().MHz, 0) }},
+	}, Rows: n, At: func(i int) int { return i }}
+	t.Style = func(row, col int) canvas.Style {
+		if col == 0 {
+			return theme.Curves[row%len(theme.Curves)]
+		}
+		return theme.Default
 	}
-	p.drawPoints(c, y+2, set)
+	return t
 }
 
 // drawPoints lists the chosen curve's points.
@@ -66,30 +64,29 @@ func (p *Curves) drawPoints(c *canvas.Canvas, y int, set curveSet) {
 	i := min(p.sel, len(set.curves)-1)
 	k := set.curves[i]
 	y = draw.Heading(c, y, string(markers[i%len(markers)])+" "+set.name(k), "means over the repeats")
-	head := []string{"MHz", "J/token", "latency", "EDP J·s", "token/s", "W", "n"}
-	w := min((c.W-2)/len(head), 11)
-	for j, h := range head {
-		c.Right(1+(j+1)*w, y, theme.Muted, h)
-	}
 	least := k.Least()
-	for _, clock := range k.Clocks {
-		if y++; y >= c.H {
-			return
-		}
-		s := theme.Default
-		switch {
+	t := draw.Table[curve.Clock]{Columns: clockColumns, Rows: len(k.Clocks), At: func(i int) curve.Clock { return k.Clocks[i] }}
+	t.Style = func(row, _ int) canvas.Style {
+		switch clock := k.Clocks[row]; {
 		case !clock.Clean():
-			s = theme.Warn
+			return theme.Warn
 		case clock.RequestedMHz == least.RequestedMHz:
-			s = theme.EDP
+			return theme.EDP
 		}
-		for j, v := range []string{
-			draw.Float(clock.MHz, 0), draw.Sig(clock.JoulesPerToken.Mean), draw.Seconds(clock.Latency.Mean), draw.Sig(clock.EDP.Mean),
-			draw.Sig(clock.TokensPerS.Mean), draw.Float(clock.Power.Mean, 0), repeatsText(clock),
-		} {
-			c.Right(1+(j+1)*w, y, s, v)
-		}
+		return theme.Default
 	}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
+}
+
+// clockColumns are the table of a curve's points.
+var clockColumns = []draw.Column[curve.Clock]{
+	{Title: "MHz", Width: 9, Text: func(k curve.Clock) string { return draw.Float(k.MHz, 0) }},
+	{Title: "J/token", Width: 9, Text: func(k curve.Clock) string { return draw.Sig(k.JoulesPerToken.Mean) }},
+	{Title: "latency", Width: 9, Text: func(k curve.Clock) string { return draw.Seconds(k.Latency.Mean) }},
+	{Title: "EDP J·s", Width: 9, Text: func(k curve.Clock) string { return draw.Sig(k.EDP.Mean) }},
+	{Title: "token/s", Width: 9, Text: func(k curve.Clock) string { return draw.Sig(k.TokensPerS.Mean) }},
+	{Title: "W", Width: 7, Text: func(k curve.Clock) string { return draw.Float(k.Power.Mean, 0) }},
+	{Title: "n", Width: 6, Grow: true, Text: repeatsText},
 }
 
 // repeatsText counts the repeats that a clock's means are over, and those left out.

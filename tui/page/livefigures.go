@@ -137,9 +137,9 @@ func (p *Live) energyFigures() []figure {
 		rows = append(rows, figure{rank: 3, label: "at " + draw.Float(p.PricePerKWh, 2) + "/kWh",
 			value: draw.Float(jpt*1e6/joulesPerKWh*p.PricePerKWh, 4), unit: "per 1M"})
 	}
-	rows = append(rows, figure{rank: 4, label: "run's energy", value: draw.Sig(r.All.Joules / joulesPerWh), unit: "Wh"})
+	rows = append(rows, figure{rank: 4, label: "GPU since start", value: draw.Sig(p.State.EnergyJ() / joulesPerWh), unit: "Wh"})
 	if n := r.All.Unresolved; n > 0 {
-		rows = append(rows, figure{rank: 5, label: "unresolved", value: draw.Int(n), unit: "request", style: theme.Warn})
+		rows = append(rows, figure{rank: 5, label: "energy unresolved", text: "of " + draw.Plural(n, "request"), style: theme.Warn})
 	}
 	return rows
 }

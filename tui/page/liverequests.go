@@ -7,24 +7,18 @@ import (
 	"jouletop/tui/theme"
 )
 
-// recentColumns are the table of recent requests; those of the highest rank go
-// first where there is no room.
-var recentColumns = []struct {
-	rank  int
-	title string
-	width int // negative: aligned left
-	value func(q *state.Request) string
-}{
-	{3, "dataset", -11, func(q *state.Request) string { return q.Dataset }},
-	{5, "in", 5, func(q *state.Request) string { return draw.Int(q.InputTokens) }},
-	{2, "out", 4, func(q *state.Request) string { return draw.Int(q.OutputTokens) }},
-	{0, "latency", 8, func(q *state.Request) string { return draw.Seconds(q.LatencyS()) }},
-	{4, "J", 7, func(q *state.Request) string { return draw.Sig(q.EnergyJ) }},
-	{0, "J/token", 8, func(q *state.Request) string { return draw.Sig(q.JoulesPerToken) }},
-	{1, "MHz", 9, func(q *state.Request) string { return clockText(q.Policy, q.RequestedSMMHz, q.MixedClock) }},
-	{6, "TTFT", 8, func(q *state.Request) string { return draw.Seconds(q.TTFTS) }},
-	{8, "class", -5, func(q *state.Request) string { return q.Class }},
-	{7, "query", -14, func(q *state.Request) string { return q.QueryID }},
+// recentColumns are the table of recent requests.
+var recentColumns = []draw.Column[*state.Request]{
+	{Title: "dataset", Width: -11, Rank: 3, Text: func(q *state.Request) string { return q.Dataset }},
+	{Title: "in", Width: 5, Rank: 5, Text: func(q *state.Request) string { return draw.Int(q.InputTokens) }},
+	{Title: "out", Width: 4, Rank: 2, Text: func(q *state.Request) string { return draw.Int(q.OutputTokens) }},
+	{Title: "latency", Width: 8, Text: func(q *state.Request) string { return draw.Seconds(q.LatencyS()) }},
+	{Title: "J", Width: 7, Rank: 4, Text: func(q *state.Request) string { return draw.Sig(q.EnergyJ) }},
+	{Title: "J/token", Width: 8, Text: func(q *state.Request) string { return draw.Sig(q.JoulesPerToken) }},
+	{Title: "MHz", Width: 9, Rank: 1, Text: func(q *state.Request) string { return clockText(q.Policy, q.RequestedSMMHz, q.MixedClock) }},
+	{Title: "TTFT", Width: 8, Rank: 6, Text: func(q *state.Request) string { return draw.Seconds(q.TTFTS) }},
+	{Title: "class", Width: -5, Rank: 8, Text: func(q *state.Request) string { return q.Class }},
+	{Title: "query", Width: -14, Rank: 7, Grow: true, Text: func(q *state.Request) string { return q.QueryID }},
 }
 
 // clockText words the clock that a request or point ran at: what was asked for, or,
@@ -55,20 +49,7 @@ func (p *Live) drawRecent(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "none yet")
 		return
 	}
-	least := 9 // rank that still finds room
-	for ; least > 0 && recentTable(least).Width() > c.W-1; least-- {
-	}
-	t := recentTable(least)
-	for i := range min(r.Recent.Len(), c.H-y) {
-		q := r.Recent.At(i)
-		var row []string
-		for _, col := range recentColumns {
-			if col.rank <= least {
-				row = append(row, col.value(q))
-			}
-		}
-		t.Rows = append(t.Rows, row)
-	}
+	t := draw.Table[*state.Request]{Columns: recentColumns, Rows: r.Recent.Len(), At: r.Recent.At}
 	t.Style = func(row, _ int) canvas.Style {
 		if r.Recent.At(row).Err != "" {
 			return theme.Bad
@@ -76,15 +57,4 @@ func (p *Live) drawRecent(c *canvas.Canvas) {
 		return theme.Default
 	}
 	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
-}
-
-// recentTable has the columns up to a rank.
-func recentTable(least int) *draw.Table {
-	var t draw.Table
-	for _, col := range recentColumns {
-		if col.rank <= least {
-			t.Columns = append(t.Columns, draw.Column{Title: col.title, Width: col.width})
-		}
-	}
-	return &t
 }

@@ -3,6 +3,8 @@ package page
 import (
 	"fmt"
 	"math"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -85,7 +87,11 @@ func (p *Session) Update(msg tea.Msg) tea.Cmd {
 			p.err = msg.err.Error()
 			return nil
 		}
-		p.list, p.loaded = msg.list, true
+		// The one that is shown is not beside itself.
+		p.list = slices.DeleteFunc(slices.Clone(msg.list), func(s command.SessionInfo) bool {
+			return filepath.Clean(s.Path) == filepath.Clean(p.Status.Session.Path)
+		})
+		p.loaded = true
 		p.sel = min(p.sel, max(len(p.list)-1, 0))
 	case detailMsg:
 		p.version++
@@ -149,9 +155,9 @@ func (p *Session) Draw() {
 	p.Frame.Place("events", at.events, key{log: v.Log, second: p.State.StartNS}, p.drawEvents)
 	p.Frame.Place("earlier", at.earlier, key{version: p.version, sel: p.sel}, p.drawEarlier)
 	p.Frame.Place("beside", at.beside, key{version: p.version, requests: v.Requests, points: v.Points}, p.drawBeside)
-	rows := at.earlier.H - 1
+	rows := at.earlier.H - 2 // a heading and the titles
 	for i := p.first(rows); i < min(p.first(rows)+rows, len(p.list)); i++ {
-		r := canvas.Rect{X: at.earlier.X, Y: at.earlier.Y + 1 + i - p.first(rows), W: at.earlier.W, H: 1}
+		r := canvas.Rect{X: at.earlier.X, Y: at.earlier.Y + 2 + i - p.first(rows), W: at.earlier.W, H: 1}
 		p.Frame.Hit(r, func() { p.sel = i })
 	}
 }
@@ -172,18 +178,27 @@ func (p *Session) bytes() int64 {
 func (p *Session) drawFiles(c *canvas.Canvas) {
 	s := p.Status.Session
 	y := draw.Heading(c, 0, "This session", draw.Bytes(p.bytes()))
+	// A line a fact, more where it needs them.
 	line := func(label, text string, st canvas.Style) {
-		if y >= c.H || text == "" {
+		if text == "" {
 			return
 		}
-		x := c.Text(1, y, theme.Muted, draw.Pad(label, -10))
+		w := c.W - 12
 		// The end of a path says more than its beginning.
-		if w := c.W - x - 1; label == "folder" && canvas.Width(text) > w && w > 1 {
+		if label == "folder" && canvas.Width(text) > w && w > 1 {
 			r := []rune(text)
 			text = "…" + string(r[max(len(r)-w+1, 0):])
 		}
-		c.TextMax(x, y, c.W-x-1, st, text)
-		y++
+		for i, l := range canvas.Wrap(text, w, 0) {
+			if y >= c.H {
+				return
+			}
+			if i == 0 {
+				c.Text(1, y, theme.Muted, label)
+			}
+			c.Text(11, y, st, l)
+			y++
+		}
 	}
 	if s.Path == "" {
 		line("folder", "not recorded", theme.Warn)
@@ -210,26 +225,15 @@ func (p *Session) drawFiles(c *canvas.Canvas) {
 		line("hidden", h, theme.Warn)
 	}
 	y++
-	if len(p.Status.Files) == 0 || y+1 >= c.H {
+	files := p.Status.Files
+	if len(files) == 0 || y+1 >= c.H {
 		return
 	}
-	c.Text(1, y, theme.Muted, "file")
-	c.Right(c.W-12, y, theme.Muted, "rows")
-	c.Right(c.W-1, y, theme.Muted, "size")
-	y++
-	for _, f := range p.Status.Files {
-		if y >= c.H {
-			return
-		}
-		c.TextMax(1, y, c.W-24, theme.Default, f.Name)
-		rows := draw.Unknown
-		if f.Rows >= 0 {
-			rows = fmt.Sprint(f.Rows)
-		}
-		c.Right(c.W-12, y, theme.Default, rows)
-		c.Right(c.W-1, y, theme.Default, draw.Bytes(f.Bytes))
-		y++
-	}
+	t := draw.Table[command.File]{Columns: []draw.Column[command.File]{
+		{Title: "file", Width: -14, Grow: true, Text: func(f command.File) string { return f.Name }},
+		{Title: "size", Width: 10, Text: func(f command.File) string { return draw.Bytes(f.Bytes) }},
+	}, Rows: len(files), At: func(i int) command.File { return files[i] }}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 2, H: c.H - y})
 }
 
 // told is what the log says of an event: its kind in a word, and what happened.
@@ -251,13 +255,15 @@ func told(e event.Event) (kind string, style canvas.Style, text string) {
 	return "", theme.Default, ""
 }
 
+// changeText says what became of a clock and why before it says how.
 func changeText(e event.ClockChange) string {
 	what := "clock given back to the driver"
 	if e.RequestedSMMHz > 0 {
 		what = "clock " + draw.Int(e.RequestedSMMHz) + " MHz"
-		if e.AchievedSMMHz >= 0 {
-			what += ", achieved " + draw.Int(e.AchievedSMMHz)
-		}
+	}
+	what += " (" + e.Cause.String() + ")" + draw.ErrSuffix(e.Err)
+	if e.RequestedSMMHz > 0 && e.AchievedSMMHz >= 0 {
+		what += ", achieved " + draw.Int(e.AchievedSMMHz)
 	}
 	if !math.IsNaN(e.CallMS) {
 		what += ", call " + draw.Float(e.CallMS, 1) + " ms"
@@ -265,9 +271,10 @@ func changeText(e event.ClockChange) string {
 	if !math.IsNaN(e.SettleMS) {
 		what += ", settled " + draw.Float(e.SettleMS, 0) + " ms"
 	}
-	return what + " (" + e.Cause.String() + ")" + draw.ErrSuffix(e.Err)
+	return what
 }
 
+// drawEvents lists what happened, whole: a line each, more where it needs them.
 func (p *Session) drawEvents(c *canvas.Canvas) {
 	l := &p.State.Log
 	y := draw.Heading(c, 0, "Marks, clocks, warnings: newest first", fmt.Sprint(p.State.Logged))
@@ -280,8 +287,10 @@ func (p *Session) drawEvents(c *canvas.Canvas) {
 		kind, style, text := told(e)
 		x := c.Text(1, y, theme.Muted, draw.Clock(max(e.When()-p.State.StartNS, 0))) + 1
 		x = c.Text(x, y, style, draw.Pad(kind, -7)) + 1
-		c.TextMax(x, y, c.W-x-1, theme.Default, strings.Join(strings.Fields(text), " "))
-		y++
+		for _, line := range canvas.Wrap(strings.Join(strings.Fields(text), " "), c.W-x-1, 0) {
+			c.Text(x, y, theme.Default, line)
+			y++
+		}
 	}
 }
 
@@ -298,32 +307,29 @@ func (p *Session) drawEarlier(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "none found")
 		return
 	}
-	for i := p.first(c.H - 1); i < len(p.list) && y < c.H; i++ {
-		s := &p.list[i]
-		st := theme.Default
-		if i == p.sel {
-			st = theme.Select
-			c.Fill(canvas.Rect{Y: y, W: c.W, H: 1}, st, ' ')
+	first := p.first(c.H - 2)
+	t := draw.Table[*command.SessionInfo]{Columns: []draw.Column[*command.SessionInfo]{
+		{Title: "  session", Width: -16, Grow: true, Text: func(s *command.SessionInfo) string {
+			if p.Beside != nil && p.Beside.Path == s.Path {
+				return "◆ " + s.Name
+			}
+			return "  " + s.Name
+		}},
+		{Title: "GPU", Width: -8, Rank: 3, Grow: true, Text: func(s *command.SessionInfo) string { return s.GPU }},
+		{Title: "requests", Width: 8, Text: func(s *command.SessionInfo) string { return draw.Int(s.Requests) }},
+		{Title: "points", Width: 6, Rank: 1, Text: func(s *command.SessionInfo) string { return draw.Int(s.Points) }},
+		{Title: "size", Width: 9, Rank: 2, Text: func(s *command.SessionInfo) string { return draw.Bytes(s.Bytes) }},
+	}, Rows: len(p.list), First: first, At: func(i int) *command.SessionInfo { return &p.list[i] }}
+	t.Style = func(row, _ int) canvas.Style {
+		if row == p.sel {
+			return theme.Select
 		}
-		mark := "  "
-		if p.Beside != nil && p.Beside.Path == s.Path {
-			mark = "◆ "
-		}
-		tail := draw.Pad(draw.Int(s.Requests), 5) + " req"
-		if c.W >= 50 {
-			tail += draw.Pad(draw.Int(s.Points), 5) + " pts"
-		}
-		if c.W >= 66 {
-			tail += draw.Pad(draw.Bytes(s.Bytes), 10)
-		}
-		name := s.Name
-		if s.GPU != "" && c.W >= 80 {
-			name += "  " + s.GPU
-		}
-		c.TextMax(0, y, c.W-canvas.Width(tail)-2, st, mark+name)
-		c.Right(c.W-1, y, st, tail)
-		y++
+		return theme.Default
 	}
+	if at := y + 1 + p.sel - first; at < c.H {
+		c.Fill(canvas.Rect{Y: at, W: c.W, H: 1}, theme.Select, ' ')
+	}
+	t.Draw(c, canvas.Rect{Y: y, W: c.W - 1, H: c.H - y})
 }
 
 func (p *Session) drawBeside(c *canvas.Canvas) {
@@ -338,37 +344,46 @@ func (p *Session) drawBeside(c *canvas.Canvas) {
 	lat := r.SpreadOf(func(q *state.Request) float64 { return q.LatencyS() })
 	ttft := r.SpreadOf(func(q *state.Request) float64 { return q.TTFTS })
 	e := &d.Sum
-	at := []int{c.W * 62 / 100, c.W * 82 / 100, c.W - 1}
-	for i, t := range []string{"this", "earlier", "change"} {
-		c.Right(at[i], y, theme.Muted, t)
-	}
-	y++
-	for _, row := range []struct {
-		label          string
-		now, then      float64
-		format         func(float64) string
-		withoutChanges bool
-	}{
-		{"requests", float64(r.Total), float64(e.Total), func(v float64) string { return draw.Float(v, 0) }, true},
-		{"points", float64(p.State.Sweep.Count), float64(len(d.Results.Done)), func(v float64) string { return draw.Float(v, 0) }, true},
-		{"energy J/token", r.JoulesPerToken(), e.JoulesPerToken(), draw.Sig, false},
-		{"energy Wh", r.All.Joules / joulesPerWh, e.All.Joules / joulesPerWh, draw.Sig, true},
+	whole := func(v float64) string { return draw.Float(v, 0) }
+	t := draw.Table[besideRow]{Columns: []draw.Column[besideRow]{
+		{Title: "", Width: -14, Grow: true, Text: func(r besideRow) string { return r.label }},
+		{Title: "this", Width: 8, Text: func(r besideRow) string { return r.format(r.now) }},
+		{Title: "earlier", Width: 8, Text: func(r besideRow) string { return r.format(r.then) }},
+		{Title: "change", Width: 8, Text: func(r besideRow) string {
+			if r.counts {
+				return ""
+			}
+			return draw.Change(r.then, r.now)
+		}},
+	}}
+	rows := []besideRow{
+		{"requests", float64(r.Total), float64(e.Total), whole, true},
+		{"points", float64(p.State.Sweep.Count), float64(len(d.Results.Done)), whole, true},
+		{"J/token", r.JoulesPerToken(), e.JoulesPerToken(), draw.Sig, false},
 		{"latency median", lat.Median, e.Latency.Median, draw.Seconds, false},
 		{"latency p95", lat.P95, e.Latency.P95, draw.Seconds, false},
 		{"TTFT median", ttft.Median, e.TTFT.Median, draw.Seconds, false},
-	} {
-		if y >= c.H {
-			return
-		}
-		c.TextMax(1, y, at[0]-10, theme.Muted, row.label)
-		c.Right(at[0], y, theme.Strong, row.format(row.now))
-		c.Right(at[1], y, theme.Default, row.format(row.then))
-		if !row.withoutChanges {
-			c.Right(at[2], y, theme.Default, draw.Change(row.then, row.now))
-		}
-		y++
 	}
+	t.Rows, t.At = len(rows), func(i int) besideRow { return rows[i] }
+	t.Style = func(_, col int) canvas.Style {
+		switch col {
+		case 0:
+			return theme.Muted
+		case 1:
+			return theme.Strong
+		}
+		return theme.Default
+	}
+	y = t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 2, H: c.H - y})
 	if y < c.H && d.Simulated != p.IsSimulated() {
 		c.TextMax(1, y, c.W-2, theme.Warn, "one of the two is simulated: do not compare their joules")
 	}
+}
+
+// besideRow is a figure of this session and of the one laid beside it.
+type besideRow struct {
+	label     string
+	now, then float64
+	format    func(float64) string
+	counts    bool // what no change is told of
 }

@@ -53,9 +53,8 @@ func (p *Sweep) Newest() { p.first = 0 }
 // last is how far the table can be scrolled: until the oldest point stands in the
 // last row.
 func (p *Sweep) last() int {
-	const head = 3 // the title and two rows of column names
 	_, points := p.areas()
-	return max(len(p.State.Sweep.Done)-(points.H-head), 0)
+	return max(len(p.State.Sweep.Done)-(points.H-1-draw.HeadRows(pointColumns)), 0)
 }
 
 func (p *Sweep) areas() (plan, points canvas.Rect) {
@@ -81,32 +80,27 @@ func (p *Sweep) Draw() {
 	p.Frame.Place("points", points, pointsKey{v.Points, p.first}, p.drawPoints)
 }
 
-// pointColumns are the table of points; those that find no room are left out.
-var pointColumns = []struct {
-	title string
-	unit  string
-	width int // negative: aligned left
-	value func(p *event.PointDone) string
-}{
-	{"model", "", -14, func(p *event.PointDone) string { return p.Model }},
-	{"clock", "MHz", 9, func(p *event.PointDone) string { return clockText(p.Policy, p.RequestedSMMHz, false) }},
-	{"got", "MHz", 6, func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }},
-	{"batch", "", 5, func(p *event.PointDone) string { return draw.Int(p.BatchSize) }},
-	{"rep", "", 3, func(p *event.PointDone) string { return draw.Int(p.Repeat) }},
-	{"energy", "J/token", 8, func(p *event.PointDone) string { return draw.Sig(p.JoulesPerToken) }},
-	{"latency", "", 8, func(p *event.PointDone) string { return draw.Seconds(p.LatencyS) }},
-	{"EDP", "J·s", 8, func(p *event.PointDone) string { return draw.Sig(p.EDPJS) }},
-	{"rate", "token/s", 8, func(p *event.PointDone) string { return draw.Sig(p.TokensPerS) }},
-	{"dataset", "", -12, func(p *event.PointDone) string { return p.Dataset }},
-	{"power", "W", 7, func(p *event.PointDone) string { return draw.Float(p.MeanPowerW, 1) }},
-	{"energy", "J/query", 8, func(p *event.PointDone) string { return draw.Sig(p.EnergyJ) }},
-	{"± 95 %", "J/query", 8, func(p *event.PointDone) string { return draw.Sig(p.EnergyErrJ) }},
-	{"prefill", "J/query", 8, func(p *event.PointDone) string { return draw.Sig(p.PrefillEnergyJ) }},
-	{"decode", "J/query", 8, func(p *event.PointDone) string { return draw.Sig(p.DecodeEnergyJ) }},
-	{"quality", "", 7, func(p *event.PointDone) string { return draw.Float(p.Quality, 3) }},
-	{"temp", "°C", 5, func(p *event.PointDone) string { return draw.Float(p.TempEndC, 0) }},
-	{"policy", "", -16, func(p *event.PointDone) string { return p.Policy }},
-	{"flags", "", -18, func(p *event.PointDone) string { return string(p.Flags) + draw.ErrSuffix(p.PointResult.Err) }},
+// pointColumns are the table of points.
+var pointColumns = []draw.Column[*event.PointDone]{
+	{Title: "model", Width: -12, Grow: true, Text: func(p *event.PointDone) string { return p.Model }},
+	{Title: "dataset", Width: -11, Rank: 1, Grow: true, Text: func(p *event.PointDone) string { return p.Dataset }},
+	{Title: "clock", Unit: "MHz", Width: 9, Text: func(p *event.PointDone) string { return clockText(p.Policy, p.RequestedSMMHz, false) }},
+	{Title: "got", Unit: "MHz", Width: 6, Rank: 7, Text: func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }},
+	{Title: "batch", Width: 5, Text: func(p *event.PointDone) string { return draw.Int(p.BatchSize) }},
+	{Title: "rep", Width: 3, Rank: 2, Text: func(p *event.PointDone) string { return draw.Int(p.Repeat) }},
+	{Title: "energy", Unit: "J/token", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.JoulesPerToken) }},
+	{Title: "latency", Width: 8, Text: func(p *event.PointDone) string { return draw.Seconds(p.LatencyS) }},
+	{Title: "EDP", Unit: "J·s", Width: 8, Rank: 3, Text: func(p *event.PointDone) string { return draw.Sig(p.EDPJS) }},
+	{Title: "rate", Unit: "token/s", Width: 8, Rank: 5, Text: func(p *event.PointDone) string { return draw.Sig(p.TokensPerS) }},
+	{Title: "power", Unit: "W", Width: 7, Rank: 8, Text: func(p *event.PointDone) string { return draw.Float(p.MeanPowerW, 1) }},
+	{Title: "energy", Unit: "J/query", Width: 8, Rank: 6, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyJ) }},
+	{Title: "± 95 %", Unit: "J/query", Width: 8, Rank: 6, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyErrJ) }},
+	{Title: "prefill", Unit: "J/query", Width: 8, Rank: 9, Text: func(p *event.PointDone) string { return draw.Sig(p.PrefillEnergyJ) }},
+	{Title: "decode", Unit: "J/query", Width: 8, Rank: 9, Text: func(p *event.PointDone) string { return draw.Sig(p.DecodeEnergyJ) }},
+	{Title: "quality", Width: 7, Rank: 8, Text: func(p *event.PointDone) string { return draw.Float(p.Quality, 3) }},
+	{Title: "temp", Unit: "°C", Width: 5, Rank: 10, Text: func(p *event.PointDone) string { return draw.Float(p.TempEndC, 0) }},
+	{Title: "policy", Width: -16, Rank: 11, Grow: true, Text: func(p *event.PointDone) string { return p.Policy }},
+	{Title: "flags", Width: -12, Rank: 4, Grow: true, Text: func(p *event.PointDone) string { return string(p.Flags) + draw.ErrSuffix(p.PointResult.Err) }},
 }
 
 func (p *Sweep) drawPlan(c *canvas.Canvas) {
@@ -157,23 +151,10 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 	p.drawFindings(c, y)
 }
 
-// drawFindings says what the sweep has found so far, a line a curve.
+// drawFindings says what the sweep has found so far, a line a curve of this session.
 func (p *Sweep) drawFindings(c *canvas.Canvas, y int) {
-	set := curvesOf(p.Context, state.CurveFilter{})
-	for i, k := range set.curves[:set.earlier] { // those of this session
-		if y >= c.H {
-			return
-		}
-		best, top := k.Least(), k.Highest()
-		s := theme.Curves[i%len(theme.Curves)]
-		x := c.Text(1, y, s, string(markers[i%len(markers)])+" "+set.name(k)+" ")
-		text := "least " + draw.Sig(best.JoulesPerToken.Mean) + " J/token at " + draw.Float(best.MHz, 0) + " MHz"
-		if best.RequestedMHz != top.RequestedMHz {
-			text += ": energy " + draw.Change(top.JoulesPerToken.Mean, best.JoulesPerToken.Mean) + ", latency " +
-				draw.Change(top.Latency.Mean, best.Latency.Mean) + " against " + draw.Float(top.MHz, 0) + " MHz"
-		}
-		c.TextMax(x, y, c.W-x-1, theme.Default, text)
-		y++
+	if set := curvesOf(p.Context, state.CurveFilter{}); set.earlier > 0 {
+		set.findings(set.earlier).Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 	}
 }
 
@@ -188,39 +169,17 @@ func (p *Sweep) drawPoints(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "none yet")
 		return
 	}
-	x := 1
-	for i, col := range pointColumns {
-		w := max(col.width, -col.width)
-		last := i == len(pointColumns)-1
-		if x+w > c.W && (!last || x+8 > c.W) {
-			continue
+	newest := func(i int) *event.PointDone { return &done[len(done)-1-i] }
+	t := draw.Table[*event.PointDone]{Columns: pointColumns, Rows: len(done), At: newest}
+	t.First = p.first
+	t.Style = func(row, _ int) canvas.Style {
+		switch pt := newest(row); {
+		case pt.PointResult.Err != "":
+			return theme.Bad
+		case pt.Flags != "":
+			return theme.Warn
 		}
-		if last {
-			w = c.W - x
-		}
-		c.TextMax(x, y, w, theme.Muted, draw.Pad(col.title, col.width))
-		if col.unit != "" && col.width > 0 {
-			c.Right(x+w, y+1, theme.Faint, col.unit)
-		}
-		for row := 0; y+2+row < c.H; row++ {
-			at := len(done) - 1 - p.first - row
-			if at < 0 {
-				break
-			}
-			pt := &done[at]
-			s := theme.Default
-			if pt.PointResult.Err != "" {
-				s = theme.Bad
-			} else if pt.Flags != "" {
-				s = theme.Warn
-			}
-			text := col.value(pt)
-			if col.width > 0 {
-				c.Right(x+w, y+2+row, s, text)
-			} else {
-				c.TextMax(x, y+2+row, w, s, text)
-			}
-		}
-		x += w + 1
+		return theme.Default
 	}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 }

@@ -165,71 +165,54 @@ func (p *Workload) drawDatasets(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "no datasets in use")
 		return
 	}
-	const name, num = 14, 7
-	c.Text(1, y, theme.Muted, "dataset")
-	x := name + 1
-	for _, t := range []string{"queries", "easy", "hard"} {
-		c.Right(x+num, y, theme.Muted, t)
-		x += num + 1
-	}
-	features := x
-	for i, f := range p.data.Features {
-		width := featureWidth(f)
-		if x+width > c.W {
-			break
-		}
-		s := theme.Muted
-		if i == p.feature {
-			s = theme.Accent
-		}
-		c.Right(x+width, y, s, f.Name)
-		x += width
-	}
-	for i, d := range p.datasets() {
-		row := y + 1 + i
-		if row >= c.H {
-			break
-		}
-		s := theme.Default
-		if d == p.dataset {
-			s = theme.Select
-		}
-		c.TextMax(1, row, name, s, d)
-		n, easy, hard := 0, 0, 0
-		for j := range p.data.Queries {
-			if q := &p.data.Queries[j]; q.Dataset == d {
-				n++
-				switch q.Class {
-				case "easy":
-					easy++
-				case "hard":
-					hard++
+	count := func(class string) func(d string) string {
+		return func(d string) string {
+			n, judged := 0, false
+			for i := range p.data.Queries {
+				q := &p.data.Queries[i]
+				if q.Dataset != d {
+					continue
+				}
+				judged = judged || q.Class != ""
+				if class == "" || q.Class == class {
+					n++
 				}
 			}
-		}
-		x := name + 1
-		for k, count := range []int{n, easy, hard} {
-			text := draw.Int(count)
-			if k > 0 && easy+hard == 0 {
-				text = draw.Unknown
+			if class != "" && !judged {
+				return draw.Unknown
 			}
-			c.Right(x+num, row, theme.Default, text)
-			x += num + 1
-		}
-		x = features
-		for j, f := range p.data.Features {
-			width := featureWidth(f)
-			if x+width > c.W {
-				break
-			}
-			c.Right(x+width, row, theme.Default, draw.Sig(meanOf(p.values(j, d, ""))))
-			x += width
+			return draw.Int(n)
 		}
 	}
+	columns := []draw.Column[string]{
+		{Title: "dataset", Width: -14, Grow: true, Text: func(d string) string { return d }},
+		{Title: "queries", Width: 7, Text: count("")},
+		{Title: "easy", Width: 7, Text: count("easy")},
+		{Title: "hard", Width: 7, Text: count("hard")},
+	}
+	own := len(columns)
+	for i, f := range p.data.Features {
+		columns = append(columns, draw.Column[string]{
+			Title: f.Name, Width: max(canvas.Width(f.Name), 8) + 1, Rank: i + 1,
+			Text: func(d string) string { return draw.Sig(meanOf(p.values(i, d, ""))) },
+		})
+	}
+	datasets := p.datasets()
+	t := draw.Table[string]{Columns: columns, Rows: len(datasets), At: func(i int) string { return datasets[i] }}
+	t.Head = func(col int) canvas.Style {
+		if col == own+p.feature {
+			return theme.Accent
+		}
+		return theme.Muted
+	}
+	t.Style = func(row, col int) canvas.Style {
+		if col == 0 && datasets[row] == p.dataset {
+			return theme.Select
+		}
+		return theme.Default
+	}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 }
-
-// featureWidth is the width of a feature's column: its name, or a number.
-func featureWidth(f command.Feature) int { return min(max(canvas.Width(f.Name), 8), 24) + 2 }
 
 // drawHistogram draws how the chosen feature is distributed.
 func (p *Workload) drawHistogram(c *canvas.Canvas) {
@@ -309,47 +292,34 @@ func (p *Workload) drawHistogram(c *canvas.Canvas) {
 // drawFeatures lists the features with their spread, and easy beside hard.
 func (p *Workload) drawFeatures(c *canvas.Canvas) {
 	y := draw.Heading(c, 0, "Features", "↑ ↓ choose")
-	type column struct {
-		title string
-		of    func(all, easy, hard []float64) float64
+	mean := func(class string) func(i int) string {
+		return func(i int) string { return draw.Sig(meanOf(p.values(i, p.dataset, class))) }
 	}
-	cols := []column{
-		{"mean", func(all, _, _ []float64) float64 { return meanOf(all) }},
-		{"easy", func(_, easy, _ []float64) float64 { return meanOf(easy) }},
-		{"hard", func(_, _, hard []float64) float64 { return meanOf(hard) }},
-		{"median", func(all, _, _ []float64) float64 { return state.SpreadOf(all).Median }},
-		{"p95", func(all, _, _ []float64) float64 { return state.SpreadOf(all).P95 }},
+	spread := func(of func(state.Spread) float64) func(i int) string {
+		return func(i int) string { return draw.Sig(of(state.SpreadOf(p.values(i, p.dataset, "")))) }
 	}
-	for len(cols) > 1 && c.W-len(cols)*9-1 < 20 {
-		cols = cols[:len(cols)-1]
-	}
-	name := max(c.W-len(cols)*9-1, 8)
-	x := name + 1
-	for _, t := range cols {
-		c.Right(x+8, y, theme.Muted, t.title)
-		x += 9
-	}
-	y++
-	first := max(p.feature-(c.H-y)+1, 0)
-	for i := first; i < len(p.data.Features) && y < c.H; i++ {
-		f := p.data.Features[i]
-		s := theme.Default
-		if i == p.feature {
-			s = theme.Select
-			c.Fill(canvas.Rect{Y: y, W: c.W, H: 1}, s, ' ')
+	t := draw.Table[int]{Columns: []draw.Column[int]{
+		{Title: "feature", Width: -20, Grow: true, Text: func(i int) string {
+			f := p.data.Features[i]
+			if f.Unit != "" {
+				return f.Name + " (" + f.Unit + ")"
+			}
+			return f.Name
+		}},
+		{Title: "mean", Width: 8, Text: mean("")},
+		{Title: "easy", Width: 8, Rank: 1, Text: mean("easy")},
+		{Title: "hard", Width: 8, Rank: 2, Text: mean("hard")},
+		{Title: "median", Width: 8, Rank: 3, Text: spread(func(s state.Spread) float64 { return s.Median })},
+		{Title: "p95", Width: 8, Rank: 4, Text: spread(func(s state.Spread) float64 { return s.P95 })},
+	}, Rows: len(p.data.Features), First: max(p.feature-(c.H-y)+2, 0), At: func(i int) int { return i }}
+	t.Style = func(row, _ int) canvas.Style {
+		if row == p.feature {
+			return theme.Select
 		}
-		label := f.Name
-		if f.Unit != "" {
-			label += " (" + f.Unit + ")"
-		}
-		c.TextMax(1, y, name, s, label)
-		all := p.values(i, p.dataset, "")
-		easy, hard := p.values(i, p.dataset, "easy"), p.values(i, p.dataset, "hard")
-		x := name + 1
-		for _, t := range cols {
-			c.Right(x+8, y, s, draw.Sig(t.of(all, easy, hard)))
-			x += 9
-		}
-		y++
+		return theme.Default
 	}
+	if at := y + 1 + p.feature - t.First; at < c.H && t.Rows > 0 {
+		c.Fill(canvas.Rect{Y: at, W: c.W, H: 1}, theme.Select, ' ')
+	}
+	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 2, H: c.H - y})
 }

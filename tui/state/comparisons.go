@@ -8,7 +8,7 @@ import (
 	"jouletop/engine/event"
 )
 
-// workKey is work that can be compared: the same model, dataset and batch size.
+// WorkKey is work that can be compared: the same model, dataset and batch size.
 type WorkKey struct {
 	Model, Dataset string
 	Batch          int
@@ -31,7 +31,7 @@ const (
 	keepEntries  = 50_000
 )
 
-// comparisons folds requests by setting, work and query, so that two settings
+// Comparisons folds requests by setting, work and query, so that two settings
 // can be compared on the queries that both have answered.
 type Comparisons struct {
 	Settings []Setting // in order of appearance
@@ -95,14 +95,14 @@ func (c *Comparisons) add(e event.RequestEnergy) {
 	q.tokens += billedTokens(e.Request)
 }
 
-// side is one side of a comparison: means per query over the common queries.
+// Side is one side of a comparison: means per query over the common queries.
 type Side struct {
 	Setting
 	EnergyJ, LatencyS, TTFTS, PrefillS, DecodeS float64
 	JoulesPerToken, EDPJS, Quality              float64
 }
 
-// compared is two settings on the same work.
+// Compared is two settings on the same work.
 type Compared struct {
 	A, B    Side
 	Queries int // answered by both
@@ -116,7 +116,7 @@ type ComparedWork struct {
 	Queries int
 }
 
-// compare returns the means of a and b over the queries that both have answered
+// Compare returns the means of a and b over the queries that both have answered
 // with a known energy.
 func (c *Comparisons) Compare(a, b Setting) Compared {
 	var sa, sb sideSum

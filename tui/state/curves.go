@@ -104,6 +104,7 @@ func (p *Points) Batches() []int {
 	return distinct(p.Done, func(d *event.PointDone) int { return d.BatchSize })
 }
 
+// Datasets are those of the points, each once.
 func (p *Points) Datasets() []string {
 	return distinct(p.Done, func(d *event.PointDone) string { return d.Dataset })
 }

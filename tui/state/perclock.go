@@ -4,7 +4,7 @@ import (
 	"jouletop/engine/event"
 )
 
-// perClock keeps what each requested clock cost by phase, for the model and batch
+// PerClock keeps what each requested clock cost by phase, for the model and batch
 // size at hand: the clock panel's figures.
 type PerClock struct {
 	Model string
@@ -37,7 +37,7 @@ func (p *PerClock) add(phase event.Phase, mhz int, joules float64, tokens int) {
 	s.add(joules, joules, tokens, 0)
 }
 
-// measured returns J/token by clock for a phase ("" for whole requests).
+// Measured returns J/token by clock for a phase ("" for whole requests).
 func (p *PerClock) Measured(phase event.Phase) map[int]float64 {
 	out := map[int]float64{}
 	for k, s := range p.sums {

@@ -9,6 +9,7 @@ type Progress struct {
 	Left        float64 // s
 }
 
+// Share is the part done, 0 to 1.
 func (p Progress) Share() float64 {
 	if p.Total == 0 {
 		return 0
@@ -16,7 +17,7 @@ func (p Progress) Share() float64 {
 	return min(float64(p.Done)/float64(p.Total), 1)
 }
 
-// progress counts requests of the run, or of the point where the run's number is
+// Progress counts requests of the run, or of the point where the run's number is
 // not known.
 func (s *State) Progress() Progress {
 	var p Progress
@@ -38,7 +39,7 @@ func (s *State) Progress() Progress {
 	return p
 }
 
-// sweepProgress counts points of the run that is going.
+// SweepProgress counts points of the run that is going.
 func (st *State) SweepProgress() Progress {
 	s := &st.Sweep
 	p := Progress{Done: s.Count - s.base, Total: st.Run.Points, What: "points", Left: math.NaN()}

@@ -7,7 +7,7 @@ import (
 	"jouletop/engine/event"
 )
 
-// requests folds finished requests: the newest ones, sums over the run, and
+// Requests folds finished requests: the newest ones, sums over the run, and
 // percentiles over the newest.
 type Requests struct {
 	Recent    Ring[Request]
@@ -29,7 +29,7 @@ type Requests struct {
 	isPriced  bool
 }
 
-// requestRow is a finished request; its energy is NaN until it is known.
+// Request is a finished request; its energy is NaN until it is known.
 type Request struct {
 	event.Request
 	event.Energy
@@ -38,7 +38,7 @@ type Request struct {
 	MixedClock     bool
 }
 
-// energySums adds up resolved energies and the tokens they were spent on.
+// EnergySums adds up resolved energies and the tokens they were spent on.
 type EnergySums struct {
 	N, Unresolved int
 	Joules        float64
@@ -47,7 +47,7 @@ type EnergySums struct {
 	seconds       float64
 }
 
-// jpt returns J/token, NaN where nothing is known.
+// JoulesPerToken returns J/token, NaN where nothing is known.
 func (s EnergySums) JoulesPerToken() float64 {
 	if s.tokens == 0 {
 		return math.NaN()
@@ -55,7 +55,7 @@ func (s EnergySums) JoulesPerToken() float64 {
 	return s.Joules / float64(s.tokens)
 }
 
-// jpt is the run's J/token: of what was generated, or, where nothing was, of what
+// JoulesPerToken is the run's J/token: of what was generated, or, where nothing was, of what
 // was read to be scored. The two are not mixed: a token read costs far less.
 func (r *Requests) JoulesPerToken() float64 {
 	if r.Generated.tokens > 0 {
@@ -161,7 +161,7 @@ func billedTokens(q event.Request) int {
 	return max(q.InputTokens, 0)
 }
 
-// spread is the median and the 95th percentile of a figure.
+// Spread is the median and the 95th percentile of a figure.
 type Spread struct{ Median, P95 float64 }
 
 // alike tells whether two requests are of one kind, so that a median over them
@@ -170,7 +170,7 @@ func (q *Request) alike(o *Request) bool {
 	return q.Model == o.Model && q.Dataset == o.Dataset && q.BatchSize == o.BatchSize
 }
 
-// spreadOf returns the spread of a figure over the requests kept that are like
+// SpreadOf returns the spread of a figure over the requests kept that are like
 // the newest.
 func (r *Requests) SpreadOf(figure func(*Request) float64) Spread {
 	v := make([]float64, 0, r.Recent.Len())
@@ -185,7 +185,7 @@ func (r *Requests) SpreadOf(figure func(*Request) float64) Spread {
 	return SpreadOf(v)
 }
 
-// spreadOf sorts v.
+// SpreadOf sorts v.
 func SpreadOf(v []float64) Spread {
 	if len(v) == 0 {
 		return Spread{math.NaN(), math.NaN()}

@@ -42,6 +42,7 @@ func (s Setting) Phases() string {
 	return clocks
 }
 
+// String names the setting for a title.
 func (s Setting) String() string {
 	switch {
 	case s.Policy != "":

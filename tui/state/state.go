@@ -19,7 +19,7 @@ const (
 	keepStreams  = 32      // requests of a batch whose text is kept
 )
 
-// state is all that is drawn from the stream. Only apply changes it.
+// State is all that is drawn from the stream. Only Apply changes it.
 type State struct {
 	Run     event.RunStart
 	started bool
@@ -47,12 +47,12 @@ type State struct {
 	Versions                Versions
 }
 
-// versions count changes by concern, so that panels know what to draw again.
+// Versions count changes by concern, so that panels know what to draw again.
 type Versions struct {
 	Run, Work, Text, Requests, Points, Log, clock uint64
 }
 
-// telemetry is the newest readings of one GPU and their history.
+// Telemetry is the newest readings of one GPU and their history.
 type Telemetry struct {
 	Track     history.Track
 	Sample    gpu.Sample
@@ -64,13 +64,14 @@ type Telemetry struct {
 	rank      int
 	rankNS    int64
 	PeakW     float64
+	counter   counter
 	change    event.ClockChange // the newest
 	changed   bool
 	// policyChanges counts the changes that a policy made.
 	PolicyChanges int
 }
 
-// work is what is running now.
+// Work is what is running now.
 type Work struct {
 	Model       string
 	Loading     float64 // 0 to 1; NaN when no model is loading
@@ -86,7 +87,7 @@ type Work struct {
 	PrefillRate, DecodeRate float64
 }
 
-// letter is the phase letter for the status line, '-' for idle.
+// Letter is the phase letter for the status line, '-' for idle.
 func (w *Work) Letter() byte {
 	if l := phaseLetter(w.Phase.Phase); w.InPhase && l != ' ' {
 		return l
@@ -96,6 +97,7 @@ func (w *Work) Letter() byte {
 
 func phaseLetter(p event.Phase) byte { return history.Letters[PhaseIndex(p)] }
 
+// PhaseIndex is the phase as the history numbers it.
 func PhaseIndex(p event.Phase) int {
 	switch p {
 	case event.Prefill:
@@ -114,6 +116,7 @@ func PhaseIndex(p event.Phase) int {
 // begun again; less is telemetry that came before it.
 const restartNS = 1_000_000_000
 
+// New returns what is known before anything is.
 func New() *State {
 	s := &State{tele: map[string]*Telemetry{}}
 	s.reset()
@@ -140,7 +143,7 @@ func (s *State) reset() {
 	s.Versions.clock++
 }
 
-// gpu returns the telemetry of the named GPU, made at need.
+// GPU returns the telemetry of the named GPU, made at need.
 func (s *State) GPU(id string) *Telemetry {
 	t := s.tele[id]
 	if t == nil {
@@ -154,7 +157,7 @@ func (s *State) GPU(id string) *Telemetry {
 	return t
 }
 
-// apply folds one event in.
+// Apply folds one event in.
 func (s *State) Apply(e event.Event) {
 	switch e := e.(type) {
 	case event.Sample:
@@ -288,6 +291,10 @@ func sourceRank(source string) int {
 const sourceStale = 3_000_000_000
 
 func (s *State) powered(e event.Power) {
+	if e.Source == gpu.SourceCounter {
+		s.GPU(e.GPU).counter.read(e.TimeNS, e.CounterJ)
+		return
+	}
 	rank := sourceRank(e.Source)
 	if rank == 0 || !gpu.Plausible(e.PowerW) {
 		return
@@ -313,7 +320,7 @@ func (s *State) powered(e event.Power) {
 	}
 }
 
-// tell says what time it is on the run's clock, where that is real: readings age
+// Tell says what time it is on the run's clock, where that is real: readings age
 // by it when no events come.
 func (s *State) Tell(now int64) {
 	s.present = now
@@ -323,7 +330,7 @@ func (s *State) Tell(now int64) {
 // live is how old, in ns, a reading may be to count as one of now.
 const live = 3_000_000_000
 
-// age makes unknown what was read too long ago.
+// Age makes unknown what was read too long ago.
 func (s *State) Age() {
 	now := max(s.Now, s.present)
 	for _, t := range s.tele {
@@ -338,7 +345,7 @@ func (s *State) Age() {
 	}
 }
 
-// warning is what to tell of the newest warning; empty where it is old.
+// Warning is what to tell of the newest warning; empty where it is old.
 func (s *State) Warning() string {
 	const stands = 300_000_000_000
 	if s.lastWarning == "" || s.Ended && s.warnedNS < s.Run.TimeNS || max(s.Now, s.present)-s.warnedNS > stands {
@@ -432,7 +439,7 @@ func (s *State) note(e event.Event) {
 	s.Versions.Log++
 }
 
-// powerW is the power of all GPUs together, W: the job runs on all of them. It is
+// PowerW is the power of all GPUs together, W: the job runs on all of them. It is
 // NaN where one is not known.
 func (s *State) PowerW() float64 {
 	sum := 0.0
@@ -442,15 +449,15 @@ func (s *State) PowerW() float64 {
 	return sum
 }
 
-// elapsed returns ns since the session began.
+// Elapsed returns ns since the session began.
 func (s *State) Elapsed() int64 { return max(s.Now-s.StartNS, 0) }
 
-// busy tells whether a job is running.
+// Busy tells whether a job is running.
 func (s *State) Busy() bool {
 	return !s.Ended && (s.Work.InPoint || s.Work.InPhase || s.Status == event.StateRunning || s.Status == event.StatePaused || s.Status == event.StateStopping)
 }
 
-// ring keeps the newest values.
+// Ring keeps the newest values.
 type Ring[T any] struct {
 	items []T
 	next  int
@@ -466,9 +473,10 @@ func (r *Ring[T]) add(v T) {
 	r.next = (r.next + 1) % len(r.items)
 }
 
+// Len is how many are kept.
 func (r *Ring[T]) Len() int { return len(r.items) }
 
-// at returns the i-th newest, 0 the newest.
+// At returns the i-th newest, 0 the newest.
 func (r *Ring[T]) At(i int) *T {
 	n := len(r.items)
 	return &r.items[((r.next-1-i)%n+n)%n]

@@ -323,3 +323,36 @@ func TestNewestPairIsCompared(t *testing.T) {
 		t.Errorf("compares %v with %v, want the driver's clock as the baseline", a, b)
 	}
 }
+
+// The energy of the whole session is what the counters counted, or nothing where one
+// of them cannot be believed.
+func TestEnergySinceTheStart(t *testing.T) {
+	read := func(s *State, id string, ns int64, j float64) {
+		s.Apply(event.Power{GPU: id, PowerReading: gpu.PowerReading{TimeNS: ns, Source: gpu.SourceCounter, PowerW: math.NaN(), CounterJ: j}})
+	}
+	for _, tt := range []struct {
+		name string
+		of   func(s *State)
+		want float64
+	}{
+		{"no reading", func(*State) {}, math.NaN()},
+		{"one reading", func(s *State) { read(s, "a", 1e9, 500) }, math.NaN()},
+		{"counted", func(s *State) { read(s, "a", 1e9, 500); read(s, "a", 2e9, 900); read(s, "a", 3e9, 1200) }, 700},
+		{"late", func(s *State) { read(s, "a", 1e9, 500); read(s, "a", 3e9, 1200); read(s, "a", 2e9, 900) }, 700},
+		{"two GPUs", func(s *State) {
+			for _, id := range []string{"a", "b"} {
+				read(s, id, 1e9, 500)
+				read(s, id, 2e9, 900)
+			}
+		}, 800},
+		{"one of two", func(s *State) { read(s, "a", 1e9, 500); read(s, "a", 2e9, 900); s.GPU("b") }, math.NaN()},
+		{"reset", func(s *State) { read(s, "a", 1e9, 500); read(s, "a", 2e9, 0); read(s, "a", 3e9, 900) }, math.NaN()},
+		{"leap", func(s *State) { read(s, "a", 1e9, 500); read(s, "a", 2e9, 9e6) }, math.NaN()},
+	} {
+		s := New()
+		tt.of(s)
+		if got := s.EnergyJ(); got != tt.want && !(math.IsNaN(got) && math.IsNaN(tt.want)) {
+			t.Errorf("%s: %v J, want %v", tt.name, got, tt.want)
+		}
+	}
+}

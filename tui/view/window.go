@@ -55,6 +55,7 @@ func (w *Window) Span(s *state.State) int64 {
 	return span
 }
 
+// Label words its length.
 func (w *Window) Label(s *state.State) string {
 	switch d := windows[w.Length]; {
 	case d == 0:

@@ -161,6 +161,9 @@ func (c *Calls) Sessions() ([]command.SessionInfo, error) {
 	var out []command.SessionInfo
 	for _, s := range c.earlier {
 		info, _ := s.info()
+		if s.dir == c.session.dir {
+			info.Path = c.status.Session.Path
+		}
 		out = append(out, info)
 	}
 	return out, nil

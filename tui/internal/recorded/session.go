@@ -70,12 +70,8 @@ func (s *Session) info() (command.SessionInfo, []command.File) {
 		if err != nil {
 			continue
 		}
-		f := command.File{Name: name, Bytes: st.Size(), Rows: -1}
-		if filepath.Ext(name) == ".csv" {
-			f.Rows = int64((&session.Session{Dir: s.dir}).Rows(name))
-		}
-		out.Bytes += f.Bytes
-		files = append(files, f)
+		out.Bytes += st.Size()
+		files = append(files, command.File{Name: name, Bytes: st.Size()})
 	}
 	for _, e := range s.Events {
 		if _, ok := e.(event.PointDone); ok {
