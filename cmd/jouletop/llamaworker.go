@@ -14,12 +14,15 @@ import (
 
 // newLlamaWorker is the child.
 func newLlamaWorker() *cobra.Command {
-	var dir string
+	var (
+		dir           string
+		noGraphSearch bool
+	)
 	c := &cobra.Command{
 		Use: rig.WorkerCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return worker.Main(context.WithoutCancel(cmd.Context()), func() (engine.Backend, any, error) {
-				b, err := llama.New(llama.Options{BackendDir: dir, Log: os.Stderr})
+				b, err := llama.New(llama.Options{BackendDir: dir, Log: os.Stderr, NoGraphSearch: noGraphSearch})
 				if err != nil {
 					return nil, nil, err
 				}
@@ -28,5 +31,6 @@ func newLlamaWorker() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "backend-dir", "", "")
+	c.Flags().BoolVar(&noGraphSearch, "no-graph-search", false, "")
 	return c
 }

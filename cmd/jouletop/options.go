@@ -36,6 +36,7 @@ func (o *options) addModel(f *pflag.FlagSet) {
 	f.IntVar(&o.Rig.Threads, "threads", 0, "CPU threads, 0 for the cores there are")
 	f.StringVar(&o.Rig.BackendDir, "backend-dir", "", "`folder` of llama.cpp's GPU backends (libggml-cuda.so)")
 	f.BoolVar(&o.Rig.InProcess, "in-process", false, "run llama.cpp in this process instead of a child (a crash in it ends the program)")
+	f.BoolVar(&o.Rig.NoGraphSearch, "no-graph-search", false, "leave llama.cpp's graphs as they are: copy all logits and search them here for the next token, which adds nothing to what the GPU computes and takes longer")
 	f.BoolVar(&o.Work.Chat, "chat", false, "wrap prompts in the model's chat template")
 	f.StringVar(&o.Rig.URL, "url", "", "`address` of an OpenAI-compatible server (--backend remote)")
 	addServer(&o.Rig.Server, f)

@@ -224,7 +224,7 @@ func (b *Backend) make(s shape) error {
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu, b.onDevice); b.eval != nil {
+		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu, b.onDevice, !b.opt.NoGraphSearch); b.eval != nil {
 			return nil
 		}
 		if s.ubatch <= minUbatch {

@@ -1,7 +1,7 @@
 // The best token of each row of logits, found where the logits are: greedy
 // decoding wants a few bytes of them, not a copy of all. How depends on the
-// llama.cpp that is linked: kept.cpp for the one of the Go module, sampled.cpp for
-// an installed one.
+// llama.cpp that is linked: best_token.cpp for the one of the Go module, sampled.cpp
+// for an installed one.
 #ifndef JOULETOP_BEST_H
 #define JOULETOP_BEST_H
 
@@ -12,13 +12,14 @@
 // best_tokens belongs to a context and outlives it.
 class best_tokens {
   public:
-    best_tokens();
+    // Without in_graph nothing is added to what llama.cpp computes, and nothing left
+    // out: the logits are copied, and found() answers nullptr.
+    explicit best_tokens(bool in_graph);
     ~best_tokens();
 
-    // Around the making of the context, which has n_outputs rows in an evaluation
-    // at most.
-    void before(llama_context_params & p, uint32_t n_outputs);
-    void after(llama_context * ctx);
+    // Makes the context, which has n_outputs rows in an evaluation at most; nullptr
+    // where llama.cpp can't.
+    llama_context * make_context(llama_model * model, llama_context_params p, uint32_t n_outputs);
 
     // What is wanted of the next evaluation: of n_rows rows, one a sequence, the
     // best tokens only; with n_rows 0, the logits of what rows there are. on_device

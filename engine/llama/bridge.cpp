@@ -200,6 +200,8 @@ struct jt_context {
     std::atomic<bool>           aborted{ false };
     best_tokens                 best; // outlives ctx
 
+    explicit jt_context(bool graph_search) : best(graph_search) {}
+
     ~jt_context() {
         if (ctx) {
             llama_free(ctx);
@@ -208,9 +210,10 @@ struct jt_context {
 };
 
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-                            uint32_t n_ubatch, uint32_t n_outputs, int threads, int keep_threads) {
+                            uint32_t n_ubatch, uint32_t n_outputs, int threads, int keep_threads,
+                            int graph_search) {
     return guarded<jt_context *>("context", nullptr, [&]() -> jt_context * {
-        std::unique_ptr<jt_context> c(new jt_context);
+        std::unique_ptr<jt_context> c(new jt_context(graph_search != 0));
         c->vocab       = llama_model_get_vocab(model);
         c->n_vocab     = llama_vocab_n_tokens(c->vocab);
         c->ones.assign(n_batch, 1);
@@ -227,9 +230,7 @@ jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t
         p.pooling_type        = LLAMA_POOLING_TYPE_NONE;
         p.abort_callback_data = c.get();
         p.abort_callback      = [](void * d) { return ((jt_context *) d)->aborted.load(std::memory_order_relaxed); };
-        c->best.before(p, n_outputs);
-        c->ctx = llama_init_from_model(model, p);
-        c->best.after(c->ctx);
+        c->ctx = c->best.make_context(model, p, n_outputs);
         if (!c->ctx) {
             return nullptr;
         }

@@ -41,9 +41,9 @@ struct llama_model * jt_load(const char * path, const int * devices, int n_devic
 
 // n_batch bounds the tokens of one jt_submit, n_outputs those of them that are
 // wanted. keep_threads keeps the threads that evaluate from one jt_submit to the
-// next.
+// next. Without graph_search the best tokens are always searched in copied logits.
 jt_context * jt_context_new(struct llama_model * model, uint32_t n_seq, uint32_t n_ctx_seq, uint32_t n_batch,
-    uint32_t n_ubatch, uint32_t n_outputs, int threads, int keep_threads);
+    uint32_t n_ubatch, uint32_t n_outputs, int threads, int keep_threads, int graph_search);
 void jt_context_free(jt_context * c);
 uint32_t jt_context_size(const jt_context * c); // tokens a sequence
 // Forgets every sequence; seq_rm forgets from position p0 on, or returns 0 where

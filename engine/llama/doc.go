@@ -12,7 +12,7 @@
 // one, see padding, and long ones are handed over in parts, see stride); then one decode step a token for all sequences that are not
 // done, or the scoring of the answer options on the prompts' streams (of a recurrent
 // model, on copies of them). The best tokens are found where the logits are, which
-// then are not copied (best.h).
+// then are not copied (best.h), unless [Options].NoGraphSearch is set.
 // Every phase boundary follows llama_synchronize and is stamped with
 // CLOCK_MONOTONIC.
 //
@@ -36,9 +36,13 @@ type Options struct {
 	// as Ollama's lib/ollama/cuda_v13; "" for none. Backends stay loaded for the
 	// life of the process.
 	BackendDir string
-	// Log receives llama.cpp's log, line by line; nil keeps only the last lines
-	// for error messages. Nothing is ever written to standard error.
+	// Log receives llama.cpp's log, line by line; nil keeps only what error messages
+	// quote. Nothing is ever written to standard error.
 	Log io.Writer
+	// NoGraphSearch copies all logits and searches them for the best token here, as
+	// llama.cpp does by itself: then nothing of ours is in what the device computes,
+	// and a step takes as much longer as the copy.
+	NoGraphSearch bool
 }
 
 // Device is something ggml can compute on.

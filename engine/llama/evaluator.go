@@ -42,11 +42,12 @@ const (
 
 // newEvaluator returns nil where llama.cpp cannot make one; its log says why.
 // threads evaluate on the CPU and stay between evaluations; on a GPU they have
-// next to nothing to do. onDevice tells that a GPU computes the logits.
-func newEvaluator(m *model, s shape, threads int, gpu, onDevice bool) *evaluator {
+// next to nothing to do. onDevice tells that a GPU computes the logits; search, that
+// the best tokens may be found where these are.
+func newEvaluator(m *model, s shape, threads int, gpu, onDevice, search bool) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
 		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.uint32_t(max(s.sequences, m.scoreRows())),
-		C.int(threads), cbool(!gpu))
+		C.int(threads), cbool(!gpu), cbool(search))
 	if c == nil {
 		return nil
 	}

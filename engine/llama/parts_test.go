@@ -100,3 +100,30 @@ func TestPlansOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestNoGraphSearch: what is generated does not depend on where the best tokens are
+// found, here and on the ways of a GPU; without the search all logits are copied.
+func TestNoGraphSearch(t *testing.T) {
+	lengths := []int{90, 85, 20, 3}
+	with, _ := loadSmall(t)
+	want := prompted(with, lengths...)
+	evaluate(t, with, want, false)
+	if !with.eval.found() {
+		t.Error("the logits were copied")
+	}
+	for _, gpu := range []bool{false, true} {
+		b, _ := loadSmall(t)
+		b.opt.NoGraphSearch = true
+		if gpu {
+			asGPU(b)
+		}
+		got := prompted(b, lengths...)
+		evaluate(t, b, got, false)
+		if b.eval.found() {
+			t.Errorf("as on a GPU %t: searched in the graph", gpu)
+		}
+		for i := range got {
+			checkGreedy(t, with, got[i].prompt, got[i].generated, want[i].generated)
+		}
+	}
+}

@@ -173,7 +173,7 @@ func TestAsOnAGPU(t *testing.T) {
 	}
 	b.gpu = true
 	b.eval.free()
-	if b.eval = newEvaluator(b.model, b.eval.shape, 1, true, true); b.eval == nil {
+	if b.eval = newEvaluator(b.model, b.eval.shape, 1, true, true, true); b.eval == nil {
 		t.Fatal("no context")
 	}
 	for range 10 {
@@ -195,7 +195,7 @@ func TestAsOnAGPU(t *testing.T) {
 func TestBestToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	for _, gpu := range []bool{false, true} {
-		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu, gpu); b.eval == nil {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu, gpu, true); b.eval == nil {
 			t.Fatal("no context")
 		}
 		for first := range int32(20) {

@@ -192,7 +192,7 @@ using samplers = with_samplers<llama_sampler_i, has_samplers<llama_sampler_i>::v
 struct best_tokens::state {
     llama_context *              ctx = nullptr;
     int                          n_seq = 0, n_vocab = 0, n_rows = 0; // n_rows: whose best tokens are asked for
-    bool                         refused = false;       // this llama.cpp, or this model, has no samplers
+    bool                         refused = false;       // not wanted, or this llama.cpp, or this model, has no samplers
     search                       shared;
     std::vector<llama_sampler *> list; // of the sequences, while they are set
     std::vector<int32_t>         tokens;
@@ -200,19 +200,19 @@ struct best_tokens::state {
     ~state() { samplers::unset((llama_context *) nullptr, list); } // the context is gone
 };
 
-best_tokens::best_tokens() : s(new state) {}
+best_tokens::best_tokens(bool in_graph) : s(new state) {
+    s->refused = !in_graph;
+}
 
 best_tokens::~best_tokens() = default;
 
-void best_tokens::before(llama_context_params & p, uint32_t n_outputs) {
+llama_context * best_tokens::make_context(llama_model * model, llama_context_params p, uint32_t n_outputs) {
     limit_outputs(p, n_outputs);
-}
-
-void best_tokens::after(llama_context * ctx) {
-    s->ctx = ctx;
-    if (ctx) {
-        s->n_seq = (int) llama_n_seq_max(ctx);
+    s->ctx = llama_init_from_model(model, p);
+    if (s->ctx) {
+        s->n_seq = (int) llama_n_seq_max(s->ctx);
     }
+    return s->ctx;
 }
 
 void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {

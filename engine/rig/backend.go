@@ -66,6 +66,9 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 	if err != nil {
 		return nil, err
 	}
+	if o.NoGraphSearch && name != "llama" {
+		return nil, usage.Errorf("--no-graph-search is about llama.cpp's graphs; --backend %s has none", name)
+	}
 	names, err := o.modelNames(name)
 	if err != nil {
 		return nil, err

@@ -23,16 +23,17 @@ type Config struct {
 	ClockLoss string // what to do about a lost clock: stop or rearm
 	Seed      uint64 // of everything simulated
 
-	Backend    string   // auto, llama, sim, remote
-	Models     []string // as --model takes them
-	SimModels  []string // what a simulation runs where Models names none; nil its default
-	GPULayers  int      // -1 for all
-	Threads    int      // 0 for the cores there are
-	BackendDir string   // of llama.cpp's GPU backends; "" is searched for
-	InProcess  bool     // llama.cpp in this process
-	Template   bool     // the models must have a chat template
-	URL        string   // of an OpenAI-compatible server
-	Server     Server
+	Backend       string   // auto, llama, sim, remote
+	Models        []string // as --model takes them
+	SimModels     []string // what a simulation runs where Models names none; nil its default
+	GPULayers     int      // -1 for all
+	Threads       int      // 0 for the cores there are
+	BackendDir    string   // of llama.cpp's GPU backends; "" is searched for
+	InProcess     bool     // llama.cpp in this process
+	NoGraphSearch bool     // llama.cpp's graphs as they are: see llama.Options
+	Template      bool     // the models must have a chat template
+	URL           string   // of an OpenAI-compatible server
+	Server        Server
 }
 
 // Check finds what is wrong with a configuration taken alone.

@@ -24,9 +24,9 @@ func llamaBackend(o *Config, realGPU bool, log io.Writer) (engine.Backend, error
 		return nil, err
 	}
 	if o.InProcess {
-		return orNil(llama.New(llama.Options{BackendDir: dir, Log: log}))
+		return orNil(llama.New(llama.Options{BackendDir: dir, Log: log, NoGraphSearch: o.NoGraphSearch}))
 	}
-	opt := worker.Options{Args: []string{WorkerCommand, "--backend-dir", dir}, Env: backends.Env(dir), Log: log}
+	opt := worker.Options{Args: []string{WorkerCommand, "--backend-dir", dir, fmt.Sprintf("--no-graph-search=%t", o.NoGraphSearch)}, Env: backends.Env(dir), Log: log}
 	if realGPU {
 		// Below the sampler and whoever sets clocks: on a GPU the CPU's part is
 		// small, but it spins.

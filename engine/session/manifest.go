@@ -37,15 +37,18 @@ type Manifest struct {
 	TimeBase  TimeBase  `json:"time_base"`
 	GPUs      []GPU     `json:"gpus"`
 
-	Backend    string             `json:"backend"`
-	BuildFlags []string           `json:"build_flags,omitempty"` // instruction sets the engine uses
-	Models     []engine.ModelInfo `json:"models,omitempty"`
-	Datasets   []Dataset          `json:"datasets,omitempty"`
-	Requests   int                `json:"requests"` // done, once the session has ended
-	Plan       Plan               `json:"plan"`
-	Seed       uint64             `json:"seed"`
-	SampleKeep string             `json:"samples"` // full, thin, none
-	Warnings   []string           `json:"warnings,omitempty"`
+	Backend    string   `json:"backend"`
+	BuildFlags []string `json:"build_flags,omitempty"` // instruction sets the engine uses
+	// NoGraphSearch: the best tokens were searched in copied logits, not by nodes added
+	// to llama.cpp's graphs.
+	NoGraphSearch bool               `json:"no_graph_search,omitempty"`
+	Models        []engine.ModelInfo `json:"models,omitempty"`
+	Datasets      []Dataset          `json:"datasets,omitempty"`
+	Requests      int                `json:"requests"` // done, once the session has ended
+	Plan          Plan               `json:"plan"`
+	Seed          uint64             `json:"seed"`
+	SampleKeep    string             `json:"samples"` // full, thin, none
+	Warnings      []string           `json:"warnings,omitempty"`
 	// PromptCache says what was done about a server's prompt cache; nil without a server.
 	PromptCache *PromptCache `json:"prompt_cache,omitempty"`
 	// Flags says what the words in the flags columns mean.

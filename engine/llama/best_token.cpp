@@ -1,53 +1,52 @@
 //go:build !system
 
-// best_tokens with llama.cpp as the Go module carries it, which needs something
-// done to the backends of a context:
-//
-//   - it frees them before the scheduler, which calls them once more
-//     (ggml_backend_i.reset), so they are kept until after it;
-//   - it copies all logits to the host. So the backends are asked for the best
-//     tokens in place of the copy: a device that computes the logits finds them
-//     too, and a few bytes a row are copied; in the host's memory they are searched
-//     where they are.
+// best_tokens with llama.cpp as the Go module carries it, which copies all logits to
+// the host. So its backends (see hook.h) are asked for the best tokens in place of the
+// copy: a device that computes the logits finds them too, and a few bytes a row are
+// copied; in the host's memory they are searched where they are.
 #include "best.h"
 
 #include "argmax.h"
+#include "hook.h"
 
-#include "ggml-backend-impl.h"
 #include "ggml-backend.h"
 #include "ggml-impl.h"
 #include "ggml.h"
 
-#include <map>
-#include <mutex>
 #include <utility>
 
-// kept_backend is a backend of a context, with the functions that it had before
-// they were replaced.
-class kept_backend {
+class searching;
+
+// Of this thread, which calls llama.cpp: what is asked for while it evaluates.
+static thread_local struct {
+    int         n_rows = 0; // 0: nothing
+    int         n_vocab;
+    bool        on_device;
+    searching * found;
+} asked;
+
+// searching is a backend's part in finding the best tokens.
+class searching : public part {
   public:
-    const ggml_backend_t backend;
-    const ggml_backend_i was;
     // The node that the last graph ended with, where its best tokens are found.
-    const ggml_tensor *  logits = nullptr;
+    const ggml_tensor * logits = nullptr;
 
-    explicit kept_backend(ggml_backend_t b) : backend(b), was(b->iface), memory(8 * ggml_tensor_overhead()) {}
+    searching(ggml_backend_t b, const ggml_backend_i & was) : backend(b), was(was), memory(8 * ggml_tensor_overhead()) {}
 
-    ~kept_backend() {
+    ~searching() override {
         ggml_free(tensors);
         ggml_backend_buffer_free(device);
         ggml_backend_buffer_free(host);
-        was.free(backend);
     }
 
     // Computes g. Where it ends with the logits asked for and these are on a device,
     // it finds the best tokens too: then they are part of the one CUDA graph that is
     // launched for a step.
-    ggml_status compute(ggml_cgraph * g, int batch_size, int n_rows, int n_vocab, bool on_device) {
-        ggml_tensor * x = n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
-        const bool asked_for = x && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && x->ne[0] == n_vocab &&
-                               x->ne[1] == n_rows && ggml_nrows(x) == n_rows;
-        here   = asked_for && !on_device && ggml_backend_buffer_is_host(buffer_of(x));
+    ggml_status compute(ggml_cgraph * g, int batch_size) override {
+        ggml_tensor * x = asked.n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
+        const bool asked_for = x && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && x->ne[0] == asked.n_vocab &&
+                               x->ne[1] == asked.n_rows && ggml_nrows(x) == asked.n_rows;
+        here   = asked_for && !asked.on_device && ggml_backend_buffer_is_host(buffer_of(x));
         logits = here || (asked_for && prepare(x)) ? x : nullptr;
         if (here || !logits) {
             return was.graph_compute(backend, g, batch_size);
@@ -60,20 +59,15 @@ class kept_backend {
         return was.graph_compute(backend, &more, batch_size);
     }
 
-    // Copies a tensor to the host.
-    void get(const ggml_tensor * x, void * data, size_t offset, size_t size) {
-        if (was.get_tensor_async) {
-            was.get_tensor_async(backend, x, data, offset, size);
-        } else {
-            ggml_backend_synchronize(backend);
-            ggml_backend_tensor_get(x, data, offset, size);
+    // Copies a tensor to the host, or in place of the logits their best tokens.
+    void get(const ggml_tensor * x, void * data, size_t offset, size_t size) override {
+        if (asked.n_rows == 0 || x != logits || offset != 0 || size != ggml_nbytes(x)) {
+            copy(x, data, offset, size);
+            return;
         }
-    }
-
-    // Copies the best tokens to the host, or finds them there.
-    void get_best() {
+        asked.found = this;
         if (!here) {
-            get(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer));
+            copy(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer));
             return;
         }
         ggml_backend_synchronize(backend);
@@ -98,6 +92,8 @@ class kept_backend {
     }
 
   private:
+    const ggml_backend_t       backend;
+    const ggml_backend_i       was;
     ggml_backend_buffer_t      device = nullptr, host = nullptr; // for the best tokens
     std::vector<uint8_t>       memory;                           // of tensors
     ggml_context *             tensors  = nullptr;
@@ -111,6 +107,15 @@ class kept_backend {
     bool                       here = false; // the logits are in the host's memory
 
     static ggml_backend_buffer_t buffer_of(const ggml_tensor * x) { return x->view_src ? x->view_src->buffer : x->buffer; }
+
+    void copy(const ggml_tensor * x, void * data, size_t offset, size_t size) {
+        if (was.get_tensor_async) {
+            was.get_tensor_async(backend, x, data, offset, size);
+        } else {
+            ggml_backend_synchronize(backend);
+            ggml_backend_tensor_get(x, data, offset, size);
+        }
+    }
 
     // Makes the tensors that find the best tokens of x. A GPU's argmax reads a row
     // on one multiprocessor: for 128k logits that took 40 us of a 1B model's step of
@@ -163,96 +168,23 @@ class kept_backend {
     }
 };
 
-typedef decltype(ggml_backend_device_i::init_backend) init_function;
-
-static std::mutex                                  mutex;
-static std::map<ggml_backend_dev_t, init_function> init_of; // as they were
-static std::map<ggml_backend_t, kept_backend *>    kept_of; // both guarded by mutex
-
-// Of this thread, which calls llama.cpp: where to keep the backends it makes, and
-// what is asked for while it evaluates.
-static thread_local std::vector<std::unique_ptr<kept_backend>> * collected;
-static thread_local struct {
-    int            n_rows = 0; // 0: nothing
-    int            n_vocab;
-    bool           on_device;
-    kept_backend * found;
-} asked;
-
-static kept_backend * kept(ggml_backend_t b) {
-    std::lock_guard<std::mutex> lock(mutex);
-    return kept_of.at(b);
-}
-
-static ggml_status compute_and_find(ggml_backend_t b, ggml_cgraph * g, int batch_size) {
-    return kept(b)->compute(g, batch_size, asked.n_rows, asked.n_vocab, asked.on_device);
-}
-
-static void get_or_take_best(ggml_backend_t b, const ggml_tensor * x, void * data, size_t offset, size_t size) {
-    kept_backend * k = kept(b);
-    if (asked.n_rows > 0 && x == k->logits && offset == 0 && size == ggml_nbytes(x)) {
-        k->get_best();
-        asked.found = k;
-    } else {
-        k->get(x, data, offset, size);
-    }
-}
-
-static ggml_backend_t init_and_keep(ggml_backend_dev_t dev, const char * params) {
-    init_function init;
-    {
-        std::lock_guard<std::mutex> lock(mutex);
-        init = init_of.at(dev);
-    }
-    ggml_backend_t b = init(dev, params);
-    if (b && collected) {
-        collected->emplace_back(new kept_backend(b));
-        b->iface.free             = [](ggml_backend_t) {};
-        b->iface.graph_compute    = compute_and_find;
-        b->iface.get_tensor_async = get_or_take_best;
-        std::lock_guard<std::mutex> lock(mutex);
-        kept_of[b] = collected->back().get();
-    }
-    return b;
-}
-
-// collect makes the backends that this thread makes from here on those of list,
-// or of none.
-static void collect(std::vector<std::unique_ptr<kept_backend>> * list) {
-    collected = list;
-    std::lock_guard<std::mutex> lock(mutex);
-    for (size_t i = 0; list && i < ggml_backend_dev_count(); i++) {
-        ggml_backend_dev_t dev = ggml_backend_dev_get(i);
-        if (dev->iface.init_backend != init_and_keep) {
-            init_of[dev]            = dev->iface.init_backend;
-            dev->iface.init_backend = init_and_keep;
-        }
-    }
+static std::unique_ptr<part> search(ggml_backend_t b, const ggml_backend_i & was) {
+    return std::unique_ptr<part>(new searching(b, was));
 }
 
 struct best_tokens::state {
-    std::vector<std::unique_ptr<kept_backend>> list;
-    kept_backend *                             found = nullptr; // who has the answer
-    std::vector<float>                         row;             // scratch
-
-    ~state() {
-        std::lock_guard<std::mutex> lock(mutex);
-        for (auto & k : list) {
-            kept_of.erase(k->backend);
-        }
-    }
+    hook               backends;
+    searching *        found = nullptr; // who has the answer
+    std::vector<float> row;             // scratch
 };
 
-best_tokens::best_tokens() : s(new state) {}
+best_tokens::best_tokens(bool in_graph) : s(new state{ hook(in_graph ? search : make_part()), nullptr, {} }) {}
 
 best_tokens::~best_tokens() = default;
 
-void best_tokens::before(llama_context_params &, uint32_t) {
-    collect(&s->list);
-}
-
-void best_tokens::after(llama_context *) {
-    collect(nullptr);
+llama_context * best_tokens::make_context(llama_model * model, llama_context_params p, uint32_t) {
+    hook::scope scope(s->backends);
+    return llama_init_from_model(model, p);
 }
 
 void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
