@@ -40,14 +40,12 @@ func here() places {
 	return p
 }
 
-// DefaultDirs lists the folders with backends that are used where none is named,
+// dirs lists the folders with backends that are used where none is named,
 // best first: build/cuda of the program's own build (`make cuda`),
 // jouletop/backends of the XDG data folders, and an installed Ollama's. A program
 // that is linked with an installed llama.cpp takes that one's: beside its libraries
 // or in the bin folder, where ggml installs them; none where they are linked as
 // well. It does not check them.
-func DefaultDirs() []string { return here().dirs() }
-
 func (p places) dirs() []string {
 	var out []string
 	add := func(names ...string) {
@@ -85,8 +83,8 @@ func (p places) dirs() []string {
 	return out
 }
 
-// Find returns the first of DefaultDirs that can be used, "" if none can, and
-// why those before it cannot.
+// Find returns the first folder of backends that can be used where none is named (see
+// places.dirs), "" if none can, and why those before it cannot.
 func Find() (dir string, err error) { return here().find() }
 
 func (p places) find() (string, error) {

@@ -14,8 +14,8 @@ const (
 	levelCont  = 5
 )
 
-// lastLines is how many lines of the native log are kept for messages.
-const lastLines = 50
+// keptLines is how many errors, and how many warnings, are kept for messages.
+const keptLines = 50
 
 // nativeLog is where llama.cpp's log goes; it has one for the whole process.
 var nativeLog logSink
@@ -25,7 +25,6 @@ type logSink struct {
 	w      io.Writer
 	level  int
 	line   strings.Builder // not ended yet
-	lines  []string        // the last ones
 	errors []string        // of level error, since mark
 	doubts []string        // of level warning and of consequence, since mark
 }
@@ -65,13 +64,10 @@ func (s *logSink) flush() {
 	if s.w != nil {
 		_, _ = io.WriteString(s.w, line+"\n") // a log that fails must not stop a job
 	}
-	if s.lines = append(s.lines, line); len(s.lines) > lastLines {
-		s.lines = s.lines[1:]
-	}
-	if s.level == levelWarn && consequential(line) && len(s.doubts) < lastLines {
+	if s.level == levelWarn && consequential(line) && len(s.doubts) < keptLines {
 		s.doubts = append(s.doubts, withoutFunction(line))
 	}
-	if s.level == levelError && len(s.errors) < lastLines {
+	if s.level == levelError && len(s.errors) < keptLines {
 		s.errors = append(s.errors, line)
 	}
 }
@@ -130,12 +126,3 @@ func (s *logSink) firstError(otherwise string) string {
 
 // maxQuoted is how much of a log line an error's text quotes, in runes.
 const maxQuoted = 240
-
-// LastLog returns the last lines of the native log, oldest first, for a message
-// about a failure.
-func LastLog() []string {
-	nativeLog.mu.Lock()
-	defer nativeLog.mu.Unlock()
-	nativeLog.flush()
-	return append([]string(nil), nativeLog.lines...)
-}

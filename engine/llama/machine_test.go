@@ -1,7 +1,6 @@
 package llama
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -60,17 +59,14 @@ func TestLog(t *testing.T) {
 	if got := w.String(); got != "load: a..\nload: bad\nfile: x\nf: no end\n" {
 		t.Errorf("log %q", got)
 	}
-	if !slices.Equal(s.lines, []string{"load: a..", "load: bad", "file: x", "f: no end"}) {
-		t.Errorf("lines %q", s.lines)
-	}
 	s.mark()
 	if got := s.firstError("none"); got != "none" {
 		t.Errorf("after mark %q", got)
 	}
-	for range 2 * lastLines {
-		s.add(2, "x\n")
+	for range 2 * keptLines {
+		s.add(levelError, "x\n")
 	}
-	if len(s.lines) != lastLines {
-		t.Errorf("%d lines kept", len(s.lines))
+	if len(s.errors) != keptLines {
+		t.Errorf("%d errors kept", len(s.errors))
 	}
 }

@@ -144,7 +144,7 @@ func (c *Controller) SetClock(phase event.Phase, mhz int) error {
 		c.apply(policy.Fixed{MHz: mhz}, event.ByOperator)
 		return nil
 	}
-	c.apply(policy.NewPhaseAware(k, nil), event.ByOperator)
+	c.apply(policy.NewPhaseAware(k), event.ByOperator)
 	return nil
 }
 

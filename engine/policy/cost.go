@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"jouletop/engine/event"
-	"jouletop/gpu/switching"
 )
 
 // What a switch is taken to cost before one was seen. Setting locked clocks
@@ -34,15 +33,7 @@ func (m *mean) add(x float64) {
 	m.value += (x - m.value) / m.weight
 }
 
-func newCostModel(switches []switching.Switch) *costModel {
-	c := &costModel{pair: map[[2]int]mean{}}
-	for _, s := range switches {
-		if s.Err == "" {
-			c.add(s.FromMHz, s.ToMHz, s.CallMS, s.SettleMS)
-		}
-	}
-	return c
-}
+func newCostModel() *costModel { return &costModel{pair: map[[2]int]mean{}} }
 
 // add learns from one switch; one that was not seen to settle teaches nothing.
 func (c *costModel) add(from, to int, callMS, settleMS float64) {

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"jouletop/engine/event"
-	"jouletop/gpu/switching"
 )
 
 // How long a trial lasts: at least minTrial of batches whose energy is known,
@@ -81,11 +80,11 @@ func NewOnline(goal Goal, clocks []int, maxSlowdown float64) *Online {
 }
 
 // NewOnlineByPhase returns the policy that searches for the clock of what
-// follows prefill; switches, if any, are measured switching times.
-func NewOnlineByPhase(goal Goal, clocks []int, maxSlowdown float64, switches []switching.Switch) *Online {
+// follows prefill.
+func NewOnlineByPhase(goal Goal, clocks []int, maxSlowdown float64) *Online {
 	o := NewOnline(goal, clocks, maxSlowdown)
 	top := o.baseline()
-	o.aware = NewPhaseAware(PhaseClocks{top, top, top}, switches)
+	o.aware = NewPhaseAware(PhaseClocks{top, top, top})
 	return o
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"jouletop/engine/event"
-	"jouletop/gpu/switching"
 )
 
 // PhaseClocks are the SM clocks of the phases, in MHz.
@@ -74,11 +73,10 @@ type spanKey struct {
 
 type begun struct{ tokens, mhz int }
 
-// NewPhaseAware returns the policy; switches, if any, are measured switching
-// times to start from.
-func NewPhaseAware(clocks PhaseClocks, switches []switching.Switch) *PhaseAware {
+// NewPhaseAware returns the policy.
+func NewPhaseAware(clocks PhaseClocks) *PhaseAware {
 	return &PhaseAware{
-		clocks: clocks, cost: newCostModel(switches), lengths: newLengthModel(),
+		clocks: clocks, cost: newCostModel(), lengths: newLengthModel(),
 		running: map[spanKey]begun{}, skipping: map[kindKey]bool{}, decided: map[kindKey]bool{},
 	}
 }

@@ -56,7 +56,7 @@ func (r *gpuRun) phase(p *PhaseAware, phase event.Phase, batch, tokens int, leng
 }
 
 func newRun(clocks PhaseClocks, callMS, settleMS float64) (*gpuRun, *PhaseAware) {
-	p := NewPhaseAware(clocks, nil)
+	p := NewPhaseAware(clocks)
 	r := &gpuRun{p: p, callMS: callMS, settleMS: settleMS}
 	r.set(p.Start(), "")
 	return r, p
@@ -151,7 +151,7 @@ func TestUnsettledSwitchesAreLearned(t *testing.T) {
 }
 
 func TestRefusedSwitches(t *testing.T) {
-	p := NewPhaseAware(PhaseClocks{1980, 1005, 1980}, nil)
+	p := NewPhaseAware(PhaseClocks{1980, 1005, 1980})
 	var notes []event.PolicyNote
 	asked := 0
 	for i := range 20 {
@@ -167,7 +167,7 @@ func TestRefusedSwitches(t *testing.T) {
 }
 
 func TestPhasesWithoutAClock(t *testing.T) {
-	p := NewPhaseAware(PhaseClocks{1980, 1005, 1500}, nil)
+	p := NewPhaseAware(PhaseClocks{1980, 1005, 1500})
 	for phase, want := range map[event.Phase]int{event.Score: 1500, event.Mixed: 1980, event.Decode: 1005} {
 		if mhz, set := p.Phase(event.PhaseStart{Phase: phase}); !set || mhz != want {
 			t.Errorf("%s: %d MHz, set %v; want %d", phase, mhz, set, want)

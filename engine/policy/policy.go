@@ -24,7 +24,6 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/gpu"
-	"jouletop/gpu/switching"
 )
 
 // ErrSpec: a policy that cannot be read.
@@ -42,9 +41,6 @@ type Options struct {
 	// MaxSlowdown is the latency bound of min-energy and min-edp as a share of
 	// the baseline's latency: 0.03 allows 3 % more. 0 means DefaultMaxSlowdown.
 	MaxSlowdown float64
-	// Switches are measured switching times (`jouletop gpu switching`), a better
-	// start than the defaults for what a switch costs.
-	Switches []switching.Switch
 }
 
 // Parse reads a policy for the GPU described by info. Errors wrap ErrSpec or
@@ -80,7 +76,7 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 		if len(mhz) == 3 {
 			p.Score = mhz[2]
 		}
-		return NewPhaseAware(p, o.Switches), nil
+		return NewPhaseAware(p), nil
 	case (kind == MinEnergy.String() || kind == MinEDP.String()) && !has:
 		return online(kind, spec, info, o, false)
 	}
@@ -97,7 +93,7 @@ func online(name, spec string, info gpu.Info, o Options, byPhase bool) (engine.P
 		goal = MinEDP
 	}
 	if byPhase {
-		return NewOnlineByPhase(goal, info.SMClocks, o.MaxSlowdown, o.Switches), nil
+		return NewOnlineByPhase(goal, info.SMClocks, o.MaxSlowdown), nil
 	}
 	return NewOnline(goal, info.SMClocks, o.MaxSlowdown), nil
 }

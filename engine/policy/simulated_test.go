@@ -280,7 +280,7 @@ func TestPhaseAwareDemoMatchesTheTruth(t *testing.T) {
 	}
 	high := simulate(t, 3, long(policy.Fixed{MHz: 1980}), 0)
 	clocks := policy.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
-	aware := simulate(t, 3, long(policy.NewPhaseAware(clocks, nil)), 0)
+	aware := simulate(t, 3, long(policy.NewPhaseAware(clocks)), 0)
 	th, jh := told(high)
 	ta, ja := told(aware)
 	rth, rjh := really(high)
@@ -328,7 +328,7 @@ func TestOnlineByPhase(t *testing.T) {
 		return opt.Suggest(), e
 	}
 	one, e1 := settled(policy.NewOnline(policy.MinEnergy, h100Clocks(1), 0.03))
-	byPhase, e2 := settled(policy.NewOnlineByPhase(policy.MinEnergy, h100Clocks(1), 0.03, nil))
+	byPhase, e2 := settled(policy.NewOnlineByPhase(policy.MinEnergy, h100Clocks(1), 0.03))
 	t.Logf("one clock: %d MHz saves %.1f %%; by phase: decode at %d MHz saves %.1f %%", one, 100*e1.Saving, byPhase, 100*e2.Saving)
 	if byPhase >= one || e2.Saving <= e1.Saving || e2.Slowdown > 0.03 {
 		t.Errorf("by phase saves %.1f %% at %d MHz, %.1f %% slower; one clock %.1f %% at %d MHz",
@@ -339,7 +339,7 @@ func TestOnlineByPhase(t *testing.T) {
 // Short prompts keep decode's clock, and the break-even length is told.
 func TestPhaseAwareSkipsShortPrefills(t *testing.T) {
 	clocks := policy.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
-	s := simulate(t, 3, point("llama-3.1-8b", 30, 1, policy.NewPhaseAware(clocks, nil)), 0)
+	s := simulate(t, 3, point("llama-3.1-8b", 30, 1, policy.NewPhaseAware(clocks)), 0)
 	var notes []string
 	for _, n := range ofKind[event.PolicyNote](s) {
 		notes = append(notes, n.Text)

@@ -194,7 +194,7 @@ func (r *run) decode() error {
 		n := 1
 		if step > 0 {
 			perStep := r.b.cost.stepSeconds(len(active), context)
-			n = min(next-step, max(1, int(r.b.tokenEvery.Seconds()/perStep)))
+			n = min(next-step, max(1, int(tokenEvery.Seconds()/perStep)))
 		}
 		var err error
 		end, err = r.execute(event.Decode, r.b.cost.decode(n, len(active), context))

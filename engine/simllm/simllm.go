@@ -8,7 +8,7 @@
 //   - how good an answer is, is drawn per query by a seeded model with the
 //     statistics of the study (quality.go), arXiv 2501.08219.
 //
-// [Residuals] compares what it comes to with the measurements and tables that
+// residuals_test.go compares what it comes to with the measurements and tables that
 // it was fitted to. The same seed and batches give the same results and times,
 // whatever else polls the GPU meanwhile.
 package simllm
@@ -42,12 +42,11 @@ type Features func(q workloads.Query) (entityDensity, causal float64, ok bool)
 
 // Backend is the simulated model; see New.
 type Backend struct {
-	gpu        *simgpu.GPU
-	clk        timebase.Clock
-	seed       uint64
-	jitter     float64
-	tokenEvery time.Duration
-	quality    quality
+	gpu     *simgpu.GPU
+	clk     timebase.Clock
+	seed    uint64
+	jitter  float64
+	quality quality
 
 	shape  *Shape
 	cost   costModel
@@ -73,16 +72,16 @@ func WithFeatures(f Features) Option { return func(b *Backend) { b.quality.featu
 // (default 0.005; on an H100, equal phases differed by 0.3 to 1 %).
 func WithJitter(rel float64) Option { return func(b *Backend) { b.jitter = rel } }
 
-// WithTokenEvery sets how often generated text is reported at most (default
-// 200 ms); what came in between is reported together.
-func WithTokenEvery(d time.Duration) Option { return func(b *Backend) { b.tokenEvery = d } }
+// tokenEvery is how often generated text is reported at most; what came in between is
+// reported together.
+const tokenEvery = 200 * time.Millisecond
 
 // New returns a simulated model's backend on g. seed decides quality, jitter
 // and text.
 func New(g *simgpu.GPU, clk timebase.Clock, seed int64, opts ...Option) *Backend {
 	b := &Backend{
 		gpu: g, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
-		jitter: 0.005, tokenEvery: 200 * time.Millisecond,
+		jitter: 0.005,
 	}
 	b.quality = quality{seed: draw.Mix(b.seed, 1), known: map[queryKey]*drawn{}}
 	b.done, b.closed = context.WithCancel(context.Background())

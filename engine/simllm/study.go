@@ -2,8 +2,10 @@ package simllm
 
 import (
 	"math"
+	"strconv"
 
 	"jouletop/gpu/simgpu"
+	"jouletop/workloads/study"
 )
 
 // studyRow is a row of Table XI of the study (arXiv 2501.08219): 180 MHz
@@ -16,22 +18,22 @@ type studyRow struct {
 // studyBatches are the batch sizes of Table XI.
 var studyBatches = [3]int{1, 4, 8}
 
-// tableXI is by size and batch size.
-var tableXI = [sizes][3]studyRow{
-	size1B:  {{42.3, 5.6, 52.4, 0.7, 9.6}, {42.4, 5.3, 34.5, 1.2, 12.4}, {44.2, 3.5, 21.7, -0.3, 17.0}},
-	size3B:  {{39.9, 4.2, 37.4, 0.8, 9.4}, {42.3, 3.3, 16.1, 1.0, 14.7}, {43.5, 1.6, 8.5, -0.1, 20.0}},
-	size8B:  {{42.2, 2.5, 23.3, 0.1, 10.0}, {42.4, 0.8, 7.6, -0.5, 16.9}, {42.9, 0.3, 3.4, -0.7, 24.4}},
-	size14B: {{41.0, 1.3, 11.2, -0.2, 13.8}, {41.7, 0.8, 3.4, 0.2, 17.6}, {43.3, 0.0, 1.4, -0.5, 25.9}},
-	size32B: {{44.0, 0.3, 4.4, -0.2, 11.5}, {43.0, 0.3, 1.7, 0.0, 19.2}, {44.1, -0.1, 0.5, -0.3, 27.5}},
-}
-
-// studyTable returns the rows of a shape; one that is not in the study behaves
-// like the smallest.
-func studyTable(s *Shape) [3]studyRow {
+// studyTable returns a shape's rows, by batch size; one that is not in the study
+// behaves like the smallest.
+func studyTable(s *Shape) (rows [len(studyBatches)]studyRow) {
+	name := s.Name
 	if s.size == sizeSmall {
-		return tableXI[size1B]
+		name = shapes[size1B].Name
 	}
-	return tableXI[s.size]
+	for i, batch := range studyBatches {
+		of := func(column string) float64 {
+			return study.Published("11", column, "model", name, "batch", strconv.Itoa(batch))
+		}
+		rows[i] = studyRow{
+			of("energy_reduction_pct"), of("latency_change_pct"), of("prefill_change_pct"), of("decode_change_pct"), of("prefill_time_pct"),
+		}
+	}
+	return rows
 }
 
 // Where Table XI leaves it open how datasets differ, these say it.
@@ -64,7 +66,7 @@ const (
 // The roofline still is the floor for prompts much longer than the study's.
 type studyCost struct {
 	roofline
-	table [3]studyRow
+	table [len(studyBatches)]studyRow
 }
 
 // at returns the table's row for a batch size, between its sizes linear in the

@@ -36,7 +36,7 @@ func TestStudyHoldsForAnyMix(t *testing.T) {
 			decode += all.decodeChange / n
 			summed += (100 - all.prefillPct) / sizes
 			generation += (100 - compare(sum(low[:2]), sum(high[:2])).prefillPct) / sizes
-			want += (100 - tableXI[s.size][bi].prefillPct) / sizes
+			want += (100 - studyTable(&s)[bi].prefillPct) / sizes
 		}
 		for name, got := range map[string]float64{"summed": summed, "averaged": averaged, "generation": generation} {
 			if math.Abs(got-want) > 3 {

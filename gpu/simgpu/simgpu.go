@@ -116,9 +116,6 @@ func WithPowerLimit(watts float64) Option {
 // profile).
 func WithAmbient(c float64) Option { return func(g *GPU) { g.profile.AmbientC = c } }
 
-// WithIndex sets the device's index (default 0).
-func WithIndex(i int) Option { return func(g *GPU) { g.info.Index = i } }
-
 // WithProcesses makes other processes appear on the GPU.
 func WithProcesses(p ...gpu.Process) Option {
 	return func(g *GPU) { g.processes = slices.Clone(p) }

@@ -162,15 +162,6 @@ func TestHellaSwagIDs(t *testing.T) {
 	}
 }
 
-func TestPlainLikelihood(t *testing.T) {
-	for _, plain := range []bool{false, true} {
-		queries, _, err := Load(Spec{Name: "hellaswag", PlainLikelihood: plain}, 1, false)
-		if err != nil || queries[0].LengthNormalised == plain {
-			t.Errorf("plain %v: %+v, %v", plain, queries, err)
-		}
-	}
-}
-
 func TestLoadRepeats(t *testing.T) {
 	path := write(t, t.TempDir(), "my.prompts.jsonl", `{"prompt": "a", "id": "x"}`+"\n"+`{"prompt": "b", "id": "x#2"}`+"\n")
 	queries, report, err := Load(Spec{Path: path}, 5, false)
@@ -194,13 +185,6 @@ func TestLoadRepeats(t *testing.T) {
 	}
 	if _, _, err = Load(Spec{Path: path}, -1, false); err == nil {
 		t.Error("-1 queries were loaded")
-	}
-	specs := []Spec{{Path: path}, {Name: "boolq"}, {Name: "other", Path: path}}
-	if queries, reports, err := LoadAll(specs, 2, false); err != nil || len(queries) != 6 || len(reports) != 3 {
-		t.Errorf("%d queries, %d reports, %v", len(queries), len(reports), err)
-	}
-	if _, _, err := LoadAll([]Spec{{Path: path}, {Path: path}}, 2, false); err == nil || !strings.Contains(err.Error(), "both called my.prompts") {
-		t.Errorf("the same name twice: %v", err)
 	}
 }
 

@@ -87,22 +87,3 @@ func repeat(queries []workloads.Query, n int) []workloads.Query {
 	}
 	return queries
 }
-
-// LoadAll loads several datasets one after the other, each as Load does. Two of
-// the same name are an error, because a query is known by its dataset and id.
-func LoadAll(specs []Spec, n int, lenient bool) (queries []workloads.Query, reports []Report, err error) {
-	from := map[string]string{}
-	for _, spec := range specs {
-		qs, report, err := Load(spec, n, lenient)
-		if err != nil {
-			return nil, append(reports, report), err
-		}
-		if other, ok := from[report.Dataset]; ok {
-			return nil, reports, fmt.Errorf("datasets %s and %s are both called %s: give one another name, as NAME=FILE",
-				other, report.Path, report.Dataset)
-		}
-		from[report.Dataset] = report.Path
-		queries, reports = append(queries, qs...), append(reports, report)
-	}
-	return queries, reports, nil
-}

@@ -205,9 +205,6 @@ func (s *Source) query(r row) (workloads.Query, error) {
 		return q, bad
 	}
 	q.Dataset = s.info.Dataset
-	if s.spec.PlainLikelihood {
-		q.LengthNormalised = false
-	}
 	return q, nil
 }
 

@@ -17,9 +17,6 @@ type Spec struct {
 	Name string
 	// Path is the file; empty for the built-in queries called Name.
 	Path string
-	// PlainLikelihood compares options by their plain log-likelihood also where
-	// the benchmark divides it by the option's length (HellaSwag).
-	PlainLikelihood bool
 }
 
 // Builtin tells whether the spec asks for built-in queries.

@@ -21,8 +21,8 @@ import (
 
 // Model is one of the language models compared.
 type Model struct {
-	Name    string  `json:"name"`
-	ParamsB float64 `json:"params_b"` // parameters, in billions
+	Name    string
+	ParamsB float64 // parameters, in billions
 }
 
 // Record is one query with what each model made of it.

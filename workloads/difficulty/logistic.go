@@ -14,8 +14,8 @@ const DefaultC = 1.0
 // Logistic is a fitted logistic regression: p(easy) = 1 / (1 + exp(−(Intercept
 // + w·x))).
 type Logistic struct {
-	Intercept float64   `json:"intercept"`
-	Weights   []float64 `json:"weights"`
+	Intercept float64
+	Weights   []float64
 }
 
 // ErrNotConverged is returned when the fit doesn't settle, as with numbers that
@@ -149,8 +149,8 @@ func countTrue(y []bool) int {
 
 // Scaler standardises columns to mean 0 and (population) variance 1.
 type Scaler struct {
-	Mean []float64 `json:"mean"`
-	Std  []float64 `json:"std"`
+	Mean []float64
+	Std  []float64
 }
 
 // FitScaler learns a table's columns. A column that doesn't vary is only

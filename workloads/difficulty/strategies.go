@@ -23,12 +23,6 @@ type Outcome struct {
 // the queries.
 type Measured map[Setting][]Outcome
 
-// Uniform is an outcome that holds for each of n queries alike, for settings of
-// which only the mean is known.
-func Uniform(o Outcome, n int) []Outcome {
-	return slices.Repeat([]Outcome{o}, n)
-}
-
 // Plan says what the strategies choose from.
 type Plan struct {
 	Largest string   // the model of the baseline

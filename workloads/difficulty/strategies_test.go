@@ -3,6 +3,7 @@ package difficulty
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -86,8 +87,8 @@ func TestCompareReproducesTheStudy(t *testing.T) {
 	m := make(Measured)
 	nan := math.NaN()
 	for i, e := range [][2]float64{{2.92, 1.69}, {4.19, 2.52}, {6.24, 3.61}, {8.32, 4.91}, {20.97, 11.74}} {
-		m[Setting{paper.Models[i].Name, "2842"}] = Uniform(Outcome{e[0], nan, nan}, n)
-		m[Setting{paper.Models[i].Name, "180"}] = Uniform(Outcome{e[1], nan, nan}, n)
+		m[Setting{paper.Models[i].Name, "2842"}] = slices.Repeat([]Outcome{{e[0], nan, nan}}, n)
+		m[Setting{paper.Models[i].Name, "180"}] = slices.Repeat([]Outcome{{e[1], nan, nan}}, n)
 	}
 	largest, _ := Largest(paper.Models)
 	plan := Plan{Largest: largest.Name, High: "2842", DVFS: "180", Routes: routes}

@@ -1,7 +1,6 @@
 package difficulty
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"testing"
@@ -93,40 +92,6 @@ func TestSelectionDropsWhatDoubles(t *testing.T) {
 		}
 		if r.Feature.Composite && r.Redundant != EntityDensity.Name {
 			t.Errorf("%s doubles %q, want %q", r.Feature.Name, r.Redundant, EntityDensity.Name)
-		}
-	}
-}
-
-func TestClassifierAsJSON(t *testing.T) {
-	d := small()
-	c, err := TrainClassifier(d, []Feature{EntityDensity, CausalScore})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back Classifier
-	if err := json.Unmarshal(b, &back); err != nil {
-		t.Fatal(err)
-	}
-	if err := back.Check(); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range d.Records {
-		if got, want := back.Classify(r.Features), c.Classify(r.Features); got != want {
-			t.Errorf("query %s/%s: %s from the file, %s before", r.Dataset, r.QueryID, got, want)
-		}
-	}
-	for name, bad := range map[string]Classifier{
-		"empty":     {},
-		"unknown":   {Features: []string{"x"}, Scaler: Scaler{[]float64{0}, []float64{1}}, Fit: Logistic{Weights: []float64{1}}},
-		"deviation": {Features: []string{"Length"}, Scaler: Scaler{[]float64{0}, []float64{0}}, Fit: Logistic{Weights: []float64{1}}},
-		"lengths":   {Features: []string{"Length"}, Scaler: Scaler{[]float64{0}, []float64{1}}},
-	} {
-		if bad.Check() == nil {
-			t.Errorf("%s: accepted", name)
 		}
 	}
 }

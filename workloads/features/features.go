@@ -110,23 +110,6 @@ func (x *Extractor) tokens(text string) []token.Token {
 	return t
 }
 
-// Entities finds the named entities of a text, in order and without overlap.
-//
-// By strict match (both ends of the span; in brackets the type as well) on
-// sentences labelled by hand, in testdata:
-//
-//	                        sentences  entities  precision     recall
-//	everyday prose             161       204     0.99 (0.97)   0.98 (0.96)
-//	media, products, law        34        39     0.82 (0.78)   0.95 (0.90)
-//
-// where prose's own recognizer reaches 0.75 (0.42) and 0.79 (0.45) on the
-// first. Before anything was tuned after a look at them they read 0.96 and
-// 0.97 (129 of the first) and 0.57 and 1.00 (the second): titles of works and
-// names of products are what it takes for entities most often.
-func (x *Extractor) Entities(text string) []Entity {
-	return x.entities.find(text, x.tokens(text))
-}
-
 // Extract measures a query. A query without text is measured by its prompt;
 // one without either has all features 0. Text that is not valid UTF-8 is
 // measured as it is.

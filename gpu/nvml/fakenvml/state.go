@@ -149,9 +149,6 @@ func (s *State) ShiftStamps(d time.Duration) {
 // before, until they shut it down and initialise it again.
 func (s *State) ReloadDriver() { atomic.AddUint64(&s.words[headLoaded], 1) }
 
-// SetDevices changes how many GPUs are seen; they must have been given to Create.
-func (s *State) SetDevices(n int) { s.put(headDevices, uint64(n)) }
-
 func (s *State) get(word int) uint64    { return atomic.LoadUint64(&s.words[word]) }
 func (s *State) put(word int, v uint64) { atomic.StoreUint64(&s.words[word], v) }
 
