@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,12 +111,9 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 	if len(c.Rows()) == 0 {
 		return cmp.Or(runErr, errors.New("bench: nothing was measured"))
 	}
-	infos, err := modelInfos(rec.Dir())
-	if err != nil {
-		return errors.Join(runErr, err)
+	rep := bench.Report{
+		Session: rec.Dir(), GPU: r.Info.ID(), Simulated: r.Simulated(), Note: r.Note,
+		On: strings.Join(append([]string{r.Info.Name}, versions()...), ", "),
 	}
-	if o.json {
-		return errors.Join(runErr, writeBenchJSON(r, rec.Dir(), c.Rows(), infos))
-	}
-	return errors.Join(runErr, writeBench(r, rec.Dir(), c.Rows(), infos))
+	return errors.Join(runErr, rep.Write(os.Stdout, c.Rows(), o.json))
 }

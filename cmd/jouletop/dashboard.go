@@ -53,23 +53,9 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	for _, n := range r.PendingNotes() { // the screen and the manifest have them as well
 		fmt.Fprintln(os.Stderr, "jouletop:", n)
 	}
-	// The session runs within the rig's clock; the screen beside it.
-	ready := make(chan *operator.Controller, 1)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- r.Do(func() error {
-			c, err := operator.Open(r, rec, lib, &o.Config)
-			if err != nil {
-				close(ready)
-				return err
-			}
-			ready <- c
-			return c.Run()
-		})
-	}()
-	c, ok := <-ready
-	if !ok {
-		return <-ended
+	c, wait, err := operator.Start(r, rec, lib, &o.Config)
+	if err != nil {
+		return err
 	}
 	mode := tui.Dashboard
 	if o.Rig.Monitor {
@@ -85,7 +71,7 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	} else {
 		_ = c.End()
 	}
-	err = errors.Join(err, <-ended)
+	err = errors.Join(err, wait())
 	fmt.Println("session:", session.ShortenHome(rec.Dir()))
 	return err
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"os"
 
-	"jouletop/engine/rig"
-
 	"github.com/spf13/cobra"
+
+	"jouletop/engine/operator"
+	"jouletop/engine/rig"
+	"jouletop/tui/progress"
 )
 
 func newGPU() *cobra.Command {
@@ -45,21 +47,19 @@ tool's too.`,
 }
 
 func newGPUSwitching(o *options) *cobra.Command {
-	var (
-		clocks  string
-		repeats int
-		csv     bool
-	)
+	var s operator.Switching
 	c := &cobra.Command{
 		Use:   "switching",
 		Short: "Measure call and settle time between clocks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return measureSwitching(cmd.Context(), o, clocks, repeats, csv)
+			bar := progress.NewBar(os.Stderr, "switching clocks")
+			s.JSON, s.Progress, s.Done = o.json, bar.Set, bar.Done
+			return s.Show(cmd.Context(), &o.Rig, os.Stdout)
 		},
 	}
-	c.Flags().StringVar(&clocks, "clocks", "", "SM `clocks` to switch between, as for sweep (default: three over the range)")
-	c.Flags().IntVar(&repeats, "repeats", 5, "switches of each pair")
-	c.Flags().BoolVar(&csv, "csv", false, "as CSV")
+	c.Flags().StringVar(&s.Clocks, "clocks", "", "SM `clocks` to switch between, as for sweep (default: three over the range)")
+	c.Flags().IntVar(&s.Repeats, "repeats", 5, "switches of each pair")
+	c.Flags().BoolVar(&s.CSV, "csv", false, "as CSV")
 	return c
 }

@@ -8,7 +8,6 @@ import (
 
 	"jouletop/engine/operator"
 	"jouletop/engine/session"
-	"jouletop/engine/stream"
 	"jouletop/engine/usage"
 	"jouletop/tui"
 )
@@ -52,27 +51,17 @@ func replay(ctx context.Context, dir string, speed, price float64, pic picture) 
 		o.GPUs = append(o.GPUs, g.Info)
 	}
 	if pic.file != "" {
-		o.Controller = operator.Replay(s, nil, nil)
+		o.Controller = operator.Still(s)
 		return pic.draw(s, o)
 	}
 	if err := needTerminal("jouletop report " + dir); err != nil {
 		return err
 	}
-	stream := stream.New(nil)
-	sub := stream.Subscribe(1 << 16)
-	player, err := session.NewPlayer(s, speed, stream.Publish)
+	source, c, wait, err := operator.Play(ctx, s, speed)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	played := make(chan error, 1)
-	go func() {
-		defer stream.Close()
-		played <- player.Run(ctx)
-	}()
-	o.Source, o.Controller = sub, operator.Replay(s, player, cancel)
+	o.Source, o.Controller = source, c
 	err = tui.Run(ctx, o)
-	cancel()
-	return errors.Join(err, <-played)
+	return errors.Join(err, wait())
 }

@@ -72,35 +72,9 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if o.serve.On() && !engine.CanServe(r.Backend) {
 		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone so far; the simulated model (--backend sim) and servers (--url) take requests as they come", r.Backend.Name())
 	}
-	router, err := plan.NewRouter(&o.Work, specs)
+	todo, routed, err := o.PlanRun(r, specs, data, &o.serve)
 	if err != nil {
 		return err
-	}
-	s, base := plan.ByPolicy(o.Work.Policy), (*plan.Setting)(nil)
-	if router != nil {
-		s, base = plan.RouteSettings(&o.Work, r.Info, r.Controlled())
-	}
-	if s.Spec != "none" {
-		if err := r.ArmForRun(); err != nil {
-			return err
-		}
-	}
-	todo := engine.Plan{Name: "run", Idle: plan.IdleTime}
-	if router != nil {
-		todo.Points, err = router.Plan(&o.Work, r.Info, specs, data, s, base, o.Work.Repeats)
-	} else {
-		todo.Points, err = plan.Points(&o.Work, r.Info, specs, data, []plan.Setting{s}, o.Work.Repeats)
-	}
-	if err != nil {
-		return err
-	}
-	if o.serve.On() {
-		if err := plan.Serve(&o.Work, &o.serve, todo.Points, o.Rig.Seed); err != nil {
-			return err
-		}
-	}
-	if o.Work.Blocks {
-		todo.Blocks = plan.BlockTime
 	}
 	m := operator.Manifest(r, &o.Config, "run")
 	operator.DescribePlan(&m, specs, data, todo)
@@ -113,7 +87,7 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	}
 	done, err := recorded(ctx, r, rec, todo, data, nil)
 	sum, e := o.summarize(r, rec, done.Points)
-	if e == nil && router != nil {
+	if e == nil && routed {
 		sum.Table, sum.Routing, e = report.RoutedSession(rec.Dir())
 	}
 	if e == nil && o.serve.On() {

@@ -50,9 +50,6 @@ highest clock is the baseline. Ctrl-C ends after the batch in hand;
 	return c
 }
 
-// coolMargin is how much warmer than at the start, in °C, a point may begin.
-const coolMargin = 3
-
 func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (err error) {
 	if err := o.check(); err != nil {
 		return err
@@ -85,33 +82,10 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 	if err != nil {
 		return err
 	}
-	if r.Note != "" {
-		return usage.Errorf("sweep: %s", r.Note)
-	}
-	if err := r.ArmForRun(); err != nil {
-		return err
-	}
-	clocks, err := plan.ParseClocks(o.Work.Clocks, r.Info)
+	todo, clocks, err := o.PlanSweep(r, specs, data, minPoint, cool)
 	if err != nil {
 		return err
 	}
-	var settings []plan.Setting
-	for _, mhz := range clocks {
-		settings = append(settings, plan.Fixed(mhz))
-	}
-	if o.Work.Policy != "none" {
-		settings = append(settings, plan.ByPolicy(o.Work.Policy))
-	}
-	pts, err := plan.Points(&o.Work, r.Info, specs, data, settings, o.Work.Repeats)
-	if err != nil {
-		return err
-	}
-	todo := plan.Sweep(pts, o.Rig.Seed)
-	todo.MinPoint, todo.Cooldown, todo.CoolMargin = minPoint, cool, coolMargin
-	if o.Work.Blocks {
-		todo.Blocks = plan.BlockTime
-	}
-
 	m := operator.Manifest(r, &o.Config, "sweep")
 	m.Plan.Clocks = clocks
 	operator.DescribePlan(&m, specs, data, todo)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,16 +25,20 @@ func version() string {
 	return v
 }
 
+// versions are the program's and the installed llama.cpp's.
+func versions() []string {
+	out := []string{"jouletop " + version()}
+	if v := llama.Version(); v != "" {
+		out = append(out, "llama.cpp "+v)
+	}
+	return out
+}
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		Run: func(*cobra.Command, []string) {
-			fmt.Println("jouletop", version())
-			if v := llama.Version(); v != "" {
-				fmt.Println("llama.cpp", v)
-			}
-		},
+		Run:   func(*cobra.Command, []string) { fmt.Println(strings.Join(versions(), "\n")) },
 	}
 }

@@ -1,5 +1,5 @@
 // Package operator runs sessions: it records a plan ([Record]), or answers a dashboard's
-// operator over a running session ([Open]) or a recorded one ([Replay]). It implements
+// operator over a running session ([Start]) or a recorded one ([Play]). It implements
 // command.Controller.
 package operator
 

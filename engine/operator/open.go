@@ -11,8 +11,8 @@ import (
 	"jouletop/engine/usage"
 )
 
-// Open starts the recording and queues the first job.
-func Open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controller, error) {
+// open starts the recording and queues the first job.
+func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controller, error) {
 	rc, err := startRecording(r, rec, nil, func(e *engine.Engine, _ error) { e.Pause() })
 	if err != nil {
 		return nil, errors.Join(err, rec.Close())
@@ -36,9 +36,26 @@ func Open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controll
 	return c, c.enqueue(job{plan: plan}, false)
 }
 
-// Run works what is asked for until the session ends, and closes it. It is called
-// within the rig's clock.
-func (c *Controller) Run() error { return c.finish(c.jobs.run()) }
+// Start opens the session and works what is asked for, within the rig's clock, until it
+// ends; wait returns how it ended.
+func Start(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (c *Controller, wait func() error, err error) {
+	opened, ended := make(chan *Controller, 1), make(chan error, 1)
+	go func() {
+		ended <- r.Do(func() error {
+			c, err := open(r, rec, lib, o)
+			if err != nil {
+				close(opened)
+				return err
+			}
+			opened <- c
+			return c.finish(c.jobs.run())
+		})
+	}()
+	if c, ok := <-opened; ok {
+		return c, func() error { return <-ended }, nil
+	}
+	return nil, nil, <-ended
+}
 
 // Abandon ends the session without waiting for the batch in hand.
 func (c *Controller) Abandon() { c.jobs.abandon() }

@@ -9,6 +9,7 @@ import (
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/engine/stream"
 	"jouletop/engine/usage"
 	"jouletop/gpu"
 )
@@ -20,10 +21,25 @@ type replayController struct {
 	stop    context.CancelFunc
 }
 
-// Replay answers over s, played by player (nil for a picture) until
-// stop.
-func Replay(s *session.Session, player *session.Player, stop context.CancelFunc) command.Controller {
-	return &replayController{session: s, player: player, stop: stop}
+// Still answers over s for a picture, in which nothing moves.
+func Still(s *session.Session) command.Controller { return &replayController{session: s} }
+
+// Play plays s at speed times real time until ctx is done or End is called: source is
+// its stream, and wait returns how it ended.
+func Play(ctx context.Context, s *session.Session, speed float64) (source *stream.Subscriber, c command.Controller, wait func() error, err error) {
+	to := stream.New(nil)
+	source = to.Subscribe(1 << 16)
+	player, err := session.NewPlayer(s, speed, to.Publish)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	played := make(chan error, 1)
+	go func() {
+		defer to.Close()
+		played <- player.Run(ctx)
+	}()
+	return source, &replayController{session: s, player: player, stop: stop}, func() error { stop(); return <-played }, nil
 }
 
 func (c *replayController) Status() command.Status {

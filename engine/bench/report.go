@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"fmt"
+	"io"
 	"math"
 
 	"jouletop/engine"
 	"jouletop/engine/nulljson"
+	"jouletop/engine/session"
 )
 
 // reportRow is a row as JSON: what is unknown is null.
@@ -24,9 +27,10 @@ type reportRow struct {
 	Error             string    `json:"error,omitempty"`
 }
 
-// Report is what `jouletop bench --json` prints.
+// Report is what `jouletop bench` prints.
 type Report struct {
-	Session   string                      `json:"session"`
+	Session   string                      `json:"session"` // its folder, whose manifest describes the models
+	On        string                      `json:"-"`       // GPU and programs, of what was measured
 	GPU       string                      `json:"gpu"`
 	Simulated bool                        `json:"simulated"`
 	Note      string                      `json:"note,omitempty"`
@@ -34,8 +38,36 @@ type Report struct {
 	Rows      []reportRow                 `json:"rows"`
 }
 
-// Fill puts rows into the report; where it has a note, their joules mean nothing.
-func (r *Report) Fill(rows []Row) {
+// Write prints rows as JSON, or as a table with what it was measured on below.
+func (r *Report) Write(w io.Writer, rows []Row, asJSON bool) error {
+	m, err := session.ReadManifest(r.Session)
+	if err != nil {
+		return err
+	}
+	r.Models = map[string]engine.ModelInfo{}
+	for _, i := range m.Models {
+		r.Models[i.Name] = i
+	}
+	if asJSON {
+		r.fill(rows)
+		return nulljson.Write(w, r)
+	}
+	if err := WriteTable(w, rows, r.Models, r.Note == ""); err != nil {
+		return err
+	}
+	on := r.On
+	switch {
+	case r.Note != "":
+		on = fmt.Sprintf("SIMULATED on %s: %s", r.GPU, r.Note)
+	case r.Simulated:
+		on = fmt.Sprintf("SIMULATED on %s: computed, not measured", r.GPU)
+	}
+	_, err = fmt.Fprintf(w, "\n%s\nSession %s\n", on, r.Session)
+	return err
+}
+
+// fill puts rows into the report; where it has a note, their joules mean nothing.
+func (r *Report) fill(rows []Row) {
 	for _, x := range rows {
 		if r.Note != "" { // the joules mean nothing
 			x.JPerToken, x.JPerTokErr, x.Watts, x.WattsErr = math.NaN(), math.NaN(), math.NaN(), math.NaN()

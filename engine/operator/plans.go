@@ -1,0 +1,77 @@
+package operator
+
+import (
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/plan"
+	"jouletop/engine/rig"
+	"jouletop/engine/usage"
+)
+
+// PlanRun lays out what `jouletop run` does with models and datasets: in batches, routed,
+// or served. It arms clock control where that is asked to set clocks. routed tells whether
+// queries go to the model that their class asks for.
+func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, serve *plan.Serving) (todo engine.Plan, routed bool, err error) {
+	router, err := plan.NewRouter(&o.Work, specs)
+	if err != nil {
+		return todo, false, err
+	}
+	s, base := plan.ByPolicy(o.Work.Policy), (*plan.Setting)(nil)
+	if router != nil {
+		s, base = plan.RouteSettings(&o.Work, r.Info, r.Controlled())
+	}
+	if s.Spec != "none" {
+		if err := r.ArmForRun(); err != nil {
+			return todo, false, err
+		}
+	}
+	todo = engine.Plan{Name: "run", Idle: plan.IdleTime}
+	if router != nil {
+		todo.Points, err = router.Plan(&o.Work, r.Info, specs, data, s, base, o.Work.Repeats)
+	} else {
+		todo.Points, err = plan.Points(&o.Work, r.Info, specs, data, []plan.Setting{s}, o.Work.Repeats)
+	}
+	if err == nil && serve.On() {
+		err = plan.Serve(&o.Work, serve, todo.Points, o.Rig.Seed)
+	}
+	if o.Work.Blocks {
+		todo.Blocks = plan.BlockTime
+	}
+	return todo, router != nil, err
+}
+
+// coolMargin is how much warmer than at the start, in °C, a point may begin.
+const coolMargin = 3
+
+// PlanSweep lays out a sweep: each point runs for minPoint at least, and waits up to
+// coolDown for the GPU to be as cool as at the start. It arms clock control. clocks are
+// those of the sweep, MHz.
+func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, minPoint, coolDown time.Duration) (todo engine.Plan, clocks []int, err error) {
+	if r.Note != "" {
+		return todo, nil, usage.Errorf("sweep: %s", r.Note)
+	}
+	if err := r.ArmForRun(); err != nil {
+		return todo, nil, err
+	}
+	if clocks, err = plan.ParseClocks(o.Work.Clocks, r.Info); err != nil {
+		return todo, nil, err
+	}
+	var settings []plan.Setting
+	for _, mhz := range clocks {
+		settings = append(settings, plan.Fixed(mhz))
+	}
+	if o.Work.Policy != "none" {
+		settings = append(settings, plan.ByPolicy(o.Work.Policy))
+	}
+	points, err := plan.Points(&o.Work, r.Info, specs, data, settings, o.Work.Repeats)
+	if err != nil {
+		return todo, nil, err
+	}
+	todo = plan.Sweep(points, o.Rig.Seed)
+	todo.MinPoint, todo.Cooldown, todo.CoolMargin = minPoint, coolDown, coolMargin
+	if o.Work.Blocks {
+		todo.Blocks = plan.BlockTime
+	}
+	return todo, clocks, nil
+}
