@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"jouletop/engine/event"
+	"jouletop/engine/latency"
 	"jouletop/gpu"
 	"jouletop/workloads"
 )
@@ -159,4 +160,11 @@ type Result struct {
 	// NaN otherwise, and the engine scores the output.
 	Quality float64
 	Err     error
+}
+
+// stamps are the result's times.
+func (r Result) stamps() latency.Stamps {
+	return latency.Stamps{
+		StartNS: r.StartNS, PrefillStartNS: r.PrefillStartNS, PrefillEndNS: r.PrefillEndNS, FirstTokenNS: r.FirstTokenNS, EndNS: r.EndNS, GapMaxNS: -1,
+	}
 }

@@ -9,17 +9,17 @@ import (
 )
 
 // measureIdle leaves the GPU alone for d and books the time as idle.
-func (e *Engine) measureIdle(ctx context.Context, d time.Duration) error {
+func (x *execution) measureIdle(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	start := e.clk.Now()
-	e.publish(event.PhaseStart{At: event.At{TimeNS: start}, GPU: e.gpuID, Phase: event.Idle})
-	if err := e.clk.Sleep(ctx, d); err != nil {
+	start := x.clk.Now()
+	x.publish(event.PhaseStart{At: event.At{TimeNS: start}, GPU: x.gpuID, Phase: event.Idle})
+	if err := x.clk.Sleep(ctx, d); err != nil {
 		return err
 	}
-	span := event.PhaseSpan{GPU: e.gpuID, Phase: event.Idle, StartNS: start, EndNS: e.clk.Now(), RequestedSMMHz: e.clocks.Requested(), ThrottledPct: math.NaN()}
-	e.publish(event.PhaseEnd{At: event.At{TimeNS: span.EndNS}, PhaseSpan: span})
+	span := event.PhaseSpan{GPU: x.gpuID, Phase: event.Idle, StartNS: start, EndNS: x.clk.Now(), RequestedSMMHz: x.clocks.Requested(), ThrottledPct: math.NaN()}
+	x.publish(event.PhaseEnd{At: event.At{TimeNS: span.EndNS}, PhaseSpan: span})
 	return nil
 }
 
@@ -35,10 +35,10 @@ func (e *Engine) temperature() float64 {
 }
 
 // coolDown waits until the GPU is about as cool as before the first point.
-func (e *Engine) coolDown(ctx context.Context, plan Plan, start float64) {
-	deadline := e.clk.Now() + int64(plan.Cooldown)
-	for e.clk.Now() < deadline && e.temperature() > start+plan.CoolMargin {
-		if e.clk.Sleep(ctx, 100*time.Millisecond) != nil {
+func (x *execution) coolDown(ctx context.Context, start float64) {
+	deadline := x.clk.Now() + int64(x.plan.Cooldown)
+	for x.clk.Now() < deadline && x.temperature() > start+x.plan.CoolMargin {
+		if x.clk.Sleep(ctx, 100*time.Millisecond) != nil {
 			return
 		}
 	}

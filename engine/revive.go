@@ -21,11 +21,11 @@ func (s ModelSpec) served() string { return s.Name + "\x00" + s.Path }
 // Where the backend dies while it warms up, or loads a model that it has loaded
 // before, a fresh one tries again, warmed up with other queries: one of them may
 // be what kills it.
-func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
+func (x *execution) ready(ctx context.Context, pt PointPlan) error {
 	for deaths := 1; ; deaths++ {
-		err := e.tryReady(ctx, pt)
+		err := x.tryReady(ctx, pt)
 		switch {
-		case !errors.Is(err, ErrBackendDied), ctx.Err() != nil, e.served != pt.Spec.served():
+		case !errors.Is(err, ErrBackendDied), ctx.Err() != nil, x.served != pt.Spec.served():
 			return err
 		case deaths == maxDeaths:
 			return fmt.Errorf("%w after %d fresh starts: %w", errGivenUp, deaths, err)
@@ -38,13 +38,13 @@ func (e *Engine) ready(ctx context.Context, pt PointPlan) error {
 // outlive decides what becomes of a point in which a batch has failed: nil where
 // the backend died in it, so that the batch is lost and the other queries go on
 // with a fresh one. deaths counts such batches in a row, this one included.
-func (e *Engine) outlive(ctx context.Context, b Batch, err error, deaths int) error {
+func (x *execution) outlive(ctx context.Context, b Batch, err error, deaths int) error {
 	switch {
 	case !errors.Is(err, ErrBackendDied), errors.Is(err, errGivenUp), ctx.Err() != nil:
 		return err
 	case deaths >= maxDeaths:
 		return fmt.Errorf("%w after %d batches in a row: %w", errGivenUp, deaths, err)
 	}
-	e.Warn(fmt.Sprintf("batch %s is lost with its %d requests, the others go on in a fresh backend: %v", b.ID, len(b.Requests), err))
+	x.Warn(fmt.Sprintf("batch %s is lost with its %d requests, the others go on in a fresh backend: %v", b.ID, len(b.Requests), err))
 	return nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +35,7 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 		At: e.now(), Name: plan.Name, GPU: e.gpuID, Simulated: e.cfg.Simulated, Policy: policy,
 		Points: len(plan.Points), Requests: plan.Requests(),
 	})
-	err := e.runPoints(ctx, plan)
+	err := (&execution{e, plan}).runPoints(ctx)
 	end := event.RunEnd{At: e.now(), How: event.HowDone}
 	switch {
 	case errors.Is(err, ErrStopped):
@@ -50,29 +49,35 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 	return err
 }
 
-func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
+// execution is one run of a plan.
+type execution struct {
+	*Engine
+	plan Plan
+}
+
+func (x *execution) runPoints(ctx context.Context) error {
 	var first error
 	failed, idle := 0, false
 	cool := math.NaN()
-	for _, pt := range plan.Points {
-		if stop, _ := e.gate(ctx); stop {
-			return e.ended(ctx)
+	for _, pt := range x.plan.Points {
+		if stop, _ := x.gate(ctx); stop {
+			return x.ended(ctx)
 		}
-		err := e.ready(ctx, pt)
+		err := x.ready(ctx, pt)
 		if err == nil && !idle {
 			idle = true
-			err = e.measureIdle(ctx, plan.Idle)
-			cool = e.temperature()
+			err = x.measureIdle(ctx, x.plan.Idle)
+			cool = x.temperature()
 		}
 		if err == nil {
-			e.coolDown(ctx, plan, cool)
-			err = e.runPoint(ctx, plan, pt)
+			x.coolDown(ctx, cool)
+			err = x.runPoint(ctx, pt)
 		} else if !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped) {
-			e.failPoint(pt, err)
+			x.failPoint(pt, err)
 		}
 		switch {
 		case errors.Is(err, ErrStopped), ctx.Err() != nil:
-			return e.ended(ctx)
+			return x.ended(ctx)
 		case err != nil:
 			failed++
 			if first == nil {
@@ -80,19 +85,19 @@ func (e *Engine) runPoints(ctx context.Context, plan Plan) error {
 			}
 		}
 	}
-	if err := e.stopCause(); err != nil { // in the last batch
+	if err := x.stopCause(); err != nil { // in the last batch
 		return err
 	}
-	if err := e.measureIdle(ctx, plan.Idle); err != nil {
-		return e.ended(ctx)
+	if err := x.measureIdle(ctx, x.plan.Idle); err != nil {
+		return x.ended(ctx)
 	}
-	if failed == len(plan.Points) {
+	if failed == len(x.plan.Points) {
 		return first
 	}
 	return nil
 }
 
-func (e *Engine) stopped(ctx context.Context) error {
+func (x *execution) stopped(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -100,11 +105,11 @@ func (e *Engine) stopped(ctx context.Context) error {
 }
 
 // ended is stopped of the whole run, which says why where nobody asked for it.
-func (e *Engine) ended(ctx context.Context) error {
-	if err := e.stopCause(); err != nil && ctx.Err() == nil {
+func (x *execution) ended(ctx context.Context) error {
+	if err := x.stopCause(); err != nil && ctx.Err() == nil {
 		return err
 	}
-	return e.stopped(ctx)
+	return x.stopped(ctx)
 }
 
 func (e *Engine) stopCause() error {
@@ -114,49 +119,49 @@ func (e *Engine) stopCause() error {
 }
 
 // failPoint records a point that could not run.
-func (e *Engine) failPoint(pt PointPlan, err error) {
-	e.publish(event.Error{At: e.now(), Text: err.Error()})
-	start := event.PointStart{At: e.now(), Point: pt.Point}
-	e.publish(start)
-	done := account.NotRun(start, e.clk.Now(), err)
+func (x *execution) failPoint(pt PointPlan, err error) {
+	x.publish(event.Error{At: x.now(), Text: err.Error()})
+	start := event.PointStart{At: x.now(), Point: pt.Point}
+	x.publish(start)
+	done := account.NotRun(start, x.clk.Now(), err)
 	if errors.Is(err, ErrClock) {
 		done.Flags = done.Flags.With(event.FlagClockRefused)
 	}
 	if errors.Is(err, ErrBackendDied) {
 		done.Flags = done.Flags.With(event.FlagBackendDied)
 	}
-	e.publish(done)
+	x.publish(done)
 }
 
 // runPoint runs one point's queries and publishes its result.
-func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
-	if f := e.applyPolicy(pt); f != nil && plan.NeedsClocks {
+func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
+	if f := x.applyPolicy(pt); f != nil && x.plan.NeedsClocks {
 		err := fmt.Errorf("point %s: %w: %s", pt.PointID, ErrClock, f)
 		if !f.Final {
-			e.failPoint(pt, err)
+			x.failPoint(pt, err)
 			return err
 		}
-		e.mu.Lock()
-		e.stop, e.stopErr = true, err
-		e.mu.Unlock()
+		x.mu.Lock()
+		x.stop, x.stopErr = true, err
+		x.mu.Unlock()
 		return ErrStopped
 	}
-	if err := e.settle(ctx, pt); err != nil {
+	if err := x.settle(ctx, pt); err != nil {
 		return err
 	}
-	start := event.PointStart{At: e.now(), Point: pt.Point}
-	e.publish(start)
+	start := event.PointStart{At: x.now(), Point: pt.Point}
+	x.publish(start)
 	var err error
 	if pt.Serving != nil {
-		err = e.serve(ctx, pt)
+		err = x.serve(ctx, pt)
 	} else {
-		err = e.runBatches(ctx, plan, pt)
+		err = x.runBatches(ctx, pt)
 	}
-	if err == nil && plan.Blocks > 0 {
-		err = e.runBlocks(ctx, pt, plan.Blocks)
+	if err == nil && x.plan.Blocks > 0 {
+		err = x.runBlocks(ctx, pt, x.plan.Blocks)
 	}
-	e.awaitEnergies(ctx, pt.PointID)
-	done := e.account.Finish(pt.PointID, e.clk.Now(), err)
+	x.awaitEnergies(ctx, pt.PointID)
+	done := x.account.Finish(pt.PointID, x.clk.Now(), err)
 	if errors.Is(err, ErrStopped) || ctx.Err() != nil {
 		return err // an unfinished point has no row, and runs again on resume
 	}
@@ -167,17 +172,17 @@ func (e *Engine) runPoint(ctx context.Context, plan Plan, pt PointPlan) error {
 		done.Flags = done.Flags.With(event.FlagBackendDied)
 	}
 	if err != nil {
-		e.publish(event.Error{At: e.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
+		x.publish(event.Error{At: x.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
 	}
-	e.publish(done)
+	x.publish(done)
 	return err
 }
 
 // settle repeats the point's first batch for as long as the plan asks, unrecorded.
-func (e *Engine) settle(ctx context.Context, pt PointPlan) error {
+func (x *execution) settle(ctx context.Context, pt PointPlan) error {
 	n := min(max(pt.BatchSize, 1), len(pt.Queries))
-	for began := e.clk.Now(); e.clk.Now()-began < int64(pt.Settle); {
-		if _, err := e.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], pt.MaxTokens), silent{}); err != nil {
+	for began := x.clk.Now(); x.clk.Now()-began < int64(pt.Settle); {
+		if _, err := x.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], pt.MaxTokens), silent{}); err != nil {
 			return ctx.Err() // others show in the point itself
 		}
 	}
@@ -186,35 +191,35 @@ func (e *Engine) settle(ctx context.Context, pt PointPlan) error {
 
 // applyPolicy puts the point's policy in force and waits for its clock; it tells
 // why that is not set.
-func (e *Engine) applyPolicy(pt PointPlan) *clocks.Failure {
-	e.mu.Lock()
-	held := e.held
-	e.mu.Unlock()
+func (x *execution) applyPolicy(pt PointPlan) *clocks.Failure {
+	x.mu.Lock()
+	held := x.held
+	x.mu.Unlock()
 	if pt.Policy == nil || held {
 		return nil
 	}
-	e.SetPolicy(pt.Policy, event.ByPolicy, false)
-	return e.clocks.Await()
+	x.SetPolicy(pt.Policy, event.ByPolicy, false)
+	return x.clocks.Await()
 }
 
 var errSkipped = errors.New("skipped")
 
-func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error {
-	began := e.clk.Now()
+func (x *execution) runBatches(ctx context.Context, pt PointPlan) error {
+	began := x.clk.Now()
 	size := max(pt.BatchSize, 1)
 	queries := func(at int) []workloads.Query { return pt.Queries[at:min(at+size, len(pt.Queries))] }
 	classes := pt.classes(queries(0))
 	deaths := 0 // of backends, in batches in a row
 	for n := 0; ; {
 		for at := 0; at < len(pt.Queries); at += size {
-			stop, skip := e.gate(ctx)
+			stop, skip := x.gate(ctx)
 			if stop {
-				return e.stopped(ctx)
+				return x.stopped(ctx)
 			}
 			if skip {
-				e.mu.Lock()
-				e.skip = false
-				e.mu.Unlock()
+				x.mu.Lock()
+				x.skip = false
+				x.mu.Unlock()
 				return errSkipped
 			}
 			n++
@@ -229,15 +234,15 @@ func (e *Engine) runBatches(ctx context.Context, plan Plan, pt PointPlan) error 
 				next <- pt.classes(queries(after))
 			}()
 			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, queries(at), pt.MaxTokens)
-			err := e.runBatch(ctx, pt, batch, classes)
+			err := x.runBatch(ctx, pt, batch, classes)
 			if deaths++; err == nil {
 				deaths = 0
-			} else if err := e.outlive(ctx, batch, err, deaths); err != nil {
+			} else if err := x.outlive(ctx, batch, err, deaths); err != nil {
 				return err
 			}
 			classes = <-next
 		}
-		if e.clk.Now()-began >= int64(plan.MinPoint) {
+		if x.clk.Now()-began >= int64(x.plan.MinPoint) {
 			return nil
 		}
 	}
@@ -257,42 +262,42 @@ const promptShown = 400
 
 // runBatch runs one batch, whose queries' difficulty classes are given, and
 // publishes its phases and requests.
-func (e *Engine) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []string) error {
-	if e.loaded.Name == "" { // the backend died in the batch before
-		if err := e.ready(ctx, pt); err != nil {
+func (x *execution) runBatch(ctx context.Context, pt PointPlan, b Batch, classes []string) error {
+	if x.loaded.Name == "" { // the backend died in the batch before
+		if err := x.ready(ctx, pt); err != nil {
 			return err
 		}
 	}
-	start := event.BatchStart{At: e.now(), BatchID: b.ID, PointID: pt.PointID}
+	start := event.BatchStart{At: x.now(), BatchID: b.ID, PointID: pt.PointID}
 	for _, r := range b.Requests {
 		start.Queries = append(start.Queries, r.Query.ID)
 	}
 	first := b.Requests[0].Query
 	start.Prompt = first.Prompt[:min(len(first.Prompt), promptShown)]
 	start.Class = classes[0]
-	e.publish(start)
+	x.publish(start)
 
-	obs := &batchObserver{engine: e, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
-	results, err := e.cfg.Backend.Run(ctx, b, obs)
+	obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
+	results, err := x.cfg.Backend.Run(ctx, b, obs)
 	if errors.Is(err, ErrBackendDied) && obs.start.Phase == "" && ctx.Err() == nil {
 		// It died before: nothing of this batch is lost yet.
-		e.loaded = ModelSpec{}
-		if err = e.ready(ctx, pt); err == nil {
-			results, err = e.cfg.Backend.Run(ctx, b, obs)
+		x.loaded = ModelSpec{}
+		if err = x.ready(ctx, pt); err == nil {
+			results, err = x.cfg.Backend.Run(ctx, b, obs)
 		}
 	}
 	if errors.Is(err, ErrBackendDied) {
-		e.loaded = ModelSpec{}
+		x.loaded = ModelSpec{}
 	}
 	obs.close()
 	if err != nil && len(results) != len(b.Requests) {
 		results = make([]Result, len(b.Requests))
 		for i := range results {
-			results[i] = Result{Err: err, Quality: math.NaN(), StartNS: start.TimeNS, PrefillEndNS: start.TimeNS, EndNS: e.clk.Now(), Output: event.Output{Choice: -1}}
+			results[i] = Result{Err: err, Quality: math.NaN(), StartNS: start.TimeNS, PrefillEndNS: start.TimeNS, EndNS: x.clk.Now(), Output: event.Output{Choice: -1}}
 		}
 	}
 	for i, r := range results {
-		e.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: e.request(pt, b, i, r, classes[i])})
+		x.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: x.request(pt, b, i, r, classes[i])})
 	}
 	return err
 }
@@ -314,20 +319,13 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 	out := event.Request{
 		RequestID: b.Requests[i].ID, BatchID: b.ID, PointID: pt.PointID, Repeat: pt.Repeat, GPU: e.gpuID,
 		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests), PointBatchSize: pt.BatchSize, Routed: pt.Routed,
-		Policy: e.Policy().Name(), RequestedSMMHz: mhz, StartNS: r.StartNS, EndNS: r.EndNS,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
-		PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), QueueS: math.NaN(), GapMaxS: math.NaN(), CachedTokens: r.CachedTokens,
+		Policy: e.Policy().Name(), RequestedSMMHz: mhz,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, CachedTokens: r.CachedTokens,
 		Quality: math.NaN(), Output: r.Output, Flags: r.Flags,
 	}
+	r.stamps().Measure(&out)
 	if e.gpuUnused() {
 		out.Flags = out.Flags.With(event.FlagGPUUnused)
-	}
-	if r.PrefillEndNS > 0 {
-		begin := cmp.Or(r.PrefillStartNS, r.StartNS)
-		out.PrefillS, out.DecodeS = float64(r.PrefillEndNS-begin)/1e9, float64(r.EndNS-r.PrefillEndNS)/1e9
-	}
-	if r.FirstTokenNS > 0 {
-		out.TTFTS = float64(r.FirstTokenNS-r.StartNS) / 1e9
 	}
 	if r.Err != nil {
 		out.Err = r.Err.Error()
@@ -346,24 +344,24 @@ func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) e
 }
 
 // awaitEnergies waits until the sensors have covered the point's batches.
-func (e *Engine) awaitEnergies(ctx context.Context, pointID string) {
+func (x *execution) awaitEnergies(ctx context.Context, pointID string) {
 	const patience = 4 * time.Second // a source that has stopped is not waited for
-	deadline := e.clk.Now() + int64(patience)
-	for e.account.Waiting(pointID) && e.clk.Now() < deadline && ctx.Err() == nil {
-		if e.clk.Sleep(ctx, 10*time.Millisecond) != nil {
+	deadline := x.clk.Now() + int64(patience)
+	for x.account.Waiting(pointID) && x.clk.Now() < deadline && ctx.Err() == nil {
+		if x.clk.Sleep(ctx, 10*time.Millisecond) != nil {
 			break
 		}
 	}
-	if e.account.Waiting(pointID) {
-		for _, ev := range e.account.Flush() {
-			e.publish(ev)
+	if x.account.Waiting(pointID) {
+		for _, ev := range x.account.Flush() {
+			x.publish(ev)
 		}
 	}
 }
 
 // runBlocks repeats each phase back to back for d, so that its power can be read
 // off the counter: first prefill alone, then one long decode after another.
-func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) error {
+func (x *execution) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) error {
 	n := min(max(pt.BatchSize, 1), len(pt.Queries))
 	queries := pt.Queries[:n]
 	kinds := []int{1, max(pt.MaxTokens, 1)} // the first token comes out of prefill
@@ -371,16 +369,16 @@ func (e *Engine) runBlocks(ctx context.Context, pt PointPlan, d time.Duration) e
 		kinds = kinds[:1]
 	}
 	for k, tokens := range kinds {
-		began := e.clk.Now()
-		for i := 0; e.clk.Now()-began < int64(d); i++ {
-			if stop, _ := e.gate(ctx); stop {
-				return e.stopped(ctx)
+		began := x.clk.Now()
+		for i := 0; x.clk.Now()-began < int64(d); i++ {
+			if stop, _ := x.gate(ctx); stop {
+				return x.stopped(ctx)
 			}
 			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
-			obs := &batchObserver{engine: e, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
-			_, err := e.cfg.Backend.Run(ctx, b, obs)
+			obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
+			_, err := x.cfg.Backend.Run(ctx, b, obs)
 			if errors.Is(err, ErrBackendDied) {
-				e.loaded = ModelSpec{} // the next point starts a fresh one
+				x.loaded = ModelSpec{} // the next point starts a fresh one
 			}
 			obs.close()
 			if err != nil {

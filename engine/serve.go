@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +135,7 @@ func (l *load) close() error {
 
 // service is a point whose requests are served.
 type service struct {
-	*Engine
+	*execution
 	point PointPlan
 	load  *load
 	jobs  map[int]*job // that have come and not ended
@@ -178,10 +177,10 @@ const idleStep = 100 * time.Millisecond
 
 // serve runs a point whose requests come by themselves: pass by pass where the backend
 // lets the engine say what is in each, else by sending them to a server.
-func (e *Engine) serve(ctx context.Context, pt PointPlan) error {
-	s := &service{Engine: e, point: pt, jobs: map[int]*job{}}
+func (x *execution) serve(ctx context.Context, pt PointPlan) error {
+	s := &service{execution: x, point: pt, jobs: map[int]*job{}}
 	var run func(context.Context) error
-	switch model := e.cfg.Backend.(type) {
+	switch model := x.cfg.Backend.(type) {
 	case Server:
 		sched, err := serving.New(serving.Config{Slots: pt.Serving.Slots, Chunk: pt.Serving.Chunk, Schedule: pt.Serving.Schedule, KVTokens: model.Room()})
 		if err != nil {
@@ -191,15 +190,15 @@ func (e *Engine) serve(ctx context.Context, pt PointPlan) error {
 	case Taker:
 		run = (&sender{service: s, model: model}).run
 	default:
-		return fmt.Errorf("%w: %s", ErrCannotServe, e.cfg.Backend.Name())
+		return fmt.Errorf("%w: %s", ErrCannotServe, x.cfg.Backend.Name())
 	}
 	var err error
-	if s.load, err = newLoad(*pt.Serving, e.clk.Now()); err != nil {
+	if s.load, err = newLoad(*pt.Serving, x.clk.Now()); err != nil {
 		return err
 	}
 	err = run(ctx)
 	if k := s.load.skipped(); k.Rows > 0 {
-		e.Warn(fmt.Sprintf("point %s: requests of the trace for which nothing was generated are left out: %d, the first in line %d", pt.PointID, k.Rows, k.First))
+		x.Warn(fmt.Sprintf("point %s: requests of the trace for which nothing was generated are left out: %d, the first in line %d", pt.PointID, k.Rows, k.First))
 	}
 	return errors.Join(err, s.load.close())
 }
@@ -290,14 +289,13 @@ func (s *service) part(t int64) {
 func (s *service) report(j *job, r Result) {
 	b := Batch{ID: s.busy.id, Requests: []Request{j.request}}
 	q := s.request(s.point, b, 0, r, j.class)
-	q.BatchSize, q.ArrivalNS = s.point.BatchSize, j.arrival
-	if r.FirstTokenNS > 0 { // where it began to be read, as far as is known
-		q.StartNS = cmp.Or(r.PrefillStartNS, r.StartNS)
-		q.QueueS, q.TTFTS = float64(q.StartNS-j.arrival)/1e9, float64(r.FirstTokenNS-j.arrival)/1e9
-	}
+	q.BatchSize = s.point.BatchSize
+	times := r.stamps()
+	times.ArrivalNS = j.arrival
 	if j.tokens > 1 {
-		q.GapMaxS = float64(j.gap) / 1e9
+		times.GapMaxNS = j.gap
 	}
+	times.Measure(&q)
 	s.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: q})
 	delete(s.jobs, j.id)
 	s.load.ended(s.clk.Now())
