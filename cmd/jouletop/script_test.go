@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return cond == "engine" && engineBuilt() || cond == "fakegpu" && canFake() || cond == "installed" && llama.Installed(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"header": header, "tiny": tiny, "gpus": cmdGPUs, "mkfifo": mkfifo, "status": status,
+			"header": header, "tiny": tiny, "gpus": cmdGPUs, "mkfifo": mkfifo, "sparse": sparse, "status": status,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
@@ -83,6 +83,14 @@ func tiny(ts *testscript.TestScript, _ bool, args []string) {
 func mkfifo(ts *testscript.TestScript, _ bool, args []string) {
 	for _, a := range args {
 		ts.Check(syscall.Mkfifo(ts.MkAbs(a), 0o600))
+	}
+}
+
+// sparse makes files of 900 GB that take no room.
+func sparse(ts *testscript.TestScript, _ bool, args []string) {
+	for _, a := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(a), nil, 0o600))
+		ts.Check(os.Truncate(ts.MkAbs(a), 900e9))
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -123,6 +124,9 @@ func (t *Router) learn(dirs []string) error {
 	return nil
 }
 
+// maxRoutes bounds a file of routes, in bytes: those of a million queries are 50 MB.
+const maxRoutes = 64 << 20
+
 // fromFile reads a CSV with the columns dataset, query_id and model; others are
 // passed over.
 func (t *Router) fromFile(path string) error {
@@ -134,7 +138,11 @@ func (t *Router) fromFile(path string) error {
 		return fmt.Errorf("--route: %w", err)
 	}
 	defer f.Close()
-	to, err := answers.ReadRoutes(f, t.models)
+	text, err := regular.Read(f, maxRoutes)
+	if err != nil {
+		return fmt.Errorf("--route: %w", err)
+	}
+	to, err := answers.ReadRoutes(bytes.NewReader(text), t.models)
 	if err != nil {
 		return fmt.Errorf("--route %s: %w", path, err)
 	}

@@ -4,6 +4,7 @@
 package plot
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
+	"jouletop/engine/session"
 	"jouletop/gpu/plaintext"
 )
 
@@ -61,11 +63,20 @@ func savePlot(p *plot.Plot, base string, simulated bool) (files []string, err er
 	p.Legend.Top = true
 	p.Legend.TextStyle.Font.Size = vg.Points(8)
 	p.Add(plotter.NewGrid())
-	for _, ext := range []string{".svg", ".png"} {
-		if err := p.Save(18*vg.Centimeter, 11*vg.Centimeter, base+ext); err != nil {
+	for _, format := range []string{"svg", "png"} {
+		picture, err := p.WriterTo(18*vg.Centimeter, 11*vg.Centimeter, format)
+		if err != nil {
 			return files, fmt.Errorf("save plot: %w", err)
 		}
-		files = append(files, base+ext)
+		var b bytes.Buffer
+		if _, err := picture.WriteTo(&b); err != nil {
+			return files, fmt.Errorf("save plot: %w", err)
+		}
+		file := base + "." + format
+		if err := session.ReplaceFile(file, b.Bytes()); err != nil {
+			return files, err
+		}
+		files = append(files, file)
 	}
 	return files, nil
 }
