@@ -183,7 +183,7 @@ func TestGuardLostInASweep(t *testing.T) {
 					lost++
 				}
 			}
-			if lost != 1 {
+			if lost == 0 || !tt.rearm && lost > 1 { // a busy machine may lose it more than once
 				t.Errorf("%d losses in clocks.csv: %+v", lost, changes)
 			}
 			claims(t, g, requests)
@@ -193,11 +193,20 @@ func TestGuardLostInASweep(t *testing.T) {
 			if g.locked() != 0 {
 				t.Error("the clock is still locked")
 			}
-			if code, out := g.run(t, append(args, "--resume")...); code != 0 {
-				t.Errorf("resume: exit status %d: %s", code, out)
+			// A machine so busy that the program does not get to renew the lease loses the
+			// clock again: then it says so, and is resumed again.
+			for tries := 3; ; tries-- {
+				code, out := g.run(t, append(args, "--resume")...)
+				m, requests, points, changes = g.recorded(t)
+				claims(t, g, requests)
+				again := slices.ContainsFunc(changes, func(ch event.ClockChange) bool { return ch.Cause.Unasked() }) && code == exitFailure
+				if code == 0 || tries == 1 || !again {
+					if code != 0 {
+						t.Errorf("resume: exit status %d: %s", code, out)
+					}
+					break
+				}
 			}
-			m, requests, points, _ = g.recorded(t)
-			claims(t, g, requests)
 			if len(points) != 8 || len(requests) != 8*queries || m.Ended != "done" {
 				t.Errorf("resumed: %d points, %d requests, ended %q", len(points), len(requests), m.Ended)
 			}

@@ -21,7 +21,7 @@ import (
 
 // patience is how long a test waits for the screen to show something. It is no
 // measure of speed: it only tells a loaded machine from a program that hangs.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // terminal is a terminal emulator on a pseudo-terminal, with jouletop in it.
 type terminal struct {
