@@ -142,7 +142,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
 	root.AddCommand(
-		newRun(), newSweep(), newBench(), newReport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
+		newRun(), newSweep(), newBench(), newReport(), newCompare(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
 	)
 	usageArgs(root)
 	root.Version = version()

@@ -50,21 +50,24 @@ func (o *Work) Check() error {
 	return err
 }
 
-// Slowdown reads --max-slowdown as a share: "3%" and "0.03" are the same. A bare
+// Slowdown reads --max-slowdown, as [Share] does.
+func (o *Work) Slowdown() (float64, error) { return Share("--max-slowdown", o.MaxSlowdown) }
+
+// Share reads a flag's percentage as a share: "3%" and "0.03" are the same. A bare
 // number of 1 or more could be either.
-func (o *Work) Slowdown() (float64, error) {
-	text, percent := strings.CutSuffix(o.MaxSlowdown, "%")
+func Share(flag, of string) (float64, error) {
+	text, percent := strings.CutSuffix(of, "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	switch {
 	case err != nil || !(v >= 0):
-		return 0, usage.Errorf("--max-slowdown %q: want a percentage such as 3%%", o.MaxSlowdown)
+		return 0, usage.Errorf("%s %q: want a percentage such as 3%%", flag, of)
 	case !percent && v >= 1:
-		return 0, usage.Errorf("--max-slowdown %s: percent or a share? Say %g%%, or %g", o.MaxSlowdown, v, v/100)
+		return 0, usage.Errorf("%s %s: percent or a share? Say %g%%, or %g", flag, of, v, v/100)
 	case percent:
 		v /= 100
 	}
 	if v > 10 {
-		return 0, usage.Errorf("--max-slowdown %s: more than 1000%% is no bound", o.MaxSlowdown)
+		return 0, usage.Errorf("%s %s: more than 1000%% is no bound", flag, of)
 	}
 	return v, nil
 }

@@ -1,0 +1,262 @@
+// Package compare lays recorded runs of the same work beside each other: which differ,
+// by how much and how well that is known ([jouletop/engine/analysis/verdict]), and which
+// cannot be compared, and why.
+package compare
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"jouletop/engine/analysis/curve"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu/plaintext"
+)
+
+// Errors of what was asked for.
+var (
+	ErrNoSuchSide = errors.New("no such setting or point")
+	ErrOneSide    = errors.New("nothing to compare with")
+	ErrAmbiguous  = errors.New("several settings")
+)
+
+// query is one piece of work: the same on both sides, or not compared.
+type query struct {
+	model, dataset, id string
+	batch              int
+}
+
+// figures are what a request came to.
+type figures struct {
+	joules, latency, ttft, prefill, decode, quality float64 // J and s; NaN unknown
+	in, out                                         float64 // tokens
+}
+
+// Side is one side of a comparison: a session, or a setting or a point of one.
+type Side struct {
+	Name     string
+	manifest *session.Manifest
+	runs     map[query]map[int][]figures // by repeat
+	settings map[string]bool
+	gpus     map[string]bool
+	methods  map[string]float64 // J by how they were obtained
+	flags    event.Flags
+	failed   int
+	throttle float64 // %, the most of any point; NaN unknown
+	top      int     // MHz, the highest clock requested; 0 the driver's
+}
+
+// Setting names a request's clock, as it may be asked for: a fixed clock, a policy, or
+// "none" for the driver's.
+func Setting(policy string, mhz int) string {
+	switch {
+	case mhz > 0 && (policy == "" || policy == "none"):
+		return "fixed:" + strconv.Itoa(mhz)
+	case policy == "":
+		return "none"
+	}
+	return policy
+}
+
+func newSide(name string, m *session.Manifest) *Side {
+	return &Side{
+		Name: name, manifest: m, runs: map[query]map[int][]figures{}, settings: map[string]bool{},
+		gpus: map[string]bool{}, methods: map[string]float64{}, throttle: math.NaN(),
+	}
+}
+
+// setting is the setting that text means: 1005 is fixed:1005, driver's is none.
+func setting(text string) string {
+	if _, err := strconv.Atoi(text); err == nil {
+		return "fixed:" + text
+	}
+	switch text {
+	case "driver", "default", "driver's":
+		return "none"
+	}
+	return text
+}
+
+// Sides reads the sides that arguments name: a session's folder is a side as a whole,
+// what follows one and is no folder is a setting or a point of it. A session alone is
+// all its settings. The first is the one that the others are compared with: of one
+// session's settings the baseline asked for, else the driver's clock, else the highest.
+// Errors wrap ErrNoSuchSide, ErrAmbiguous, ErrOneSide or those of the session.
+func Sides(args []string, baseline string) ([]*Side, error) {
+	var sides []*Side
+	folders := 0
+	for _, a := range args {
+		if isFolder(a) {
+			folders++
+		}
+	}
+	for i := 0; i < len(args); {
+		dir := args[i]
+		s, err := session.OpenForeign(dir)
+		if err != nil {
+			return nil, err
+		}
+		for i++; i < len(args) && !isFolder(args[i]); i++ {
+			side, err := read(s, args[i])
+			if err != nil {
+				return nil, err
+			}
+			if folders > 1 {
+				side.Name = s.Dir + " " + side.Name
+			}
+			sides = append(sides, side)
+		}
+		if args[i-1] != dir {
+			continue
+		}
+		whole, err := read(s, "")
+		if err != nil {
+			return nil, err
+		}
+		if len(args) > 1 {
+			if len(whole.settings) > 1 {
+				return nil, fmt.Errorf("%s ran %w: name one after it: %s", dir, ErrAmbiguous, list(slices.Sorted(maps.Keys(whole.settings))))
+			}
+			sides = append(sides, whole)
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(whole.settings)) {
+			side, err := read(s, name)
+			if err != nil {
+				return nil, err
+			}
+			sides = append(sides, side)
+		}
+		slices.SortStableFunc(sides, func(a, b *Side) int { return cmp.Compare(b.rank(), a.rank()) })
+	}
+	if baseline != "" {
+		at := slices.IndexFunc(sides, func(s *Side) bool { return s.Name == baseline || s.is(setting(baseline)) })
+		if at < 0 {
+			return nil, fmt.Errorf("--baseline %s: %w: there are %s", baseline, ErrNoSuchSide, list(names(sides)))
+		}
+		sides = slices.Insert(slices.Delete(slices.Clone(sides), at, at+1), 0, sides[at])
+	}
+	if len(sides) < 2 {
+		return nil, fmt.Errorf("%s: %w: it has one setting, %s", strings.Join(args, " "), ErrOneSide, list(names(sides)))
+	}
+	return sides, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) || strings.ContainsRune(path, os.PathSeparator) && !strings.Contains(path, ":")
+}
+
+func list(names []string) string { return plaintext.Line(strings.Join(names, ", ")) }
+
+func names(sides []*Side) []string {
+	var out []string
+	for _, s := range sides {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// is tells whether the side is of that setting alone.
+func (s *Side) is(setting string) bool { return len(s.settings) == 1 && s.settings[setting] }
+
+// rank orders settings as baselines: the driver's clock, then the highest, then what
+// no single clock is.
+func (s *Side) rank() int {
+	switch {
+	case s.is("none"):
+		return math.MaxInt
+	case s.top > 0:
+		return s.top
+	}
+	return 0
+}
+
+// read reads a side of a session: what ran under the setting, or the point, of that
+// name; "" is all of it.
+func read(s *session.Session, name string) (*Side, error) {
+	side := newSide(cmp.Or(name, s.Dir), s.Manifest)
+	wanted, all := setting(name), map[string]bool{}
+	mine := func(pointID, policy string, mhz int) bool {
+		all[Setting(policy, mhz)] = true
+		return name == "" || pointID == name || Setting(policy, mhz) == wanted
+	}
+	batches := map[string]int{}
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		batches[r.PointID] = max(batches[r.PointID], r.BatchSize, r.PointBatchSize)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		if mine(r.PointID, r.Policy, r.RequestedSMMHz) {
+			side.add(r, batches[r.PointID])
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.Points(func(p *event.PointDone) error {
+		if mine(p.PointID, p.Policy, p.RequestedSMMHz) {
+			side.flags = side.flags.Union(p.Flags)
+			if !(side.throttle >= p.ThrottledPct) && !math.IsNaN(p.ThrottledPct) {
+				side.throttle = p.ThrottledPct
+			}
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if len(side.runs) == 0 {
+		return nil, fmt.Errorf("%s: %w: %q; there are %s", s.Dir, ErrNoSuchSide, plaintext.Line(name), list(slices.Sorted(maps.Keys(all))))
+	}
+	return side, nil
+}
+
+func (s *Side) add(r *event.RequestEnergy, batch int) {
+	s.flags = s.flags.Union(r.Flags)
+	if r.Err != "" {
+		s.failed++
+		return
+	}
+	q := query{r.Model, r.Dataset, r.QueryID, batch}
+	if s.runs[q] == nil {
+		s.runs[q] = map[int][]figures{}
+	}
+	s.runs[q][r.Repeat] = append(s.runs[q][r.Repeat], figures{
+		r.EnergyJ, r.LatencyS(), r.TTFTS, r.PrefillS, r.DecodeS, r.Quality, float64(r.InputTokens), float64(r.OutputTokens),
+	})
+	s.settings[Setting(r.Policy, r.RequestedSMMHz)] = true
+	s.gpus[r.GPU] = true
+	s.top = max(s.top, r.RequestedSMMHz)
+	if curve.Finite(r.EnergyJ) {
+		s.methods[r.Method] += r.EnergyJ
+	}
+}
+
+// method is how most of the energy was obtained.
+func (s *Side) method() string {
+	best := ""
+	for _, m := range slices.Sorted(maps.Keys(s.methods)) {
+		if best == "" || s.methods[m] > s.methods[best] {
+			best = m
+		}
+	}
+	return best
+}
+
+// simulated names what is not measured; "" where all is.
+func (s *Side) simulated() string {
+	if !s.manifest.Simulated {
+		return ""
+	}
+	return "simulated"
+}
