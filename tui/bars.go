@@ -138,12 +138,18 @@ func (b *bars) tabNote() (string, canvas.Style) {
 func (b *bars) drawStatus() {
 	type key struct {
 		slow   int64
-		v      state.Versions
+		work   uint64
+		run    uint64
+		jpt    string
+		mhz    int
+		size   view.Size
 		armed  string
 		policy string
 		gpu    string
 	}
-	b.Frame.Place("status", canvas.Rect{Y: b.Frame.H - 2, W: b.Frame.W, H: 1}, key{b.Slow(), b.State.Versions, b.armText(), b.Policy(), b.GPUID()}, b.statusLine)
+	b.Frame.Place("status", canvas.Rect{Y: b.Frame.H - 2, W: b.Frame.W, H: 1}, key{
+		b.Slow(), b.State.Versions.Work, b.State.Versions.Run, draw.Sig(b.State.Requests.JoulesPerToken()), b.Telemetry().Requested, b.Size, b.armText(), b.Policy(), b.GPUID(),
+	}, b.statusLine)
 }
 
 func (b *bars) statusLine(c *canvas.Canvas) {

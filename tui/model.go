@@ -43,9 +43,9 @@ type Model struct {
 	player   player
 
 	untimed bool // tests: nothing waits for a time or for the stream
-	// present shows a frame, of which the rows changed may differ from the one
+	// present shows a frame, of whose rows the parts changed may differ from the one
 	// before; nil: View's text is shown.
-	present func(c *canvas.Canvas, changed []bool, title string)
+	present func(c *canvas.Canvas, changed []canvas.Span, title string)
 	w, h    int // of the terminal
 	content string
 	dirty   bool

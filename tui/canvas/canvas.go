@@ -23,6 +23,28 @@ func (r Rect) Contains(x, y int) bool {
 	return x >= r.X && x < r.X+r.W && y >= r.Y && y < r.Y+r.H
 }
 
+// Overlaps tells whether r and o have a cell in common.
+func (r Rect) Overlaps(o Rect) bool {
+	return r.X < o.X+o.W && o.X < r.X+r.W && r.Y < o.Y+o.H && o.Y < r.Y+r.H
+}
+
+// Span is a part of a row: the columns From to To-1.
+type Span struct{ From, To int }
+
+// Empty tells whether there is nothing of the row.
+func (s Span) Empty() bool { return s.From >= s.To }
+
+// With is the least span that holds both.
+func (s Span) With(o Span) Span {
+	switch {
+	case s.Empty():
+		return o
+	case o.Empty():
+		return s
+	}
+	return Span{min(s.From, o.From), max(s.To, o.To)}
+}
+
 // Inset returns r without dx columns left and right and dy rows above and below.
 func (r Rect) Inset(dx, dy int) Rect {
 	return Rect{r.X + dx, r.Y + dy, max(r.W-2*dx, 0), max(r.H-2*dy, 0)}
@@ -340,9 +362,9 @@ func (c *Canvas) Copy(x, y int, src *Canvas) {
 	}
 }
 
-// CopyRow makes row y of c that of src, which is as wide.
-func (c *Canvas) CopyRow(src *Canvas, y int) {
-	for x := range c.W {
+// CopyRow makes a part of row y of c that of src, which is as wide.
+func (c *Canvas) CopyRow(src *Canvas, y int, of Span) {
+	for x := of.From; x < of.To; x++ {
 		*c.CellAt(x, y) = *src.CellAt(x, y)
 	}
 }

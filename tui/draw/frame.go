@@ -17,10 +17,10 @@ type Frame struct {
 	*canvas.Canvas
 	palette canvas.Palette
 	parts   map[string]*part
-	placed  []place // since Begin
-	was     []place // in the frame before
-	stale   bool    // what stands on the canvas is not the parts of the frame before
-	changed []bool  // rows that may differ from the frame before
+	placed  []place       // since Begin
+	was     []place       // in the frame before
+	stale   bool          // what stands on the canvas is not the parts of the frame before
+	changed []canvas.Span // of each row: what may differ from the frame before
 	hits    []hit
 	draws   int
 }
@@ -54,7 +54,7 @@ func (f *Frame) Begin(w, h int) {
 	if w != f.W || h != f.H {
 		f.stale = true
 		f.Reset(w, h, f.palette)
-		f.changed = make([]bool, f.H)
+		f.changed = make([]canvas.Span, f.H)
 	}
 	clear(f.changed)
 	f.was, f.placed, f.hits = f.placed, f.was[:0], f.hits[:0]
@@ -87,8 +87,8 @@ func (f *Frame) Placed() []canvas.Rect {
 	return out
 }
 
-// Changed tells of each row whether it may differ from the frame before.
-func (f *Frame) Changed() []bool { return f.changed }
+// Changed is, of each row, what may differ from the frame before.
+func (f *Frame) Changed() []canvas.Span { return f.changed }
 
 // Place draws the named part into r: by draw where key (a comparable value that
 // stands for all that draw reads) or the size has changed, else from what was
@@ -135,8 +135,9 @@ func (f *Frame) Over() {
 }
 
 func (f *Frame) touch(r canvas.Rect) {
+	span := canvas.Span{From: max(r.X, 0), To: min(r.X+r.W, f.W)}
 	for y := max(r.Y, 0); y < min(r.Y+r.H, f.H); y++ {
-		f.changed[y] = true
+		f.changed[y] = f.changed[y].With(span)
 	}
 }
 

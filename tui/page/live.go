@@ -9,7 +9,6 @@ import (
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
-	"jouletop/tui/state"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
 )
@@ -96,11 +95,13 @@ func (p *Live) Draw() {
 	p.Frame.Place("strip", at.strip, strip, p.drawStrip)
 
 	type sideKey struct {
-		slow int64
-		v    state.Versions
-		gpu  string
+		slow                int64
+		run, work, requests uint64
+		log                 uint64
+		gpu                 string
 	}
-	p.Frame.Place("side", at.side, sideKey{p.Slow(), p.State.Versions, p.GPUID()}, p.drawSide)
+	v := p.State.Versions
+	p.Frame.Place("side", at.side, sideKey{p.Slow(), v.Run, v.Work, v.Requests, v.Log, p.GPUID()}, p.drawSide)
 	p.Frame.Place("progress", at.progress, p.progressKey(), p.drawProgress)
 
 	type textKey struct {
@@ -108,9 +109,8 @@ func (p *Live) Draw() {
 		stream  int
 		idle    bool
 	}
-	v := p.State.Versions
 	p.Frame.Place("text", at.text, textKey{v.Text, v.Work, p.stream, p.idle()}, p.drawText)
-	p.Frame.Place("recent", at.recent, v.Requests, p.drawRecent)
+	p.Frame.Place("recent", at.recent, v.Rows, p.drawRecent)
 }
 
 func (p *Live) idle() bool { return !p.State.Work.InPoint && !p.State.Work.InPhase }

@@ -27,7 +27,7 @@ type painter struct {
 
 	mu      sync.Mutex
 	next    *canvas.Canvas // the newest frame
-	changed []bool         // rows in which next may differ from shown
+	changed []canvas.Span  // of each row: where next may differ from shown
 	title   string
 	pending bool
 	given   bool // a frame was, ever
@@ -48,19 +48,21 @@ func newPainter(w io.Writer) *painter {
 		quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-// present hands over a frame, of which the rows changed may differ from the one
-// before; nil: any may. They are copied.
-func (p *painter) present(c *canvas.Canvas, changed []bool, title string) {
+// present hands over a frame, of whose rows the parts changed may differ from the
+// one before; nil: all may. They are copied.
+func (p *painter) present(c *canvas.Canvas, changed []canvas.Span, title string) {
 	p.mu.Lock()
 	if p.next.W != c.W || p.next.H != c.H {
 		p.next.Reset(c.W, c.H, canvas.Palette{})
-		p.changed, changed = make([]bool, c.H), nil
+		p.changed, changed = make([]canvas.Span, c.H), nil
 	}
 	for y := range c.H {
-		if changed == nil || changed[y] {
-			p.next.CopyRow(c, y)
-			p.changed[y] = true
+		span := canvas.Span{To: c.W}
+		if changed != nil {
+			span = changed[y]
 		}
+		p.next.CopyRow(c, y, span)
+		p.changed[y] = p.changed[y].With(span)
 	}
 	p.title, p.pending, p.given = title, true, true
 	p.mu.Unlock()
@@ -139,9 +141,12 @@ func (p *painter) paint() {
 		p.shown.Reset(p.next.W, p.next.H, canvas.Palette{})
 	}
 	for y := range p.next.H {
-		if whole || p.changed[y] {
-			p.row(y)
-			p.shown.CopyRow(p.next, y)
+		span := p.changed[y]
+		if whole {
+			span = canvas.Span{To: p.next.W}
+		}
+		if !span.Empty() {
+			p.row(y, span)
 		}
 	}
 	clear(p.changed)
@@ -166,17 +171,18 @@ func (p *painter) paint() {
 // a jump takes about as many bytes.
 const joinGap = 6
 
-// row writes the changed cells of row y.
-func (p *painter) row(y int) {
+// row writes the changed cells of row y, all of them within a part of it, and makes
+// them the shown ones.
+func (p *painter) row(y int, of canvas.Span) {
 	same := func(x int) bool { return *p.next.CellAt(x, y) == *p.shown.CellAt(x, y) }
-	w := p.next.W
-	x := 0
+	x, w := of.From, of.To
 	for x < w && same(x) {
 		x++
 	}
 	if x == w {
 		return
 	}
+	defer p.shown.CopyRow(p.next, y, canvas.Span{From: x, To: w})
 	if uncertain(p.next, y) || uncertain(p.shown, y) {
 		p.wholeRow(y)
 		return

@@ -49,7 +49,9 @@ type State struct {
 
 // Versions count changes by concern, so that panels know what to draw again.
 type Versions struct {
-	Run, Work, Text, Requests, Points, Log, clock uint64
+	Run, Work, Text, Points, Log, clock uint64
+	Requests                            uint64 // and their phases
+	Rows                                uint64 // requests alone
 }
 
 // Telemetry is the newest readings of one GPU and their history.
@@ -138,6 +140,7 @@ func (s *State) reset() {
 	s.Versions.Work++
 	s.Versions.Text++
 	s.Versions.Requests++
+	s.Versions.Rows++
 	s.Versions.Points++
 	s.Versions.Log++
 	s.Versions.clock++
@@ -224,6 +227,7 @@ func (s *State) Apply(e event.Event) {
 		s.Requests.done(e.Request)
 		s.Versions.Text++
 		s.Versions.Requests++
+		s.Versions.Rows++
 	case event.RequestEnergy:
 		s.Requests.energy(e)
 		s.Comparisons.add(e)
@@ -231,6 +235,7 @@ func (s *State) Apply(e event.Event) {
 			s.PerClock.add("", e.RequestedSMMHz, e.EnergyJ, billedTokens(e.Request))
 		}
 		s.Versions.Requests++
+		s.Versions.Rows++
 		s.Versions.Points++
 	case event.PhaseEnergy:
 		s.Requests.phase(e)

@@ -55,7 +55,7 @@ func processTime() time.Duration {
 // Bubble Tea's renderer and by the painter.
 func renderers(s *recorded.Session) {
 	const n = 300
-	texts, cells, changed := make([]string, n), make([]*canvas.Canvas, n), make([][]bool, n)
+	texts, cells, changed := make([]string, n), make([]*canvas.Canvas, n), make([][]canvas.Span, n)
 	d := after(s, time.Minute)
 	for i := range n {
 		d.model.Apply(d.next(100 * time.Millisecond)...)
