@@ -26,6 +26,19 @@ type Plan struct {
 	// Blocks is how long each phase is repeated back to back after a point's
 	// queries, for a precise figure of its power; 0 not at all.
 	Blocks time.Duration
+	// More, if not nil, is asked once all points are done for others that their results
+	// call for, until it has none: then it may have something to say. done has those of
+	// the plan so far.
+	More func(done []event.PointDone) (more []PointPlan, notes []string)
+}
+
+// Goes tells whether the results of points call for others.
+func (p Plan) Goes(done []event.PointDone) bool {
+	if p.More == nil {
+		return false
+	}
+	more, _ := p.More(done)
+	return len(more) > 0
 }
 
 // Requests returns how many requests the plan holds, before MinPoint.

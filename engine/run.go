@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
@@ -35,7 +36,7 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 		At: e.now(), Name: plan.Name, GPU: e.gpuID, Simulated: e.cfg.Simulated, Policy: policy,
 		Points: len(plan.Points), Requests: plan.Requests(),
 	})
-	err := (&execution{e, plan}).runPoints(ctx)
+	err := (&execution{Engine: e, plan: plan}).runPoints(ctx)
 	end := event.RunEnd{At: e.now(), How: event.HowDone}
 	switch {
 	case errors.Is(err, ErrStopped):
@@ -53,13 +54,14 @@ func (e *Engine) Run(ctx context.Context, plan Plan) error {
 type execution struct {
 	*Engine
 	plan Plan
+	done []event.PointDone // so far
 }
 
 func (x *execution) runPoints(ctx context.Context) error {
 	var first error
 	failed, idle := 0, false
 	cool := math.NaN()
-	for _, pt := range x.plan.Points {
+	for pt := range x.points() {
 		if stop, _ := x.gate(ctx); stop {
 			return x.ended(ctx)
 		}
@@ -97,6 +99,33 @@ func (x *execution) runPoints(ctx context.Context) error {
 	return nil
 }
 
+// points are the plan's, and then those that their results call for.
+func (x *execution) points() iter.Seq[PointPlan] {
+	return func(yield func(PointPlan) bool) {
+		todo := x.plan.Points
+		for {
+			for _, pt := range todo {
+				if !yield(pt) {
+					return
+				}
+			}
+			if x.plan.More == nil {
+				return
+			}
+			var notes []string
+			if todo, notes = x.plan.More(x.done); len(todo) == 0 {
+				for _, n := range notes {
+					x.Warn(n)
+				}
+				return
+			}
+			more := Plan{Points: todo}
+			x.publish(event.RunMore{At: x.now(), Points: len(todo), Requests: more.Requests()})
+			x.plan.Points = append(x.plan.Points[:len(x.plan.Points):len(x.plan.Points)], todo...)
+		}
+	}
+}
+
 func (x *execution) stopped(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -130,6 +159,11 @@ func (x *execution) failPoint(pt PointPlan, err error) {
 	if errors.Is(err, ErrBackendDied) {
 		done.Flags = done.Flags.With(event.FlagBackendDied)
 	}
+	x.finished(done)
+}
+
+func (x *execution) finished(done event.PointDone) {
+	x.done = append(x.done, done)
 	x.publish(done)
 }
 
@@ -174,7 +208,7 @@ func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
 	if err != nil {
 		x.publish(event.Error{At: x.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
 	}
-	x.publish(done)
+	x.finished(done)
 	return err
 }
 

@@ -53,6 +53,13 @@ func (o *options) addWork(f *pflag.FlagSet) {
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound of min-energy and min-edp, against the highest clock")
 }
 
+// addRepeats adds how often things run; n is the default.
+func (o *options) addRepeats(f *pflag.FlagSet, n int) {
+	f.IntVar(&o.Work.Repeats, "repeats", n, "how often each combination is run")
+	f.StringVar(&o.Work.Until, "until", "", "go on repeating each combination until its energy is known to within this `share`, such as 2% (the 95 % interval over its repeats)")
+	f.BoolVar(&o.Work.Blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
+}
+
 func (o *options) addServing(f *pflag.FlagSet) {
 	f.StringVar(&o.serve.Arrivals, "arrivals", "", "serve requests as they come, by a `process`: poisson:RATE, gamma:RATE:CV (requests a second, coefficient of variation) or trace:FILE[:SPEED] (Azure, BurstGPT, Mooncake)")
 	f.IntVar(&o.serve.Concurrency, "concurrency", 0, "serve so many requests at once, the next as soon as one has ended")

@@ -32,8 +32,7 @@ func newRun() *cobra.Command {
 	o.addRoute(f)
 	o.addServing(f)
 	f.BoolVar(&o.Work.RouteAlone, "route-alone", false, "with --route: leave out the largest model at the highest clock, which the routed queries are compared with")
-	f.IntVar(&o.Work.Repeats, "repeats", 1, "how often each combination is run")
-	f.BoolVar(&o.Work.Blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
+	o.addRepeats(f, 1)
 	f.BoolVar(&o.json, "json", false, "summary as JSON")
 	return c
 }

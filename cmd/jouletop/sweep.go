@@ -41,9 +41,8 @@ highest clock is the baseline. Ctrl-C ends after the batch in hand;
 	f.Lookup("batch").DefValue = "[1,4,8]"
 	o.Work.Batches = []int{1, 4, 8}
 	f.StringVar(&o.Work.Clocks, "clocks", "", "SM `clocks`: 180,960,2842, MIN:MAX:COUNT, all, or paper (default: seven over the range)")
-	f.IntVar(&o.Work.Repeats, "repeats", 3, "how often each combination is run")
+	o.addRepeats(f, 3)
 	f.BoolVar(&o.Resume, "resume", false, "go on with the sweep in --session")
-	f.BoolVar(&o.Work.Blocks, "phase-blocks", false, "also repeat each phase back to back, for a precise figure of its power")
 	f.DurationVar(&minPoint, "min-point", 0, "repeat a point's queries until it has lasted so long")
 	f.DurationVar(&cool, "cool-down", 30*time.Second, "wait before a point until the GPU is as cool as at the start, or so long")
 	f.BoolVar(&o.json, "json", false, "summary as JSON")
@@ -94,7 +93,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 		return err
 	}
 	todo.Points = plan.Unfinished(todo.Points, before)
-	if len(todo.Points) == 0 {
+	if len(todo.Points) == 0 && !todo.Goes(before) {
 		fmt.Fprintln(os.Stderr, "jouletop: the sweep is complete; nothing to resume")
 	}
 	done, err := recorded(ctx, r, rec, todo, data, before)

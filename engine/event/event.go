@@ -73,6 +73,12 @@ type (
 		Points    int    `json:"points"`   // points (or jobs) planned
 		Requests  int    `json:"requests"` // requests planned
 	}
+	// RunMore adds to what is planned: results called for more.
+	RunMore struct {
+		At
+		Points   int `json:"points"` // more than before
+		Requests int `json:"requests"`
+	}
 	// RunEnd closes it.
 	RunEnd struct {
 		At

@@ -9,6 +9,9 @@ func (Power) Kind() string { return "power" }
 // Kind returns "run_start".
 func (RunStart) Kind() string { return "run_start" }
 
+// Kind returns "run_more".
+func (RunMore) Kind() string { return "run_more" }
+
 // Kind returns "run_end".
 func (RunEnd) Kind() string { return "run_end" }
 

@@ -17,6 +17,9 @@ func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Datas
 	if err != nil {
 		return todo, false, err
 	}
+	if o.Work.Until != "" && (router != nil || serve.On()) {
+		return todo, false, usage.Errorf("--until repeats batches of the same queries; leave out --route, --arrivals and --concurrency")
+	}
 	s, base := plan.ByPolicy(o.Work.Policy), (*plan.Setting)(nil)
 	if router != nil {
 		s, base = plan.RouteSettings(&o.Work, r.Info, r.Controlled())
@@ -30,7 +33,10 @@ func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Datas
 	if router != nil {
 		todo.Points, err = router.Plan(&o.Work, r.Info, specs, data, s, base, o.Work.Repeats)
 	} else {
-		todo.Points, err = plan.Points(&o.Work, r.Info, specs, data, []plan.Setting{s}, o.Work.Repeats)
+		list := o.points(r, specs, data, []plan.Setting{s})
+		if todo.Points, err = list(o.Work.Repeats); err == nil {
+			err = o.repeatUntil(&todo, list)
+		}
 	}
 	if err == nil && serve.On() {
 		err = plan.Serve(&o.Work, serve, todo.Points, o.Rig.Seed)
@@ -39,6 +45,22 @@ func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Datas
 		todo.Blocks = plan.BlockTime
 	}
 	return todo, router != nil, err
+}
+
+// points lists what the work is made of with so many repeats each.
+func (o *Config) points(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, settings []plan.Setting) func(repeats int) ([]engine.PointPlan, error) {
+	return func(repeats int) ([]engine.PointPlan, error) {
+		return plan.Points(&o.Work, r.Info, specs, data, settings, repeats)
+	}
+}
+
+// repeatUntil has todo go on until its points are known as well as --until asks.
+func (o *Config) repeatUntil(todo *engine.Plan, list func(repeats int) ([]engine.PointPlan, error)) error {
+	u, err := plan.NewUntil(o.Work.Until, list)
+	if u != nil {
+		todo.More = u.More
+	}
+	return err
 }
 
 // coolMargin is how much warmer than at the start, in °C, a point may begin.
@@ -64,11 +86,15 @@ func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dat
 	if o.Work.Policy != "none" {
 		settings = append(settings, plan.ByPolicy(o.Work.Policy))
 	}
-	points, err := plan.Points(&o.Work, r.Info, specs, data, settings, o.Work.Repeats)
+	list := o.points(r, specs, data, settings)
+	points, err := list(o.Work.Repeats)
 	if err != nil {
 		return todo, nil, err
 	}
 	todo = plan.Sweep(points, o.Rig.Seed)
+	if err := o.repeatUntil(&todo, list); err != nil {
+		return todo, nil, err
+	}
 	todo.MinPoint, todo.Cooldown, todo.CoolMargin = minPoint, coolDown, coolMargin
 	if o.Work.Blocks {
 		todo.Blocks = plan.BlockTime

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -28,6 +29,11 @@ func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan e
 		percent = 400
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(percent))
+	if more := plan.More; more != nil && len(before) > 0 {
+		plan.More = func(done []event.PointDone) ([]engine.PointPlan, []string) {
+			return more(slices.Concat(before, done))
+		}
+	}
 	got := newCollector(before)
 	var shown chan struct{}
 	err := r.Do(func() error {

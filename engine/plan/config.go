@@ -24,6 +24,7 @@ type Work struct {
 	MaxSlowdown string // as --max-slowdown takes it: 3%, 0.03
 	Clocks      string // as --clocks takes them
 	Blocks      bool   // also repeat each phase back to back
+	Until       string // as --until takes it: 2%; "": not
 
 	Route      string // rule, model, a file; "" none
 	RouteFrom  []string

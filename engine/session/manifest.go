@@ -104,6 +104,7 @@ type Plan struct {
 	Chat      bool     `json:"chat"`             // prompts were wrapped in the models' chat templates
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
+	Until     string   `json:"until,omitempty"`   // points were repeated until their energies were known so well
 	Serving   *Serving `json:"serving,omitempty"` // requests came by themselves
 }
 

@@ -82,6 +82,8 @@ func (p *progress) apply(e event.Event) {
 	switch e := e.(type) {
 	case event.RunStart:
 		p.simulated, p.points, p.total = e.Simulated, e.Points, e.Requests
+	case event.RunMore:
+		p.points, p.total = p.points+e.Points, p.total+e.Requests
 	case event.ModelLoading:
 		p.loading = fmt.Sprintf("loading %s %3.0f %%", e.Model, 100*e.Progress)
 	case event.PointStart:

@@ -175,6 +175,9 @@ func (s *State) Apply(e event.Event) {
 		s.Requests.before, s.Sweep.base = s.Requests.Total, s.Sweep.Count
 		s.begin(e.TimeNS)
 		s.Versions.Run++
+	case event.RunMore:
+		s.Run.Points, s.Run.Requests = s.Run.Points+e.Points, s.Run.Requests+e.Requests
+		s.Versions.Run++
 	case event.RunEnd:
 		s.Ended, s.End = true, e
 		s.Work.InPoint, s.Work.InPhase, s.Work.Loading = false, false, math.NaN()
