@@ -175,9 +175,12 @@ func (s *passes) iteration(p serving.Pass, out Passed) event.Iteration {
 	s.iters++
 	mhz, _ := s.clocks.RequestedIn(out.StartNS, out.EndNS)
 	it := event.Iteration{
-		At: event.At{TimeNS: out.EndNS}, IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters), BatchID: s.busy.id, GPU: s.gpuID,
-		Model: s.point.Model, StartNS: out.StartNS, EndNS: out.EndNS, PrefillTokens: p.PrefillTokens(), PrefillRequests: p.Prefills(),
-		DecodeRequests: p.Decodes(), KVTokens: p.KVTokens(), Queued: s.sched.Queued(), RequestedSMMHz: mhz,
+		At: event.At{TimeNS: out.EndNS},
+		IterationSpan: event.IterationSpan{
+			IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters), BatchID: s.busy.id, GPU: s.gpuID, Model: s.busy.obs.model,
+			StartNS: out.StartNS, EndNS: out.EndNS, PrefillTokens: p.PrefillTokens(), PrefillRequests: p.Prefills(),
+			DecodeRequests: p.Decodes(), KVTokens: p.KVTokens(), Queued: s.sched.Queued(), RequestedSMMHz: mhz, Evaluations: 1,
+		},
 	}
 	for _, m := range p.Members {
 		it.Members = append(it.Members, event.IterationMember{RequestID: s.jobs[m.ID].request.ID, Slot: m.Slot, Known: m.Known, Fresh: m.Fresh, Prefill: m.Prefill})

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,10 @@ const lateNS = int64(5 * time.Millisecond)
 const lookUp = 20 * time.Millisecond
 
 func (s *sender) run(ctx context.Context) error {
+	if s.load.next.Input > 0 { // a trace: nobody waits yet for whom a server counts tokens
+		s.measure()
+		s.load.start = s.clk.Now()
+	}
 	ended := error(nil)
 	for {
 		stop, skip := s.gate(ctx)
@@ -110,27 +115,29 @@ const (
 	sampleB      = 16 << 10
 )
 
+// measure finds how many bytes of the prompts a token is. It asks the server.
+func (s *sender) measure() {
+	var sample strings.Builder
+	for _, q := range s.point.Queries {
+		if sample.Len() < sampleB {
+			sample.WriteString(q.Prompt + " ")
+		}
+	}
+	s.tokenB = commonTokenB
+	if n, err := s.model.CountTokens(sample.String()); err == nil && n > 0 {
+		s.tokenB = float64(sample.Len()) / float64(n)
+	} else {
+		s.Warn(fmt.Sprintf("prompts of a trace's lengths are made of %g bytes a token, for nobody counts tokens here; the input tokens of a request are as the server tells them", commonTokenB))
+	}
+}
+
 // toLength words a prompt of about as many tokens as a trace says, out of the query's:
-// a server is given text. The caller holds s.mu.
+// a server is given text.
 func (s *sender) toLength(q *Request) {
 	if q.RandomTokens == 0 {
 		return
 	}
-	if s.tokenB == 0 {
-		var sample strings.Builder
-		for _, q := range s.point.Queries {
-			if sample.Len() < sampleB {
-				sample.WriteString(q.Prompt + " ")
-			}
-		}
-		s.tokenB = commonTokenB
-		if n, err := s.model.CountTokens(sample.String()); err == nil && n > 0 {
-			s.tokenB = float64(sample.Len()) / float64(n)
-		} else {
-			s.Warn(fmt.Sprintf("prompts of a trace's lengths are made of %g bytes a token, for nobody counts tokens here; the input tokens of a request are as the server tells them", commonTokenB))
-		}
-	}
-	q.Query.Prompt = workloads.OfLength(q.Query.Prompt, int(float64(q.RandomTokens)*s.tokenB))
+	q.Query.Prompt = workloads.OfLength(q.Query.Prompt, int(float64(q.RandomTokens)*cmp.Or(s.tokenB, commonTokenB)))
 	q.Query.Answers, q.RandomTokens = nil, 0 // it is not the question any more
 }
 

@@ -26,10 +26,12 @@ type taker struct {
 	sent             []engine.Request
 	unreachable      func(sent int) bool
 	countsNoTokens   bool
+	counting         time.Duration // that counting tokens takes
 	underWay, atOnce int
 }
 
 func (k *taker) CountTokens(text string) (int, error) {
+	_ = k.clk.Sleep(context.Background(), k.counting)
 	if k.countsNoTokens {
 		return 0, errors.New("not here")
 	}
@@ -154,7 +156,7 @@ func TestSendsInAClosedLoop(t *testing.T) {
 // Prompts have the lengths of a trace, as far as anybody counts.
 func TestSendsATrace(t *testing.T) {
 	for _, blind := range []bool{false, true} {
-		k := &taker{slots: 8, countsNoTokens: blind}
+		k := &taker{slots: 8, countsNoTokens: blind, counting: 3 * time.Second}
 		rows := []arrivals.Arrival{{Input: 700, Output: 5}, {At: time.Second, Input: 20, Output: 1}, {At: 2 * time.Second, Input: 4000, Output: 30}}
 		pt := served(t, 2, 8, "")
 		pt.Serving.Requests, pt.Serving.Arrivals = 3, func() (arrivals.Process, error) { return &listed{rows: rows}, nil }
@@ -168,6 +170,9 @@ func TestSendsATrace(t *testing.T) {
 		warned := strings.Contains(fmt.Sprint(of[event.Warning](b)), "nobody counts tokens here")
 		if len(k.sent) != 3 || warned != blind {
 			t.Errorf("%d sent, warned %v", len(k.sent), warned)
+		}
+		if late := strings.Contains(fmt.Sprint(of[event.Warning](b)), "were sent late"); late {
+			t.Error("requests waited until the server had counted tokens")
 		}
 	}
 }

@@ -39,6 +39,9 @@ type Serving struct {
 	// number. Duration is how long they come; 0 for as long as there are any.
 	Requests int
 	Duration time.Duration
+	// Split is how the energy of a pass is divided among the requests in it; "" is
+	// event.SplitMarginal.
+	Split event.Split
 }
 
 // load says which request comes when.
@@ -141,6 +144,8 @@ type service struct {
 	jobs  map[int]*job // that have come and not ended
 	busy  *busyTime    // nil while there is nothing to do
 	n     int          // busy times so far
+	// passes: what is in each pass is known, so that energies are told as time goes on.
+	passes bool
 }
 
 // job is a request that has come.
@@ -186,6 +191,7 @@ func (x *execution) serve(ctx context.Context, pt PointPlan) error {
 		if err != nil {
 			return err
 		}
+		s.passes = true
 		run = (&passes{service: s, model: model, sched: sched}).run
 	case Taker:
 		run = (&sender{service: s, model: model}).run
@@ -196,6 +202,7 @@ func (x *execution) serve(ctx context.Context, pt PointPlan) error {
 	if s.load, err = newLoad(*pt.Serving, x.clk.Now()); err != nil {
 		return err
 	}
+	x.account.Divide(pt.Serving.Split)
 	err = run(ctx)
 	if k := s.load.skipped(); k.Rows > 0 {
 		x.Warn(fmt.Sprintf("point %s: requests of the trace for which nothing was generated are left out: %d, the first in line %d", pt.PointID, k.Rows, k.First))
@@ -275,7 +282,7 @@ const longBusy = int64(8 * time.Minute)
 
 // part ends the phase at t where it has lasted; another follows.
 func (s *service) part(t int64) {
-	if b := s.busy; t-b.began > longBusy && !b.warned {
+	if b := s.busy; t-b.began > longBusy && !b.warned && !s.passes {
 		b.warned = true
 		s.Warn(fmt.Sprintf("point %s: there was no pause between requests for %v: what each cost is told at the next pause, and less precisely",
 			s.point.PointID, time.Duration(longBusy)))

@@ -127,6 +127,60 @@ func TestServesWhatComes(t *testing.T) {
 	}
 }
 
+// Each way to divide passes divides the same: what all requests have adds up to what
+// the passes cost, and so do the shares of tokens beside it.
+func TestDividesPasses(t *testing.T) {
+	by := map[event.Split]map[string]float64{}
+	for _, split := range []event.Split{event.SplitMarginal, event.SplitTokens, event.SplitEqual} {
+		pt := served(t, 40, 8, "poisson:8")
+		pt.Serving.Split = split
+		rows := []arrivals.Arrival{}
+		for i := range 40 {
+			rows = append(rows, arrivals.Arrival{At: time.Duration(i) * 90 * time.Millisecond, Input: 50 + 600*(i%3), Output: 20 + 7*(i%5)})
+		}
+		pt.Serving.Requests, pt.Serving.Arrivals = 0, func() (arrivals.Process, error) { return &listed{rows: rows}, nil }
+		b := serve(t, &bench{}, pt, nil)
+		by[split] = map[string]float64{}
+		var whole, sum, tokens, capped float64
+		for _, p := range of[event.PhaseEnergy](b) {
+			if p.Phase == event.Mixed {
+				whole += p.EnergyJ
+			}
+		}
+		passes := 0.0
+		for _, it := range of[event.IterationEnergy](b) {
+			if it.EnergyJ > 0 {
+				passes += it.EnergyJ
+			}
+		}
+		for _, r := range of[event.RequestEnergy](b) {
+			by[split][r.RequestID] = r.EnergyJ
+			sum, tokens, capped = sum+r.EnergyJ, tokens+r.TokenJ, capped+r.CappedJ
+			if r.Split != split || !(r.MarginalJ > 0 && r.MarginalJ < r.EnergyJ*1.5) || !(r.EnergyErrJ > 0 && r.EnergyErrJ < r.EnergyJ) || !(r.MarginalErrJ >= 0) || r.IdleJ != 0 {
+				t.Errorf("%s: %+v", split, r)
+			}
+			if split == event.SplitTokens && math.Abs(r.EnergyJ/r.TokenJ-1) > 1e-6 {
+				t.Errorf("%g J by tokens, %g J beside it", r.EnergyJ, r.TokenJ)
+			}
+		}
+		for _, x := range []float64{sum, tokens, capped} {
+			if math.Abs(x/whole-1) > 1e-9 {
+				t.Errorf("%s: %g J of %g J", split, x, whole)
+			}
+		}
+		if math.Abs(passes/whole-1) > 0.05 {
+			t.Errorf("%s: passes cost %g J of %g J", split, passes, whole)
+		}
+	}
+	// Long prompts cost more than an equal part of the passes they are in.
+	for i := 2; i < 40; i += 3 {
+		id := fmt.Sprintf("p.llama-3.1-8b/q%d", i+1)
+		if equal, marginal := by[event.SplitEqual][id], by[event.SplitMarginal][id]; !(equal < marginal) {
+			t.Errorf("%s: %g J in equal parts, %g J by what it added", id, equal, marginal)
+		}
+	}
+}
+
 // What is generated does not depend on who else is served.
 func TestServedTextsAreThoseAlone(t *testing.T) {
 	texts := func(pt engine.PointPlan) map[string]string {
@@ -182,6 +236,21 @@ func TestIdleBetweenArrivals(t *testing.T) {
 	}
 	if came != 12 || len(of[event.RequestEnergy](b)) != 12 {
 		t.Errorf("%d requests in busy times, %d with energy", came, len(of[event.RequestEnergy](b)))
+	}
+	idle, woke := 0.0, 0
+	for _, r := range of[event.RequestEnergy](b) {
+		idle += r.IdleJ
+		if r.IdleJ > 0 {
+			woke++
+		}
+	}
+	pauses := 0.0
+	for i := range starts[1:] {
+		pauses += float64(starts[i+1].TimeNS-ends[i].TimeNS) / 1e9
+	}
+	// An idle H100 draws some 120 W.
+	if woke != len(starts)-1 || math.Abs(idle/pauses/120-1) > 0.1 {
+		t.Errorf("%d requests ended %g s of pauses of %g J", woke, pauses, idle)
 	}
 	for _, p := range of[event.PhaseEnergy](b) {
 		if d := float64(p.EndNS-p.StartNS) / 1e9; p.Phase == event.Mixed && d > 2.5 {

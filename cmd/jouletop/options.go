@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"jouletop/engine/event"
 	"jouletop/engine/operator"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
@@ -67,7 +68,12 @@ func (o *options) addServing(f *pflag.FlagSet) {
 	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served here (a server has its own)")
 	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served here")
 	f.StringVar(&o.serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
+	o.addSplit(f, string(event.SplitMarginal))
 	o.addSLO(f)
+}
+
+func (o *options) addSplit(f *pflag.FlagSet, usual string) {
+	f.StringVar(&o.serve.EnergySplit, "energy-split", usual, "how the energy of a pass is divided among the requests served in it: marginal (what each added, the rest the same to each), tokens or equal")
 }
 
 func (o *options) addSLO(f *pflag.FlagSet) {

@@ -8,6 +8,7 @@ import (
 	"jouletop/engine/analysis/report"
 	"jouletop/engine/analysis/served"
 	"jouletop/engine/analysis/table"
+	"jouletop/engine/event"
 	"jouletop/engine/usage"
 )
 
@@ -40,10 +41,18 @@ them into the session.`,
 			if _, err := served.ParseSLO(o.slo); err != nil {
 				return usage.Errorf("--slo %v", err)
 			}
+			if split := o.serve.EnergySplit; split != "" {
+				if _, err := event.ParseSplit(split); err != nil {
+					return usage.Errorf("--energy-split %v", err)
+				}
+				if !recompute {
+					return usage.Errorf("--energy-split divides anew what was recorded: give --recompute")
+				}
+			}
 			var powers []table.Table
 			if recompute {
 				for _, dir := range dirs {
-					t, err := report.Recompute(dir)
+					t, err := report.Recompute(dir, event.Split(o.serve.EnergySplit))
 					if err != nil {
 						return err
 					}
@@ -73,6 +82,7 @@ them into the session.`,
 	f.BoolVar(&paper, "paper", false, "the study's published numbers beside ours")
 	f.StringVar(&plots, "plots", "", "`folder` for pictures (SVG and PNG)")
 	f.BoolVar(&recompute, "recompute", false, "estimate energies again from the recorded readings")
+	o.addSplit(f, "")
 	o.addSLO(f)
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound for the clock to run at")
 	return c

@@ -19,15 +19,18 @@ type Account struct {
 	meter    Meters
 	requests Clocks
 
-	mu      sync.Mutex
-	batches map[string]*batchAccount
-	queue   []*batchAccount // ended, waiting for the sensors, in order
-	points  map[string]*pointAccount
-	clocks  clockHistory
-	loose   []event.PhaseSpan // phases of no batch (idle times, steady blocks) waiting for the sensors
-	phases  phaseMaker
-	idleW   float64 // idle power as measured last, W; NaN before
-	idleErr float64
+	mu       sync.Mutex
+	batches  map[string]*batchAccount
+	queue    []*batchAccount  // ended, waiting for the sensors, in order
+	pieces   []*piece         // of busy times, likewise
+	rested   map[string]int64 // when the last busy time of a point ended, ns
+	divideBy event.Split
+	points   map[string]*pointAccount
+	clocks   clockHistory
+	loose    []event.PhaseSpan // phases of no batch (idle times, steady blocks) waiting for the sensors
+	phases   phaseMaker
+	idleW    float64 // idle power as measured last, W; NaN before
+	idleErr  float64
 }
 
 // Clocks knows which SM clock was requested when.
@@ -50,6 +53,14 @@ type batchAccount struct {
 	end       int64
 	phases    []event.PhaseSpan
 	requests  []event.Request
+
+	// Of a busy time whose passes are known: those since the last piece, and what the
+	// requests under way have had.
+	iterations []event.Iteration
+	shares     map[string]*servedShare
+	begun      bool
+	woke       string  // request that ended the pause before it
+	idle       float64 // J, of the pause
 }
 
 // add takes a request in, after the batch's phases. One that failed may have run
@@ -105,8 +116,18 @@ func (b *batchAccount) seconds() float64 {
 
 // New returns an account of the GPUs of m, whose clocks c knows of.
 func New(m Meters, requests Clocks) *Account {
-	return &Account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, idleW: math.NaN()}
+	return &Account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, rested: map[string]int64{}, idleW: math.NaN()}
 }
+
+// Divide sets how passes are divided among the requests in them, from now on; it is
+// SplitMarginal before.
+func (a *Account) Divide(by event.Split) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.divideBy = by
+}
+
+func (a *Account) split() event.Split { return cmp.Or(a.divideBy, event.SplitMarginal) }
 
 // Observe is the stream's: it takes the facts in and gives the results out.
 func (a *Account) Observe(ev event.Event) []event.Event {
@@ -116,7 +137,7 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 	case event.Power:
 		a.meter.add(ev)
 		out := a.meter.findings()
-		if len(a.queue)+len(a.loose) > 0 {
+		if len(a.queue)+len(a.loose)+len(a.pieces) > 0 {
 			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.Confirmed()))...)
 		}
 		return out
@@ -136,9 +157,16 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 		a.batches[ev.BatchID] = b
 	case event.BatchEnd:
 		if b := a.batches[ev.BatchID]; b != nil {
+			if b.shares != nil {
+				delete(a.batches, b.id)
+				a.pieces = append(a.pieces, &piece{batch: b, span: event.PhaseSpan{StartNS: ev.TimeNS, EndNS: ev.TimeNS}, last: true})
+				break
+			}
 			b.size = ev.Requests
 			a.complete(b)
 		}
+	case event.Iteration:
+		a.addIteration(ev)
 	case event.PhaseEnd:
 		a.addPhase(ev.PhaseSpan)
 	case event.RequestDone:
@@ -156,6 +184,12 @@ const openPoint = ""
 
 func (a *Account) addPhase(s event.PhaseSpan) {
 	s.ThrottledPct = a.clocks.throttled(s.StartNS, s.EndNS)
+	if b := a.batches[s.BatchID]; b != nil {
+		if p, ok := b.cut(s); ok {
+			a.pieces = append(a.pieces, p)
+			return
+		}
+	}
 	a.meter.addPhase(a.phases.next(s))
 	b := a.batches[s.BatchID]
 	if b == nil {
@@ -225,6 +259,11 @@ func (a *Account) resolve(t int64) []event.Event {
 		out = append(out, a.settleLoose(a.loose[0]))
 		a.loose = a.loose[1:]
 	}
+	for len(a.pieces) > 0 && a.pieces[0].span.EndNS <= t {
+		p := a.pieces[0]
+		a.pieces = a.pieces[1:]
+		out = append(out, a.settlePiece(p)...)
+	}
 	for len(a.queue) > 0 && a.queue[0].end <= t {
 		b := a.queue[0]
 		a.queue = a.queue[1:]
@@ -263,6 +302,11 @@ func (a *Account) Waiting(pointID string) bool {
 			return true
 		}
 	}
+	for _, p := range a.pieces {
+		if p.batch.point == pointID {
+			return true
+		}
+	}
 	return false
 }
 
@@ -289,19 +333,13 @@ func (a *Account) settle(b *batchAccount) []event.Event {
 		if s.Phase != event.Idle {
 			shares.phase(s, e)
 		}
-		mhz, mixed := a.requests.RequestedIn(s.StartNS, s.EndNS)
-		s.RequestedSMMHz = mhz
-		row := event.PhaseEnergy{
-			At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e),
-			Flags: a.requests.FlagsIn(s.StartNS, s.EndNS),
-		}
-		out = append(out, row)
+		out = append(out, a.phaseRow(at, s, e))
 	}
 	for i, r := range b.requests {
 		share, shareErr := shares.of(i)
 		mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
 		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
-		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole)}
+		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole), ServedEnergy: event.NotServed}
 		row.Flags = row.Flags.Union(flagsOf(whole.Faults))
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share
@@ -315,6 +353,16 @@ func (a *Account) settle(b *batchAccount) []event.Event {
 		p.add(a, b, parts, out)
 	}
 	return out
+}
+
+// phaseRow is the row of a phase.
+func (a *Account) phaseRow(at event.At, s event.PhaseSpan, e energy.Estimate) event.PhaseEnergy {
+	mhz, mixed := a.requests.RequestedIn(s.StartNS, s.EndNS)
+	s.RequestedSMMHz = mhz
+	return event.PhaseEnergy{
+		At: at, PhaseSpan: s, SMMHzMean: a.clocks.mean(s.StartNS, s.EndNS), MixedClock: mixed, Energy: eventEnergy(e),
+		Flags: a.requests.FlagsIn(s.StartNS, s.EndNS),
+	}
 }
 
 // energies are the batch's and each of its phases'.

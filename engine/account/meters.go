@@ -90,3 +90,22 @@ func (m Meters) request(start, end int64, phases []energy.Phase) (whole energy.E
 	}
 	return energy.Sum(wholes...), parts
 }
+
+// cost is what loads cost in phases of p's kind, on all GPUs; nothing where nothing is
+// known.
+func (m Meters) cost(p energy.Phase) (sum energy.Cost) {
+	for _, g := range m {
+		c, ok := g.Cost(p)
+		if !ok {
+			return energy.Cost{}
+		}
+		for i := range c.PerUnit {
+			sum.PerUnit[i] += c.PerUnit[i]
+			for j := range c.PerUnit {
+				sum.Cov[i][j] += c.Cov[i][j] * float64(len(m)) // as if they were off alike
+			}
+		}
+		sum.Unexplained = max(sum.Unexplained, c.Unexplained)
+	}
+	return sum
+}

@@ -148,6 +148,11 @@ func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate,
 			}
 		}
 	}
+	p.addRequests(rows)
+}
+
+// addRequests takes in the rows of requests among others.
+func (p *pointAccount) addRequests(rows []event.Event) {
 	for _, ev := range rows {
 		if r, ok := ev.(event.RequestEnergy); ok {
 			p.requests++

@@ -22,6 +22,9 @@ type Recomputer struct {
 	readBy   map[string][]*rework // by the readings'
 	phases   []event.PhaseEnergy
 	requests []event.RequestEnergy
+	// Of a session in which requests were served: those by id, and the passes' new rows.
+	places     map[string]int
+	iterations []event.IterationEnergy
 }
 
 // rework is the part of one GPU, or of several that worked together.
@@ -31,6 +34,16 @@ type rework struct {
 	next    int         // phases fed so far
 	fed     []event.PhaseSpan
 	settled int
+	served  map[string]*batchAccount // busy times whose passes are known
+	pieces  []oldPiece               // of them, by end
+	passed  []event.Iteration        // likewise
+	nextOf  int                      // passes fed so far
+}
+
+// oldPiece is a piece with the place of its row.
+type oldPiece struct {
+	*piece
+	phaseRow int // -1 none
 }
 
 // oldBatch is a batch with the places of its rows.
@@ -42,25 +55,37 @@ type oldBatch struct {
 // hindsight is how much of what came after a batch its estimate may use.
 const hindsight = int64(time.Minute)
 
+// Served is what is known of a session in which requests were served: its passes with
+// their members, in the order in which they were recorded, and how they are divided.
+type Served struct {
+	Iterations []event.Iteration
+	Split      event.Split
+}
+
 // NewRecomputer takes the rows to estimate again. sources, by the files' gpu
 // column, are the sensors as discovered; a GPU not among them is taken with what
 // is commonly known of its sources. limits are the GPUs' power limits in W, where
 // known.
-func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, sources map[string][]gpu.PowerSource, limits map[string]float64) *Recomputer {
-	r := &Recomputer{gpus: map[string]*rework{}, readBy: map[string][]*rework{}, phases: phases, requests: requests}
+func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s Served, sources map[string][]gpu.PowerSource, limits map[string]float64) *Recomputer {
+	r := &Recomputer{gpus: map[string]*rework{}, readBy: map[string][]*rework{}, phases: phases, requests: requests, places: map[string]int{}}
 	batches := map[[2]string]*oldBatch{}
-	batch := func(gpuID, id string) *oldBatch {
+	rework := func(gpuID string) *rework {
 		g := r.gpus[gpuID]
 		if g == nil {
-			g = &rework{}
+			g = &rework{served: map[string]*batchAccount{}}
 			var parts Meters
 			for _, id := range gpu.MemberIDs(gpuID) {
 				parts = append(parts, NewMeter(id, sources[id], limits[id]))
 				r.readBy[id] = append(r.readBy[id], g)
 			}
 			g.account = New(parts, noRequests{})
+			g.account.Divide(s.Split)
 			r.gpus[gpuID] = g
 		}
+		return g
+	}
+	batch := func(gpuID, id string) *oldBatch {
+		g := rework(gpuID)
 		key := [2]string{gpuID, id}
 		b := batches[key]
 		if b == nil {
@@ -70,12 +95,23 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 		}
 		return b
 	}
+	for _, it := range s.Iterations {
+		g := rework(it.GPU)
+		g.passed = append(g.passed, it)
+		if g.served[it.BatchID] == nil {
+			g.served[it.BatchID] = &batchAccount{id: it.BatchID}
+		}
+	}
 	models := modelsOf(requests)
 	for i, p := range phases {
 		if p.Model == "" {
 			p.Model = models.of(p.BatchID)
 		}
 		id := p.BatchID
+		if g := rework(p.GPU); p.Phase == event.Mixed && g.served[id] != nil {
+			g.pieces = append(g.pieces, oldPiece{&piece{batch: g.served[id], span: p.PhaseSpan}, i})
+			continue
+		}
 		if id == "" {
 			id = fmt.Sprintf("phase %d", i)
 		}
@@ -86,6 +122,12 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 	}
 	for i, q := range requests {
 		id := q.BatchID
+		if b := rework(q.GPU).served[id]; b != nil {
+			r.places[q.RequestID] = i
+			b.point = q.PointID
+			b.requests = append(b.requests, q.Request)
+			continue
+		}
 		if id == "" {
 			id = "request " + q.RequestID
 		}
@@ -95,6 +137,15 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 	}
 	for _, g := range r.gpus {
 		slices.SortStableFunc(g.batches, func(a, b *oldBatch) int { return cmp.Compare(a.end, b.end) })
+		slices.SortStableFunc(g.pieces, func(a, b oldPiece) int { return cmp.Compare(a.span.EndNS, b.span.EndNS) })
+		last := map[*batchAccount]int{}
+		for i, p := range g.pieces {
+			last[p.batch] = i
+		}
+		for _, i := range last {
+			g.pieces[i].last = true
+		}
+		slices.SortStableFunc(g.passed, func(a, b event.Iteration) int { return cmp.Compare(a.EndNS, b.EndNS) })
 		slices.SortStableFunc(g.fed, func(a, b event.PhaseSpan) int { return cmp.Compare(a.EndNS, b.EndNS) })
 	}
 	return r
@@ -135,7 +186,16 @@ func (g *rework) feed(t int64) {
 		g.account.meter.addPhase(g.account.phases.next(g.fed[g.next]))
 		g.next++
 	}
+	for g.nextOf < len(g.passed) && g.passed[g.nextOf].EndNS <= t {
+		it := g.passed[g.nextOf]
+		g.nextOf++
+		g.account.pass(g.served[it.BatchID], it)
+	}
 }
+
+// Iterations returns the rows of the passes with their new energies, in the order of
+// time. Call it after Rows.
+func (r *Recomputer) Iterations() []event.IterationEnergy { return r.iterations }
 
 // Rows returns the phases and requests with their new energies, in the order
 // given.
@@ -179,6 +239,22 @@ func (r *Recomputer) Powers() map[string][]energy.PhasePower {
 }
 
 func (r *Recomputer) settle(g *rework, t int64) {
+	for len(g.pieces) > 0 && g.pieces[0].span.EndNS <= t {
+		p := g.pieces[0]
+		g.pieces = g.pieces[1:]
+		p.iterations = p.batch.until(p.span.EndNS)
+		for _, ev := range g.account.settlePiece(p.piece) {
+			switch ev := ev.(type) {
+			case event.PhaseEnergy:
+				r.phases[p.phaseRow].Energy = ev.Energy
+			case event.IterationEnergy:
+				r.iterations = append(r.iterations, ev)
+			case event.RequestEnergy:
+				row := &r.requests[r.places[ev.RequestID]]
+				row.Energy, row.NetEnergyJ, row.Flags, row.ServedEnergy = ev.Energy, ev.NetEnergyJ, ev.Flags, ev.ServedEnergy
+			}
+		}
+	}
 	for g.settled < len(g.batches) && g.batches[g.settled].end <= t {
 		b := g.batches[g.settled]
 		g.settled++

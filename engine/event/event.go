@@ -8,6 +8,7 @@
 package event
 
 import (
+	"fmt"
 	"math"
 
 	"jouletop/gpu"
@@ -137,24 +138,11 @@ type (
 		At
 		PhaseSpan
 	}
-	// Iteration is one pass of a model that serves requests as they come: a row of
-	// iterations.csv. Its time is EndNS.
+	// Iteration is one pass of a model that serves requests as they come. Its time is
+	// EndNS.
 	Iteration struct {
 		At
-		IterationID string `json:"iteration_id"`
-		BatchID     string `json:"batch_id"` // of the busy time that it is in
-		GPU         string `json:"gpu"`
-		Model       string `json:"model"`
-		StartNS     int64  `json:"start_ns"`
-		EndNS       int64  `json:"end_ns"`
-		// Tokens of prompts that were read, of so many requests; so many others went
-		// on by a token.
-		PrefillTokens   int `json:"prefill_tokens"`
-		PrefillRequests int `json:"prefill_requests"`
-		DecodeRequests  int `json:"decode_requests"`
-		KVTokens        int `json:"kv_tokens"` // read from the KV cache
-		Queued          int `json:"queued"`    // requests that had no slot meanwhile
-		RequestedSMMHz  int `json:"requested_sm_mhz"`
+		IterationSpan
 		// Members are all requests in it.
 		Members []IterationMember `json:"members"`
 	}
@@ -180,6 +168,14 @@ type (
 		Energy
 		Flags Flags `json:"flags,omitempty"`
 	}
+	// IterationEnergy is a row of iterations.csv: an iteration with its energy.
+	IterationEnergy struct {
+		At
+		IterationSpan
+		SMMHzMean float64 `json:"sm_mhz_mean"`
+		Energy
+		Flags Flags `json:"flags,omitempty"`
+	}
 	// RequestEnergy is a row of requests.csv: a request with its energy.
 	RequestEnergy struct {
 		At
@@ -187,6 +183,7 @@ type (
 		MixedClock bool `json:"mixed_clock"`
 		Energy
 		NetEnergyJ float64 `json:"net_energy_j"` // less idle power times the time
+		ServedEnergy
 	}
 	// ClockChange is a clock set, given back, lost or refused: a row of clocks.csv.
 	ClockChange struct {
@@ -231,6 +228,77 @@ type (
 		State RunState `json:"state"`
 	}
 )
+
+// IterationSpan is an iteration without its members.
+type IterationSpan struct {
+	IterationID string `json:"iteration_id"`
+	BatchID     string `json:"batch_id"` // of the busy time that it is in
+	GPU         string `json:"gpu"`
+	Model       string `json:"model"` // as in a PhaseSpan
+	StartNS     int64  `json:"start_ns"`
+	EndNS       int64  `json:"end_ns"`
+	// Tokens of prompts that were read, of so many requests; so many others went
+	// on by a token.
+	PrefillTokens   int `json:"prefill_tokens"`
+	PrefillRequests int `json:"prefill_requests"`
+	DecodeRequests  int `json:"decode_requests"`
+	KVTokens        int `json:"kv_tokens"` // read from the KV cache
+	Queued          int `json:"queued"`    // requests that had no slot meanwhile
+	RequestedSMMHz  int `json:"requested_sm_mhz"`
+	// Evaluations is how often the model was evaluated in it, its weights read each time.
+	Evaluations int `json:"evaluations"`
+	// Alone is how many of those were for one sequence that decodes, and would not have
+	// been without it.
+	Alone int `json:"evaluations_alone,omitempty"`
+}
+
+// ServedEnergy is what the energy of a request among others is made of, and what other
+// ways of dividing come to; NaN for a request of a batch that ran together.
+type ServedEnergy struct {
+	Split Split `json:"energy_split,omitempty"` // by which EnergyJ was divided
+	// MarginalJ is what the request's own tokens and sequence added to the passes that
+	// it was in, by what such loads were learned to cost; MarginalErrJ the half-width of
+	// its 95 % interval.
+	MarginalJ    float64 `json:"marginal_energy_j"`
+	MarginalErrJ float64 `json:"marginal_energy_err_j"`
+	// IdleJ is what the pause drew that the request ended by coming; in no energy_j.
+	IdleJ float64 `json:"idle_energy_j"`
+	// TokenJ is the request's share where each pass is divided by the tokens that were
+	// evaluated, CappedJ where those of one request in one pass count as CappedTokens at
+	// most.
+	TokenJ  float64 `json:"token_share_j"`
+	CappedJ float64 `json:"capped_token_share_j"`
+}
+
+// NotServed is the ServedEnergy of a request that did not run among others.
+var NotServed = ServedEnergy{MarginalJ: math.NaN(), MarginalErrJ: math.NaN(), IdleJ: math.NaN(), TokenJ: math.NaN(), CappedJ: math.NaN()}
+
+// CappedTokens is how many tokens of a request count in one pass, at most, for its capped
+// share of tokens.
+const CappedTokens = 32
+
+// Split says how the energy of a pass is divided among the requests in it.
+type Split string
+
+// The splits.
+const (
+	// SplitMarginal: to each what its own tokens and sequence added, and of what they
+	// share (weights, base power) the same to each.
+	SplitMarginal Split = "marginal"
+	// SplitTokens: by the tokens that were evaluated.
+	SplitTokens Split = "tokens"
+	// SplitEqual: the same to each.
+	SplitEqual Split = "equal"
+)
+
+// ParseSplit reads what --energy-split takes.
+func ParseSplit(s string) (Split, error) {
+	switch k := Split(s); k {
+	case SplitMarginal, SplitTokens, SplitEqual:
+		return k, nil
+	}
+	return "", fmt.Errorf("%q: want %s, %s or %s", s, SplitMarginal, SplitTokens, SplitEqual)
+}
 
 // IterationMember is a request's part of an iteration.
 type IterationMember struct {

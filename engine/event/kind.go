@@ -33,6 +33,9 @@ func (BatchEnd) Kind() string { return "batch_end" }
 // Kind returns "iteration".
 func (Iteration) Kind() string { return "iteration" }
 
+// Kind returns "iteration_energy".
+func (IterationEnergy) Kind() string { return "iteration_energy" }
+
 // Kind returns "phase_start".
 func (PhaseStart) Kind() string { return "phase_start" }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/event"
 	"jouletop/engine/serving"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
@@ -23,6 +24,7 @@ type Serving struct {
 	Slots       int
 	Chunk       int
 	Schedule    string
+	EnergySplit string // how a pass is divided among the requests in it, as event.ParseSplit takes it
 }
 
 // On tells whether requests are served, instead of run in batches.
@@ -57,6 +59,9 @@ func (s *Serving) Check() error {
 	if _, err := serving.ParseSchedule(s.Schedule); err != nil {
 		return usage.Errorf("--schedule %v", err)
 	}
+	if _, err := event.ParseSplit(s.EnergySplit); err != nil && s.EnergySplit != "" {
+		return usage.Errorf("--energy-split %v", err)
+	}
 	switch {
 	case s.Duration < 0:
 		return usage.Errorf("--duration %v: want 0 (until all have come) or more", s.Duration)
@@ -82,7 +87,7 @@ func (s *Serving) Manifest() *session.Serving {
 		return nil
 	}
 	return &session.Serving{
-		Arrivals: s.Arrivals, Concurrency: s.Concurrency, DurationS: s.Duration.Seconds(), Slots: s.Slots, Chunk: s.Chunk, Schedule: s.Schedule,
+		Arrivals: s.Arrivals, Concurrency: s.Concurrency, DurationS: s.Duration.Seconds(), Slots: s.Slots, Chunk: s.Chunk, Schedule: s.Schedule, EnergySplit: s.EnergySplit,
 	}
 }
 
@@ -124,6 +129,7 @@ func Serve(o *Work, s *Serving, points []engine.PointPlan, seed uint64) error {
 		p := &points[i]
 		p.Serving = &engine.Serving{
 			Slots: s.Slots, Chunk: s.Chunk, Schedule: serving.Schedule(s.Schedule), Concurrency: s.Concurrency, Duration: s.Duration,
+			Split: event.Split(s.EnergySplit),
 		}
 		if s.Arrivals != "" {
 			p.Serving.Arrivals = func() (arrivals.Process, error) { return spec.Open(seed) }

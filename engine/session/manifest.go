@@ -117,6 +117,7 @@ type Serving struct {
 	Chunk       int     `json:"prefill_chunk"`
 	Schedule    string  `json:"schedule"`
 	SLO         string  `json:"slo,omitempty"` // what the goodput is counted by
+	EnergySplit string  `json:"energy_split,omitempty"`
 }
 
 // PromptCache is how requests were worded for a server that keeps the beginnings

@@ -91,7 +91,7 @@ func (s *Session) Phases(each func(*event.PhaseEnergy) error) error {
 }
 
 // Iterations reads iterations.csv. Their members are in the events alone.
-func (s *Session) Iterations(each func(*event.Iteration) error) error {
+func (s *Session) Iterations(each func(*event.IterationEnergy) error) error {
 	return iterationsTable.read(s.Dir, each)
 }
 
@@ -164,6 +164,11 @@ func eachLine(path string, f func(line []byte) error) error {
 // WritePhases replaces phases.csv, and WriteRequests requests.csv, in one step.
 func (s *Session) WritePhases(rows []event.PhaseEnergy) error {
 	return writeAll(s.Dir, phasesTable, rows)
+}
+
+// WriteIterations replaces iterations.csv in one step; see WritePhases.
+func (s *Session) WriteIterations(rows []event.IterationEnergy) error {
+	return writeAll(s.Dir, iterationsTable, rows)
 }
 
 // WriteRequests replaces requests.csv in one step; see WritePhases.

@@ -429,7 +429,7 @@ func (r *Recorder) put(e event.Event) error {
 		if err := r.putOutput(e); err != nil {
 			return err
 		}
-	case event.Iteration:
+	case event.IterationEnergy:
 		if err := putRow(r, iterationsTable, &e); err != nil {
 			return err
 		}

@@ -18,11 +18,12 @@ func manifest() Manifest {
 	return Manifest{Program: "jouletop test", Name: "sweep", Simulated: true, Backend: "sim", Plan: Plan{Serving: &Serving{Concurrency: 4}}}
 }
 
-// iteration is one with a row of its own; its members are in the events.
-func iteration() event.Iteration {
-	return event.Iteration{
-		At: at(55), IterationID: "p1/i1", BatchID: "p1/s1", GPU: "sim:h100", Model: "llama-15m", StartNS: 40, EndNS: 55, PrefillTokens: 512, PrefillRequests: 2,
-		DecodeRequests: 1, KVTokens: 700, Queued: 3, RequestedSMMHz: 1005, Members: []event.IterationMember{{RequestID: "p1/q1", Slot: 2, Known: 700, Fresh: 1}},
+// iteration is a row of iterations.csv.
+func iteration() event.IterationEnergy {
+	return event.IterationEnergy{
+		At: at(55), IterationSpan: event.IterationSpan{IterationID: "p1/i1", BatchID: "p1/s1", GPU: "sim:h100", Model: "llama-15m", StartNS: 40, EndNS: 55,
+			PrefillTokens: 512, PrefillRequests: 2, DecodeRequests: 1, KVTokens: 700, Queued: 3, RequestedSMMHz: 1005, Evaluations: 2},
+		SMMHzMean: 1004, Energy: event.Energy{EnergyJ: 1.5, EnergyErrJ: 0.25, Method: "buffer"}, Flags: event.Flags("").With(event.FlagReadingsGap),
 	}
 }
 
@@ -109,13 +110,13 @@ func TestRoundTrip(t *testing.T) {
 	same(t, cc, all(t, ses.Clocks)[0])
 	same(t, pd, all(t, ses.Points)[0])
 	it := iteration()
-	it.At, it.BatchID, it.Members = event.At{}, "", nil
+	it.At, it.BatchID = event.At{}, ""
 	same(t, it, all(t, ses.Iterations)[0])
 	var kinds []string
 	if err := ses.Events(func(e event.Event) error { kinds = append(kinds, e.Kind()); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(kinds, " "), "phase_end request_done phase_energy request_energy iteration clock_change point_done"; got != want {
+	if got, want := strings.Join(kinds, " "), "phase_end request_done phase_energy request_energy iteration_energy clock_change point_done"; got != want {
 		t.Errorf("events: %s, want %s", got, want)
 	}
 	if _, err := os.Stat(filepath.Join(dir, ".lock")); err == nil {

@@ -95,7 +95,7 @@ var requestsTable = table[event.RequestEnergy]{
 	blank: event.RequestEnergy{
 		Request: event.Request{Repeat: -1, BatchSize: -1, PointBatchSize: -1, InputTokens: -1, OutputTokens: -1,
 			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, Quality: nan, Output: event.Output{Choice: -1}},
-		Energy: noEnergy, NetEnergyJ: nan,
+		Energy: noEnergy, NetEnergyJ: nan, ServedEnergy: event.NotServed,
 	},
 	columns: []column[event.RequestEnergy]{
 		required(text("request_id", func(r *event.RequestEnergy) *string { return &r.RequestID })),
@@ -136,25 +136,39 @@ var requestsTable = table[event.RequestEnergy]{
 		number("gap_max_s", 9, func(r *event.RequestEnergy) *float64 { return &r.GapMaxS }),
 		whole("point_batch_size", func(r *event.RequestEnergy) *int { return &r.PointBatchSize }),
 		flag("routed", func(r *event.RequestEnergy) *bool { return &r.Routed }),
+		text("energy_split", func(r *event.RequestEnergy) *string { return (*string)(&r.Split) }),
+		number("marginal_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.MarginalJ }),
+		number("marginal_energy_err_j", 4, func(r *event.RequestEnergy) *float64 { return &r.MarginalErrJ }),
+		number("idle_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.IdleJ }),
+		number("token_share_j", 7, func(r *event.RequestEnergy) *float64 { return &r.TokenJ }),
+		number("capped_token_share_j", 7, func(r *event.RequestEnergy) *float64 { return &r.CappedJ }),
 	},
 }
 
-// iterationsTable says nothing of energy: nothing tells yet what an iteration costs.
-var iterationsTable = table[event.Iteration]{
-	file:  IterationsFile,
-	blank: event.Iteration{PrefillTokens: -1, PrefillRequests: -1, DecodeRequests: -1, KVTokens: -1, Queued: -1},
-	columns: []column[event.Iteration]{
-		required(text("iteration_id", func(r *event.Iteration) *string { return &r.IterationID })),
-		text("gpu", func(r *event.Iteration) *string { return &r.GPU }),
-		text("model", func(r *event.Iteration) *string { return &r.Model }),
-		required(nanos("start_ns", func(r *event.Iteration) *int64 { return &r.StartNS })),
-		required(nanos("end_ns", func(r *event.Iteration) *int64 { return &r.EndNS })),
-		whole("prefill_tokens", func(r *event.Iteration) *int { return &r.PrefillTokens }),
-		whole("prefill_requests", func(r *event.Iteration) *int { return &r.PrefillRequests }),
-		whole("decode_requests", func(r *event.Iteration) *int { return &r.DecodeRequests }),
-		whole("kv_tokens", func(r *event.Iteration) *int { return &r.KVTokens }),
-		whole("queued", func(r *event.Iteration) *int { return &r.Queued }),
-		requestedClock(func(r *event.Iteration) *int { return &r.RequestedSMMHz }),
+var iterationsTable = table[event.IterationEnergy]{
+	file: IterationsFile,
+	blank: event.IterationEnergy{
+		IterationSpan: event.IterationSpan{PrefillTokens: -1, PrefillRequests: -1, DecodeRequests: -1, KVTokens: -1, Queued: -1, Evaluations: -1},
+		SMMHzMean:     nan, Energy: noEnergy,
+	},
+	columns: []column[event.IterationEnergy]{
+		required(text("iteration_id", func(r *event.IterationEnergy) *string { return &r.IterationID })),
+		text("gpu", func(r *event.IterationEnergy) *string { return &r.GPU }),
+		text("model", func(r *event.IterationEnergy) *string { return &r.Model }),
+		required(nanos("start_ns", func(r *event.IterationEnergy) *int64 { return &r.StartNS })),
+		required(nanos("end_ns", func(r *event.IterationEnergy) *int64 { return &r.EndNS })),
+		whole("prefill_tokens", func(r *event.IterationEnergy) *int { return &r.PrefillTokens }),
+		whole("prefill_requests", func(r *event.IterationEnergy) *int { return &r.PrefillRequests }),
+		whole("decode_requests", func(r *event.IterationEnergy) *int { return &r.DecodeRequests }),
+		whole("kv_tokens", func(r *event.IterationEnergy) *int { return &r.KVTokens }),
+		whole("queued", func(r *event.IterationEnergy) *int { return &r.Queued }),
+		requestedClock(func(r *event.IterationEnergy) *int { return &r.RequestedSMMHz }),
+		number("sm_mhz_mean", 6, func(r *event.IterationEnergy) *float64 { return &r.SMMHzMean }),
+		number("energy_j", 7, func(r *event.IterationEnergy) *float64 { return &r.EnergyJ }),
+		number("energy_err_j", 4, func(r *event.IterationEnergy) *float64 { return &r.EnergyErrJ }),
+		text("energy_method", func(r *event.IterationEnergy) *string { return &r.Method }),
+		flags(func(r *event.IterationEnergy) *event.Flags { return &r.Flags }),
+		whole("evaluations", func(r *event.IterationEnergy) *int { return &r.Evaluations }),
 	},
 }
 

@@ -60,7 +60,7 @@ func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, erro
 	defer cancel()
 	defer context.AfterFunc(b.done, cancel)()
 
-	w := b.passWork(p)
+	w := b.PassWork(p)
 	b.passes++
 	if b.jitter > 0 {
 		w = scale(w, max(0.5, 1+b.jitter*draw.Normal(draw.Mix(b.seed, draw.Mix(b.passes, 0x9a55)))))
@@ -86,9 +86,9 @@ func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, erro
 	return out, nil
 }
 
-// passWork is what a pass asks of the GPU. Without prompts in it, it is a step of
-// decode.
-func (b *Backend) passWork(p serving.Pass) simgpu.Work {
+// PassWork is what a pass asks of the GPU, but for the jitter. Without prompts in it, it
+// is a step of decode.
+func (b *Backend) PassWork(p serving.Pass) simgpu.Work {
 	if p.Prefills() == 0 {
 		return b.cost.decode(1, p.Decodes(), p.KVTokens())
 	}

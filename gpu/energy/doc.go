@@ -14,13 +14,15 @@
 // (a bin), which ended a lag before its time stamp. The power itself is
 // modelled as
 //
-//	p(t) = θ[kind] + context + start + drift(t) + u[phase]
+//	p(t) = θ[kind] + context + start + loads + drift(t) + u[phase]
 //
 // with one mean power θ for each kind of phase: model, what it is, batch size,
 // requested clock, and whether a limit held the clock down ([Key]). What is known of
 // one kind is a vague hint for a kind never seen. To θ comes what the power of a kind
 // does with the logarithm of the tokens it attends to, how far it is off in the first
-// 5 ms after a pause, while the host launches the work, a slow drift that all kinds
+// 5 ms after a pause, while the host launches the work, what the phase's loads add (a
+// phase of a model that serves has evaluations, tokens and sequences in it: see
+// [Loads]), a slow drift that all kinds
 // share (the card warms up), and a deviation u that one phase keeps while it lasts. All
 // but u are found by least squares of the bins on the phases' shares in them. A window
 // is then the best linear unbiased prediction of ∫p given the bins in and around it:

@@ -102,6 +102,10 @@ func (e Estimate) HalfWidth() float64 {
 	return e.half
 }
 
+// Common returns the part of HalfWidth that estimates of one run share, with the sign
+// it acts with in a sum.
+func (e Estimate) Common() float64 { return e.common }
+
 // Net returns e less what the GPU would have drawn idle: idleW ± idleErrW over
 // seconds.
 func (e Estimate) Net(idleW, idleErrW, seconds float64) Estimate {

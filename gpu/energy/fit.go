@@ -10,7 +10,8 @@ import (
 // keyStat is what the fit knows of one kind of phase.
 type keyStat struct {
 	Key
-	theta    float64 // W, mean power
+	theta    float64 // W, mean power, or what an effect adds
+	level    float64 // W, mean power with the usual loads
 	late     float64 // W, change of theta for a lag one standard deviation longer
 	requests float64 // behind it, counted by their weight
 	rows     float64 // bins' worth of evidence
@@ -24,6 +25,8 @@ type keyStat struct {
 	x0       float64 // mean logarithm of the context, where its slope is known
 	slope    int     // which parameter that is; -1 none
 	start    int     // and which is of its start
+	loads    [4]int  // and which are of its loads
+	rates    Loads   // a second, at which they count in full
 	scale    float64 // by which calibration has multiplied the noise
 	hidden   bool    // phases are too short to show their noise
 	least    float64 // W², where hidden: what noise cannot be below, by other kinds
@@ -121,6 +124,13 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 					more = addShare(more, share{g, part * logContext(s.context, c.x0), s.inst, 1})
 				}
 			}
+			for j, usual := range c.rates {
+				if r := s.rate(j); r > 0 && usual > 0 {
+					if g, ok := cols.number(&c.loadAt[j], s.key, load0+effect(j)); ok {
+						more = addShare(more, share{g, part * r / usual, s.inst, 1})
+					}
+				}
+			}
 			if c.start {
 				if d := s.startOverlap(s.a, s.b); d > 0 {
 					if g, ok := cols.number(&c.startAt, s.key, start); ok {
@@ -158,6 +168,7 @@ type columns struct {
 // and start, 0 where it has none yet.
 type column struct {
 	power, slopeAt, startAt int
+	loadAt                  [4]int
 	met                     bool
 	trait
 }
@@ -207,12 +218,13 @@ func cmpFloat(a, b float64) int {
 
 // A fit's faint pull, in bins' worth of evidence, on what has little of its own:
 // kinds towards the mean of all, slopes towards none (a kind's power changes by
-// less than a tenth as its context doubles), and gaps, whose share in a bin is lost
+// less than a tenth as its context doubles), loads towards none, and gaps, whose share in a bin is lost
 // in the blur of its edges, wholly to a power between idle and work.
 const (
 	pullKind  = 0.02
 	pullSlope = 0.25
 	pullStart = 0.1
+	pullLoad  = 0.1
 	pullGap   = 1000
 )
 
@@ -250,6 +262,8 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 			pull, to = pullSlope, 0
 		case k.of == start:
 			pull, to = pullStart, 0
+		case k.of >= load0:
+			pull, to = pullLoad, 0
 		case k.Kind == kindGap:
 			pull, to = pullGap, gapPower(idle, sol.mean)
 		}
@@ -325,7 +339,7 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 	theta := sol.theta
 	m.mean = sol.mean
 	for k, i := range keys {
-		m.stats[i] = keyStat{Key: k, theta: theta[i], slope: -1, start: -1}
+		m.stats[i] = keyStat{Key: k, theta: theta[i], slope: -1, start: -1, loads: noLoads}
 	}
 	for k, i := range keys {
 		if g, ok := keys[k.with(slope)]; ok && k.of == power {
@@ -334,6 +348,11 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 		if g, ok := keys[k.with(start)]; ok && k.of == power {
 			m.stats[i].start = g
 		}
+		if k.of == power {
+			m.stats[i].rates = traits[k].rates
+			m.stats[i].findLoads(keys)
+		}
+		m.stats[i].level = m.level(i)
 	}
 	inv, ok := sol.factor.inverse()
 	if !ok {
@@ -358,6 +377,30 @@ func (m *model) finite() bool {
 		}
 	}
 	return true
+}
+
+// noLoads are the parameters of a kind whose loads nothing is known of.
+var noLoads = [4]int{-1, -1, -1, -1}
+
+// findLoads finds the parameters of a kind's loads.
+func (s *keyStat) findLoads(keys map[Key]int) {
+	for j := range s.loads {
+		s.loads[j] = -1
+		if g, ok := keys[s.with(load0+effect(j))]; ok {
+			s.loads[j] = g
+		}
+	}
+}
+
+// level is the mean power in W of the k-th kind with its usual loads.
+func (m *model) level(k int) float64 {
+	w := m.stats[k].theta
+	for _, g := range m.stats[k].loads {
+		if g >= 0 {
+			w += m.stats[g].theta
+		}
+	}
+	return w
 }
 
 // residuals sets each kind's rms. With hardly any bins the residuals say little,
@@ -385,7 +428,7 @@ func (m *model) residuals(rows []row, theta []float64) {
 		m.stats[k].part /= n[k]
 		dof := max(n[k]-1, 0)
 		w := 1 / (1 + dof*dof/4)
-		m.stats[k].rms = math.Sqrt((1-w)*sum[k]/max(dof, 1) + w*sq(0.1*theta[k]))
+		m.stats[k].rms = math.Sqrt((1-w)*sum[k]/max(dof, 1) + w*sq(0.1*m.stats[k].level))
 	}
 }
 
@@ -517,6 +560,11 @@ func (m *model) keep(prev *model) {
 		kept.slope, kept.start = -1, -1 // they are elsewhere now
 		m.stats = append(m.stats, kept)
 		m.kept = append(m.kept, prev.covariance(i, i))
+	}
+	for i := n; i < len(m.stats); i++ {
+		if s := &m.stats[i]; s.of == power { // without its loads a kind's power says nothing
+			s.findLoads(m.keys)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (tr *track) doubtLag(tl *timeline) {
 	v := sq(tr.lagFound)
 	for k, m := range after {
 		s := &tr.model.stats[k]
-		if step := s.theta - idleShare*tr.model.mean; step > 0 {
+		if step := s.level - idleShare*tr.model.mean; step > 0 {
 			v += tr.model.covariance(k, k) * sq(m/n*tr.width/2/step)
 		}
 	}

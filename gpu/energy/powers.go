@@ -51,9 +51,9 @@ func (tr *track) powers(tl *timeline) []PhasePower {
 func (m *model) typical(k int, seconds float64) float64 {
 	s := m.stats[k]
 	if s.start < 0 || !(seconds > 0) {
-		return s.theta
+		return s.level
 	}
-	return s.theta + min(float64(startTime)/1e9/seconds, 1)*m.stats[s.start].theta
+	return s.level + min(float64(startTime)/1e9/seconds, 1)*m.stats[s.start].theta
 }
 
 // lengthEffect is what a kind's power has to do with its phases' lengths.

@@ -57,7 +57,7 @@ func (p *predictor) timing(x bin) float64 {
 		lo, hi := math.Inf(1), math.Inf(-1)
 		p.tl.walk(p.tl.from(t-reach), t-reach, t+reach, func(s segment) {
 			st, _ := p.stat(s)
-			w := st.theta + p.late*st.late
+			w := st.level + p.late*st.late
 			lo, hi = min(lo, w), max(hi, w)
 		})
 		if p.tr.cum {
@@ -76,10 +76,11 @@ func (p *predictor) stat(of segment) (*keyStat, int) {
 		return &p.m.stats[i], i
 	}
 	k := of.key
-	s := &keyStat{Key: k, theta: p.m.mean, requests: 1, slope: -1, start: -1}
+	s := &keyStat{Key: k, theta: p.m.mean, requests: 1, slope: -1, start: -1, loads: noLoads}
 	wide := 0.4
 	switch k.Kind {
 	case kindOther:
+		s.level = s.theta
 		s.tau2, s.v = p.m.level2+p.m.step2, p.m.level2+2*p.m.step2
 		s.noise = p.m.step2
 		return s, -1
@@ -90,13 +91,14 @@ func (p *predictor) stat(of segment) (*keyStat, int) {
 	for i := range p.m.stats {
 		o := &p.m.stats[i]
 		if o.Kind == k.Kind && o.of == power && (s.rows == 0 || o.SMMHz == k.SMMHz) {
-			s.theta, s.rows, wide = o.theta, 1, 0.2
+			s.theta, s.rows, wide = o.level, 1, 0.2
 		}
 	}
 	if k.work() {
 		// Of another model, batch size or clock: a hint and no more.
 		wide = 0.4
 	}
+	s.level = s.theta
 	dev := wide*s.theta + 1
 	s.v, s.tau2, s.noise = dev*dev, dev*dev, 0.0009*s.theta*s.theta
 	return s, -1
@@ -220,7 +222,7 @@ type layout struct {
 	noise      []float64 // J², of the bins
 	keys       []int     // kinds of which something is known, as the model numbers them
 	inBin      [][]float64
-	inTarget   []float64 // s of each of keys (of a slope, times the logarithm of the context)
+	inTarget   []float64 // s of each of keys (of a slope, times the logarithm of the context; of a load, times its rate)
 	mu         float64   // J, of the target by the thetas alone
 	seen       float64   // s of the target within bins
 	after      float64   // W², variance of a reading once the last known phase is over
@@ -333,6 +335,18 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			theta += x * l.p.param(st.slope)
 			slopeAt = l.key(st.slope)
 		}
+		var loadAt [4]int
+		var rates Loads
+		loads := 0
+		if k >= 0 {
+			for j, g := range st.loads {
+				if r := s.rate(j); g >= 0 && r > 0 && st.rates[j] > 0 {
+					loadAt[loads], rates[loads] = l.key(g), r/st.rates[j]
+					theta += rates[loads] * l.p.param(g)
+					loads++
+				}
+			}
+		}
 		startAt, startW := -1, 0.0
 		if k >= 0 && st.start >= 0 && s.startOverlap(s.a, s.b) > 0 {
 			startAt, startW = l.key(st.start), l.p.param(st.start)
@@ -380,6 +394,14 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			}
 			if startAt >= 0 && o >= 0 {
 				l.inBin[o][startAt] += begun
+			}
+			for j := range loads {
+				if o >= 0 {
+					l.inBin[o][loadAt[j]] += d * rates[j]
+				}
+				if ch.inside {
+					l.inTarget[loadAt[j]] += d * rates[j]
+				}
 			}
 			if ch.inside {
 				l.mu += joules

@@ -33,7 +33,13 @@ type Phase struct {
 	Throttled bool
 	// Context is the mean number of tokens a sequence attends to; 0 unknown.
 	Context float64
+	// Loads are amounts of work in the phase, each of which costs energy beside what
+	// the time costs; what each counts is the caller's. None is negative.
+	Loads Loads
 }
+
+// Loads are amounts of up to four sorts of work.
+type Loads [4]float64
 
 // Seconds returns the phase's length.
 func (p Phase) Seconds() float64 { return float64(p.End-p.Start) / 1e9 }
@@ -56,6 +62,7 @@ const (
 	power effect = iota // the mean power of a kind
 	slope               // how it goes with the logarithm of the context
 	start               // how far it is off in the first ms after a pause, while the host launches the work
+	load0               // what the first sort of load adds, at its usual rate; and so on
 )
 
 // with returns the parameter of k that stands for e.
@@ -105,6 +112,15 @@ type segment struct {
 	whole   int64
 	context float64 // tokens; 0 unknown
 	rested  bool    // the phase began after a pause
+	loads   *Loads  // of the phase; nil for a pause
+}
+
+// rate returns how much of its phase's k-th load a segment does a second.
+func (s segment) rate(k int) float64 {
+	if s.loads == nil || s.whole == 0 {
+		return 0
+	}
+	return s.loads[k] / (float64(s.whole) / 1e9)
 }
 
 // timeline keeps the phases in the order of their starts.
@@ -218,7 +234,7 @@ func (tl *timeline) walk(i int, a, b int64, f func(segment)) int {
 			}
 		}
 		end := min(p.End, b)
-		f(segment{p.kind.key, p.kind.id, 2 * p.Start, at, end, p.End - p.Start, p.Context, tl.rested(i)})
+		f(segment{p.kind.key, p.kind.id, 2 * p.Start, at, end, p.End - p.Start, p.Context, tl.rested(i), &p.Loads})
 		at = end
 		if p.End > b {
 			break
@@ -276,16 +292,23 @@ type trait struct {
 	slope bool    // the context: contexts differ enough to tell
 	x0    float64 // mean logarithm of the context
 	start bool    // whether it has just started: phases last long enough to tell
+	rates Loads   // a second: the mean of each load, 0 where there is none
 }
 
 // traits returns what bears on the power of each kind of phase.
 func (tl *timeline) traits() map[Key]trait {
-	type sums struct{ n, s, s2, all, length float64 }
+	type sums struct {
+		n, s, s2, all, length float64
+		loads                 Loads
+	}
 	of := map[Key]sums{}
 	for i := range tl.phases {
 		p := &tl.phases[i]
 		a := of[p.kind.key]
 		a.all, a.length = a.all+1, a.length+float64(p.End-p.Start)
+		for j, l := range p.Loads {
+			a.loads[j] += l
+		}
 		if p.Context > 0 {
 			x := math.Log(p.Context)
 			a.n, a.s, a.s2 = a.n+1, a.s+x, a.s2+x*x
@@ -301,6 +324,9 @@ func (tl *timeline) traits() map[Key]trait {
 		t := trait{start: a.length/a.all > 3*float64(startTime)}
 		if mean := a.s / a.n; a.n >= phases && a.s2/a.n-mean*mean > spread*spread {
 			t.slope, t.x0 = true, mean
+		}
+		for j, l := range a.loads {
+			t.rates[j] = l / (a.length / 1e9)
 		}
 		out[k] = t
 	}

@@ -50,10 +50,10 @@ func (m *model) variances(rows []row, theta []float64) {
 	const enough = 20
 	quiet := math.Inf(1)
 	for k := range a {
-		guess := min(0.03*theta[k], 0.25*m.stats[k].rms)
+		guess := min(0.03*m.stats[k].level, 0.25*m.stats[k].rms)
 		m.stats[k].steps = (a[k].d2 + 2*guess*guess) / (a[k].dn + 2)
-		if a[k].dn >= enough && theta[k] > 0 {
-			quiet = min(quiet, m.stats[k].steps/sq(theta[k]))
+		if a[k].dn >= enough && m.stats[k].level > 0 {
+			quiet = min(quiet, m.stats[k].steps/sq(m.stats[k].level))
 		}
 	}
 	hidden := make([]bool, nk)
@@ -61,7 +61,7 @@ func (m *model) variances(rows []row, theta []float64) {
 		hidden[k] = a[k].dn < enough
 		if m.stats[k].hidden = hidden[k]; hidden[k] {
 			m.stats[k].noise = m.stats[k].steps // without quiet kinds, Inf times nothing says nothing
-			if least := quiet * sq(theta[k]); least < m.stats[k].noise {
+			if least := quiet * sq(m.stats[k].level); least < m.stats[k].noise {
 				m.stats[k].noise = least
 			}
 			m.stats[k].least = m.stats[k].noise
@@ -70,7 +70,7 @@ func (m *model) variances(rows []row, theta []float64) {
 		}
 	}
 	for k := range a {
-		guess := min(0.05*theta[k], m.stats[k].rms)
+		guess := min(0.05*m.stats[k].level, m.stats[k].rms)
 		m.stats[k].apart, a[k].mn = between(runs[k])
 		m.stats[k].tau2 = (m.stats[k].apart*max(a[k].mn-1, 0) + guess*guess) / max(a[k].mn, 1)
 		m.stats[k].v = m.stats[k].tau2 + guess*guess + 1e-9
@@ -78,7 +78,7 @@ func (m *model) variances(rows []row, theta []float64) {
 	m.parts(rows, theta)
 	capped := make([]bool, nk)
 	for k := range a {
-		if most := sq(m.stats[k].mayDiffer() * theta[k]); hidden[k] && m.stats[k].v > most {
+		if most := sq(m.stats[k].mayDiffer() * m.stats[k].level); hidden[k] && m.stats[k].v > most {
 			m.stats[k].v, capped[k] = most, true
 		}
 	}
@@ -188,7 +188,7 @@ func (m *model) parts(rows []row, theta []float64) {
 	// Few bins may be fitted so well that nothing seems to vary.
 	least := make([]float64, nk)
 	for k := range nk {
-		guess := sq(min(0.10*theta[k], 1.5*m.stats[k].rms))
+		guess := sq(min(0.10*m.stats[k].level, 1.5*m.stats[k].rms))
 		least[k] = guess*guessed/(guessed+max(m.stats[k].rows, 0)*4) + 1e-9
 	}
 	// No kind can vary more than would explain all of its bins' residuals alone.
@@ -204,7 +204,7 @@ func (m *model) parts(rows []row, theta []float64) {
 		clear(A)
 		clear(rhs)
 		for k := range nk {
-			guess := sq(min(0.10*theta[k], 1.5*m.stats[k].rms)) + 1e-9
+			guess := sq(min(0.10*m.stats[k].level, 1.5*m.stats[k].rms)) + 1e-9
 			A[k*nk+k], rhs[k] = guessed/sq(guess), guessed/guess
 		}
 		for i := range rows {

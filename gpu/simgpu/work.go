@@ -54,6 +54,12 @@ func (p *Profile) peak(w Work, mhz float64) float64 {
 	return p.PeakFLOPs * mhz / p.top()
 }
 
+// Joules returns what w uses at an SM clock in MHz, with a context open and a chip of
+// 50 °C.
+func (p *Profile) Joules(w Work, mhz float64) float64 {
+	return p.Seconds(w, mhz) * p.watts(mhz, 50, true, w.activity(p, mhz))
+}
+
 func (w Work) activity(p *Profile, mhz float64) activity {
 	s := p.Seconds(w, mhz)
 	rate := w.FLOPs / s

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 
 	"jouletop/engine/account"
@@ -11,9 +12,10 @@ import (
 )
 
 // Recompute estimates a session's energies again and replaces its
-// phases.csv, requests.csv and, where it has one, points.csv. It returns the power
-// found of each kind of phase.
-func Recompute(dir string) (table.Table, error) {
+// phases.csv, requests.csv and, where it has them, iterations.csv and points.csv. Passes
+// are divided among requests by split; "" as they were. It returns the power found of
+// each kind of phase.
+func Recompute(dir string, split event.Split) (table.Table, error) {
 	var none table.Table
 	s, err := session.OpenForeign(dir)
 	if err != nil {
@@ -39,7 +41,19 @@ func Recompute(dir string) (table.Table, error) {
 	for _, g := range s.Manifest.GPUs {
 		sources[g.ID], limits[g.ID] = g.Sensors, g.Info.MostPowerLimitW()
 	}
-	r := account.NewRecomputer(phases, requests, sources, limits)
+	by := account.Served{Split: split}
+	if p := s.Manifest.Plan.Serving; p != nil {
+		by.Split = cmp.Or(split, event.Split(p.EnergySplit))
+		if err := s.Events(func(ev event.Event) error {
+			if it, ok := ev.(event.Iteration); ok {
+				by.Iterations = append(by.Iterations, it)
+			}
+			return nil
+		}); err != nil {
+			return none, err
+		}
+	}
+	r := account.NewRecomputer(phases, requests, by, sources, limits)
 	readings := 0
 	if err := s.Power(func(p *event.Power) error { r.Power(*p); readings++; return nil }); err != nil {
 		return none, err
@@ -52,6 +66,9 @@ func Recompute(dir string) (table.Table, error) {
 		return none, err
 	}
 	if err := s.WriteRequests(newRequests); err != nil {
+		return none, err
+	}
+	if err := recomputeIterations(s, r); err != nil {
 		return none, err
 	}
 	return PhasePowers(r.Powers()), recomputePoints(s, r)
@@ -67,4 +84,23 @@ func recomputePoints(s *session.Session, r *account.Recomputer) error {
 		r.Point(&points[i])
 	}
 	return s.WritePoints(points)
+}
+
+// recomputeIterations puts the passes' new energies into iterations.csv; what the rows
+// say of clocks stays.
+func recomputeIterations(s *session.Session, r *account.Recomputer) error {
+	rows := r.Iterations()
+	if len(rows) == 0 {
+		return nil
+	}
+	was := map[string]event.IterationEnergy{}
+	if err := s.Iterations(func(it *event.IterationEnergy) error { was[it.IterationID] = *it; return nil }); err != nil {
+		return err
+	}
+	for i := range rows {
+		if old, ok := was[rows[i].IterationID]; ok {
+			rows[i].SMMHzMean, rows[i].Flags = old.SMMHzMean, old.Flags.Union(rows[i].Flags)
+		}
+	}
+	return s.WriteIterations(rows)
 }

@@ -1,0 +1,409 @@
+package account
+
+import (
+	"math"
+
+	"jouletop/engine/event"
+	"jouletop/gpu/energy"
+)
+
+// What passes of a model that serves cost, and what of that is whose.
+//
+// A busy time is told in pieces, each a mixed phase of some seconds: its energy is
+// measured as a whole, and that of its passes with what is known of passes with such
+// loads. Each pass is then divided among its members, and what lies between passes goes
+// with them. So requests add up to the pieces, whatever divides them.
+
+// The loads of a pass, in the order of energy.Loads.
+const (
+	loadPasses  = iota // evaluations of the model: its weights are read once in each
+	loadPrefill        // tokens of prompts
+	loadDecode         // sequences that go on by a token
+	loadKV             // tokens read from the KV cache
+)
+
+// The kinds of pass.
+const (
+	decodePass  = "decode pass"
+	prefillPass = "prefill pass" // with a part of a prompt in it, maybe beside decodes
+)
+
+// passPhase is what a meter learns from an iteration, with the loads in it.
+func passPhase(it event.IterationSpan, throttledPct float64) energy.Phase {
+	const most = 50 // percent of the time
+	p := energy.Phase{
+		Kind: decodePass, Model: it.Model, SMMHz: it.RequestedSMMHz, Throttled: throttledPct > most, Start: it.StartNS, End: it.EndNS,
+		Loads: energy.Loads{loadPasses: float64(max(it.Evaluations, 1)), loadPrefill: float64(it.PrefillTokens), loadDecode: float64(it.DecodeRequests), loadKV: float64(it.KVTokens)},
+	}
+	if it.PrefillTokens > 0 {
+		p.Kind = prefillPass
+	}
+	return p
+}
+
+// loadsOf are a member's own. Which of the sequences that decode were evaluated alone,
+// nobody tells: each was as likely as any.
+func loadsOf(m event.IterationMember, alone float64) energy.Loads {
+	l := energy.Loads{loadKV: float64(m.Known)}
+	if m.Prefill {
+		l[loadPrefill] = float64(m.Fresh)
+	} else {
+		l[loadDecode], l[loadPasses] = 1, alone
+	}
+	return l
+}
+
+// aloneOf is the likelihood for a sequence that decodes to have been evaluated alone.
+func aloneOf(it event.IterationSpan) float64 {
+	return float64(it.Alone) / float64(max(it.DecodeRequests, 1))
+}
+
+// passOf is an iteration that ran while account looked on.
+func (a *Account) passOf(it event.Iteration) energy.Phase {
+	return passPhase(it.IterationSpan, a.clocks.throttled(it.StartNS, it.EndNS))
+}
+
+// piece is a part of a busy time whose passes are known.
+type piece struct {
+	batch      *batchAccount
+	span       event.PhaseSpan // of no length where the busy time ended without another pass
+	iterations []event.Iteration
+	last       bool // of the busy time
+}
+
+// servedShare is what a request has had so far of the pieces that were told.
+type servedShare struct {
+	start    int64           // ns, of its first pass
+	energy   energy.Estimate // its part of each piece, by its mean share of it
+	net      float64         // J
+	own      float64         // J², by which its share of single passes may be off, apart
+	shared   float64         // J, and together
+	marginal float64         // J
+	// J, standard deviations: what a load costs is not known better, for its share and
+	// for its marginal part; what is not proportional to the loads, by kind of pass.
+	cost, marginalCost float64
+	bent, marginalBent [2]float64
+	luck               float64 // J², variance: whether it was evaluated alone
+	tokens, capped     float64 // J
+	passes             int
+}
+
+// addIteration takes a pass in.
+func (a *Account) addIteration(it event.Iteration) {
+	if b := a.batches[it.BatchID]; b != nil {
+		a.pass(b, it)
+	}
+}
+
+// pass takes in a pass of a busy time.
+func (a *Account) pass(b *batchAccount, it event.Iteration) {
+	a.meter.addPhase(a.passOf(it))
+	if b.shares == nil {
+		b.shares = map[string]*servedShare{}
+	}
+	for _, m := range it.Members {
+		if b.shares[m.RequestID] == nil {
+			b.shares[m.RequestID] = &servedShare{start: it.StartNS}
+		}
+	}
+	b.iterations = append(b.iterations, it)
+}
+
+// cut makes a piece of a phase of a busy time whose passes are known; false where they
+// are not.
+func (b *batchAccount) cut(s event.PhaseSpan) (*piece, bool) {
+	if len(b.iterations) == 0 {
+		return nil, false
+	}
+	p := &piece{batch: b, span: s, iterations: b.iterations}
+	b.iterations = nil
+	return p, true
+}
+
+// until takes the passes that ended by t.
+func (b *batchAccount) until(t int64) (its []event.Iteration) {
+	n := 0
+	for n < len(b.iterations) && b.iterations[n].EndNS <= t {
+		n++
+	}
+	its, b.iterations = b.iterations[:n:n], b.iterations[n:]
+	return its
+}
+
+// settlePiece says what a piece cost, each of its passes, and the requests that ended
+// in it.
+func (a *Account) settlePiece(p *piece) []event.Event {
+	b := p.batch
+	at := event.At{TimeNS: p.span.EndNS}
+	var out []event.Event
+	if len(p.iterations) > 0 {
+		phases := make([]energy.Phase, len(p.iterations))
+		for i, it := range p.iterations {
+			phases[i] = a.passOf(it)
+		}
+		whole, parts := a.meter.request(p.span.StartNS, p.span.EndNS, phases)
+		out = append(out, a.phaseRow(at, p.span, whole))
+		for i, it := range p.iterations {
+			out = append(out, event.IterationEnergy{
+				At: at, IterationSpan: it.IterationSpan, SMMHzMean: a.clocks.mean(it.StartNS, it.EndNS), Energy: eventEnergy(parts[i]),
+				Flags: a.requests.FlagsIn(it.StartNS, it.EndNS).Union(flagsOf(parts[i].Faults)),
+			})
+		}
+		a.divide(p, phases, whole, parts)
+		a.idleBefore(p)
+		if pt := a.points[b.point]; pt != nil {
+			pt.unsplit = true
+			pt.run(a, stretch{start: p.span.StartNS, end: p.span.EndNS})
+		}
+	}
+	var rows []event.Event
+	left := b.requests[:0:0]
+	for _, r := range b.requests {
+		if r.EndNS > p.span.EndNS && !p.last {
+			left = append(left, r)
+			continue
+		}
+		rows = append(rows, a.servedRow(at, b, r))
+	}
+	b.requests = left
+	if pt := a.points[b.point]; pt != nil {
+		pt.addRequests(rows)
+	}
+	from := p.span.StartNS
+	for _, s := range b.shares {
+		from = min(from, s.start)
+	}
+	a.clocks.forget(from)
+	a.requests.Forget(from)
+	return append(out, rows...)
+}
+
+// idleBefore notes what the pause before a busy time drew.
+func (a *Account) idleBefore(p *piece) {
+	b, from := p.batch, a.rested[p.batch.point]
+	a.rested[b.point] = p.span.EndNS
+	if b.begun {
+		return
+	}
+	b.begun, b.idle = true, 0
+	if from > 0 && p.span.StartNS > from {
+		b.idle = eventEnergy(a.meter.phaseEnergy(energy.Phase{Kind: energy.KindIdle, Start: from, End: p.span.StartNS})).EnergyJ
+	}
+	for _, m := range p.iterations[0].Members[:1] {
+		b.woke = m.RequestID
+	}
+}
+
+// divide divides a piece among the requests in it.
+func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate, parts []energy.Estimate) {
+	// By time, where nothing is known of energies.
+	joules, sum := make([]float64, len(parts)), 0.0
+	for i, e := range parts {
+		joules[i] = max(e.Likely(), 0)
+		sum += joules[i]
+	}
+	known := sum > 0 && !math.IsNaN(sum)
+	if !known {
+		sum = 0
+		for i, ph := range phases {
+			joules[i] = ph.Seconds()
+			sum += joules[i]
+		}
+	}
+	scale := 1 / sum
+	likely := whole.Likely()
+	net := eventEnergy(whole.Net(a.idleW, a.idleErr, float64(p.span.EndNS-p.span.StartNS)/1e9)).EnergyJ
+	type sort struct {
+		kind      string
+		mhz       int
+		throttled bool
+	}
+	costs := map[sort]energy.Cost{}
+	var latest [2]energy.Cost     // by kind
+	parted := map[string][]held{} // by request
+	for i, it := range p.iterations {
+		of := sort{phases[i].Kind, phases[i].SMMHz, phases[i].Throttled}
+		c, met := costs[of]
+		if !met {
+			c = a.meter.cost(phases[i])
+			costs[of] = c
+		}
+		latest[kindOf(phases[i])] = c
+		alone := aloneOf(it.IterationSpan)
+		for k, h := range hold(it.Members, joules[i], c, known, a.split(), alone) {
+			h.iteration = i
+			if !it.Members[k].Prefill {
+				h.luck = c.PerUnit[loadPasses] * math.Sqrt(alone*(1-alone))
+			}
+			id := it.Members[k].RequestID
+			parted[id] = append(parted[id], h)
+		}
+	}
+	for id, hs := range parted {
+		s := p.batch.shares[id]
+		mean := 0.0
+		for _, h := range hs {
+			mean += h.share * joules[h.iteration] * scale
+		}
+		s.energy = energy.Sum(s.energy, whole.Times(mean))
+		s.net += net * mean
+		s.passes += len(hs)
+		var dev, own [2]energy.Loads
+		apart, together, luck := 0.0, 0.0, 0.0
+		share := make(map[int]float64, len(hs))
+		for _, h := range hs {
+			share[h.iteration] = h.share
+			k := kindOf(phases[h.iteration])
+			for j := range dev[k] {
+				dev[k][j] += h.apart[j]
+				own[k][j] += h.own[j]
+			}
+			f := joules[h.iteration] * scale * likely
+			s.marginal += h.marginal
+			luck += h.luck
+			s.tokens, s.capped = s.tokens+h.tokens*f, s.capped+h.capped*f
+		}
+		for i, e := range parts { // also those it has no part in
+			half := e.HalfWidth()
+			if math.IsInf(half, 1) {
+				continue
+			}
+			w := share[i] - mean
+			together += w * e.Common()
+			apart += w * w * max(half*half-e.Common()*e.Common(), 0)
+		}
+		s.own += apart
+		s.shared += together
+		s.luck += luck * luck // who is beside whom stays for seconds
+		for k, c := range latest {
+			s.cost += quadratic(c.Cov, dev[k])
+			s.marginalCost += quadratic(c.Cov, own[k])
+			s.bent[k] += c.Unexplained * product(c.PerUnit, dev[k])
+			s.marginalBent[k] += c.Unexplained * product(c.PerUnit, own[k])
+		}
+	}
+}
+
+func kindOf(p energy.Phase) int {
+	if p.Kind == prefillPass {
+		return 1
+	}
+	return 0
+}
+
+// quadratic is the standard deviation of a sum of loads.
+func quadratic(cov [4][4]float64, x energy.Loads) float64 {
+	v := 0.0
+	for i := range x {
+		for j := range x {
+			v += x[i] * x[j] * cov[i][j]
+		}
+	}
+	return math.Sqrt(max(v, 0))
+}
+
+func product(x, y energy.Loads) (s float64) {
+	for i := range x {
+		s += x[i] * y[i]
+	}
+	return s
+}
+
+// held is what a member has of a pass.
+type held struct {
+	iteration int
+	share     float64      // of its energy, by the split
+	tokens    float64      // the same by tokens
+	capped    float64      // and by capped tokens
+	own       energy.Loads // its own
+	apart     energy.Loads // less what each had if they were the same for all
+	marginal  float64      // J
+	luck      float64      // J, by which that is off as it was evaluated alone or not
+}
+
+// hold divides a pass of so many joules (seconds, unless known) among its members.
+func hold(members []event.IterationMember, joules float64, c energy.Cost, known bool, split event.Split, alone float64) []held {
+	out := make([]held, len(members))
+	n := float64(len(members))
+	var all energy.Loads
+	fresh, capped, own := 0.0, 0.0, 0.0
+	for i, m := range members {
+		h := &out[i]
+		h.own = loadsOf(m, alone)
+		h.marginal = product(c.PerUnit, h.own)
+		own += h.marginal
+		for j, l := range h.own {
+			all[j] += l
+		}
+		fresh += float64(m.Fresh)
+		capped += float64(min(m.Fresh, event.CappedTokens))
+	}
+	// What they add cannot be more than there was.
+	fits := 1.0
+	if own > joules && own > 0 {
+		fits = joules / own
+	}
+	if !known {
+		fits = 0
+	}
+	for i, m := range members {
+		h := &out[i]
+		h.marginal *= fits
+		h.tokens, h.capped = float64(m.Fresh)/fresh, float64(min(m.Fresh, event.CappedTokens))/capped
+		switch split {
+		case event.SplitTokens:
+			h.share = h.tokens
+		case event.SplitEqual:
+			h.share = 1 / n
+		default:
+			h.share = (h.marginal + (joules-own*fits)/n) / joules
+			if !(joules > 0) {
+				h.share = 1 / n
+			}
+			for j := range h.own {
+				h.apart[j] = fits * (h.own[j] - all[j]/n)
+			}
+		}
+		if n == 1 && known { // without it there had been no pass
+			h.marginal, h.own = joules, energy.Loads{}
+		}
+	}
+	return out
+}
+
+// servedRow is the row of a request that has ended, all of whose pieces are told.
+func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event.RequestEnergy {
+	s := b.shares[r.RequestID]
+	delete(b.shares, r.RequestID)
+	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
+	r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
+	row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, ServedEnergy: event.ServedEnergy{Split: a.split()}}
+	if s == nil { // it was in no pass
+		row.Method = energy.MethodRegression
+		return row
+	}
+	row.Energy = eventEnergy(s.energy)
+	if s.energy.Resolved {
+		var v float64
+		if a.split() == event.SplitMarginal {
+			v = sq(z95) * s.luck
+		}
+		for k := range s.bent {
+			v += sq(z95 * s.bent[k])
+		}
+		row.EnergyErrJ = math.Sqrt(sq(row.EnergyErrJ) + s.own + sq(s.shared) + sq(z95*s.cost) + v)
+	}
+	row.NetEnergyJ = s.net
+	row.Flags = row.Flags.Union(flagsOf(s.energy.Faults))
+	row.MarginalJ, row.TokenJ, row.CappedJ = s.marginal, s.tokens, s.capped
+	row.MarginalErrJ = z95 * math.Sqrt(sq(s.marginalCost)+s.luck+sq(s.marginalBent[0])+sq(s.marginalBent[1]))
+	if b.woke == r.RequestID {
+		row.IdleJ = b.idle
+	}
+	return row
+}
+
+// z95 is the 97.5 % quantile of the normal distribution.
+const z95 = 1.959964
+
+func sq(x float64) float64 { return x * x }

@@ -1,0 +1,45 @@
+// Command benchserving measures how right the energy of requests is that run among
+// others: on the simulated H100, whose truth is known, and on the recording of a real
+// server, where one lies beside the checkout. It prints figures beside their targets and
+// exits with 1 where one falls short.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+var failed bool
+
+// check prints one figure beside its target.
+func check(what string, got float64, unit string, lo, hi float64) {
+	verdict := "ok"
+	if !(got >= lo && got <= hi) {
+		verdict, failed = "SHORT", true
+	}
+	fmt.Printf("%-66s %9.4g %-3s %7.5g .. %-7.5g %s\n", what, got, unit, lo, hi, verdict)
+}
+
+func main() {
+	recordings := flag.String("recording", "../shared/data/h100/serving", "folder of the recording of a real server")
+	seeds := flag.Int("seeds", 3, "seeds of each load")
+	flag.Parse()
+	start := time.Now()
+	var err error
+	if *seeds > 0 {
+		err = simulated(*seeds)
+	}
+	if err == nil {
+		err = recorded(*recordings)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchserving:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("\n%.0f s\n", time.Since(start).Seconds())
+	if failed {
+		os.Exit(1)
+	}
+}
