@@ -64,8 +64,10 @@ type Clock struct {
 	MHz          float64 // mean achieved SM clock
 	Policy       string
 
-	Energy         Stat // J a query
+	Energy         Stat    // J a query
+	Stated         float64 // J a query, half-width by the sensors alone: the mean of the repeats'
 	JoulesPerToken Stat
+	JoulesPerTotal Stat // J a token, of those read and those generated
 	Latency        Stat // s
 	Prefill        Stat // s
 	Decode         Stat // s, decode or score
@@ -160,6 +162,8 @@ func clockOf(ps []event.PointDone) Clock {
 	}
 	c.MHz = over(func(p event.PointDone) float64 { return p.AchievedSMMHz }).Mean
 	c.Energy = over(func(p event.PointDone) float64 { return p.EnergyJ })
+	c.Stated = over(func(p event.PointDone) float64 { return p.EnergyErrJ }).Mean
+	c.JoulesPerTotal = over(func(p event.PointDone) float64 { return p.EnergyJ / (p.InputTokens + p.OutputTokens) })
 	c.JoulesPerToken = over(func(p event.PointDone) float64 { return p.JoulesPerToken })
 	c.Latency = over(func(p event.PointDone) float64 { return p.LatencyS })
 	c.Prefill = over(func(p event.PointDone) float64 { return p.PrefillS })

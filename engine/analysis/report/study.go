@@ -26,7 +26,7 @@ func Study(points []event.PointDone, slowdown float64) []table.Table {
 	each, pooled := curve.Of(points), curve.Of(curve.Pool(points))
 	return []table.Table{
 		tableI(points), tableXI(pooled), tableXII(pooled), tableXIII(each, pooled), tableXIV(pooled), tableXVI(pooled),
-		runAt(pooled, slowdown), policies(pooled), flagged(points),
+		Energies(points), runAt(pooled, slowdown), policies(pooled), flagged(points),
 	}
 }
 

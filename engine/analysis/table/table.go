@@ -173,11 +173,33 @@ func (t Table) WriteText(w io.Writer, paper bool) error {
 		line(r)
 	}
 	for _, n := range t.Notes {
-		b.WriteString("  " + plaintext.Line(n) + "\n")
+		for _, l := range wrap(plaintext.Line(n)) {
+			b.WriteString("  " + l + "\n")
+		}
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// noteWidth is how wide a note is set, in columns: no wider than any terminal is.
+const noteWidth = 78
+
+// wrap breaks text at spaces into lines of noteWidth, the indent left out; a word that
+// is longer has a line of its own.
+func wrap(text string) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > noteWidth-2 {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }
 
 // markdown keeps text from being markup, a link, a picture or HTML.
