@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,8 +155,13 @@ type Result struct {
 	PrefillEndNS   int64 // 0: unknown
 	FirstTokenNS   int64 // as the reader saw it; 0 where scored
 	EndNS          int64 // its own last token; score's end where scored
-	Output         event.Output
-	Flags          event.Flags
+	// GapMaxNS is the longest time between two of its tokens, in ns; 0 unknown.
+	GapMaxNS int64
+	// What a server said that prefill and decode took, believed or not, in ns; 0 where
+	// it said nothing.
+	ServerPrefillNS, ServerDecodeNS int64
+	Output                          event.Output
+	Flags                           event.Flags
 	// Quality is set by the simulated model alone, whose text means nothing;
 	// NaN otherwise, and the engine scores the output.
 	Quality float64
@@ -165,6 +171,7 @@ type Result struct {
 // stamps are the result's times.
 func (r Result) stamps() latency.Stamps {
 	return latency.Stamps{
-		StartNS: r.StartNS, PrefillStartNS: r.PrefillStartNS, PrefillEndNS: r.PrefillEndNS, FirstTokenNS: r.FirstTokenNS, EndNS: r.EndNS, GapMaxNS: -1,
+		StartNS: r.StartNS, PrefillStartNS: r.PrefillStartNS, PrefillEndNS: r.PrefillEndNS, FirstTokenNS: r.FirstTokenNS, EndNS: r.EndNS, GapMaxNS: cmp.Or(r.GapMaxNS, -1),
+		ServerPrefillNS: r.ServerPrefillNS, ServerDecodeNS: r.ServerDecodeNS,
 	}
 }

@@ -403,14 +403,18 @@ type Request struct {
 	CachedTokens int `json:"cached_tokens"`
 	// ArrivalNS is when a request that was served was meant to come, and where its
 	// latency and its TTFT count from; 0 for one of a batch that began together.
-	ArrivalNS     int64   `json:"arrival_ns,omitempty"`
-	QueueS        float64 `json:"queue_s"`   // from its arrival to its start; NaN in a batch
-	GapMaxS       float64 `json:"gap_max_s"` // longest time between two of its tokens; NaN unknown
-	Quality       float64 `json:"quality"`   // 0 to 1; NaN unknown
-	QualityMetric string  `json:"quality_metric,omitempty"`
-	Output        Output  `json:"output"`
-	Flags         Flags   `json:"flags,omitempty"`
-	Err           string  `json:"error,omitempty"`
+	ArrivalNS int64   `json:"arrival_ns,omitempty"`
+	QueueS    float64 `json:"queue_s"`   // from its arrival to its start; NaN in a batch
+	GapMaxS   float64 `json:"gap_max_s"` // longest time between two of its tokens; NaN unknown
+	// What a server said that prefill and decode took, by its own clock, also where
+	// that is not believed; NaN where it said nothing.
+	ServerPrefillS float64 `json:"server_prefill_s"`
+	ServerDecodeS  float64 `json:"server_decode_s"`
+	Quality        float64 `json:"quality"` // 0 to 1; NaN unknown
+	QualityMetric  string  `json:"quality_metric,omitempty"`
+	Output         Output  `json:"output"`
+	Flags          Flags   `json:"flags,omitempty"`
+	Err            string  `json:"error,omitempty"`
 }
 
 // LatencyS returns the request's end-to-end latency in s, from its arrival on where it

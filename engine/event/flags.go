@@ -36,6 +36,8 @@ const (
 	FlagRetried          Flag = "retried"
 	FlagEndDoubtful      Flag = "end-doubtful"
 	FlagBatchApart       Flag = "batch-apart"
+	FlagStalled          Flag = "stalled"
+	FlagOtherModel       Flag = "other-model"
 
 	// Of the quality.
 	FlagNoAnswer Flag = "no-answer"
@@ -62,7 +64,7 @@ var FlagMeanings = map[Flag]string{
 	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
 	FlagGPUUnused:        "the model ran on the CPU: the energy is what the GPU drew meanwhile, not what the model took",
-	FlagCachedTokens:     "the server had part of the prompt in its cache and did not compute it: the prompt's joules are too few",
+	FlagCachedTokens:     "the server had part of the prompt, or all of the answer, in a cache and did not compute it: the joules are too few",
 	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown, but for the server's own word",
 	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
 	FlagCountDoubtful:    "the server gave no token counts, or counts that cannot be: they are counted or concluded from what came, or unknown",
@@ -70,7 +72,9 @@ var FlagMeanings = map[Flag]string{
 	FlagCutShort:         "the server ended the text for its length before max_tokens were generated: it has a limit of its own",
 	FlagNotGreedy:        "the server refuses temperature 0: the text is sampled, and differs from run to run",
 	FlagRetried:          "the request was turned away at first and sent again; its figures are those of the try that was accepted",
-	FlagBatchApart:       "the batch's requests did not run together: some began late, for the server did not take them at first, or this machine was too busy to send them; it is no batch of its size",
+	FlagBatchApart:       "the batch's requests did not run together: some began late, for the server did not take them at first, had them wait until others had ended, or this machine was too busy to send them; it is no batch of its size",
+	FlagStalled:          "the text stood still for a while in its middle, at the server or on its way: that time is in the joules",
+	FlagOtherModel:       "the server says that another model answered than was asked for, or than before: another name of it, or a stand-in",
 	FlagEndDoubtful:      "the stream ended without saying why (no finish_reason): the text may be cut",
 	FlagNoAnswer:         "no option had the highest log-likelihood alone: the question counts as not answered, and is in no quality",
 

@@ -22,6 +22,8 @@ type Stamps struct {
 	FirstTokenNS   int64 // as its reader saw it; 0 where scored
 	EndNS          int64 // its last token, or score's end
 	GapMaxNS       int64 // the longest time between two of its tokens; -1 unknown
+	// What a server said that these took, believed or not, in ns; 0 where it said nothing.
+	ServerPrefillNS, ServerDecodeNS int64
 }
 
 // Measure gives r its times: StartNS, EndNS, ArrivalNS, and what follows from them, in
@@ -36,6 +38,7 @@ func (s Stamps) Measure(r *event.Request) {
 	if s.GapMaxNS >= 0 {
 		r.GapMaxS = float64(s.GapMaxNS) / 1e9
 	}
+	r.ServerPrefillS, r.ServerDecodeS = told(s.ServerPrefillNS), told(s.ServerDecodeNS)
 	if s.FirstTokenNS == 0 {
 		return
 	}
@@ -45,6 +48,13 @@ func (s Stamps) Measure(r *event.Request) {
 	}
 	r.StartNS = begun
 	r.QueueS, r.TTFTS = seconds(s.ArrivalNS, begun), seconds(s.ArrivalNS, s.FirstTokenNS)
+}
+
+func told(ns int64) float64 {
+	if ns <= 0 {
+		return math.NaN()
+	}
+	return float64(ns) / 1e9
 }
 
 func seconds(from, to int64) float64 { return float64(to-from) / 1e9 }

@@ -41,7 +41,14 @@ func TestMeasure(t *testing.T) {
 			Stamps{ArrivalNS: 8 * s, StartNS: 10 * s, EndNS: 10 * s, GapMaxNS: -1},
 			event.Request{ArrivalNS: 8 * s, StartNS: 10 * s, EndNS: 10 * s, PrefillS: nan, DecodeS: nan, TTFTS: nan, QueueS: nan, GapMaxS: nan},
 		},
+		"a server told its own times": {
+			Stamps{StartNS: 10 * s, PrefillStartNS: 12 * s, PrefillEndNS: 13 * s, FirstTokenNS: 14 * s, EndNS: 15 * s, GapMaxNS: -1, ServerPrefillNS: s / 2, ServerDecodeNS: 2 * s},
+			event.Request{StartNS: 10 * s, EndNS: 15 * s, PrefillS: 1, DecodeS: 2, TTFTS: 4, QueueS: nan, GapMaxS: nan, ServerPrefillS: 0.5, ServerDecodeS: 2},
+		},
 	} {
+		if c.stamps.ServerDecodeNS == 0 { // it said nothing
+			c.want.ServerPrefillS, c.want.ServerDecodeS = nan, nan
+		}
 		var got event.Request
 		c.stamps.Measure(&got)
 		if d := cmp.Diff(c.want, got, cmpopts.EquateNaNs()); d != "" {

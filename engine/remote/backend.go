@@ -49,6 +49,7 @@ type Backend struct {
 	base *url.URL // with /v1
 	cleaner
 	brief  time.Duration // bounds what an answer does not hang on
+	still  time.Duration // how long a text may stand still in its middle
 	client *http.Client
 	clk    timebase.Clock
 	life   context.Context // done when Close is called
@@ -106,7 +107,7 @@ func New(opt Options) (*Backend, error) {
 		opt.Transport = t
 	}
 	b := &Backend{
-		opt: opt, base: base, cleaner: newCleaner(key), brief: 5 * time.Second, clk: timebase.Monotonic(), warned: map[string]bool{},
+		opt: opt, base: base, cleaner: newCleaner(key), brief: 5 * time.Second, still: shortStandstill, clk: timebase.Monotonic(), warned: map[string]bool{},
 		client: &http.Client{Transport: opt.Transport, CheckRedirect: redirect},
 	}
 	b.life, b.finish = context.WithCancel(context.Background())

@@ -18,6 +18,11 @@ import (
 // only where no request of it reached the server; it fails too where the server
 // lets nobody in, or cannot score.
 func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observer) ([]engine.Result, error) {
+	return b.runBatch(ctx, batch, obs, false)
+}
+
+// runBatch is Run; beside tells that other requests run meanwhile.
+func (b *Backend) runBatch(ctx context.Context, batch engine.Batch, obs engine.Observer, beside bool) ([]engine.Result, error) {
 	ctx, cancel, err := b.within(ctx)
 	if err != nil {
 		return nil, err
@@ -38,7 +43,7 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	}
 	run := &run{
 		Backend: b, ctx: ctx, served: m, obs: obs, first: event.Mixed, whole: event.Mixed,
-		results: make([]engine.Result, len(batch.Requests)), ran: make([][]span, len(batch.Requests)),
+		results: make([]engine.Result, len(batch.Requests)), ran: make([][]span, len(batch.Requests)), texts: make([][]int64, len(batch.Requests)),
 	}
 	switch {
 	case scored:
@@ -61,6 +66,7 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 	}
 	var all sync.WaitGroup
 	for i, r := range batch.Requests {
+		run.most = append(run.most, max(r.MaxTokens, 1))
 		all.Go(func() {
 			if scored {
 				run.results[i] = run.score(i, r)
@@ -70,6 +76,9 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 		})
 	}
 	all.Wait()
+	if !beside && !scored {
+		run.judgeTogether()
+	}
 	run.tellPhases()
 	return run.finish()
 }
@@ -95,7 +104,9 @@ type run struct {
 
 	counting sync.WaitGroup // requests whose prompt is not counted yet: all begin together
 	results  []engine.Result
-	ran      [][]span // when each request was at work: not while it waited to be accepted
+	ran      [][]span  // when each request was at work: not while it waited to be accepted
+	texts    [][]int64 // when each token came, of the requests of which that is known
+	most     []int     // tokens asked for
 
 	mu     sync.Mutex // one report at a time
 	obs    engine.Observer
@@ -154,9 +165,7 @@ func (r *run) tellPhases() {
 		tokens = -1
 	}
 	if apart(r.ran) {
-		for i := range r.results {
-			r.results[i].Flags = r.results[i].Flags.With(event.FlagBatchApart)
-		}
+		r.flagAll(event.FlagBatchApart)
 	}
 	if r.late == nil {
 		return

@@ -12,7 +12,11 @@
 //     tokens were hidden, held back or came in bursts nobody knows when the
 //     prefill ended: the request is one phase, mixed, and flagged.
 //   - A batch is that many requests at once. With more than one they overlap in
-//     different phases, so the batch is one phase, mixed.
+//     different phases, so the batch is one phase, mixed. Where some waited at the
+//     server until others had ended, it was no batch of its size, and is flagged.
+//   - Whatever stands still in the middle of a text (a server that halts, a proxy, this
+//     machine) is in its joules, and flagged. So is an answer that is another model's
+//     by the server's own word, and one of which a cache gave a part.
 //   - Token counts are the server's (usage), as far as they can be; else its
 //     tokenizer's (/tokenize), or concluded from what came; else unknown.
 //   - Only an end by itself or by max_tokens is success. Text that was thought

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -38,31 +36,4 @@ func (u *unzipped) Read(p []byte) (int, error) {
 		u.z = z
 	}
 	return u.z.Read(p)
-}
-
-// Headers by which caches before a server tell that they answered. What is said
-// of prefixes of a prompt is the server's own.
-var (
-	cacheHeader = regexp.MustCompile(`(?i)cache`)
-	otherCache  = regexp.MustCompile(`(?i)control|prompt|prefix|kv`)
-	cacheHit    = regexp.MustCompile(`(?i)(^|[^a-z])hit($|[^a-z])`)
-)
-
-// cachedBy is the header by which an answer is one of a cache; "" if it is none.
-func cachedBy(h http.Header) string {
-	var found []string
-	for name, values := range h {
-		if !cacheHeader.MatchString(name) || otherCache.MatchString(name) {
-			continue
-		}
-		for _, v := range values {
-			if cacheHit.MatchString(v) || cacheHit.MatchString(name) && strings.EqualFold(v, "true") {
-				found = append(found, name+": "+v)
-			}
-		}
-	}
-	if len(found) == 0 {
-		return ""
-	}
-	return slices.Min(found)
 }

@@ -89,6 +89,9 @@ type generation struct {
 	answer   strings.Builder
 	thought  strings.Builder
 	usage    tally
+	cached   int    // of the prompt's tokens; -1 unknown
+	hit      string // the field by which the answer is from a cache; "" none
+	model    string // that answers, by its own word; "" not said
 	timings  *timings
 	atFirst  int    // tokens so far by the usage that came with the first text; 0 unknown
 	finish   string // the reason; "" none yet
@@ -104,6 +107,7 @@ func (g *generation) try() error {
 	for {
 		k := g.quirk()
 		g.asked, g.res, g.usage = k, newResult(g.clk.Now()), newTally()
+		g.cached = -1
 		g.enter(g.res.StartNS, g.counted)
 		path, body := g.request(g.q, g.prompt, k)
 		a, err := g.openWithin(g.ctx, g.opt.Timeout+g.patience, max(g.opt.Stall, g.patience), http.MethodPost, path, body)
@@ -260,6 +264,9 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 	}
 	c, err := parseCompletion(data)
 	if err != nil {
+		c, err = parseCompletion(withoutNaN(data))
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %s", errNoJSON, g.clean(string(data)))
 	}
 	if e := c.failed(); e != "" {
@@ -271,6 +278,11 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 	if c.Timings != nil {
 		g.timings = c.Timings
 	}
+	g.cached = max(g.cached, c.cache.tokens)
+	if c.cache.hit != "" {
+		g.hit = c.cache.hit
+	}
+	g.answeredBy(contentOf(c.Model).answer)
 	if len(c.Choices) == 0 {
 		return nil
 	}
@@ -280,7 +292,7 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 		}
 	}
 	choice := c.Choices[0] // one was asked for
-	if p := g.unrepeated(choice.piece()); !p.empty() {
+	if p := g.unrepeated(g.unechoed(choice.piece())); !p.empty() {
 		if g.finish != "" { // it was said too soon
 			g.finish = ""
 			a.goOn()
@@ -319,6 +331,16 @@ func (g *generation) follows(position int, c choice) error {
 	}
 	g.choice = index
 	return nil
+}
+
+// unechoed is what of the first text is no prompt: some servers give that back
+// first, at once.
+func (g *generation) unechoed(p piece) piece {
+	if len(g.times) == 0 && len(g.prompt) >= sureBytes && strings.HasPrefix(p.answer, g.prompt) {
+		g.say("the server gives each prompt back before its answer; it was taken out")
+		p.answer = p.answer[len(g.prompt):]
+	}
+	return p
 }
 
 // Some servers give all of a text again when it has ended, or in each chunk all of
@@ -392,7 +414,7 @@ func (g *generation) keepTexts() {
 // fail leaves what was received in the result of a request that failed.
 func (g *generation) fail() {
 	g.keepTexts()
-	g.res.InputTokens, g.res.CachedTokens = cmpCount(g.usage.prompt, g.counted), g.usage.cached
+	g.res.InputTokens, g.res.CachedTokens = cmpCount(g.usage.prompt, g.counted), g.cached
 	if g.res.OutputTokens == 0 {
 		g.res.OutputTokens = max(len(g.times), g.usage.completion(len(g.times)))
 	}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -26,6 +27,12 @@ func (g *generation) judge() {
 	hidden := g.hiddenTokens()
 	steady := !hidden && g.oneByOne()
 	g.res.EndNS = g.lastToken(steady)
+	if steady {
+		g.texts[g.index] = g.times
+		for k := 1; k < len(g.times); k++ {
+			g.res.GapMaxNS = max(g.res.GapMaxNS, g.times[k]-g.times[k-1])
+		}
+	}
 	switch {
 	case g.told(steady):
 	case steady:
@@ -51,6 +58,9 @@ func (g *generation) whole() bool { return g.json && len(g.times) <= 1 }
 const (
 	promptSpare   = 4096 // tokens of a chat template, or a system prompt that the server adds
 	specialTokens = 8    // that some servers count beyond max_tokens
+	// maxPromptBytes is how long the tokens of a prompt may be, on average: those of
+	// languages of three bytes a letter, four letters a token, come near it.
+	maxPromptBytes = 16
 )
 
 // countPrompt settles the input tokens and how many of them were cached.
@@ -69,9 +79,14 @@ func (g *generation) countPrompt() {
 		}
 	}
 	g.res.InputTokens = n
-	cached := g.usage.cached
-	if t := g.timings; t != nil && t.CacheN != nil && *t.CacheN >= 0 && *t.CacheN < maxCount {
-		cached = int(*t.CacheN)
+	cached := g.cached
+	if t := g.timings; cached < 0 && g.usage.prompt > 0 && t != nil && t.PromptN != nil && *t.PromptN > 0 && *t.PromptN < float64(n) {
+		cached = n - int(*t.PromptN) // as older llama-servers have it
+	}
+	if g.hit != "" && cached <= 0 {
+		cached = -1
+		g.flag(event.FlagCachedTokens)
+		g.say(fmt.Sprintf("the server says that answers came from a cache (%s), not how much of them", g.clean(g.hit)))
 	}
 	switch {
 	case cached > 0 && n > 0 && cached > n:
@@ -83,6 +98,11 @@ func (g *generation) countPrompt() {
 	g.res.CachedTokens = cached
 	if g.usage.prompt <= 0 || g.usage.unreadable {
 		g.doubt()
+		return
+	}
+	if n < len(g.prompt)/maxPromptBytes || n < g.counted-g.counted/10-maxSpecial {
+		g.flag(event.FlagCountDoubtful)
+		g.say("the server counts far fewer tokens than the prompts have: it cuts them, or leaves out what it had cached")
 	}
 }
 
@@ -284,9 +304,13 @@ func (g *generation) told(steady bool) bool {
 	if !ok && g.usage.promptS > 0 {
 		prefill, decode, ok = g.usage.promptS, g.usage.decodeS, true
 	}
+	if ok {
+		g.res.ServerPrefillNS, g.res.ServerDecodeNS = saidNS(prefill), saidNS(decode)
+	}
 	const late = 0.01 // s; what a reader is behind
 	length := float64(g.res.EndNS-g.res.StartNS) / 1e9
-	if !ok || !(prefill >= 0 && decode >= 0 && prefill+decode <= length*1.02+late) {
+	least := fastestToken / 1e9 // s; a prompt has a token at least, and its first answer comes out of it
+	if !ok || !(prefill >= least && decode >= least*float64(max(g.res.OutputTokens-1, 0)) && prefill+decode <= length*1.02+late) {
 		return false
 	}
 	if steady { // what was seen is known; a clock may have stepped
@@ -299,6 +323,17 @@ func (g *generation) told(steady bool) bool {
 	g.res.PrefillStartNS = max(g.res.PrefillEndNS-int64(prefill*1e9), g.res.StartNS)
 	return true
 }
+
+// saidNS is a time in s that a server gave, in ns; 0 for one that is none.
+func saidNS(s float64) int64 {
+	if s > 0 && s < maxSaidS {
+		return int64(s * 1e9)
+	}
+	return 0
+}
+
+// maxSaidS is longer than any request takes, s.
+const maxSaidS = 1e6
 
 // cmpCount is the first count that is known.
 func cmpCount(counts ...int) int {

@@ -248,6 +248,7 @@ type served struct {
 	tokenizer   bool   // it counts tokens
 	special     int    // tokens that it adds to a text
 	llamaServer bool
+	answers     string // the name by which it answered first; "" before
 }
 
 func (b *Backend) setModel(m served) {

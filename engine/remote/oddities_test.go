@@ -261,6 +261,7 @@ func TestTokensAreNotHeldBackForWantOfAcknowledgement(t *testing.T) {
 	}
 	defer b.Close()
 	b.setModel(served{name: "m"})
+	b.still = time.Minute
 	for range 8 {
 		results, err := b.Run(t.Context(), batch(10, "x"), &heard{})
 		if err != nil || results[0].Err != nil || results[0].Flags != "" || results[0].PrefillEndNS == 0 {

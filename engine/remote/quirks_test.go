@@ -159,6 +159,9 @@ func TestTimings(t *testing.T) {
 		if !same(prefill, c.prefill) || !same(decode, c.decode) || r.CachedTokens != c.cached || string(r.Flags) != c.flags {
 			t.Errorf("%s: prefill %g s, decode %g s, %d cached, flags %q", name, prefill, decode, r.CachedTokens, r.Flags)
 		}
+		if told := float64(r.ServerDecodeNS) / 1e9; name != "odd" && !same(told, 0.02) && !same(told, 0.02025) { // believed or not
+			t.Errorf("%s: the server said a decode of %g s", name, told)
+		}
 		if r.FirstTokenNS-r.StartNS < 3*int64(pause) {
 			t.Errorf("%s: the reader saw the first token after %d ns", name, r.FirstTokenNS-r.StartNS)
 		}

@@ -194,8 +194,8 @@ func (s *scoring) readEcho(text string, answer []byte) (logprobs, error) {
 	if n <= 0 {
 		return logprobs{}, ErrNoScoring // echo was ignored
 	}
-	if got.Usage != nil && s.res.CachedTokens < 0 { // the options find their own prompt there
-		s.res.CachedTokens = got.Usage.Cached
+	if s.res.CachedTokens < 0 { // the options find their own prompt there
+		s.res.CachedTokens = got.cache.tokens
 	}
 	return logprobs{p.Tokens[:n], p.TokenLogprobs[:n]}, nil
 }

@@ -11,7 +11,7 @@ var _ engine.Taker = (*Backend)(nil)
 
 // Send runs one request, beside whatever else runs; see engine.Taker.
 func (b *Backend) Send(ctx context.Context, q engine.Request, text func(t int64, text string)) engine.Result {
-	results, err := b.Run(ctx, engine.Batch{ID: q.ID, Requests: []engine.Request{q}}, reader(text))
+	results, err := b.runBatch(ctx, engine.Batch{ID: q.ID, Requests: []engine.Request{q}}, reader(text), true)
 	if len(results) == 1 && (results[0].Err != nil || err == nil) {
 		if err != nil { // it says whether anybody is there
 			results[0].Err = err

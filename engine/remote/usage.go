@@ -24,13 +24,8 @@ type usage struct {
 var (
 	promptNames     = []string{"prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokens", "inputTokens", "promptTokenCount", "inputTokenCount"}
 	completionNames = []string{"completion_tokens", "output_tokens", "eval_count", "completionTokens", "outputTokens", "candidatesTokenCount", "outputTokenCount"}
-	promptDetails   = []string{"prompt_tokens_details", "input_tokens_details", "input_token_details"}
 	outputDetails   = []string{"completion_tokens_details", "output_tokens_details", "output_token_details"}
-	cachedNames     = []string{
-		"cached_tokens", "cache_read", "cache_read_input_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cached_prompt_tokens",
-		"cachedTokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cachedContentTokenCount",
-	}
-	reasoningNames = []string{"reasoning_tokens", "reasoning", "thinking_tokens"}
+	reasoningNames  = []string{"reasoning_tokens", "reasoning", "thinking_tokens"}
 )
 
 // UnmarshalJSON reads what it can and never fails: an answer is whole without
@@ -42,13 +37,7 @@ func (u *usage) UnmarshalJSON(text []byte) error {
 		return nil
 	}
 	u.Prompt, u.Completion = firstCount(form, promptNames, 0), firstCount(form, completionNames, 0)
-	u.Cached = firstCount(form, cachedNames, -1)
-	for _, name := range promptDetails {
-		var inner map[string]json.RawMessage
-		if json.Unmarshal(form[name], &inner) == nil && inner != nil {
-			u.Cached = max(u.Cached, firstCount(inner, cachedNames, -1))
-		}
-	}
+	u.Cached = cacheOf(text).tokens
 	u.Reasoning = max(firstCount(form, []string{"reasoning_tokens"}, 0), 0)
 	for _, name := range outputDetails {
 		var inner map[string]json.RawMessage
@@ -58,6 +47,10 @@ func (u *usage) UnmarshalJSON(text []byte) error {
 	}
 	if n := firstCount(form, []string{"thoughtsTokenCount"}, 0); n > 0 && u.Completion >= 0 { // Gemini counts them apart
 		u.Completion, u.Reasoning = u.Completion+n, n
+	}
+	total := firstCount(form, []string{"total_tokens"}, 0)
+	if u.Completion >= 0 && (u.Reasoning > u.Completion || u.Prompt > 0 && total == u.Prompt+u.Completion+u.Reasoning) { // and xAI
+		u.Completion += u.Reasoning
 	}
 	_ = json.Unmarshal(form["prompt_time"], &u.PromptS)
 	_ = json.Unmarshal(form["completion_time"], &u.CompletionS)
@@ -122,7 +115,6 @@ func tokenCount(raw json.RawMessage) int {
 
 // timings is llama-server's own account of a request.
 type timings struct {
-	CacheN      *float64 `json:"cache_n"`
 	PromptN     *float64 `json:"prompt_n"`
 	PromptMS    *float64 `json:"prompt_ms"`
 	PredictedN  *float64 `json:"predicted_n"`
@@ -153,21 +145,19 @@ type tally struct {
 	n          int
 	last, sum  int // of completion tokens
 	prompt     int // the most of prompt tokens; -1 unknown
-	cached     int // -1 unknown
 	reasoning  int
 	promptS    float64
 	decodeS    float64
 	unreadable bool
 }
 
-func newTally() tally { return tally{prompt: -1, cached: -1} }
+func newTally() tally { return tally{prompt: -1} }
 
 func (t *tally) take(u usage) {
 	t.unreadable = u.Prompt < 0 || u.Completion < 0 || t.unreadable && (u.Prompt == 0 || u.Completion == 0)
 	if u.Prompt > 0 {
 		t.prompt = max(t.prompt, u.Prompt)
 	}
-	t.cached = max(t.cached, u.Cached)
 	t.reasoning = max(t.reasoning, u.Reasoning)
 	if u.Completion > 0 {
 		t.n++

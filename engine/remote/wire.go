@@ -37,9 +37,11 @@ type streamOptions struct {
 
 // completion is an answer, or a chunk of one.
 type completion struct {
-	Choices choices  `json:"choices"`
-	Usage   *usage   `json:"usage"`
-	Timings *timings `json:"timings"` // llama-server
+	Choices choices         `json:"choices"`
+	Usage   *usage          `json:"usage"`
+	Timings *timings        `json:"timings"` // llama-server
+	Model   json.RawMessage `json:"model"`
+	cache   cacheWord
 	failure
 }
 
@@ -50,6 +52,7 @@ func parseCompletion(data []byte) (completion, error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, err
 	}
+	c.cache = cacheOf(data)
 	for _, choice := range c.Choices {
 		for _, u := range []*usage{choice.Usage, choice.Delta.Usage, choice.Message.Usage} {
 			if c.Usage == nil {
@@ -59,6 +62,9 @@ func parseCompletion(data []byte) (completion, error) {
 	}
 	if c.Usage == nil {
 		c.Usage = findUsage(data)
+	}
+	if c.Usage != nil {
+		c.cache.tokens = max(c.cache.tokens, c.Usage.Cached)
 	}
 	return c, nil
 }

@@ -39,7 +39,7 @@ func rows() (event.Sample, event.Power, event.PhaseEnergy, event.RequestEnergy, 
 	rq := event.RequestEnergy{At: at(50), Request: requestsTable.blank.Request, Energy: event.Energy{EnergyJ: 12, EnergyErrJ: 1, Method: "buffer"}, NetEnergyJ: 9}
 	rq.RequestID, rq.BatchID, rq.PointID, rq.QueryID = "p1/b1.0", "p1/b1", "p1", "q,\"1\""
 	rq.StartNS, rq.EndNS, rq.OutputTokens, rq.InputTokens, rq.PrefillS, rq.DecodeS = 1, 1_000_000_001, 40, 75, 0.25, 0.75
-	rq.ArrivalNS, rq.QueueS, rq.GapMaxS = 1, 0.5, 0.03
+	rq.ArrivalNS, rq.QueueS, rq.GapMaxS, rq.ServerPrefillS, rq.ServerDecodeS = 1, 0.5, 0.03, 0.2, 0.7
 	cc := event.ClockChange{At: at(60), GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: 1005, CallMS: 2.5, SettleMS: 21, DelayMS: nan, Cause: event.Cause{By: event.ByOperator}}
 	pd := blankPoint
 	pd.At, pd.PointID, pd.Model, pd.BatchSize, pd.Repeat, pd.Queries, pd.EnergyJ, pd.Flags = at(70), "p1", "llama-15m", 4, 1, 1, 12, "throttled"

@@ -94,7 +94,7 @@ var requestsTable = table[event.RequestEnergy]{
 	older: olderRequest,
 	blank: event.RequestEnergy{
 		Request: event.Request{Repeat: -1, BatchSize: -1, PointBatchSize: -1, InputTokens: -1, OutputTokens: -1,
-			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, Quality: nan, Output: event.Output{Choice: -1}},
+			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, ServerPrefillS: nan, ServerDecodeS: nan, Quality: nan, Output: event.Output{Choice: -1}},
 		Energy: noEnergy, NetEnergyJ: nan, ServedEnergy: event.NotServed,
 	},
 	columns: []column[event.RequestEnergy]{
@@ -142,6 +142,8 @@ var requestsTable = table[event.RequestEnergy]{
 		number("idle_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.IdleJ }),
 		number("token_share_j", 7, func(r *event.RequestEnergy) *float64 { return &r.TokenJ }),
 		number("capped_token_share_j", 7, func(r *event.RequestEnergy) *float64 { return &r.CappedJ }),
+		number("server_prefill_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerPrefillS }),
+		number("server_decode_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerDecodeS }),
 	},
 }
 
