@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"jouletop/engine/analysis/answers"
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -39,6 +40,11 @@ func describeSession(s *session.Session) command.SessionInfo {
 		Path: s.Dir, Name: filepath.Base(s.Dir), Start: m.Start, Simulated: m.Simulated,
 		Points: s.Rows(session.PointsFile), Requests: s.Rows(session.RequestsFile), How: m.Ended,
 	}
+	if _, err := os.Lstat(filepath.Join(s.Dir, session.PointsFile)); err != nil { // a plain run: its requests name them
+		ids := map[string]bool{}
+		_ = s.Requests(func(r *event.RequestEnergy) error { ids[r.PointID] = true; return nil }) // what was read counts
+		info.Points = len(ids)
+	}
 	if !m.End.IsZero() {
 		info.Duration = m.End.Sub(m.Start)
 	}
@@ -61,10 +67,9 @@ func openSession(path string) (command.SessionDetail, error) {
 		return command.SessionDetail{}, err
 	}
 	d := command.SessionDetail{SessionInfo: describeSession(s)}
-	err = errors.Join(
-		s.Points(func(p *event.PointDone) error { d.Points = append(d.Points, *p); return nil }),
-		s.Requests(func(r *event.RequestEnergy) error { d.Requests = append(d.Requests, *r); return nil }),
-	)
+	if d.Points, err = answers.Points(s); err == nil {
+		err = s.Requests(func(r *event.RequestEnergy) error { d.Requests = append(d.Requests, *r); return nil })
+	}
 	d.SessionInfo.Requests, d.SessionInfo.Points = len(d.Requests), len(d.Points)
 	return d, err
 }
