@@ -3,6 +3,8 @@ package tui
 import (
 	"strings"
 
+	"charm.land/bubbles/v2/key"
+
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
@@ -21,17 +23,13 @@ type bars struct {
 }
 
 func (b *bars) drawTooSmall() {
-	text := []string{
-		"jouletop needs a terminal of at least " + draw.Int(view.MinWidth) + "×" + draw.Int(view.MinHeight) + ";",
-		"this one is " + draw.Int(b.Frame.W) + "×" + draw.Int(b.Frame.H) + ".",
-	}
-	y := 0
-	for _, t := range text {
-		for _, l := range canvas.Wrap(t, b.Frame.W, 0) {
-			b.Frame.Text(0, y, theme.Default, l)
-			y++
+	text := "jouletop needs a terminal of at least " + draw.Int(view.MinWidth) + "×" + draw.Int(view.MinHeight) +
+		";\nthis one is " + draw.Int(b.Frame.W) + "×" + draw.Int(b.Frame.H) + "."
+	b.Frame.Place("too small", canvas.Rect{W: b.Frame.W, H: b.Frame.H}, text, func(c *canvas.Canvas) {
+		for y, l := range canvas.Wrap(text, c.W, 0) {
+			c.Text(0, y, theme.Default, l)
 		}
-	}
+	})
 }
 
 // drawAlarm draws what must be seen, over the first row of the page.
@@ -40,9 +38,10 @@ func (b *bars) drawAlarm() {
 	if text == "" {
 		return
 	}
-	r := canvas.Rect{Y: b.Body.Y, W: b.Frame.W, H: 1}
-	b.Frame.Fill(r, theme.Armed, ' ')
-	b.Frame.TextMax(1, r.Y, r.W-2, theme.Armed, text)
+	b.Frame.Place("alarm", canvas.Rect{Y: b.Body.Y, W: b.Frame.W, H: 1}, text, func(c *canvas.Canvas) {
+		c.Fill(canvas.Rect{W: c.W, H: 1}, theme.Armed, ' ')
+		c.TextMax(1, 0, c.W-2, theme.Armed, text)
+	})
 }
 
 // drawTabs draws the top line: the pages, and what is being looked at. It tells
@@ -232,43 +231,36 @@ func (b *bars) armText() string {
 type lastLine struct {
 	text  string
 	style canvas.Style
-	keys  []view.Key
+	keys  []key.Binding
 }
 
 // drawKeys draws the last line, with the note at its end where the first had no
 // room for it.
 func (b *bars) drawKeys(l lastLine, noted bool) {
-	type key struct {
+	type shown struct {
 		text      string
 		style     canvas.Style
 		keys      string
 		note      string
 		noteStyle canvas.Style
 	}
-	k := key{text: l.text, style: l.style}
+	k := shown{text: l.text, style: l.style}
 	if !noted {
 		k.note, k.noteStyle = b.tabNote()
 	}
 	for _, h := range l.keys {
-		k.keys += h.Help().Key + " " + h.Hint + "\n"
+		k.keys += h.Help().Key + " " + h.Help().Desc + "\n"
 	}
 	b.Frame.Place("keys", canvas.Rect{Y: b.Frame.H - 1, W: b.Frame.W, H: 1}, k, func(c *canvas.Canvas) {
 		if l.text != "" {
 			c.TextMax(0, 0, c.W, l.style, l.text)
 			return
 		}
-		x, end := 1, c.W
+		end := c.W
 		if k.note != "" {
 			end -= canvas.Width(k.note) + 1
 			c.Text(end, 0, k.noteStyle, k.note)
 		}
-		for _, k := range l.keys {
-			shown := k.Help().Key
-			if x+canvas.Width(shown)+canvas.Width(k.Hint)+3 > end {
-				break
-			}
-			x = c.Text(x, 0, theme.Accent, shown)
-			x = c.Text(x+1, 0, theme.Muted, k.Hint) + 2
-		}
+		c.Print(canvas.Rect{X: 1, W: end - 1, H: 1}, draw.Hints(c, l.keys, end-1))
 	})
 }

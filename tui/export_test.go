@@ -15,3 +15,6 @@ func (m *Model) Untimed() { m.untimed = true }
 
 // StatusMessage is a controller's answer as the model gets it.
 func StatusMessage(s command.Status) tea.Msg { return statusMsg{s, true} }
+
+// Broken is the error that ended the dashboard, nil for none.
+func (m *Model) Broken() error { return m.broken }

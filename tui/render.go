@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
 	"jouletop/tui/panel"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
@@ -35,9 +36,8 @@ func (m *Model) layout() {
 func (m *Model) render() {
 	m.Frame.Begin(m.w, m.h)
 	b := bars{m.Context, m.names, m.at}
+	defer m.Frame.End()
 	if m.Size == view.TooSmall {
-		m.Frame.End()
-		m.Frame.Over()
 		b.drawTooSmall()
 		return
 	}
@@ -45,12 +45,8 @@ func (m *Model) render() {
 	m.page().Draw()
 	b.drawStatus()
 	b.drawKeys(m.lastLine(), noted)
-	m.Frame.End()
-	if len(m.panels) > 0 || m.Status.Alarm != "" {
-		m.Frame.Over()
-	}
-	for _, p := range m.panels {
-		p.Draw()
+	for i, p := range m.panels {
+		p.Draw("panel" + draw.Int(i))
 	}
 	b.drawAlarm()
 }
@@ -67,5 +63,9 @@ func (m *Model) lastLine() lastLine {
 	case m.message.text != "":
 		return lastLine{text: m.message.text, style: theme.Good}
 	}
-	return lastLine{keys: m.hints()}
+	line := lastLine{}
+	for _, k := range m.hints() {
+		line.keys = append(line.keys, k.Short())
+	}
+	return line
 }

@@ -82,11 +82,15 @@ func TestResizeStorm(t *testing.T) {
 		if i%7 == 0 {
 			d.press([]string{"f", "?", "n", "esc", "m", "w"}[r.IntN(6)])
 		}
-		checkLines(t, d.m.View().Content, w, h)
+		view := d.m.View().Content
+		if err := d.m.Broken(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		checkLines(t, view, w, h)
 	}
 }
 
-// TestKeyStorm presses 100,000 random keys while events of every kind, most of
+// TestKeyStorm presses 50,000 random keys while events of every kind, most of
 // them nonsense, come in.
 func TestKeyStorm(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -97,7 +101,7 @@ func TestKeyStorm(t *testing.T) {
 	keys := []string{"enter", "esc", "tab", "up", "down", "left", "right", "end", "home", "pgup", "pgdown", "space", "backspace", "shift+tab", "ctrl+c"}
 	letters := []rune("123456fargnpzkxmswvteqbd[],.<>?0897é漢")
 	now := played.now
-	for i := range 100_000 {
+	for i := range 50_000 {
 		if i%10_000 == 0 { // afresh: the one before may have been told to quit
 			d = newDriver(t, tui.Options{Theme: theme.Dark, SaveDir: t.TempDir()}, "sweep")
 			d.m.Update(tea.WindowSizeMsg{Width: w, Height: h})
@@ -130,7 +134,11 @@ func TestKeyStorm(t *testing.T) {
 			d.m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 		}
 		if i%50 == 0 {
-			checkLines(t, d.m.View().Content, w, h)
+			view := d.m.View().Content
+			if err := d.m.Broken(); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+			checkLines(t, view, w, h)
 		}
 	}
 }

@@ -111,27 +111,30 @@ func (f *Frame) Place(name string, r canvas.Rect, key any, draw func(c *canvas.C
 	}
 }
 
-// End puts the parts onto the canvas: those drawn since Begin, or, where anything
-// else has changed, all of them.
+// Lay lays a panel, as Lip Gloss renders it, over what was placed before it: as Place
+// does, rendered anew where key has changed. A click on it goes no further.
+func (f *Frame) Lay(name string, r canvas.Rect, key any, content func() string) {
+	f.Place(name, r, key, func(c *canvas.Canvas) { c.Compose(lipgloss.NewLayer(content())) })
+	f.Hit(r, func() {})
+}
+
+// End puts the parts onto the canvas: those drawn since Begin and what lies over
+// them, or, where anything else has changed, all of them.
 func (f *Frame) End() {
 	all := f.stale || !slices.Equal(f.placed, f.was)
 	if all {
 		f.Reset(f.W, f.H, f.palette)
 		f.touch(canvas.Rect{W: f.W, H: f.H})
 	}
+	var put []canvas.Rect
 	for _, p := range f.placed {
-		if all || p.part.fresh {
+		if all || p.part.fresh || slices.ContainsFunc(put, p.r.Overlaps) {
 			f.Copy(p.r.X, p.r.Y, p.part.c)
 			f.touch(p.r)
+			put = append(put, p.r)
 		}
 	}
 	f.stale = false
-}
-
-// Over tells that something is drawn over the parts, after End.
-func (f *Frame) Over() {
-	f.stale = true
-	f.touch(canvas.Rect{W: f.W, H: f.H})
 }
 
 func (f *Frame) touch(r canvas.Rect) {

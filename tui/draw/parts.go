@@ -1,6 +1,14 @@
 package draw
 
 import (
+	"math"
+	"strings"
+
+	"charm.land/bubbles/v2/help"
+	"charm.land/bubbles/v2/key"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
 )
@@ -29,40 +37,52 @@ func Metric(c *canvas.Canvas, y int, label, value, unit string, s canvas.Style) 
 
 // Gauge draws a bar of w cells filled to share (0 to 1).
 func Gauge(c *canvas.Canvas, x, y, w int, share float64, s canvas.Style) {
-	share = min(max(share, 0), 1)
-	eighths := int(share*float64(w)*8 + 0.5)
-	for i := range w {
-		fill := min(max(eighths-i*8, 0), 8)
-		switch {
-		case fill == 8:
-			c.Set(x+i, y, s, '█')
-		case fill > 0:
-			c.Set(x+i, y, s, []rune("▏▎▍▌▋▊▉")[fill-1])
-		default:
-			c.Set(x+i, y, theme.Faint, '░')
-		}
-	}
+	c.Fill(canvas.Rect{X: x, Y: y, W: w, H: 1}, theme.Faint, '░')
+	c.Text(x, y, s, Bar(w, share))
 }
 
-// Box draws a framed, blank rectangle over the screen.
-func Box(c *canvas.Canvas, r canvas.Rect, title, right string) {
-	c.Fill(r, theme.Default, ' ')
-	for x := r.X + 1; x < r.X+r.W-1; x++ {
-		c.Set(x, r.Y, theme.Accent, '─')
-		c.Set(x, r.Y+r.H-1, theme.Accent, '─')
+// Bar is a bar of at most w cells, as long as share (0 to 1; NaN: unknown) says.
+func Bar(w int, share float64) string {
+	if math.IsNaN(share) {
+		return ""
 	}
-	for y := r.Y + 1; y < r.Y+r.H-1; y++ {
-		c.Set(r.X, y, theme.Accent, '│')
-		c.Set(r.X+r.W-1, y, theme.Accent, '│')
+	eighths := int(min(max(share, 0), 1)*float64(max(w, 0))*8 + 0.5)
+	bar := strings.Repeat("█", eighths/8)
+	if eighths%8 > 0 {
+		bar += string([]rune("▏▎▍▌▋▊▉")[eighths%8-1])
 	}
-	for _, k := range []struct {
-		x, y int
-		r    rune
-	}{{r.X, r.Y, '╭'}, {r.X + r.W - 1, r.Y, '╮'}, {r.X, r.Y + r.H - 1, '╰'}, {r.X + r.W - 1, r.Y + r.H - 1, '╯'}} {
-		c.Set(k.x, k.y, theme.Accent, k.r)
+	return bar
+}
+
+// Box is content in a rounded border of w columns and h rows, with its title and a
+// note in the upper edge, in the styles of c.
+func Box(c *canvas.Canvas, w, h int, title, note, content string) string {
+	edge := lipgloss.RoundedBorder()
+	line := lipgloss.NewStyle().Foreground(c.Style(theme.Accent).GetForeground())
+	box := lipgloss.NewStyle().Border(edge).BorderForeground(line.GetForeground()).Padding(0, 1).Width(w).Height(h).Render(content)
+	title = ansi.Truncate(" "+canvas.Clean(title)+" ", max(w-4, 0), "…")
+	if note = " " + note + " "; canvas.Width(title)+canvas.Width(note)+6 > w {
+		note = ""
 	}
-	c.TextMax(r.X+2, r.Y, r.W-4, theme.Title, " "+title+" ")
-	if w := canvas.Width(right); right != "" && r.W > w+canvas.Width(title)+8 {
-		c.Text(r.X+r.W-w-4, r.Y, theme.Muted, " "+right+" ")
-	}
+	rest := strings.Repeat(edge.Top, max(w-4-canvas.Width(title)-canvas.Width(note), 0))
+	top := line.Render(edge.TopLeft+edge.Top) + c.Style(theme.Title).Render(title) + line.Render(rest) +
+		c.Style(theme.Muted).Render(note) + line.Render(edge.Top+edge.TopRight)
+	_, below, _ := strings.Cut(box, "\n")
+	return top + "\n" + below
+}
+
+// Keymap is Bubbles' view of keys in the styles of c: as many as find room in w
+// columns.
+func Keymap(c *canvas.Canvas, w int) help.Model {
+	h := help.New()
+	h.ShortSeparator = "  "
+	k, d := c.Style(theme.Accent), c.Style(theme.Muted)
+	h.Styles = help.Styles{Ellipsis: d, ShortKey: k, ShortDesc: d, ShortSeparator: d, FullKey: k, FullDesc: c.Style(theme.Default), FullSeparator: d}
+	h.SetWidth(w)
+	return h
+}
+
+// Hints are keys in a line.
+func Hints(c *canvas.Canvas, keys []key.Binding, w int) string {
+	return Keymap(c, w).ShortHelpView(keys)
 }

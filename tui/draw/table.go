@@ -33,6 +33,7 @@ type Table[T any] struct {
 	Style func(row, col int) canvas.Style
 	// Head is a title's style; nil is muted for all.
 	Head func(col int) canvas.Style
+	Bare bool // without titles
 }
 
 // HeadRows are the rows above the first value: the titles, and the units where
@@ -67,11 +68,19 @@ func (t *Table[T]) shown(w int) []int {
 	}
 }
 
-// Draw draws the table into r of c: a row of titles, one of units where there are
-// any, and as many rows as there is room for. What finds no room in its column ends
-// in "…", and a column that leaves r is cut there. It returns the row after it.
+// Draw draws the table into r of c and returns the row after it. A column that leaves
+// r is cut there.
 func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
-	cols := t.shown(r.W)
+	text := t.Render(c, r.W, r.H)
+	c.Print(r, text)
+	return r.Y + lipgloss.Height(text)
+}
+
+// Render returns the table in the styles of c: a row of titles, one of units where
+// there are any, and as many values as there is room for. What finds no room in its
+// column ends in "…".
+func (t *Table[T]) Render(c *canvas.Canvas, w, h int) string {
+	cols := t.shown(w)
 	head := make([]string, len(cols))
 	units, any := make([]string, len(cols)), 0
 	for i, col := range cols {
@@ -80,24 +89,29 @@ func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
 			any = 1
 		}
 	}
-	rows := make([][]string, 0, r.H)
+	rows := make([][]string, 0, max(h, 0))
+	room := h - 1
+	if t.Bare {
+		any, room = 0, h
+	}
 	if any > 0 {
 		rows = append(rows, units)
 	}
-	for row := t.First; row < t.Rows && len(rows) < r.H-1; row++ {
+	for row := t.First; row < t.Rows && len(rows) < room; row++ {
 		cells := make([]string, len(cols))
 		for i, col := range cols {
 			cells[i] = canvas.Clean(t.Columns[col].Text(t.At(row)))
 		}
 		rows = append(rows, cells)
 	}
-	widths := t.widths(cols, head, rows, r.W)
+	widths := t.widths(cols, head, rows, w)
 	for _, row := range append(rows, head) {
 		for i := range row {
 			row[i] = ansi.Truncate(row[i], widths[i], "…")
 		}
 	}
-	out := table.New().Headers(head...).Rows(rows...).Wrap(false).
+	looks := map[[2]int]lipgloss.Style{} // by style and column: the same for many cells
+	out := table.New().Rows(rows...).Wrap(false).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).BorderHeader(false).
 		StyleFunc(func(row, i int) lipgloss.Style {
 			col := cols[i]
@@ -112,18 +126,25 @@ func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
 			case t.Style != nil:
 				s = t.Style(t.First+row-any, col)
 			}
+			look, ok := looks[[2]int{int(s), i}]
+			if ok {
+				return look
+			}
 			align := lipgloss.Right
 			if t.Columns[col].Width < 0 {
 				align = lipgloss.Left
 			}
-			style := c.Style(s).Width(widths[i]).Align(align)
+			look = c.Style(s).Width(widths[i]).Align(align)
 			if i < len(cols)-1 {
-				style = style.Width(widths[i] + 1).PaddingRight(1)
+				look = look.Width(widths[i] + 1).PaddingRight(1)
 			}
-			return style
+			looks[[2]int{int(s), i}] = look
+			return look
 		})
-	c.Print(r, out.String())
-	return r.Y + 1 + len(rows)
+	if !t.Bare {
+		out.Headers(head...)
+	}
+	return out.String()
 }
 
 // widths are the widths of columns, those that may grow as wide as their text as

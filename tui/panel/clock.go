@@ -1,19 +1,23 @@
 package panel
 
 import (
-	"jouletop/tui/draw"
-	"jouletop/tui/state"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
+	"jouletop/tui/state"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
-
-	tea "charm.land/bubbletea/v2"
 )
 
 // Clock chooses a clock, for all phases or one, and a policy.
@@ -211,58 +215,89 @@ func (p *Clock) noSuchClock(mhz int) string {
 	return "unsupported SM clock: " + draw.Int(mhz) + " MHz"
 }
 
-// Draw draws the panel over the page.
-func (p *Clock) Draw() {
-	r, c := p.area(), p.Frame.Canvas
-	draw.Box(c, r, "SM clock", "Esc")
+// Draw draws the panel beside the page.
+func (p *Clock) Draw(name string) {
+	type key struct {
+		sel, target, policy, first int
+		typed, foot                string
+		slow                       int64
+		run, requests, points      uint64
+	}
+	r := p.area()
 	in := r.Inset(2, 1)
-	y := in.Y
+	foot := p.foot(in.W)
+	list := canvas.Rect{X: in.X, Y: in.Y + 2, W: in.W, H: max(in.H-3-len(foot), 0)}
+	p.rows = list.H
+	first := min(max(p.sel-list.H/2, 0), max(len(p.clocks)-list.H, 0))
+	v := p.State.Versions
+	k := key{p.sel, p.target, p.policy, first, p.typed, fmt.Sprint(foot), p.Slow(), v.Run, v.Requests, v.Points}
+	p.Frame.Lay(name, r, k, func() string { return p.content(r, list, first, foot) })
 	x := in.X
-	for i, t := range clockTargets {
+	for i := range clockTargets {
+		w := canvas.Width(p.tab(i))
+		p.Frame.Hit(canvas.Rect{X: x, Y: in.Y, W: w, H: 1}, func() { p.target = i })
+		x += w
+	}
+	for i := first; i < len(p.clocks) && i-first < list.H; i++ {
+		p.Frame.Hit(canvas.Rect{X: list.X, Y: list.Y + i - first, W: list.W, H: 1}, func() {
+			p.move(0)
+			p.sel = i // Enter sets it
+		})
+	}
+}
+
+// tab is what stands on the tab of a target.
+func (p *Clock) tab(i int) string {
+	if p.Size == view.Compact && i > 0 && i != p.target {
+		return " " + clockTargets[i].name[:1] + " "
+	}
+	return " " + clockTargets[i].name + " "
+}
+
+// content is the panel as Lip Gloss renders it.
+func (p *Clock) content(r, list canvas.Rect, first int, foot []styled) string {
+	c := p.Frame.Canvas
+	tabs := ""
+	for i := range clockTargets {
 		s := theme.Muted
-		text := t.name
-		if p.Size == view.Compact && i > 0 {
-			text = t.name[:1]
-		}
 		if i == p.target {
 			s = theme.Select
-			text = t.name
 		}
-		end := c.Text(x, y, s, " "+text+" ")
-		p.Frame.Hit(canvas.Rect{X: x, Y: y, W: end - x, H: 1}, func() { p.target = i })
-		x = end
+		tabs += c.Style(s).Render(p.tab(i))
 	}
-	y++
-	typed := p.typed
-	if typed == "" {
-		typed = "type to jump"
-	}
-	x = c.Text(in.X, y, theme.Muted, "MHz ")
-	s := theme.Muted
-	if p.typed != "" {
-		s = theme.Input
-	}
-	c.Text(x, y, s, typed)
 	known := p.measuredClocks()
+	rows := []string{ansi.Truncate(tabs, list.W, ""), p.head(known, list.W)}
+	if len(p.clocks) == 0 {
+		rows = append(rows, c.Style(theme.Muted).Render(ansi.Truncate("this GPU lists no supported clocks", list.W, "…")))
+	} else {
+		rows = append(rows, strings.Split(p.list(known, first).Render(c, list.W, list.H), "\n")...)
+	}
+	for len(rows) < 2+list.H {
+		rows = append(rows, "")
+	}
+	rows = append(rows[:2+list.H], c.Style(theme.Faint).Render(strings.Repeat("─", list.W)))
+	for _, f := range foot {
+		rows = append(rows, c.Style(f.style).Render(ansi.Truncate(canvas.Clean(f.text), list.W, "…")))
+	}
+	return draw.Box(c, r.W, r.H, "SM clock", "Esc", strings.Join(rows, "\n"))
+}
+
+// head is the row above the list: what was typed, and what the figures are.
+func (p *Clock) head(known measured, w int) string {
+	c := p.Frame.Canvas
+	typed, s := "type to jump", theme.Muted
+	if p.typed != "" {
+		typed, s = p.typed, theme.Input
+	}
 	unit := "J/token measured"
 	if known.batch > 0 {
 		unit = "J/token at batch " + draw.Int(known.batch)
-		if in.W < clockHeadWidth {
+		if w < clockHeadWidth {
 			unit = "J/token, B" + draw.Int(known.batch)
 		}
 	}
-	c.Right(in.X+in.W, y, theme.Muted, unit)
-	y++
-	foot := p.foot(in.W)
-	list := canvas.Rect{X: in.X, Y: y, W: in.W, H: max(in.Y+in.H-y-len(foot)-1, 0)}
-	p.drawList(list, known)
-	y = list.Y + list.H
-	for x := range in.W {
-		c.Set(in.X+x, y, theme.Faint, '─')
-	}
-	for i, f := range foot {
-		c.TextMax(in.X, y+1+i, in.W, f.style, f.text)
-	}
+	left := c.Style(theme.Muted).Render("MHz ") + c.Style(s).Render(typed)
+	return left + c.Style(theme.Muted).Width(w-lipgloss.Width(left)).Align(lipgloss.Right).Render(unit)
 }
 
 type styled struct {
@@ -295,52 +330,58 @@ func (p *Clock) foot(w int) []styled {
 	return out
 }
 
-// drawList draws the clocks around the selected one, with what was measured
-// at each.
-func (p *Clock) drawList(r canvas.Rect, known measured) {
-	c := p.Frame.Canvas
-	p.rows = r.H
-	if len(p.clocks) == 0 {
-		c.TextMax(r.X, r.Y, r.W, theme.Muted, "this GPU lists no supported clocks")
-		return
-	}
+// list is the table of the clocks, with what was measured at each.
+func (p *Clock) list(known measured, first int) *draw.Table[int] {
 	t := p.Telemetry()
-	from := min(max(p.sel-r.H/2, 0), max(len(p.clocks)-r.H, 0))
-	for i := from; i < len(p.clocks) && i-from < r.H; i++ {
-		y := r.Y + i - from
-		mhz := p.clocks[i]
-		s := theme.Default
-		if i == p.sel {
-			s = theme.Select
-			c.Fill(canvas.Rect{X: r.X, Y: y, W: r.W, H: 1}, s, ' ')
-			c.Text(r.X, y, s, "▸")
-		}
-		c.Text(r.X+2, y, s, draw.Pad(draw.Int(mhz), 4)+" MHz")
-		x := r.X + 12
-		if mhz == t.Requested {
-			x = c.Text(x, y, s, "requested ")
-		}
-		if near(t.Sample.SMMHz, mhz, p.clocks, i) {
-			c.Text(x, y, s, "◀ now")
-		}
-		if v, ok := known.by[mhz]; ok {
-			bar := theme.Meter
-			if mhz == known.best && i != p.sel {
-				s, bar = theme.EDP, theme.EDP
+	const bar = 9
+	list := &draw.Table[int]{Columns: []draw.Column[int]{
+		{Width: -1, Text: func(i int) string {
+			switch {
+			case i == p.sel:
+				return "▸"
+			case p.clocks[i] == known.best:
+				return "★"
 			}
-			c.Right(r.X+r.W, y, s, draw.Sig(v))
-			if at := r.X + 28; r.X+r.W-8-at > 2 {
-				draw.Gauge(c, at, y, r.X+r.W-8-at, v/known.most, bar)
+			return ""
+		}},
+		{Width: 8, Text: func(i int) string { return draw.Int(p.clocks[i]) + " MHz" }},
+		{Width: -15, Text: func(i int) string {
+			note := ""
+			if p.clocks[i] == t.Requested {
+				note = "requested "
 			}
-			if mhz == known.best {
-				c.Text(r.X+1, y, s, "★")
+			if near(t.Sample.SMMHz, p.clocks[i], p.clocks, i) {
+				note += "◀ now"
 			}
+			return note
+		}},
+		{Width: -bar, Rank: 1, Text: func(i int) string {
+			v, ok := known.by[p.clocks[i]]
+			if !ok {
+				return ""
+			}
+			return draw.Bar(bar, v/known.most)
+		}},
+		{Width: 7, Text: func(i int) string {
+			v, ok := known.by[p.clocks[i]]
+			if !ok {
+				return ""
+			}
+			return draw.Sig(v)
+		}},
+	}, Rows: len(p.clocks), First: first, At: func(i int) int { return i }, Bare: true}
+	list.Style = func(row, col int) canvas.Style {
+		switch {
+		case row == p.sel:
+			return theme.Select
+		case p.clocks[row] == known.best && col > 2:
+			return theme.EDP
+		case col == 3:
+			return theme.Meter
 		}
-		p.Frame.Hit(canvas.Rect{X: r.X, Y: y, W: r.W, H: 1}, func() {
-			p.move(0)
-			p.sel = i // Enter sets it
-		})
+		return theme.Default
 	}
+	return list
 }
 
 // near tells whether the achieved clock is nearest to clocks[i].

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/engine/command"
 	"jouletop/tui/canvas"
@@ -162,7 +163,8 @@ func (f *Form) Key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case s == "down", s == "tab":
 		f.at = (f.at + 1) % len(f.fields)
 	case cur.options == nil:
-		cur.in, _ = cur.in.Update(msg)
+		cur.in.Focus()
+		cur.in, _ = cur.in.Update(clean(msg))
 	case s == "left":
 		cur.step(-1)
 	case s == "right":
@@ -189,6 +191,7 @@ func (f *Field) step(by int) {
 // Paste takes text into the field being typed.
 func (f *Form) Paste(text string) bool {
 	if cur := f.fields[f.at]; cur.options == nil {
+		cur.in.Focus()
 		insertText(&cur.in, text)
 	}
 	return true
@@ -202,63 +205,74 @@ func (f *Form) Hints() []view.Key {
 	}
 }
 
+// labels is the width of the fields' labels.
+const labels = 12
+
 // Draw draws the form over the page.
-func (f *Form) Draw() {
+func (f *Form) Draw(name string) {
 	c := f.Frame.Canvas
 	r := center(c.W, f.Body, view.Pick(f.Size, 74, 84, 96), 16)
 	r.H = min(len(f.fields)+5, r.H)
-	draw.Box(c, r, f.title, "Esc")
 	in := r.Inset(2, 1)
-	labels := 12
-	for i, fd := range f.fields {
-		y := in.Y + 1 + i
-		if y >= in.Y+in.H-1 {
-			break
-		}
-		s := theme.Muted
+	rows := []string{""}
+	shown := f.fields[:min(len(f.fields), max(in.H-2, 0))]
+	for i, fd := range shown {
+		mark, s := " ", theme.Muted
 		if i == f.at {
-			s = theme.Accent
-			c.Text(in.X-1, y, s, "▸")
+			mark, s = "▸", theme.Accent
 		}
-		c.Text(in.X+1, y, s, fd.label)
-		value := canvas.Rect{X: in.X + labels + 2, Y: y, W: in.W - labels - 2, H: 1}
-		if fd.options == nil {
-			hint := min(canvas.Width(fd.hint), value.W/2)
-			drawInput(c, canvas.Rect{X: value.X, Y: y, W: value.W - hint - 1, H: 1}, &fd.in, i == f.at)
-			c.TextMax(value.X+value.W-hint, y, hint, theme.Muted, fd.hint)
-		} else {
-			fd.draw(c, value, i == f.at)
-		}
-		f.Frame.Hit(canvas.Rect{X: in.X, Y: y, W: in.W, H: 1}, func() { f.at = i })
+		rows = append(rows, c.Style(s).Render(mark+" "+draw.Pad(fd.label, -labels))+" "+fd.view(c, in.W-labels-3, i == f.at))
 	}
-	y := r.Y + r.H - 2
-	switch cur := f.fields[f.at]; {
-	case f.err != "":
-		c.TextMax(in.X+1, y, in.W-1, theme.Bad, f.err)
-	case f.asked:
-		c.TextMax(in.X+1, y, in.W-1, theme.Muted, "looking at it…")
-	case len(cur.options) > 0:
-		c.TextMax(in.X+1, y, in.W-1, theme.Muted, cur.options[cur.cursor].Note)
+	for len(rows) < in.H-1 {
+		rows = append(rows, "")
+	}
+	rows = append(rows, "  "+f.note(c, in.W-2))
+	content := strings.Join(rows, "\n")
+	f.Frame.Lay(name, r, content, func() string { return draw.Box(c, r.W, r.H, f.title, "Esc", content) })
+	for i := range shown {
+		f.Frame.Hit(canvas.Rect{X: in.X, Y: in.Y + 1 + i, W: in.W, H: 1}, func() { f.at = i })
 	}
 }
 
-// draw draws the options in one row, those around the cursor.
-func (f *Field) draw(c *canvas.Canvas, r canvas.Rect, focused bool) {
+// note is the last row: what is wrong, or what the chosen option is.
+func (f *Form) note(c *canvas.Canvas, w int) string {
+	text, s := "", theme.Muted
+	switch cur := f.fields[f.at]; {
+	case f.err != "":
+		text, s = f.err, theme.Bad
+	case f.asked:
+		text = "looking at it…"
+	case len(cur.options) > 0:
+		text = cur.options[cur.cursor].Note
+	}
+	return c.Style(s).Render(ansi.Truncate(canvas.Clean(text), w, "…"))
+}
+
+// view is the field's value in w columns.
+func (f *Field) view(c *canvas.Canvas, w int, focused bool) string {
+	if f.options != nil {
+		return ansi.Truncate(f.viewOptions(c, w, focused), w, "…")
+	}
+	hint := ansi.Truncate(f.hint, w/2, "…")
+	return drawInput(c, &f.in, w-canvas.Width(hint)-1, focused) + " " + c.Style(theme.Muted).Render(hint)
+}
+
+// viewOptions are the options in one row, those around the cursor.
+func (f *Field) viewOptions(c *canvas.Canvas, w int, focused bool) string {
 	if len(f.options) == 0 {
-		c.TextMax(r.X, r.Y, r.W, theme.Warn, "none found")
-		return
+		return c.Style(theme.Warn).Render("none found")
 	}
 	from, used := f.cursor, 0
 	for i := f.cursor; i >= 0; i-- {
 		used += canvas.Width(f.options[i].Name) + 5
-		if used > r.W*2/3 && i != f.cursor {
+		if used > w*2/3 && i != f.cursor {
 			break
 		}
 		from = i
 	}
-	x, end := r.X, r.X+r.W
+	var b strings.Builder
 	if from > 0 {
-		x = c.Text(x, r.Y, theme.Muted, "‹")
+		b.WriteString(c.Style(theme.Muted).Render("‹"))
 	}
 	for i := from; i < len(f.options); i++ {
 		s := theme.Muted
@@ -275,11 +289,7 @@ func (f *Field) draw(c *canvas.Canvas, r canvas.Rect, focused bool) {
 		if focused && i == f.cursor {
 			s = theme.Select
 		}
-		text := mark + f.options[i].Name
-		if x+canvas.Width(text) >= end {
-			c.TextMax(x, r.Y, end-x, s, text)
-			return
-		}
-		x = c.Text(x, r.Y, s, text) + 2
+		b.WriteString(c.Style(s).Render(mark+canvas.Clean(f.options[i].Name)) + "  ")
 	}
+	return b.String()
 }

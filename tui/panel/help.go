@@ -1,32 +1,35 @@
 package panel
 
 import (
-	"jouletop/tui/draw"
+	"strings"
+
+	"charm.land/bubbles/v2/key"
+	"charm.land/bubbles/v2/viewport"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"jouletop/tui/canvas"
+	"jouletop/tui/draw"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
-
-	tea "charm.land/bubbletea/v2"
 )
-
-// helpRow is a key or a title of the help.
-type helpRow struct {
-	key, what string
-	heading   bool
-}
 
 // Help lists every key.
 type Help struct {
 	*view.Context
 	groups []view.KeyGroup
-	page   int
+	shown  viewport.Model
 	closed bool
 }
 
 // NewHelp returns the help of the keys of groups.
 func NewHelp(c *view.Context, groups []view.KeyGroup) *Help {
-	return &Help{Context: c, groups: groups}
+	h := &Help{Context: c, groups: groups, shown: viewport.New()}
+	h.shown.KeyMap = viewport.KeyMap{
+		Up: key.NewBinding(key.WithKeys("up")), Down: key.NewBinding(key.WithKeys("down")),
+		PageUp: key.NewBinding(key.WithKeys("pgup", "left")), PageDown: key.NewBinding(key.WithKeys("pgdown", "right")),
+	}
+	return h
 }
 
 // Closed tells whether it is done with.
@@ -35,20 +38,15 @@ func (h *Help) Closed() bool { return h.closed }
 // Paste takes nothing, and leaves nothing to others.
 func (h *Help) Paste(string) bool { return true }
 
-// Wheel turns the pages.
+// Wheel scrolls.
 func (h *Help) Wheel(_, _, by int) bool {
-	h.turn(by)
+	h.layOut()
+	h.shown.SetYOffset(h.shown.YOffset() + 3*by)
 	return true
 }
 
 // Hints are the keys that leave.
 func (h *Help) Hints() []view.Key { return []view.Key{h.Keys.Close, h.Keys.Quit} }
-
-// turn goes on by so many pages.
-func (h *Help) turn(by int) {
-	_, _, _, pages := h.pages()
-	h.page = min(max(h.page+by, 0), pages-1)
-}
 
 func (h *Help) area() canvas.Rect {
 	return center(h.Frame.W, h.Body, view.Pick(h.Size, h.Frame.W, 112, 120), view.Pick(h.Size, h.Body.H, 36, 40))
@@ -61,80 +59,77 @@ func center(width int, body canvas.Rect, w, h int) canvas.Rect {
 	return canvas.Rect{X: (width - w) / 2, Y: body.Y + (body.H-h)/2, W: w, H: h}
 }
 
-// pages lays the help's rows out: columns, rows a column, and pages.
-func (h *Help) pages() (rows []helpRow, columns, high, pages int) {
+// layOut gives the keys the columns that there is room for, of about the same height.
+func (h *Help) layOut() {
 	in := h.area().Inset(2, 1)
+	c := h.Frame.Canvas
+	keys, words, rows := 0, 0, 0
 	for _, g := range h.groups {
-		rows = append(rows, helpRow{what: g.Title, heading: true})
-		for _, b := range g.Keys {
-			rows = append(rows, helpRow{key: b.Help().Key, what: b.Help().Desc})
+		rows += 1 + len(g.Keys)
+		for _, k := range g.Keys {
+			keys, words = max(keys, canvas.Width(k.Help().Key)), max(words, canvas.Width(k.Help().Desc))
 		}
 	}
-	_, width := helpWidths(rows)
-	columns = max(in.W/width, 1)
-	high = max(in.H, 1)
-	pages = (len(rows) + columns*high - 1) / (columns * high)
-	if pages == 1 { // columns of equal height
-		high = (len(rows) + columns - 1) / columns
-	}
-	return rows, columns, high, pages
-}
-
-// helpWidths are the widths that the keys need and, with what they do, a column:
-// nothing is cut.
-func helpWidths(rows []helpRow) (keys, column int) {
-	words := 0
-	for _, r := range rows {
-		keys = max(keys, canvas.Width(r.key))
-		if !r.heading {
-			words = max(words, canvas.Width(r.what))
+	m := draw.Keymap(c, 0)
+	m.Styles.FullKey = m.Styles.FullKey.Width(keys)
+	n := max(in.W/(keys+words+2), 1)
+	var columns []string
+	var column strings.Builder
+	taken := 0
+	for _, g := range h.groups {
+		var keys []key.Binding
+		for _, k := range g.Keys {
+			keys = append(keys, k.Binding)
 		}
+		if taken > 0 && (taken+len(keys)/2)*n > rows && len(columns) < n-1 {
+			columns, taken = append(columns, column.String()), 0
+			column.Reset()
+		}
+		if taken > 0 {
+			column.WriteByte('\n')
+		}
+		column.WriteString(c.Style(theme.Title).Render(g.Title) + "\n" + m.FullHelpView([][]key.Binding{keys}))
+		taken += 1 + len(keys)
 	}
-	return keys, keys + 1 + words + 2
+	columns = append(columns, column.String())
+	wide := lipgloss.NewStyle().Width(in.W / n)
+	for i := range columns {
+		columns[i] = wide.Render(columns[i])
+	}
+	h.shown.SetWidth(in.W)
+	h.shown.SetHeight(in.H)
+	h.shown.SetContent(lipgloss.JoinHorizontal(lipgloss.Top, columns...))
 }
 
-// Key turns the pages; any other key closes the help, and those that do not mean
-// only that go on to what lies below.
+// Key scrolls; any other key closes the help, and those that do not mean only that go
+// on to what lies below.
 func (h *Help) Key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
-	switch s := msg.String(); {
-	case s == "down" || s == "pgdown" || s == "right":
-		h.turn(1)
-	case s == "up" || s == "pgup" || s == "left":
-		h.turn(-1)
-	default:
-		h.closed = true
-		return nil, h.Keys.Help.Is(msg) || h.Keys.Close.Is(msg) || h.Keys.Quit.Is(msg)
+	if k := &h.shown.KeyMap; key.Matches(msg, k.Up, k.Down, k.PageUp, k.PageDown) {
+		h.layOut()
+		h.shown, _ = h.shown.Update(msg)
+		return nil, true
 	}
-	return nil, true
+	h.closed = true
+	return nil, h.Keys.Help.Is(msg) || h.Keys.Close.Is(msg) || h.Keys.Quit.Is(msg)
 }
 
 // Draw lists the keys.
-func (h *Help) Draw() {
-	c, r := h.Frame.Canvas, h.area()
-	rows, columns, high, pages := h.pages()
-	h.page = min(h.page, pages-1)
+func (h *Help) Draw(name string) {
 	title := "Keys"
 	if h.Version != "" {
 		title += " · jouletop " + h.Version
 	}
-	right := "Esc"
-	if pages > 1 {
-		right = "page " + draw.Int(h.page+1) + " of " + draw.Int(pages) + ": ↓ ↑   Esc"
+	r := h.area()
+	h.Frame.Lay(name, r, h.shown.YOffset(), func() string {
+		h.layOut()
+		return draw.Box(h.Frame.Canvas, r.W, r.H, title, h.note(), h.shown.View())
+	})
+}
+
+// note says how to leave, and which part is shown where not all is.
+func (h *Help) note() string {
+	if first, all, high := h.shown.YOffset(), h.shown.TotalLineCount(), h.shown.Height(); all > high {
+		return draw.Int(first+1) + "–" + draw.Int(min(first+high, all)) + " of " + draw.Int(all) + ": ↓ ↑   Esc"
 	}
-	draw.Box(c, r, title, right)
-	in := r.Inset(2, 1)
-	width := in.W / columns
-	keyWidth, _ := helpWidths(rows)
-	for i, w := range rows[h.page*columns*high:] {
-		x, y := in.X+i/high*width, in.Y+i%high
-		if i/high >= columns {
-			return
-		}
-		if w.heading {
-			c.TextMax(x, y, width-1, theme.Title, w.what)
-			continue
-		}
-		c.TextMax(x, y, keyWidth, theme.Accent, w.key)
-		c.TextMax(x+keyWidth+1, y, width-keyWidth-2, theme.Default, w.what)
-	}
+	return "Esc"
 }

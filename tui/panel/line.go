@@ -5,6 +5,7 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
@@ -34,7 +35,7 @@ func (l *Line) Key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		l.closed = true
 		return l.done(strings.TrimSpace(l.in.Value())), true
 	default:
-		l.in, _ = l.in.Update(msg)
+		l.in, _ = l.in.Update(clean(msg))
 	}
 	return nil, true
 }
@@ -55,50 +56,50 @@ func (l *Line) Hints() []view.Key { return nil }
 func (l *Line) Closed() bool { return l.closed }
 
 // Draw draws the line in the last row.
-func (l *Line) Draw() {
-	c := l.Frame.Canvas
-	r := canvas.Rect{Y: c.H - 1, W: c.W, H: 1}
-	c.Fill(r, theme.Input, ' ')
-	x := c.TextMax(r.X, r.Y, r.W/2, theme.Accent, l.label)
-	drawInput(c, canvas.Rect{X: x, Y: r.Y, W: r.X + r.W - x, H: 1}, &l.in, true)
+func (l *Line) Draw(name string) {
+	w := l.Frame.W
+	label := ansi.Truncate(l.label, w/2, "…")
+	content := l.Frame.Style(theme.Accent).Inherit(l.Frame.Style(theme.Input)).Render(label) + drawInput(l.Frame.Canvas, &l.in, w-canvas.Width(label), true)
+	l.Frame.Lay(name, canvas.Rect{Y: l.Frame.H - 1, W: w, H: 1}, content, func() string { return content })
 }
 
 // maxPrompt is the most bytes of a typed prompt.
 const maxPrompt = 64 << 10
 
-// newInput returns an input that is drawn by us alone.
+// newInput returns an input that holds value.
 func newInput(value string) textinput.Model {
 	in := textinput.New()
+	in.Prompt = ""
 	in.CharLimit = maxPrompt
-	in.SetValue(value)
+	in.SetValue(canvas.Clean(value))
 	in.CursorEnd()
 	in.Focus()
 	return in
 }
 
+// clean is a key press whose text a terminal draws in place.
+func clean(msg tea.KeyPressMsg) tea.KeyPressMsg {
+	msg.Text = canvas.Clean(msg.Text)
+	return msg
+}
+
+// insertText puts text in at the caret: one line of what a terminal draws in place.
 func insertText(in *textinput.Model, text string) {
-	next, _ := in.Update(tea.PasteMsg{Content: strings.Join(strings.Fields(text), " ")})
+	next, _ := in.Update(tea.PasteMsg{Content: canvas.Clean(strings.Join(strings.Fields(text), " "))})
 	*in = next
 }
 
-// drawInput draws an input's text so that the caret stays in sight.
-func drawInput(c *canvas.Canvas, r canvas.Rect, in *textinput.Model, focused bool) {
-	c.Fill(r, theme.Input, ' ')
-	runes := []rune(in.Value())
-	pos := min(in.Position(), len(runes))
-	// Only what can be seen is looked at: a pasted prompt may be long.
-	from := max(pos-r.W, 0)
-	for canvas.Width(string(runes[from:pos])) >= r.W && from < pos {
-		from++
-	}
-	x := c.TextMax(r.X, r.Y, max(r.W-1, 0), theme.Input, string(runes[from:pos]))
-	after := string(runes[pos:min(pos+r.W+1, len(runes))])
-	end := c.TextMax(x, r.Y, r.X+r.W-x, theme.Input, after)
+// drawInput is an input of w columns in the styles of c.
+func drawInput(c *canvas.Canvas, in *textinput.Model, w int, focused bool) string {
+	text := c.Style(theme.Input)
+	look := textinput.StyleState{Text: text, Prompt: text, Placeholder: text, Suggestion: text}
+	in.SetStyles(textinput.Styles{Focused: look, Blurred: look, Cursor: textinput.CursorStyle{Color: c.Style(theme.Caret).GetBackground()}})
 	if focused {
-		w := 1
-		if end > x {
-			w = max(canvas.Width(string(runes[pos:pos+1])), 1)
-		}
-		c.Paint(canvas.Rect{X: x, Y: r.Y, W: w, H: 1}, theme.Caret)
+		in.Focus()
+	} else {
+		in.Blur()
 	}
+	in.SetWidth(max(w-1, 1)) // and the caret
+	in.SetCursor(in.Position())
+	return text.Width(w).Render(ansi.Truncate(in.View(), max(w, 0), ""))
 }

@@ -19,7 +19,8 @@ type Panel interface {
 	Wheel(x, y, by int) bool
 	// Hints are the keys to show on the last line.
 	Hints() []view.Key
-	Draw()
+	// Draw lays the panel over the frame as the part of that name.
+	Draw(name string)
 	// Closed tells whether the panel is done with.
 	Closed() bool
 }

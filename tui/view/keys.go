@@ -28,6 +28,12 @@ func (k Key) As(shown, hint string) Key {
 	return k
 }
 
+// Short is the binding with its word in place of its sentence.
+func (k Key) Short() key.Binding {
+	k.SetHelp(k.Help().Key, k.Hint)
+	return k.Binding
+}
+
 // KeyGroup is a titled part of the help.
 type KeyGroup struct {
 	Title string
