@@ -17,7 +17,8 @@ import (
 // being generated, and the newest requests.
 type Live struct {
 	Base
-	stream int // request of the batch whose text is shown
+	stream  int // request of the batch whose text is shown
+	serving serving
 }
 
 var liveKeys = struct{ scroll, stream view.Key }{
@@ -30,7 +31,7 @@ func (p *Live) Name() string { return "Live" }
 
 // Keys are the page's own.
 func (p *Live) Keys() []view.Key {
-	return []view.Key{liveKeys.scroll, liveKeys.stream}
+	return append([]view.Key{liveKeys.scroll, liveKeys.stream}, p.serving.keys(p.Context)...)
 }
 
 // Hints are the keys on the last line.
@@ -46,13 +47,15 @@ func (p *Live) Key(msg tea.KeyPressMsg) tea.Cmd {
 		p.Window.Scroll(p.State, int64(step(msg)))
 	case liveKeys.stream.Is(msg):
 		p.stream++
+	case servingKeys.lanes.Is(msg):
+		p.serving.lanes = !p.serving.lanes
 	}
 	return nil
 }
 
 // liveAreas are the page's rectangles.
 type liveAreas struct {
-	clock, power, strip, side, progress, text, recent canvas.Rect
+	clock, power, passes, strip, side, progress, text, recent canvas.Rect
 }
 
 func (p *Live) areas() (a liveAreas) {
@@ -65,6 +68,7 @@ func (p *Live) areas() (a liveAreas) {
 		charts, a.side = view.Split(upper, body.W-view.Pick(size, 27, 38, 52)-1, 1)
 	}
 	charts, a.strip = view.Cut(charts, charts.H-2) // phases and the time axis
+	charts, a.passes = p.serving.area(p.Context, charts)
 	a.clock, a.power = view.Cut(charts, charts.H/2)
 	if lower.W < view.MediumWidth/2 {
 		a.text = lower
@@ -93,6 +97,7 @@ func (p *Live) Draw() {
 	strip := key
 	strip.head, strip.log = "", p.State.Versions.Log
 	p.Frame.Place("strip", at.strip, strip, p.drawStrip)
+	p.serving.place(p.Context, at.passes)
 
 	type sideKey struct {
 		slow                int64

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"jouletop/tui/canvas"
+	"jouletop/tui/state"
 	"jouletop/tui/view"
 )
 
@@ -15,7 +16,7 @@ func TestLiveAreas(t *testing.T) {
 	}{
 		{80, 24, canvas.Rect{W: 50, H: 6}}, {120, 40, canvas.Rect{W: 78, H: 10}}, {200, 60, canvas.Rect{W: 140, H: 15}},
 	} {
-		c := &view.Context{Size: view.SizeOf(tt.w, tt.h), Body: canvas.Rect{Y: 1, W: tt.w, H: tt.h - 3}}
+		c := &view.Context{State: state.New(), Size: view.SizeOf(tt.w, tt.h), Body: canvas.Rect{Y: 1, W: tt.w, H: tt.h - 3}}
 		a := (&Live{Base: Base{c}}).areas()
 		for _, r := range []canvas.Rect{a.clock, a.power} {
 			if r.W < tt.chart.W || r.H < tt.chart.H {

@@ -34,6 +34,7 @@ type State struct {
 	tele        map[string]*Telemetry
 	Work        Work
 	Requests    Requests
+	Serving     Serving
 	Sweep       Sweep
 	Comparisons Comparisons
 	PerClock    PerClock
@@ -52,6 +53,7 @@ type Versions struct {
 	Run, Work, Text, Points, Log, clock uint64
 	Requests                            uint64 // and their phases
 	Rows                                uint64 // requests alone
+	Passes                              uint64
 }
 
 // Telemetry is the newest readings of one GPU and their history.
@@ -132,6 +134,7 @@ func (s *State) reset() {
 	*s = State{tele: map[string]*Telemetry{}, Versions: v}
 	s.Log.limit = keepLog
 	s.Requests.reset()
+	s.Serving.reset()
 	s.Sweep.reset()
 	s.Comparisons.reset()
 	s.Work.Loading = math.NaN()
@@ -141,6 +144,7 @@ func (s *State) reset() {
 	s.Versions.Text++
 	s.Versions.Requests++
 	s.Versions.Rows++
+	s.Versions.Passes++
 	s.Versions.Points++
 	s.Versions.Log++
 	s.Versions.clock++
@@ -218,6 +222,9 @@ func (s *State) Apply(e event.Event) {
 		s.Work.Streams = s.Work.Streams[:0]
 		s.Versions.Text++
 		s.Versions.Work++
+	case event.Iteration:
+		s.Serving.add(e)
+		s.Versions.Passes++
 	case event.PhaseStart:
 		s.phaseStart(e)
 	case event.PhaseEnd:
