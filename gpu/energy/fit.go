@@ -218,13 +218,15 @@ func cmpFloat(a, b float64) int {
 
 // A fit's faint pull, in bins' worth of evidence, on what has little of its own:
 // kinds towards the mean of all, slopes towards none (a kind's power changes by
-// less than a tenth as its context doubles), loads towards none, and gaps, whose share in a bin is lost
+// less than a tenth as its context doubles), loads towards none, what a kind draws
+// without its loads towards what a pause draws, and gaps, whose share in a bin is lost
 // in the blur of its edges, wholly to a power between idle and work.
 const (
 	pullKind  = 0.02
 	pullSlope = 0.25
 	pullStart = 0.1
 	pullLoad  = 0.1
+	pullBase  = 1
 	pullGap   = 1000
 )
 
@@ -255,6 +257,12 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 	}
 	sol.mean = sy / sw
 	idle := idleGuess(rows, keys, sol.mean)
+	withLoads := map[Key]bool{}
+	for k := range keys {
+		if k.of >= load0 {
+			withLoads[k.with(power)] = true
+		}
+	}
 	for k, i := range keys {
 		pull, to := pullKind, sol.mean
 		switch {
@@ -262,6 +270,8 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 			pull, to = pullSlope, 0
 		case k.of == start:
 			pull, to = pullStart, 0
+		case k.of == power && withLoads[k]:
+			pull, to = pullBase, gapPower(idle, sol.mean)
 		case k.of >= load0:
 			pull, to = pullLoad, 0
 		case k.Kind == kindGap:
@@ -270,16 +280,40 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 		A[i*nk+i] += pull
 		rhs[i] += pull * to
 	}
-	if sol.factor, ok = factorize(A, nk); !ok {
+	if !sol.positive(A, rhs, keys) {
 		return sol, false
 	}
-	sol.factor.solve(rhs)
-	sol.theta = rhs
 	for i := range rows {
-		e := residual(&rows[i], rhs)
+		e := residual(&rows[i], sol.theta)
 		sol.rss += rows[i].w * e * e
 	}
 	return sol, true
+}
+
+// positive solves for the thetas. More work never draws less: loads that came out
+// below nothing are left out, one after another.
+func (sol *solution) positive(A, rhs []float64, keys map[Key]int) (ok bool) {
+	nk := len(rhs)
+	const none = 1e9 // rows' worth of evidence that there is none
+	for range 4 * nk {
+		if sol.factor, ok = factorize(slices.Clone(A), nk); !ok {
+			return false
+		}
+		sol.theta = slices.Clone(rhs)
+		sol.factor.solve(sol.theta)
+		worst := -1
+		for k, i := range keys {
+			if k.of >= load0 && sol.theta[i] < -1e-3 && (worst < 0 || sol.theta[i] < sol.theta[worst]) {
+				worst = i
+			}
+		}
+		if worst < 0 {
+			return true
+		}
+		A[worst*nk+worst] += none
+		rhs[worst] = 0
+	}
+	return true
 }
 
 // gapPower is what a short pause is taken to draw where nothing tells: idle power

@@ -11,6 +11,10 @@ type Cost struct {
 	// PerUnit is in J: by the power that goes with it and by the time it takes. It is
 	// never negative.
 	PerUnit Loads
+	// Seconds is by how many s a unit lengthens a phase; it is never negative.
+	Seconds Loads
+	// IdleW is what pauses draw, in W; 0 where none was seen.
+	IdleW float64
 	// Cov is its covariance in J², as far as the readings do not tell it.
 	Cov [4][4]float64
 	// Unexplained is which part of what phases of the kind differ in length, 0 to 1 as a
@@ -31,6 +35,9 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 		var c Cost
 		length, unexplained := m.tl.lengths(p.key())
 		c.Unexplained = unexplained
+		if i, ok := tr.model.keys[Key{Kind: KindIdle, SMMHz: p.SMMHz}]; ok {
+			c.IdleW = max(tr.model.stats[i].theta, 0)
+		}
 		for i, g := range s.loads {
 			if g >= 0 && s.rates[i] > 0 {
 				c.PerUnit[i] = tr.model.stats[g].theta/s.rates[i] + s.level0()*length[i]
@@ -46,7 +53,7 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 			}
 		}
 		for i := range c.PerUnit {
-			c.PerUnit[i] = max(c.PerUnit[i], 0)
+			c.PerUnit[i], c.Seconds[i] = max(c.PerUnit[i], 0), max(length[i], 0)
 		}
 		return c, true
 	}
@@ -175,7 +182,7 @@ func (m *Meter) Expect(start, end int64) Estimate {
 		if tr.model.stats == nil {
 			continue
 		}
-		l := layout{p: &predictor{tr: tr, tl: &m.tl, m: &tr.model, lag: tr.lag}, start: start, end: end, pi: m.tl.from(start)}
+		l := layout{p: &predictor{tr: tr, tl: &m.tl, m: &tr.model, lag: tr.lag, apart: true}, start: start, end: end, pi: m.tl.from(start)}
 		l.span(start, end, -1)
 		common := max(l.shared(l.inTarget, l.inTarget, make([]float64, len(l.keys))), 0)
 		v := l.deviations(nil, nil) + common

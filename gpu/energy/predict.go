@@ -44,6 +44,7 @@ type predictor struct {
 
 	late  float64 // standard deviations that lag is off the estimate
 	vague bool    // the source's times are vague: see timing
+	apart bool    // of a time that the drift was not found in: it is taken for none
 }
 
 // timing returns the variance in J² of a bin's energy that comes from not
@@ -328,7 +329,10 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 		if s.key.Kind == kindOther && s.a >= over {
 			st.noise, st.v = l.after, st.tau2+l.after
 		}
-		theta := st.theta + l.p.late*st.late + l.p.m.drift.at((s.a+s.b)/2)
+		theta := st.theta + l.p.late*st.late
+		if !l.p.apart {
+			theta += l.p.m.drift.at((s.a + s.b) / 2)
+		}
 		slopeAt, x := -1, 0.0
 		if k >= 0 && st.slope >= 0 && s.context > 0 {
 			x = logContext(s.context, st.x0)

@@ -326,7 +326,9 @@ func (tl *timeline) traits() map[Key]trait {
 			t.slope, t.x0 = true, mean
 		}
 		for j, l := range a.loads {
-			t.rates[j] = l / (a.length / 1e9)
+			if t.rates[j] = l / (a.length / 1e9); l > 0 {
+				t.start = false // what each phase costs to begin is a load of its own
+			}
 		}
 		out[k] = t
 	}
