@@ -30,6 +30,8 @@ type Backend struct {
 	// onDevice: a GPU computes the logits, and a token can be evaluated again.
 	onDevice bool
 	kvBytes  uint64 // of one token
+	slots    int    // that the model was loaded for; 0 unknown
+	served   *serves
 }
 
 var _ engine.Backend = (*Backend)(nil)
@@ -136,6 +138,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	}
 	head := file.Files[0]
 	b.kvBytes = head.KVBytesPerToken()
+	b.slots = spec.MaxBatch
 	b.info = engine.ModelInfo{
 		Name:         spec.Name,
 		Path:         file.Paths[0],
@@ -161,6 +164,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 }
 
 func (b *Backend) unload() {
+	b.served = nil
 	if b.eval != nil {
 		b.eval.free()
 		b.eval = nil

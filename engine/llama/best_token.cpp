@@ -13,6 +13,7 @@
 #include "ggml-impl.h"
 #include "ggml.h"
 
+#include <algorithm>
 #include <utility>
 
 class searching;
@@ -42,7 +43,14 @@ class searching : public part {
     // Computes g. Where it ends with the logits asked for and these are on a device,
     // it finds the best tokens too: then they are part of the one CUDA graph that is
     // launched for a step.
+    //
+    // llama.cpp may evaluate a batch in several graphs: where an earlier one had all the
+    // rows, its answer stands, and its logits are overwritten.
     ggml_status compute(ggml_cgraph * g, int batch_size) override {
+        if (asked.found == this) {
+            logits = nullptr;
+            return was.graph_compute(backend, g, batch_size);
+        }
         ggml_tensor * x = asked.n_rows > 0 && g->n_nodes > 0 ? g->nodes[g->n_nodes - 1] : nullptr;
         const bool asked_for = x && x->type == GGML_TYPE_F32 && ggml_is_contiguous(x) && x->ne[0] == asked.n_vocab &&
                                x->ne[1] == asked.n_rows && ggml_nrows(x) == asked.n_rows;
@@ -66,6 +74,7 @@ class searching : public part {
             return;
         }
         asked.found = this;
+        part_size   = (int32_t) (logits->ne[0] / std::max(n_chunks, 1));
         if (!here) {
             copy(answer, ggml_backend_buffer_get_base(host), 0, ggml_nbytes(answer));
             return;
@@ -86,7 +95,7 @@ class searching : public part {
         tokens.resize(chunk->ne[0]);
         for (size_t r = 0; r < tokens.size(); r++, of_chunk += n_chunks) {
             const int32_t c = of_row[r];
-            tokens[r]       = c < 0 || of_chunk[c] < 0 ? -1 : c * (int32_t) (logits->ne[0] / n_chunks) + of_chunk[c];
+            tokens[r]       = c < 0 || of_chunk[c] < 0 ? -1 : c * part_size + of_chunk[c];
         }
         return tokens.data();
     }
@@ -104,7 +113,8 @@ class searching : public part {
     ggml_tensor *              answer   = nullptr; // in_chunk and chunk
     std::vector<ggml_tensor *> nodes;
     std::vector<int32_t>       tokens;
-    bool                       here = false; // the logits are in the host's memory
+    bool                       here = false;  // the logits are in the host's memory
+    int32_t                    part_size = 0; // of a row: what a chunk has of it
 
     static ggml_backend_buffer_t buffer_of(const ggml_tensor * x) { return x->view_src ? x->view_src->buffer : x->buffer; }
 
@@ -202,6 +212,9 @@ const int32_t * best_tokens::found() {
 
 const float * best_tokens::logits(int row) {
     const ggml_tensor * x = s->found->logits;
+    if (!x) {
+        return nullptr;
+    }
     s->row.resize(x->ne[0]);
     ggml_backend_tensor_get(x, s->row.data(), row * x->ne[0] * sizeof(float), x->ne[0] * sizeof(float));
     return s->row.data();

@@ -315,6 +315,11 @@ const float * jt_logits(jt_context * c, int row) {
     return x ? x + (size_t) row * c->n_vocab : nullptr;
 }
 
+int jt_going_on(jt_context * c, int row) {
+    const float * x = jt_logits(c, row);
+    return x ? best_going_on(c, x) : JT_ENDS;
+}
+
 int jt_found(jt_context * c) {
     return c->best.found() != nullptr;
 }

@@ -70,6 +70,8 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
 #define JT_NONE (-1)
 #define JT_ENDS (-2)
 int64_t jt_wait(jt_context * c, int no_end, int32_t * best);
+// The best token of a row that does not end the generation; JT_NONE and JT_ENDS as above.
+int jt_going_on(jt_context * c, int row);
 // Whether the best tokens were found where the logits are.
 int jt_found(jt_context * c);
 // A row's n_vocab numbers, good until the next call; NULL if there are none.

@@ -110,6 +110,10 @@ func (x *evaluator) wait(noEnd bool) ([]int32, int64) {
 	return x.best, int64(t)
 }
 
+// goesOn returns the best token after a row that does not end the generation, or
+// endsNow where nobody can tell any more. The batch must have been waited for.
+func (x *evaluator) goesOn(row int) int32 { return int32(C.jt_going_on(x.c, C.int(row))) }
+
 // sync is wait where no best token is asked for.
 func (x *evaluator) sync() int64 { return int64(C.jt_wait(x.c, 0, nil)) }
 

@@ -167,18 +167,9 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 		return err
 	}
 	x := b.eval
-	x.abort(false)
-	aborted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		x.abort(true)
-		close(aborted)
-	})
-	defer func() {
-		if !stop() {
-			<-aborted
-		}
-	}()
+	defer b.stopWith(ctx)()
 	x.clear()
+	b.served = nil
 	best, t, err := b.prefill(ctx, run, lengths, scored, obs)
 	if err != nil {
 		return err
@@ -187,6 +178,23 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 		return b.score(ctx, run, t, obs)
 	}
 	return b.decode(ctx, run, best, t, obs)
+}
+
+// stopWith has what is evaluated on a CPU stop soon after ctx is done, until the
+// returned function is called.
+func (b *Backend) stopWith(ctx context.Context) func() {
+	x := b.eval
+	x.abort(false)
+	aborted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		x.abort(true)
+		close(aborted)
+	})
+	return func() {
+		if !stop() {
+			<-aborted
+		}
+	}
 }
 
 // lengths returns how many tokens of each prompt, longest first, are evaluated:

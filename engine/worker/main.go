@@ -158,6 +158,13 @@ func (s *server) call(k kind, id callID, body []byte) error {
 		}
 		ctx := s.begin(id)
 		s.work <- func() { s.reply(id, s.run(ctx, id, batch)) }
+	case kindServe:
+		var c serve
+		if err := decode(body, &c); err != nil {
+			return err
+		}
+		ctx := s.begin(id)
+		s.work <- func() { s.reply(id, s.serve(ctx, c)) }
 	case kindCount:
 		text := string(body)
 		s.begin(id)

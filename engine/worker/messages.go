@@ -37,6 +37,7 @@ type hello struct {
 type reply struct {
 	Info    engine.ModelInfo // of Load
 	Tokens  int              // of CountTokens
+	Served  served           // of engine.Server's methods
 	Results []engine.Result  // of Run, without their errors
 	Errs    []wireError      // of the results; empty if none has one
 	Err     wireError

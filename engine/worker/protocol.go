@@ -32,6 +32,7 @@ const (
 	kindLoad   kind = iota + 1 // call, gob engine.ModelSpec
 	kindRun                    // call, gob engine.Batch
 	kindCount                  // call, text
+	kindServe                  // call, gob serve
 	kindCancel                 // call
 	kindClose                  // nothing
 

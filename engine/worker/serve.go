@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/serving"
+)
+
+var _ engine.Server = (*Backend)(nil)
+
+// part says which of the methods of engine.Server is called.
+type part uint8
+
+const (
+	partRoom part = iota
+	partPrepare
+	partPass
+	partEnd
+)
+
+// serve is a call of one of them.
+type serve struct {
+	Part    part
+	ID      int            // of Prepare and End
+	Request engine.Request // of Prepare
+	Pass    serving.Pass
+}
+
+// served is what it returns.
+type served struct {
+	Room         int
+	Prompt, Most int // of Prepare
+	Passed       engine.Passed
+	Output       event.Output
+	Quality      float64
+}
+
+// serve asks the child.
+func (b *Backend) serve(ctx context.Context, s serve) (served, error) {
+	p, err := b.ready()
+	if err != nil {
+		return served{}, err
+	}
+	r, err := b.call(ctx, p, kindServe, s, &call{})
+	if err != nil {
+		return served{}, err
+	}
+	return r.Served, r.Err.unpack()
+}
+
+// Room implements engine.Server; it is 0 where the child tells none.
+func (b *Backend) Room() int {
+	r, err := b.serve(context.Background(), serve{Part: partRoom})
+	if err != nil {
+		return 0
+	}
+	return r.Room
+}
+
+// Prepare implements engine.Server.
+func (b *Backend) Prepare(id int, q engine.Request) (prompt, most int, err error) {
+	r, err := b.serve(context.Background(), serve{Part: partPrepare, ID: id, Request: q})
+	return r.Prompt, r.Most, err
+}
+
+// Pass implements engine.Server.
+func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error) {
+	r, err := b.serve(ctx, serve{Part: partPass, Pass: p})
+	return r.Passed, err
+}
+
+// End implements engine.Server.
+func (b *Backend) End(id int) (event.Output, float64) {
+	r, err := b.serve(context.Background(), serve{Part: partEnd, ID: id})
+	if err != nil {
+		return event.Output{Choice: -1}, math.NaN()
+	}
+	return r.Output, r.Quality
+}
+
+// errServes: the child's backend runs batches alone.
+var errServes = errors.New("engine/worker: the backend serves no requests as they come")
+
+// serve is the child's side.
+func (s *server) serve(ctx context.Context, c serve) reply {
+	b, ok := s.backend.(engine.Server)
+	if !ok {
+		return reply{Err: packError(errServes)}
+	}
+	var r reply
+	var err error
+	switch c.Part {
+	case partRoom:
+		r.Served.Room = b.Room()
+	case partPrepare:
+		r.Served.Prompt, r.Served.Most, err = b.Prepare(c.ID, c.Request)
+	case partPass:
+		r.Served.Passed, err = b.Pass(ctx, c.Pass)
+	case partEnd:
+		r.Served.Output, r.Served.Quality = b.End(c.ID)
+	}
+	r.Err = packError(err)
+	return r
+}
