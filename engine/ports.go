@@ -18,3 +18,10 @@ type Policy interface {
 	// that a policy may learn. It returns notes to publish.
 	Observe(e event.Event) []event.PolicyNote
 }
+
+// PassPolicy is a Policy that looks at each pass of a model that serves, before it
+// begins: at StartNS, with no end yet.
+type PassPolicy interface {
+	Policy
+	Pass(it event.IterationSpan) (mhz int, set bool)
+}

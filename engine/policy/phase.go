@@ -61,6 +61,8 @@ type PhaseAware struct {
 	last     event.ClockChange  // the last change made
 	before   int                // the clock it replaced; 0 unknown
 	notes    []event.PolicyNote // to publish with the next Observe
+	mix      passMix            // of what is served
+	byPass   bool               // passes are told of: phases of serving say nothing more
 }
 
 // spanKey names a running phase, begun is how it began: what it may process,
@@ -100,6 +102,9 @@ func (p *PhaseAware) Start() int {
 // Phase returns the phase's clock and whether switching to it pays.
 func (p *PhaseAware) Phase(s event.PhaseStart) (int, bool) {
 	want, ok := p.clocks.of(s.Phase)
+	if s.Phase == event.Mixed && p.byPass {
+		return p.current, false
+	}
 	if !ok || p.failures >= maxFailures {
 		return p.current, false
 	}
