@@ -79,7 +79,15 @@ func (s *passes) loop(ctx context.Context) error {
 				s.forget(id)
 			}
 		}
-		if err := s.arrive(); err != nil {
+		err := s.arrive()
+		if errors.Is(err, ErrBackendDied) { // while it had nothing to do
+			if err := s.outlive(ctx, err, deaths); err != nil {
+				return err
+			}
+			deaths++
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		pass, some := s.sched.Next()
@@ -94,7 +102,7 @@ func (s *passes) loop(ctx context.Context) error {
 			}
 			continue
 		}
-		err := s.pass(ctx, pass)
+		err = s.pass(ctx, pass)
 		if deaths++; err == nil {
 			deaths = 0
 		} else if err := s.outlive(ctx, err, deaths); err != nil {
@@ -114,7 +122,9 @@ func (s *passes) arrive() error {
 		if err != nil {
 			return err
 		}
-		if err := s.enter(j); err != nil {
+		if err := s.enter(j); errors.Is(err, ErrBackendDied) {
+			return err
+		} else if err != nil {
 			s.fail(j, err)
 		}
 	}
@@ -138,6 +148,7 @@ func (s *passes) enter(j *job) error {
 func (s *passes) pass(ctx context.Context, p serving.Pass) error {
 	b := s.busy
 	s.work(s.clk.Now())
+	s.passBegins(p)
 	out, err := s.model.Pass(ctx, p)
 	if err != nil {
 		return err
@@ -170,18 +181,35 @@ func (s *passes) pass(ctx context.Context, p serving.Pass) error {
 	return nil
 }
 
+// passBegins asks a policy that looks at passes for a clock.
+func (s *passes) passBegins(p serving.Pass) {
+	t := s.clk.Now()
+	s.mu.Lock()
+	looks, ok := s.Engine.policy.(PassPolicy)
+	mhz, set := 0, false
+	if ok {
+		mhz, set = looks.Pass(s.span(p, t, 0))
+	}
+	s.mu.Unlock()
+	if set {
+		s.clocks.Want(mhz, event.Cause{By: event.ByPolicy, Policy: looks.Name(), Phase: event.Mixed}, t)
+	}
+}
+
+// span is a pass from start to end.
+func (s *passes) span(p serving.Pass, start, end int64) event.IterationSpan {
+	return event.IterationSpan{
+		IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters+1), BatchID: s.busy.id, GPU: s.gpuID, Model: s.busy.obs.model,
+		StartNS: start, EndNS: end, PrefillTokens: p.PrefillTokens(), PrefillRequests: p.Prefills(),
+		DecodeRequests: p.Decodes(), KVTokens: p.KVTokens(), Queued: s.sched.Queued(), Evaluations: 1,
+	}
+}
+
 // iteration is the row of a pass.
 func (s *passes) iteration(p serving.Pass, out Passed) event.Iteration {
+	it := event.Iteration{At: event.At{TimeNS: out.EndNS}, IterationSpan: s.span(p, out.StartNS, out.EndNS)}
 	s.iters++
-	mhz, _ := s.clocks.RequestedIn(out.StartNS, out.EndNS)
-	it := event.Iteration{
-		At: event.At{TimeNS: out.EndNS},
-		IterationSpan: event.IterationSpan{
-			IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters), BatchID: s.busy.id, GPU: s.gpuID, Model: s.busy.obs.model,
-			StartNS: out.StartNS, EndNS: out.EndNS, PrefillTokens: p.PrefillTokens(), PrefillRequests: p.Prefills(),
-			DecodeRequests: p.Decodes(), KVTokens: p.KVTokens(), Queued: s.sched.Queued(), RequestedSMMHz: mhz, Evaluations: 1,
-		},
-	}
+	it.RequestedSMMHz, _ = s.clocks.RequestedIn(out.StartNS, out.EndNS)
 	for _, m := range p.Members {
 		it.Members = append(it.Members, event.IterationMember{RequestID: s.jobs[m.ID].request.ID, Slot: m.Slot, Known: m.Known, Fresh: m.Fresh, Prefill: m.Prefill})
 	}
@@ -225,9 +253,9 @@ func (s *passes) giveUp(err error) {
 	}
 }
 
-// outlive decides what becomes of the point after a pass has failed: nil where the
-// backend died in it, so that the requests under way are lost and the others are
-// served by a fresh one.
+// outlive decides what becomes of the point after a pass has failed, or a request could
+// not be made ready: nil where the backend has died, so that the requests under way are
+// lost and the others are served by a fresh one.
 func (s *passes) outlive(ctx context.Context, err error, deaths int) error {
 	switch {
 	case !errors.Is(err, ErrBackendDied), ctx.Err() != nil:
@@ -235,18 +263,18 @@ func (s *passes) outlive(ctx context.Context, err error, deaths int) error {
 	case deaths >= maxDeaths:
 		return fmt.Errorf("%w after %d passes in a row: %w", errGivenUp, deaths, err)
 	}
-	waiting := map[int]bool{}
-	for _, id := range s.sched.DropQueued() {
-		waiting[id] = true
-	}
-	s.busy.came -= len(waiting) // they go on in the next busy time
 	lost := 0
 	for id := 0; id < s.load.came; id++ {
-		if j := s.jobs[id]; j != nil && !waiting[id] {
-			s.sched.Drop(id)
+		switch j := s.jobs[id]; {
+		case j == nil:
+			continue
+		case j.start > 0:
 			s.fail(j, err)
 			lost++
+		default:
+			s.busy.came-- // it goes on in the next busy time
 		}
+		s.sched.Drop(id)
 	}
 	s.Warn(fmt.Sprintf("point %s: %d requests under way are lost, the others are served by a fresh backend: %v", s.point.PointID, lost, err))
 	s.rest()
@@ -260,7 +288,10 @@ func (s *passes) outlive(ctx context.Context, err error, deaths int) error {
 			continue
 		}
 		s.join(j)
-		if err := s.enter(j); err != nil {
+		switch err := s.enter(j); {
+		case errors.Is(err, ErrBackendDied):
+			return s.outlive(ctx, err, deaths+1)
+		case err != nil:
 			s.fail(j, err)
 		}
 	}

@@ -69,7 +69,7 @@ func runJobs(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	if o.serve.On() && !engine.CanServe(r.Backend) {
-		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone so far; the simulated model (--backend sim) and servers (--url) take requests as they come", r.Backend.Name())
+		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone", r.Backend.Name())
 	}
 	todo, routed, err := o.PlanRun(r, specs, data, &o.serve)
 	if err != nil {

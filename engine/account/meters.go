@@ -99,7 +99,9 @@ func (m Meters) cost(p energy.Phase) (sum energy.Cost) {
 		if !ok {
 			return energy.Cost{}
 		}
+		sum.IdleW += c.IdleW
 		for i := range c.PerUnit {
+			sum.Seconds[i] = max(sum.Seconds[i], c.Seconds[i])
 			sum.PerUnit[i] += c.PerUnit[i]
 			for j := range c.PerUnit {
 				sum.Cov[i][j] += c.Cov[i][j] * float64(len(m)) // as if they were off alike

@@ -41,21 +41,15 @@ func passPhase(it event.IterationSpan, throttledPct float64) energy.Phase {
 	return p
 }
 
-// loadsOf are a member's own. Which of the sequences that decode were evaluated alone,
-// nobody tells: each was as likely as any.
-func loadsOf(m event.IterationMember, alone float64) energy.Loads {
-	l := energy.Loads{loadKV: float64(m.Known)}
+// loadsOf are a member's own.
+func loadsOf(m event.IterationMember) energy.Loads {
+	l := energy.Loads{loadKV: float64(m.Known), loadPasses: m.Evaluations}
 	if m.Prefill {
 		l[loadPrefill] = float64(m.Fresh)
 	} else {
-		l[loadDecode], l[loadPasses] = 1, alone
+		l[loadDecode] = 1
 	}
 	return l
-}
-
-// aloneOf is the likelihood for a sequence that decodes to have been evaluated alone.
-func aloneOf(it event.IterationSpan) float64 {
-	return float64(it.Alone) / float64(max(it.DecodeRequests, 1))
 }
 
 // passOf is an iteration that ran while account looked on.
@@ -83,7 +77,7 @@ type servedShare struct {
 	// for its marginal part; what is not proportional to the loads, by kind of pass.
 	cost, marginalCost float64
 	bent, marginalBent [2]float64
-	luck               float64 // J², variance: whether it was evaluated alone
+	luck               float64 // J², variance: how many evaluations were its
 	tokens, capped     float64 // J
 	passes             int
 }
@@ -229,12 +223,9 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 			costs[of] = c
 		}
 		latest[kindOf(phases[i])] = c
-		alone := aloneOf(it.IterationSpan)
-		for k, h := range hold(it.Members, joules[i], c, known, a.split(), alone) {
+		for k, h := range hold(it.Members, joules[i], phases[i].Seconds(), c, known, a.split()) {
 			h.iteration = i
-			if !it.Members[k].Prefill {
-				h.luck = c.PerUnit[loadPasses] * math.Sqrt(alone*(1-alone))
-			}
+			h.luck = c.PerUnit[loadPasses] * it.Members[k].EvaluationsErr
 			id := it.Members[k].RequestID
 			parted[id] = append(parted[id], h)
 		}
@@ -317,21 +308,23 @@ type held struct {
 	capped    float64      // and by capped tokens
 	own       energy.Loads // its own
 	apart     energy.Loads // less what each had if they were the same for all
-	marginal  float64      // J
-	luck      float64      // J, by which that is off as it was evaluated alone or not
+	adds      float64      // J, in the pass
+	marginal  float64      // J, the same less what idle time draws that it takes
+	luck      float64      // J, by which that is off as more or fewer evaluations were its
 }
 
-// hold divides a pass of so many joules (seconds, unless known) among its members.
-func hold(members []event.IterationMember, joules float64, c energy.Cost, known bool, split event.Split, alone float64) []held {
+// hold divides a pass of so many joules (its seconds, unless known) among its members.
+func hold(members []event.IterationMember, joules, seconds float64, c energy.Cost, known bool, split event.Split) []held {
 	out := make([]held, len(members))
 	n := float64(len(members))
 	var all energy.Loads
 	fresh, capped, own := 0.0, 0.0, 0.0
 	for i, m := range members {
 		h := &out[i]
-		h.own = loadsOf(m, alone)
-		h.marginal = product(c.PerUnit, h.own)
-		own += h.marginal
+		h.own = loadsOf(m)
+		h.adds = product(c.PerUnit, h.own)
+		h.marginal = h.adds - c.IdleW*product(c.Seconds, h.own)
+		own += h.adds
 		for j, l := range h.own {
 			all[j] += l
 		}
@@ -348,7 +341,7 @@ func hold(members []event.IterationMember, joules float64, c energy.Cost, known 
 	}
 	for i, m := range members {
 		h := &out[i]
-		h.marginal *= fits
+		h.adds, h.marginal = h.adds*fits, h.marginal*fits
 		h.tokens, h.capped = float64(m.Fresh)/fresh, float64(min(m.Fresh, event.CappedTokens))/capped
 		switch split {
 		case event.SplitTokens:
@@ -356,7 +349,7 @@ func hold(members []event.IterationMember, joules float64, c energy.Cost, known 
 		case event.SplitEqual:
 			h.share = 1 / n
 		default:
-			h.share = (h.marginal + (joules-own*fits)/n) / joules
+			h.share = (h.adds + (joules-own*fits)/n) / joules
 			if !(joules > 0) {
 				h.share = 1 / n
 			}
@@ -365,7 +358,7 @@ func hold(members []event.IterationMember, joules float64, c energy.Cost, known 
 			}
 		}
 		if n == 1 && known { // without it there had been no pass
-			h.marginal, h.own = joules, energy.Loads{}
+			h.marginal, h.own = joules-c.IdleW*seconds, energy.Loads{}
 		}
 	}
 	return out

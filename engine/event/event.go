@@ -247,9 +247,6 @@ type IterationSpan struct {
 	RequestedSMMHz  int `json:"requested_sm_mhz"`
 	// Evaluations is how often the model was evaluated in it, its weights read each time.
 	Evaluations int `json:"evaluations"`
-	// Alone is how many of those were for one sequence that decodes, and would not have
-	// been without it.
-	Alone int `json:"evaluations_alone,omitempty"`
 }
 
 // ServedEnergy is what the energy of a request among others is made of, and what other
@@ -257,8 +254,9 @@ type IterationSpan struct {
 type ServedEnergy struct {
 	Split Split `json:"energy_split,omitempty"` // by which EnergyJ was divided
 	// MarginalJ is what the request's own tokens and sequence added to the passes that
-	// it was in, by what such loads were learned to cost; MarginalErrJ the half-width of
-	// its 95 % interval.
+	// it was in, by what such loads were learned to cost, beyond what an idle GPU draws in
+	// the time they took: the total with it less the total without. MarginalErrJ is the
+	// half-width of its 95 % interval.
 	MarginalJ    float64 `json:"marginal_energy_j"`
 	MarginalErrJ float64 `json:"marginal_energy_err_j"`
 	// IdleJ is what the pause drew that the request ended by coming; in no energy_j.
@@ -307,6 +305,11 @@ type IterationMember struct {
 	Known     int    `json:"known"`   // tokens of it in the KV cache before
 	Fresh     int    `json:"fresh"`   // tokens that were evaluated
 	Prefill   bool   `json:"prefill"` // they are of its prompt
+	// Evaluations is how many evaluations of the pass there would not have been without
+	// it, as far as is known, and EvaluationsErr by how much that may be off as a standard
+	// deviation.
+	Evaluations    float64 `json:"evaluations,omitempty"`
+	EvaluationsErr float64 `json:"evaluations_err,omitempty"`
 }
 
 // Energy is an energy with its error and how it was obtained.

@@ -1,4 +1,5 @@
-# The energy of requests among others: simulated, with their truth, and recorded.
+# The energy of requests among others, simulated with their truth and recorded; and a
+# real model that serves on the CPU.
 .PHONY: bench-serving
-bench-serving: ## how right the energy of requests among others is
-	$(GO_ENV) go run ./engine/rig/internal/benchserving $(if $(SERVING_RECORDING),-recording '$(SERVING_RECORDING)')
+bench-serving: build ## how right the energy of requests among others is
+	$(GO_ENV) go run ./engine/rig/internal/benchserving -program $(PROGRAM) $(if $(SERVING_RECORDING),-recording '$(SERVING_RECORDING)')

@@ -43,11 +43,14 @@ func count(its []event.Iteration) {
 	if !ok {
 		return
 	}
+	alone := make([]float64, len(its))
 	for i := range its {
 		if it := &its[i]; it.PrefillRequests == 0 {
-			it.Evaluations, it.Alone, _ = s.evaluations(it.DecodeRequests, float64(it.EndNS-it.StartNS)/1e9)
+			n, single, _ := s.evaluations(it.DecodeRequests, float64(it.EndNS-it.StartNS)/1e9)
+			it.Evaluations, alone[i] = n, float64(single)/float64(it.DecodeRequests)
 		}
 	}
+	divide(its, alone)
 }
 
 // evaluations is how many evaluations of so many sequences come nearest to so many
@@ -174,4 +177,75 @@ func singly(ts []timed) float64 {
 		sum += t.seen * min(math.Abs(t.seconds-base-slope*float64(t.sequences))/base, 0.25)
 	}
 	return sum / n
+}
+
+// divide says how many evaluations were each sequence's: that there was one more from
+// when it came, or one fewer from when it went, shows in the passes before and after,
+// where nobody else came or went. Neighbours come and go, so that what shows then counts
+// beside its being as likely as any other in the pass to be evaluated alone.
+func divide(its []event.Iteration, alone []float64) {
+	type seen struct{ sum, n float64 }
+	of := map[string]seen{}
+	last := -1 // the pass of decodes alone before
+	for i := range its {
+		if its[i].PrefillRequests > 0 {
+			continue
+		}
+		if last >= 0 {
+			if id, more := changed(its[last].Members, its[i].Members); id != "" {
+				d := float64(more * (settled(its, i, 1) - settled(its, last, -1)))
+				s := of[id]
+				of[id] = seen{s.sum + min(max(d, 0), 1), s.n + 1}
+			}
+		}
+		last = i
+	}
+	for i := range its {
+		if its[i].PrefillRequests > 0 {
+			continue
+		}
+		p := alone[i]
+		for k := range its[i].Members {
+			m := &its[i].Members[k]
+			s := of[m.RequestID]
+			share := (s.sum + p) / (s.n + 1)
+			m.Evaluations, m.EvaluationsErr = share, math.Sqrt(share*(1-share)/(s.n+1))
+		}
+	}
+}
+
+// settled is how often the model was evaluated in passes with the members of the i-th,
+// from it on (by 1) or back: as often as in most of the nearest.
+func settled(its []event.Iteration, i, by int) int {
+	const near = 5
+	counts, best := map[int]int{}, its[i].Evaluations
+	for k, n := i, 0; k >= 0 && k < len(its) && n < near && its[k].PrefillRequests == 0 && its[k].DecodeRequests == its[i].DecodeRequests; k, n = k+by, n+1 {
+		e := its[k].Evaluations
+		if counts[e]++; counts[e] > counts[best] {
+			best = e
+		}
+	}
+	return best
+}
+
+// changed is the one request that came (1) or went (-1) from one pass to another; "" where
+// it was none or several.
+func changed(from, to []event.IterationMember) (id string, more int) {
+	in := map[string]int{}
+	for _, m := range from {
+		in[m.RequestID]--
+	}
+	for _, m := range to {
+		in[m.RequestID]++
+	}
+	for r, n := range in {
+		if n == 0 {
+			continue
+		}
+		if id != "" {
+			return "", 0
+		}
+		id, more = r, n
+	}
+	return id, more
 }

@@ -123,7 +123,7 @@ func TestPasses(t *testing.T) {
 		}
 		read, made := map[string]int{}, map[string]int{}
 		last := int64(0)
-		right, decodes, told := 0, 0, 0
+		right, decodes, told, own := 0, 0, 0, 0.0
 		for _, it := range its {
 			prompts, kv, prefills := 0, 0, 0
 			for _, m := range it.Members {
@@ -147,6 +147,12 @@ func TestPasses(t *testing.T) {
 			if it.Evaluations > 1 {
 				told++
 			}
+			for _, m := range it.Members {
+				if m.Evaluations < 0 || m.Evaluations > 1 || m.EvaluationsErr > 0.5 || c.together && len(it.Members) > 1 && m.Evaluations > 0 {
+					t.Fatalf("together %v: %+v", c.together, m)
+				}
+				own += m.Evaluations
+			}
 		}
 		wrong := 0
 		for _, r := range s.requests {
@@ -159,6 +165,9 @@ func TestPasses(t *testing.T) {
 		}
 		if share := float64(right) / float64(decodes); c.silent == 0 && share < 0.9 {
 			t.Errorf("together %v: %.1f %% of the passes have as many evaluations as there were", c.together, 100*share)
+		}
+		if !c.together && own < 100 {
+			t.Errorf("%.0f evaluations were somebody's own", own)
 		}
 		if c.together && told > 0 {
 			t.Errorf("%d passes of several evaluations, where each was one", told)

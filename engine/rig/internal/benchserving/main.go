@@ -1,6 +1,7 @@
 // Command benchserving measures how right the energy of requests is that run among
 // others: on the simulated H100, whose truth is known, and on the recording of a real
-// server, where one lies beside the checkout. It prints figures beside their targets and
+// server, where one lies beside the checkout; and that llama.cpp serves whoever comes. It
+// prints figures beside their targets and
 // exits with 1 where one falls short.
 package main
 
@@ -24,6 +25,7 @@ func check(what string, got float64, unit string, lo, hi float64) {
 
 func main() {
 	recordings := flag.String("recording", "../shared/data/h100/serving", "folder of the recording of a real server")
+	program := flag.String("program", "", "jouletop, to serve by llama.cpp")
 	seeds := flag.Int("seeds", 3, "seeds of each load")
 	flag.Parse()
 	start := time.Now()
@@ -33,6 +35,9 @@ func main() {
 	}
 	if err == nil {
 		err = recorded(*recordings)
+	}
+	if err == nil {
+		err = llama(*program)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchserving:", err)

@@ -30,6 +30,9 @@ const (
 	chunk    = 512
 )
 
+// idleW is about what the simulated H100 draws with a context open and nothing to do.
+const idleW = 124
+
 // truth is a simulated model that notes what each pass and each request in it cost.
 type truth struct {
 	*simllm.Backend
@@ -57,11 +60,13 @@ func (m *truth) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error)
 	joules := m.gpu.TrueEnergyJ(out.StartNS, out.EndNS)
 	mhz := m.gpu.TrueSMMHz((out.StartNS + out.EndNS) / 2)
 	m.passes += joules
-	own, sum := make([]float64, len(p.Members)), 0.0
+	own, lessS, sum := make([]float64, len(p.Members)), make([]float64, len(p.Members)), 0.0
 	for i := range p.Members {
-		if own[i] = joules; len(p.Members) > 1 {
-			rest := serving.Pass{Members: slices.Delete(slices.Clone(p.Members), i, i+1)}
-			own[i] = joules * max(1-m.profile.Joules(m.PassWork(rest), mhz)/m.profile.Joules(whole, mhz), 0)
+		own[i], lessS[i] = joules, float64(out.EndNS-out.StartNS)/1e9
+		if len(p.Members) > 1 {
+			rest := m.PassWork(serving.Pass{Members: slices.Delete(slices.Clone(p.Members), i, i+1)})
+			own[i] = joules * max(1-m.profile.Joules(rest, mhz)/m.profile.Joules(whole, mhz), 0)
+			lessS[i] = m.profile.Seconds(whole, mhz) - m.profile.Seconds(rest, mhz)
 		}
 		sum += own[i]
 	}
@@ -69,7 +74,7 @@ func (m *truth) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error)
 	for i, member := range p.Members {
 		id := m.ids[member.ID]
 		m.joules[id] += own[i]*fits + (joules-sum*fits)/float64(len(p.Members))
-		m.alone[id] += own[i] * fits
+		m.alone[id] += own[i]*fits - idleW*lessS[i]
 	}
 	return out, nil
 }
