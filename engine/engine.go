@@ -74,6 +74,7 @@ type Engine struct {
 	told    map[string]bool    // of failing clocks, in this run
 	loading context.CancelFunc // of the model being loaded, nil if none
 	skip    bool
+	times   float64         // as fast as planned requests come; 0 none do by a process
 	state   timebase.Signal // wakes a paused run
 	loaded  ModelSpec
 	served  string // the model that was loaded last, also of a backend that has died since

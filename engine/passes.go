@@ -63,6 +63,7 @@ func (s *passes) loop(ctx context.Context) error {
 	ended := error(nil)
 	for {
 		stop, skip := s.gate(ctx)
+		s.load.setPace(s.clk.Now(), s.pace())
 		if err := ctx.Err(); err != nil {
 			return err
 		}

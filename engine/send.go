@@ -49,12 +49,13 @@ const lookUp = 20 * time.Millisecond
 func (s *sender) run(ctx context.Context) error {
 	if s.load.next.Input > 0 { // a trace: nobody waits yet for whom a server counts tokens
 		s.measure()
-		s.load.start = s.clk.Now()
+		s.load.begin(s.clk.Now())
 	}
 	ended := error(nil)
 	for {
 		stop, skip := s.gate(ctx)
 		s.mu.Lock()
+		s.load.setPace(s.clk.Now(), s.pace())
 		if (stop || skip || s.err != nil) && ended == nil { // those under way go on to their end
 			ended = errSkipped
 			switch {

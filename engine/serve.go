@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ type load struct {
 	Serving
 	process arrivals.Process
 	start   int64 // ns
+	// at of the process comes at now; from there on pace times as fast.
+	at, now int64
+	pace    float64
 	came    int
 	next    arrivals.Arrival // the next of the process
 	more    bool             // there is one
@@ -56,7 +60,7 @@ type load struct {
 }
 
 func newLoad(s Serving, now int64) (*load, error) {
-	l := &load{Serving: s, start: now}
+	l := &load{Serving: s, start: now, now: now, pace: 1}
 	if s.Arrivals == nil {
 		for range s.Concurrency {
 			l.ready = append(l.ready, now)
@@ -90,7 +94,7 @@ func (l *load) due() (t int64, ok bool) {
 	case l.Requests > 0 && l.came >= l.Requests:
 		return 0, false
 	case l.process != nil:
-		t, ok = l.start+int64(l.next.At), l.more
+		t, ok = l.now+int64(float64(int64(l.next.At)-l.at)/l.pace), l.more
 	case len(l.ready) > 0:
 		t, ok = l.ready[0], true
 	}
@@ -98,6 +102,17 @@ func (l *load) due() (t int64, ok bool) {
 		return 0, false
 	}
 	return t, ok
+}
+
+// begin has the load begin at t.
+func (l *load) begin(t int64) { l.start, l.now = t, t }
+
+// setPace has the rest of an open loop come so many times as fast as planned, from t on.
+func (l *load) setPace(t int64, pace float64) {
+	if pace != l.pace {
+		l.at += int64(float64(t-l.now) * l.pace)
+		l.now, l.pace = t, pace
+	}
 }
 
 // take takes the request that is due.
@@ -203,6 +218,10 @@ func (x *execution) serve(ctx context.Context, pt PointPlan) error {
 		return err
 	}
 	x.account.Divide(pt.Serving.Split)
+	if pt.Serving.Arrivals != nil {
+		x.setPace(1)
+		defer x.setPace(0)
+	}
 	err = run(ctx)
 	if k := s.load.skipped(); k.Rows > 0 {
 		x.Warn(fmt.Sprintf("point %s: requests of the trace for which nothing was generated are left out: %d, the first in line %d", pt.PointID, k.Rows, k.First))
@@ -306,4 +325,39 @@ func (s *service) report(j *job, r Result) {
 	s.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: q})
 	delete(s.jobs, j.id)
 	s.load.ended(s.clk.Now())
+}
+
+// Bounds of how much faster or slower than planned requests may be made to come.
+const (
+	leastPace = 1.0 / 64
+	mostPace  = 64
+)
+
+// ErrNoPace: no requests come by a process now.
+var ErrNoPace = errors.New("no requests come by a rate now")
+
+// ChangePace has the requests of an open loop come by times as fast as they do now, and
+// returns how many times as fast as planned that is. It wraps ErrNoPace.
+func (e *Engine) ChangePace(by float64) (float64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.times == 0 {
+		return 0, ErrNoPace
+	}
+	e.times = min(max(e.times*by, leastPace), mostPace)
+	return e.times, nil
+}
+
+// setPace says how many times as fast as planned requests come; 0 where none do.
+func (e *Engine) setPace(times float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.times = times
+}
+
+// pace is how many times as fast as planned requests are to come.
+func (e *Engine) pace() float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(e.times, 1)
 }

@@ -395,3 +395,43 @@ func TestCannotServe(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// Requests of an open loop can be made to come faster in the middle of a run, and one
+// whose requests come by no rate cannot.
+func TestChangePace(t *testing.T) {
+	pt := served(t, 200, 16, "poisson:5")
+	b := &bench{}
+	simulateIn(t, b, []string{"h100"}, func(b *bench) {
+		if _, err := b.engine.ChangePace(2); !errors.Is(err, engine.ErrNoPace) {
+			t.Error(err)
+		}
+		b.clk.Go(func() {
+			_ = b.clk.Sleep(context.Background(), 12*time.Second)
+			if times, err := b.engine.ChangePace(4); times != 4 || err != nil {
+				t.Error(times, err)
+			}
+		})
+		if err := b.engine.Run(context.Background(), engine.Plan{Name: "run", Points: []engine.PointPlan{pt}, Idle: time.Second}); err != nil {
+			t.Error(err)
+		}
+	})
+	balance(t, b)
+	var at []int64
+	for _, r := range of[event.RequestDone](b) {
+		at = append(at, r.ArrivalNS)
+	}
+	slices.Sort(at)
+	slow, fast := 0, 0
+	changed := at[0] + 10e9 // about
+	for _, t := range at {
+		switch {
+		case t < changed-1e9:
+			slow++
+		case t > changed+2e9 && t < changed+7e9:
+			fast++
+		}
+	}
+	if perS := float64(slow) / 9; perS < 3 || perS > 7 || float64(fast)/5 < 14 || float64(fast)/5 > 27 || len(at) != 200 {
+		t.Errorf("%d requests: %g a second, then %g", len(at), perS, float64(fast)/5)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/command"
+	"jouletop/tui/draw"
+	"jouletop/tui/page"
 	"jouletop/tui/view"
 )
 
@@ -104,10 +106,25 @@ func (o *operator) key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		return ask("run pauses after this batch; z resumes", command.Controller.Pause)
 	case k.Skip.Is(msg):
 		return ask("point skipped after this batch", command.Controller.SkipPoint)
+	case page.PaceKey.Is(msg) && o.serves():
+		by := 1.25
+		if msg.String() == "-" {
+			by = 1 / by
+		}
+		return o.do(func(c command.Controller) (string, error) {
+			times, err := c.ChangePace(by)
+			return "requests come " + draw.Sig(times) + " times as fast as planned", err
+		}), true
 	case k.Stop.Is(msg):
 		return ask("stopping after this batch", command.Controller.Stop)
 	}
 	return nil, false
+}
+
+// serves tells whether requests come by themselves.
+func (o *operator) serves() bool {
+	_, ok := o.State.Serving.Newest()
+	return ok
 }
 
 // arm arms or disarms clock control.

@@ -55,5 +55,9 @@ func TestServingStrip(t *testing.T) {
 		}
 		d.press("l")
 		d.wants("Passes")
+		d.press("+", "-")
+		if got := d.c.Made(); len(got) < 2 || got[len(got)-2] != "pace 1.25" || got[len(got)-1] != "pace 0.8" {
+			t.Errorf("%v", got)
+		}
 	}
 }

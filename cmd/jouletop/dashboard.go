@@ -21,6 +21,10 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
+	slo, err := o.checkServing()
+	if err != nil {
+		return err
+	}
 	if err := needTerminal("jouletop run"); err != nil {
 		return err
 	}
@@ -36,6 +40,9 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if err := o.CheckPolicy(r); err != nil {
 		return err
 	}
+	if err := o.CheckServe(r); err != nil {
+		return err
+	}
 	for _, name := range o.Work.Datasets { // before anything is opened or recorded
 		if _, err := lib.Dataset(name); err != nil {
 			return err
@@ -45,7 +52,11 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if o.Rig.Monitor {
 		what = "monitor"
 	}
-	rec, err := o.CreateSession(operator.Manifest(r, &o.Config, what), what)
+	m := operator.Manifest(r, &o.Config, what)
+	if m.Plan.Serving = o.Serve.Manifest(); m.Plan.Serving != nil {
+		m.Plan.Serving.SLO = slo.String()
+	}
+	rec, err := o.CreateSession(m, what)
 	if err != nil {
 		return err
 	}

@@ -138,6 +138,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	o.addModel(root.Flags())
 	o.addWork(root.Flags())
 	o.addSession(root.Flags())
+	o.addServing(root.Flags())
 	o.addRoute(root.Flags())
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })

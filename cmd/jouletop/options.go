@@ -7,7 +7,6 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/operator"
-	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/serving"
 	"jouletop/engine/session"
@@ -19,7 +18,6 @@ type options struct {
 	operator.Config
 	price float64
 	json  bool
-	serve plan.Serving
 	slo   string
 }
 
@@ -62,18 +60,18 @@ func (o *options) addRepeats(f *pflag.FlagSet, n int) {
 }
 
 func (o *options) addServing(f *pflag.FlagSet) {
-	f.StringVar(&o.serve.Arrivals, "arrivals", "", "serve requests as they come, by a `process`: poisson:RATE, gamma:RATE:CV (requests a second, coefficient of variation) or trace:FILE[:SPEED] (Azure, BurstGPT, Mooncake)")
-	f.IntVar(&o.serve.Concurrency, "concurrency", 0, "serve so many requests at once, the next as soon as one has ended")
-	f.DurationVar(&o.serve.Duration, "duration", 0, "how long requests come, 0 for --queries, the whole trace, or each query once")
-	f.IntVar(&o.serve.Slots, "slots", 32, "most requests under way at once, where they are served here (a server has its own)")
-	f.IntVar(&o.serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served here")
-	f.StringVar(&o.serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
+	f.StringVar(&o.Serve.Arrivals, "arrivals", "", "serve requests as they come, by a `process`: poisson:RATE, gamma:RATE:CV (requests a second, coefficient of variation) or trace:FILE[:SPEED] (Azure, BurstGPT, Mooncake)")
+	f.IntVar(&o.Serve.Concurrency, "concurrency", 0, "serve so many requests at once, the next as soon as one has ended")
+	f.DurationVar(&o.Serve.Duration, "duration", 0, "how long requests come, 0 for --queries, the whole trace, or each query once")
+	f.IntVar(&o.Serve.Slots, "slots", 32, "most requests under way at once, where they are served here (a server has its own)")
+	f.IntVar(&o.Serve.Chunk, "prefill-chunk", 512, "most prompt tokens in one pass, where requests are served here")
+	f.StringVar(&o.Serve.Schedule, "schedule", string(serving.Mixed), "what may be in one pass: mixed (decode beside parts of prompts), prefill-first, or static (batches that begin together)")
 	o.addSplit(f, string(event.SplitMarginal))
 	o.addSLO(f)
 }
 
 func (o *options) addSplit(f *pflag.FlagSet, usual string) {
-	f.StringVar(&o.serve.EnergySplit, "energy-split", usual, "how the energy of a pass is divided among the requests served in it: marginal (what each added, the rest the same to each), tokens or equal")
+	f.StringVar(&o.Serve.EnergySplit, "energy-split", usual, "how the energy of a pass is divided among the requests served in it: marginal (what each added, the rest the same to each), tokens or equal")
 }
 
 func (o *options) addSLO(f *pflag.FlagSet) {

@@ -41,7 +41,7 @@ them into the session.`,
 			if _, err := served.ParseSLO(o.slo); err != nil {
 				return usage.Errorf("--slo %v", err)
 			}
-			if split := o.serve.EnergySplit; split != "" {
+			if split := o.Serve.EnergySplit; split != "" {
 				if _, err := event.ParseSplit(split); err != nil {
 					return usage.Errorf("--energy-split %v", err)
 				}
@@ -52,7 +52,7 @@ them into the session.`,
 			var powers []table.Table
 			if recompute {
 				for _, dir := range dirs {
-					t, err := report.Recompute(dir, event.Split(o.serve.EnergySplit))
+					t, err := report.Recompute(dir, event.Split(o.Serve.EnergySplit))
 					if err != nil {
 						return err
 					}

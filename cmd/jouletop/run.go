@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine"
 	"jouletop/engine/analysis/report"
 	"jouletop/engine/analysis/served"
 	"jouletop/engine/operator"
@@ -49,8 +48,8 @@ func runJobs(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	readData := plan.Datasets
-	if o.serve.On() {
-		readData, o.Work.Batches = plan.ServedDatasets, []int{o.serve.AtOnce(o.Rig.URL != "")}
+	if o.Serve.On() {
+		readData, o.Work.Batches = plan.ServedDatasets, []int{o.Serve.AtOnce(o.Rig.URL != "")}
 	}
 	data, err := readData(&o.Work)
 	if err != nil {
@@ -68,16 +67,16 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if err := o.RefuseMeaningless(r); err != nil {
 		return err
 	}
-	if o.serve.On() && !engine.CanServe(r.Backend) {
-		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone", r.Backend.Name())
+	if err := o.CheckServe(r); err != nil {
+		return err
 	}
-	todo, routed, err := o.PlanRun(r, specs, data, &o.serve)
+	todo, routed, err := o.PlanRun(r, specs, data, &o.Serve)
 	if err != nil {
 		return err
 	}
 	m := operator.Manifest(r, &o.Config, "run")
 	operator.DescribePlan(&m, specs, data, todo)
-	if m.Plan.Serving = o.serve.Manifest(); m.Plan.Serving != nil {
+	if m.Plan.Serving = o.Serve.Manifest(); m.Plan.Serving != nil {
 		m.Plan.Serving.SLO = slo.String()
 	}
 	rec, err := o.CreateSession(m, "run")
@@ -89,7 +88,7 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if e == nil && routed {
 		sum.Table, sum.Routing, e = report.RoutedSession(rec.Dir())
 	}
-	if e == nil && o.serve.On() {
+	if e == nil && o.Serve.On() {
 		sum.Table, sum.Serving, e = report.ServedSession(rec.Dir(), slo)
 	}
 	if e != nil {
@@ -104,15 +103,15 @@ func (o *options) checkServing() (served.SLO, error) {
 	if err != nil {
 		return slo, usage.Errorf("--slo %v", err)
 	}
-	if err := o.serve.Check(); err != nil {
+	if err := o.Serve.Check(); err != nil {
 		return slo, err
 	}
 	switch {
-	case !o.serve.On() && o.slo != "":
+	case !o.Serve.On() && o.slo != "":
 		err = usage.Errorf("--slo goes with --arrivals or --concurrency")
-	case o.serve.On() && o.Work.Route != "":
+	case o.Serve.On() && o.Work.Route != "":
 		err = usage.Errorf("--route: queries that are served go to one model; leave out --arrivals or --concurrency")
-	case o.serve.On() && o.Work.Blocks:
+	case o.Serve.On() && o.Work.Blocks:
 		err = usage.Errorf("--phase-blocks repeats batches; leave out --arrivals or --concurrency")
 	}
 	return slo, err

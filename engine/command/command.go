@@ -40,6 +40,9 @@ type Controller interface {
 	RunPrompt(text string) error
 	// StartSweep runs a plan. An error names the part that is wrong.
 	StartSweep(Sweep) error
+	// ChangePace has requests that come by a rate come by times as fast as they do now;
+	// it returns how many times as fast as planned that is.
+	ChangePace(by float64) (times float64, err error)
 	// Pause and Resume hold jobs back between batches.
 	Pause() error
 	Resume() error

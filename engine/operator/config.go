@@ -14,8 +14,9 @@ import (
 
 // Config is all that a recorded session is made from.
 type Config struct {
-	Rig  rig.Config
-	Work plan.Work
+	Rig   rig.Config
+	Work  plan.Work
+	Serve plan.Serving // how requests come, where they do by themselves
 
 	Session string // folder; "" is a new one in the default place
 	Samples string // telemetry to keep: full, thin, none

@@ -300,6 +300,9 @@ func (c *Controller) Pause() error { c.engine.Pause(); return nil }
 // Resume lets it go on.
 func (c *Controller) Resume() error { c.engine.Resume(); return nil }
 
+// ChangePace makes requests that come by a rate come faster or slower.
+func (c *Controller) ChangePace(by float64) (float64, error) { return c.engine.ChangePace(by) }
+
 // SkipPoint gives up the point in hand.
 func (c *Controller) SkipPoint() error {
 	if !c.jobs.running() {

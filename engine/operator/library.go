@@ -76,6 +76,9 @@ func (l *library) datasetNames() []string {
 	}
 	var names []string
 	for _, s := range workloads.Styles {
+		if l.o.Serve.On() && s != workloads.TruthfulQA && s != workloads.NarrativeQA {
+			continue // scored, which is done in batches
+		}
 		names = append(names, string(s))
 	}
 	return names
@@ -171,14 +174,29 @@ func (l *library) jobPlan(j command.Job) (engine.Plan, error) {
 	if l.router != nil && j.Model == routedModel {
 		return l.routedPlan(j)
 	}
-	pts, err := l.points([]string{j.Model}, []string{j.Dataset}, []int{max(j.Batch, 1)}, []plan.Setting{plan.ByPolicy("none")}, 1, j.Queries, j.MaxTokens)
+	pts, err := l.points([]string{j.Model}, []string{j.Dataset}, []int{l.atOnce(j.Batch)}, []plan.Setting{plan.ByPolicy("none")}, 1, j.Queries, j.MaxTokens)
 	if err != nil {
 		return engine.Plan{}, err
 	}
 	for i := range pts {
 		pts[i].Policy = nil
 	}
+	if l.o.Serve.On() {
+		o := l.o.Work
+		o.Queries = j.Queries
+		if err := plan.ServeJob(&o, &l.o.Serve, pts, l.o.Rig.Seed); err != nil {
+			return engine.Plan{}, err
+		}
+	}
 	return plan.Job(pts), nil
+}
+
+// atOnce is how many requests of a job run together.
+func (l *library) atOnce(batch int) int {
+	if l.o.Serve.On() {
+		return l.o.Serve.AtOnce(l.o.Rig.URL != "")
+	}
+	return max(batch, 1)
 }
 
 // promptPlan runs one prompt of the operator's own.

@@ -73,3 +73,11 @@ func (o *Config) CheckPolicy(r *rig.Rig) error {
 	}
 	return o.RefuseMeaningless(r)
 }
+
+// CheckServe finds what is wrong with serving requests on what was opened.
+func (o *Config) CheckServe(r *rig.Rig) error {
+	if o.Serve.On() && r.Backend != nil && !engine.CanServe(r.Backend) {
+		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone", r.Backend.Name())
+	}
+	return nil
+}

@@ -79,7 +79,8 @@ func (c *replayController) Pause() error { return errReplay }
 
 func (c *replayController) Resume() error { return errReplay }
 
-func (c *replayController) SkipPoint() error { return errReplay }
+func (c *replayController) ChangePace(float64) (float64, error) { return 0, errReplay }
+func (c *replayController) SkipPoint() error                    { return errReplay }
 
 func (c *replayController) Stop() error { return errReplay }
 

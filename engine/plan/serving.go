@@ -110,6 +110,16 @@ func ServedDatasets(o *Work) ([]Dataset, error) {
 	return data, nil
 }
 
+// ServeJob is Serve for points that may be of any dataset.
+func ServeJob(o *Work, s *Serving, points []engine.PointPlan, seed uint64) error {
+	for _, p := range points {
+		if slices.ContainsFunc(p.Queries, workloads.Query.Classification) {
+			return usage.Errorf("dataset %s: questions with options are scored in batches, they cannot be served: use one of free answers, such as truthfulqa", p.Dataset)
+		}
+	}
+	return Serve(o, s, points, seed)
+}
+
 // Serve has points served instead of run in batches. Each point's arrivals are the
 // same for the same seed.
 func Serve(o *Work, s *Serving, points []engine.PointPlan, seed uint64) error {

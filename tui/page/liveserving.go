@@ -21,12 +21,15 @@ var servingKeys = struct{ lanes view.Key }{
 	lanes: view.Bind("l", "slots", "which request is in which slot, while requests are served", "l"),
 }
 
+// PaceKey makes requests come faster or slower, while they come by a rate.
+var PaceKey = view.Bind("+ -", "rate", "requests come faster or slower, where they come by a rate", "+", "-")
+
 // keys are those of the strip, while there is one.
 func (s *serving) keys(c *view.Context) []view.Key {
 	if _, ok := c.State.Serving.Newest(); !ok {
 		return nil
 	}
-	return []view.Key{servingKeys.lanes}
+	return []view.Key{servingKeys.lanes, PaceKey}
 }
 
 // servingRows is how high the strip is: a heading, rows of requests, and the queue.

@@ -139,6 +139,7 @@ func (c *Calls) RunPrompt(text string) error               { return c.note("prom
 func (c *Calls) StartSweep(s command.Sweep) error          { return c.note("sweep %+v", s) }
 func (c *Calls) Pause() error                              { return c.note("pause") }
 func (c *Calls) Resume() error                             { return c.note("resume") }
+func (c *Calls) ChangePace(by float64) (float64, error)    { return by, c.note("pace %g", by) }
 func (c *Calls) SkipPoint() error                          { return c.note("skip") }
 func (c *Calls) Stop() error                               { return c.note("stop") }
 func (c *Calls) Mark(text string) error                    { return c.note("mark %s", text) }
