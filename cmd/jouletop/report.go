@@ -70,7 +70,7 @@ them into the session.`,
 				return err
 			}
 			if plots != "" {
-				if err := r.Plot(plots); err != nil {
+				if err := r.Plot(plots, slow); err != nil {
 					return err
 				}
 			}

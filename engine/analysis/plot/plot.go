@@ -4,7 +4,6 @@
 package plot
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 	"maps"
@@ -16,19 +15,21 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
-	"jouletop/engine/session"
 	"jouletop/gpu/plaintext"
 )
 
 // Points draws the study's figures 3 to 5 and 7's energy side from points: energy
 // per token against clock, the frequency cliff, the effect of batch size, and
-// the Pareto front of energy and latency. Each is written to dir as SVG and PNG;
+// the Pareto front of energy and latency. The clock of least energy-delay product is
+// marked, and that of least energy that is slower than the highest by no more than
+// slowdown (0.03: 3 %). Each is written to dir as SVG and PNG;
 // the file names are returned.
-func Points(dir string, points []event.PointDone, simulated bool) ([]string, error) {
+func Points(dir string, points []event.PointDone, slowdown float64, simulated bool) ([]string, error) {
 	curves := slices.DeleteFunc(curve.Of(curve.Pool(points)), func(c curve.Curve) bool { return len(c.Clocks) < 2 })
 	if len(curves) == 0 {
 		return nil, nil
@@ -36,47 +37,22 @@ func Points(dir string, points []event.PointDone, simulated bool) ([]string, err
 	var files []string
 	for _, f := range []struct {
 		name string
-		draw func([]curve.Curve) (*plot.Plot, error)
+		draw func(curves []curve.Curve, slowdown float64) (*plot.Plot, error)
 	}{
 		{"energy-per-token", plotEnergyPerToken},
 		{"frequency-cliff", plotCliff},
 		{"batch-effect", plotBatches},
 		{"pareto", plotPareto},
 	} {
-		p, err := f.draw(curves)
+		p, err := f.draw(curves, slowdown)
 		if err != nil {
 			return files, fmt.Errorf("plot %s: %w", f.name, err)
 		}
-		saved, err := savePlot(p, filepath.Join(dir, f.name), simulated)
+		saved, err := save(p, filepath.Join(dir, f.name), simulated)
 		files = append(files, saved...)
 		if err != nil {
 			return files, err
 		}
-	}
-	return files, nil
-}
-
-func savePlot(p *plot.Plot, base string, simulated bool) (files []string, err error) {
-	if simulated {
-		p.Title.Text = "SIMULATED: " + p.Title.Text
-	}
-	p.Legend.Top = true
-	p.Legend.TextStyle.Font.Size = vg.Points(8)
-	p.Add(plotter.NewGrid())
-	for _, format := range []string{"svg", "png"} {
-		picture, err := p.WriterTo(18*vg.Centimeter, 11*vg.Centimeter, format)
-		if err != nil {
-			return files, fmt.Errorf("save plot: %w", err)
-		}
-		var b bytes.Buffer
-		if _, err := picture.WriteTo(&b); err != nil {
-			return files, fmt.Errorf("save plot: %w", err)
-		}
-		file := base + "." + format
-		if err := session.ReplaceFile(file, b.Bytes()); err != nil {
-			return files, err
-		}
-		files = append(files, file)
 	}
 	return files, nil
 }
@@ -123,8 +99,9 @@ func addSeries(p *plot.Plot, i int, name string, s series) error {
 	if err != nil {
 		return err
 	}
-	line.Color, dots.Color, bars.Color = plotutil.Color(i), plotutil.Color(i), plotutil.Color(i)
-	line.Dashes, dots.Shape = plotutil.Dashes(i/7), plotutil.Shape(i)
+	line.Color, dots.Color, bars.Color = colour(i), colour(i), colour(i)
+	line.Width, bars.Width, bars.CapWidth = vg.Points(2.5), vg.Points(1.5), vg.Points(10)
+	line.Dashes, dots.Shape, dots.Radius = plotutil.Dashes(i/len(colours)), shape(i), vg.Points(5)
 	p.Add(line, dots, bars)
 	p.Legend.Add(plaintext.Line(name), line, dots)
 	return nil
@@ -136,22 +113,49 @@ func smallest(curves []curve.Curve) []curve.Curve {
 	return slices.DeleteFunc(slices.Clone(curves), func(c curve.Curve) bool { return c.BatchSize != batch })
 }
 
-func plotEnergyPerToken(curves []curve.Curve) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("Energy per generated token, batch %d", curve.SmallestBatch(curves))
-	p.X.Label.Text, p.Y.Label.Text = "SM clock (MHz)", "energy per token (J)"
+func plotEnergyPerToken(curves []curve.Curve, slowdown float64) (*plot.Plot, error) {
+	p := newPlot(fmt.Sprintf("Energy per generated token, batch %d", curve.SmallestBatch(curves)), "SM clock (MHz)", "energy per token (J)")
 	for i, c := range smallest(curves) {
 		if err := addSeries(p, i, c.Model, seriesOf(c.Clocks, requestedMHz, func(k curve.Clock) curve.Stat { return k.JoulesPerToken })); err != nil {
 			return nil, err
 		}
 	}
-	return p, nil
+	return p, mark(p, smallest(curves), slowdown, requestedMHz, func(k curve.Clock) float64 { return k.JoulesPerToken.Mean })
 }
 
-func plotCliff(curves []curve.Curve) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = "Energy saved against the highest clock; dashed: the frequency cliff"
-	p.X.Label.Text, p.Y.Label.Text = "SM clock (MHz)", "energy saved (%)"
+// mark rings the clocks that are worth running at: of least energy-delay product, and of
+// least energy within the latency bound.
+func mark(p *plot.Plot, curves []curve.Curve, slowdown float64, x, y func(curve.Clock) float64) error {
+	for _, m := range []struct {
+		name  string
+		of    func(curve.Curve) (curve.Clock, bool)
+		shape draw.GlyphDrawer
+	}{
+		{"least EDP", func(c curve.Curve) (curve.Clock, bool) { return c.EDPOptimal(1) }, outline{}},
+		{fmt.Sprintf("least energy, %.3g %% slower at most", 100*slowdown), func(c curve.Curve) (curve.Clock, bool) { return c.LeastEnergy(slowdown) }, outline{square: true}},
+	} {
+		var at plotter.XYs
+		for _, c := range curves {
+			if k, ok := m.of(c); ok && drawable(x(k)) && drawable(y(k)) {
+				at = append(at, plotter.XY{X: x(k), Y: y(k)})
+			}
+		}
+		if len(at) == 0 {
+			continue
+		}
+		dots, err := plotter.NewScatter(at)
+		if err != nil {
+			return err
+		}
+		dots.Shape, dots.Radius, dots.Color = m.shape, vg.Points(9), color.Black
+		p.Add(dots)
+		p.Legend.Add(m.name, dots)
+	}
+	return nil
+}
+
+func plotCliff(curves []curve.Curve, _ float64) (*plot.Plot, error) {
+	p := newPlot("Energy saved against the highest clock; dashed: the frequency cliff", "SM clock (MHz)", "energy saved (%)")
 	for i, c := range smallest(curves) {
 		base, _ := c.Baseline()
 		s := seriesOf(c.Clocks, requestedMHz, func(k curve.Clock) curve.Stat { return k.Against(base).EnergyDown })
@@ -159,21 +163,19 @@ func plotCliff(curves []curve.Curve) (*plot.Plot, error) {
 			return nil, err
 		}
 		if cliff, ok := c.FrequencyCliff(); ok && drawable(cliff.PlateauSaving) {
-			mark, err := plotter.NewLine(plotter.XYs{{X: cliff.MHz, Y: 0}, {X: cliff.MHz, Y: cliff.PlateauSaving}})
+			cliffAt, err := plotter.NewLine(plotter.XYs{{X: cliff.MHz, Y: 0}, {X: cliff.MHz, Y: cliff.PlateauSaving}})
 			if err != nil {
 				return nil, err
 			}
-			mark.Color, mark.Dashes = plotutil.Color(i), []vg.Length{vg.Points(3), vg.Points(3)}
-			p.Add(mark)
+			cliffAt.Color, cliffAt.Dashes = colour(i), []vg.Length{vg.Points(6), vg.Points(6)}
+			p.Add(cliffAt)
 		}
 	}
 	return p, nil
 }
 
-func plotBatches(curves []curve.Curve) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = "Effect of batch size at the lowest clock, means over models"
-	p.X.Label.Text, p.Y.Label.Text = "batch size", "change against the highest clock (%)"
+func plotBatches(curves []curve.Curve, _ float64) (*plot.Plot, error) {
+	p := newPlot("Effect of batch size at the lowest clock, means over models", "batch size", "change against the highest clock (%)")
 	all := map[int][]curve.Change{}
 	for _, c := range curves {
 		if base, low, ok := c.Ends(); ok {
@@ -203,10 +205,8 @@ func plotBatches(curves []curve.Curve) (*plot.Plot, error) {
 	return p, addSeries(p, 1, "latency added", slower)
 }
 
-func plotPareto(curves []curve.Curve) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("Energy and latency of every clock, batch %d; lines: Pareto fronts", curve.SmallestBatch(curves))
-	p.X.Label.Text, p.Y.Label.Text = "latency (s)", "energy a query (J)"
+func plotPareto(curves []curve.Curve, slowdown float64) (*plot.Plot, error) {
+	p := newPlot(fmt.Sprintf("Energy and latency of every clock, batch %d; lines: Pareto fronts", curve.SmallestBatch(curves)), "latency (s)", "energy a query (J)")
 	for i, c := range smallest(curves) {
 		latency := func(k curve.Clock) float64 { return k.Latency.Mean }
 		energy := func(k curve.Clock) curve.Stat { return k.Energy }
@@ -217,10 +217,10 @@ func plotPareto(curves []curve.Curve) (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		rest.Color, rest.Shape, rest.Radius = plotutil.Color(i), plotutil.Shape(i), vg.Points(1.5)
+		rest.Color, rest.Shape, rest.Radius = colour(i), shape(i), vg.Points(3)
 		p.Add(rest)
 	}
-	return p, nil
+	return p, mark(p, smallest(curves), slowdown, func(k curve.Clock) float64 { return k.Latency.Mean }, func(k curve.Clock) float64 { return k.Energy.Mean })
 }
 
 // Profile draws the study's figure 6, the SM clock over a phase-aware
@@ -229,9 +229,7 @@ func Profile(dir string, samples []event.Sample, phases []event.PhaseSpan, simul
 	if len(samples) < 2 {
 		return nil, nil
 	}
-	p := plot.New()
-	p.Title.Text = "SM clock by phase"
-	p.X.Label.Text, p.Y.Label.Text = "time (s)", "SM clock (MHz)"
+	p := newPlot("SM clock by phase", "time (s)", "SM clock (MHz)")
 	start := samples[0].TimeNS
 	seconds := func(t int64) float64 { return float64(t-start) / 1e9 }
 	var achieved plotter.XYs
@@ -258,8 +256,8 @@ func Profile(dir string, samples []event.Sample, phases []event.PhaseSpan, simul
 	if err != nil {
 		return nil, fmt.Errorf("plot clock profile: %w", err)
 	}
-	line.Width = vg.Points(1.5)
+	line.Width = vg.Points(2.5)
 	p.Add(line)
 	p.Legend.Add("achieved; orange: prefill, blue: decode or score", line)
-	return savePlot(p, filepath.Join(dir, "clock-profile"), simulated)
+	return save(p, filepath.Join(dir, "clock-profile"), simulated)
 }

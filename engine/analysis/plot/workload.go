@@ -48,7 +48,7 @@ func Workload(of *answers.Workload, dir string) ([]string, error) {
 		if err != nil {
 			return files, fmt.Errorf("plot %s: %w", f.name, err)
 		}
-		saved, err := savePlot(p, filepath.Join(dir, f.name), f.simulated)
+		saved, err := save(p, filepath.Join(dir, f.name), f.simulated)
 		files = append(files, saved...)
 		if err != nil {
 			return files, err
@@ -66,9 +66,7 @@ const histogramBins = 40
 // histogram draws a feature's distribution, a step line a dataset over the same
 // bins.
 func (w workloadPlots) histogram(title, label string, f difficulty.Feature) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = title + " of the queries"
-	p.X.Label.Text, p.Y.Label.Text = label, "share of the dataset's queries (%)"
+	p := newPlot(title+" of the queries", label, "share of the dataset's queries (%)")
 	whole := difficulty.Histogram(w.Data.Column(f), nil, histogramBins)
 	if len(whole) == 0 {
 		return p, nil
@@ -96,7 +94,7 @@ func (w workloadPlots) histogram(title, label string, f difficulty.Feature) (*pl
 		if err != nil {
 			return nil, err
 		}
-		line.Color, line.Width, line.Dashes = plotutil.Color(i), vg.Points(1.5), plotutil.Dashes(i)
+		line.Color, line.Width, line.Dashes = colour(i), vg.Points(2.5), plotutil.Dashes(i)
 		p.Add(line)
 		p.Legend.Add(plaintext.Line(name), line)
 	}
@@ -109,9 +107,7 @@ const roomForLegend = 1.35
 // figure2 is the length of each query against its quality, with the mean over
 // lengths.
 func (w workloadPlots) figure2() (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = fmt.Sprintf("Length against quality, r = %.3f (study: %.3f)", w.Tables.LengthToQ, difficulty.Paper().LengthToQ)
-	p.X.Label.Text, p.Y.Label.Text = "words", "normalised quality, mean over models"
+	p := newPlot(fmt.Sprintf("Length against quality, r = %.3f (study: %.3f)", w.Tables.LengthToQ, difficulty.Paper().LengthToQ), "words", "normalised quality, mean over models")
 	var xs, ys []float64
 	points := map[bool]plotter.XYs{}
 	for _, q := range difficulty.LengthQuality(w.Data) {
@@ -132,7 +128,7 @@ func (w workloadPlots) figure2() (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		dots.Color, dots.Shape, dots.Radius = plotutil.Color(i), plotutil.Shape(i), vg.Points(1.2)
+		dots.Color, dots.Shape, dots.Radius = colour(i), shape(i), vg.Points(2.4)
 		p.Add(dots)
 		p.Legend.Add(class.name, dots)
 	}
@@ -154,9 +150,7 @@ func (w workloadPlots) figure2() (*plot.Plot, error) {
 // figure7 is the energy of each strategy against its quality, with the Pareto
 // front.
 func figure7(c *answers.StrategyComparison) (*plot.Plot, error) {
-	p := plot.New()
-	p.Title.Text = "Energy and quality of the strategies; line: the Pareto front"
-	p.X.Label.Text, p.Y.Label.Text = "energy a query (J)", "quality"
+	p := newPlot("Energy and quality of the strategies; line: the Pareto front", "energy a query (J)", "quality")
 	type named struct {
 		name string
 		answers.StrategyOutcome
@@ -179,7 +173,7 @@ func figure7(c *answers.StrategyComparison) (*plot.Plot, error) {
 			return nil, err
 		}
 		// The two clocks of a routing share a colour.
-		dot.Color, dot.Shape, dot.Radius = plotutil.Color(i/2), plotutil.Shape(i%2), vg.Points(4)
+		dot.Color, dot.Shape, dot.Radius = colour(i/2), shape(i%2), vg.Points(7)
 		p.Add(dot)
 		p.Legend.Add(s.name, dot)
 	}
@@ -189,7 +183,7 @@ func figure7(c *answers.StrategyComparison) (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		line.Dashes = []vg.Length{vg.Points(3), vg.Points(3)}
+		line.Dashes = []vg.Length{vg.Points(6), vg.Points(6)}
 		p.Add(line)
 	}
 	p.X.Min = 0

@@ -36,7 +36,7 @@ func everything(t *testing.T, points []event.PointDone, plots bool) string {
 		t.Fatal(err)
 	}
 	if plots {
-		files, err := plot.Points(t.TempDir(), points, true)
+		files, err := plot.Points(t.TempDir(), points, 0.03, true)
 		if err != nil {
 			t.Fatal(err)
 		}

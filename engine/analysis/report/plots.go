@@ -10,23 +10,39 @@ import (
 	"jouletop/gpu"
 )
 
-// Plot draws the pictures into dir and names them on stderr.
-func (r *Sessions) Plot(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("plots: %w", err)
-	}
-	files, err := plot.Points(dir, r.points, r.simulated)
+// Plot draws the pictures into dir and names them on stderr; slowdown bounds the latency
+// of the clock that is marked as the one to run at.
+func (r *Sessions) Plot(dir string, slowdown float64) error {
+	files, err := r.pictures(dir, slowdown)
 	if err != nil {
 		return err
+	}
+	if len(files) == 0 {
+		fmt.Fprintln(os.Stderr, "no plots: they need points at two clocks at least, or a run whose clock followed the phases")
+	}
+	for _, f := range files {
+		fmt.Fprintln(os.Stderr, "wrote", f)
+	}
+	return nil
+}
+
+// pictures draws all there is to draw into dir, and returns the files' names.
+func (r *Sessions) pictures(dir string, slowdown float64) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("plots: %w", err)
+	}
+	files, err := plot.Points(dir, r.points, slowdown, r.simulated)
+	if err != nil {
+		return nil, err
 	}
 	for _, s := range r.sessions {
 		samples, phases, err := phaseAwareMoment(s)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		more, err := plot.Profile(dir, samples, phases, r.simulated)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		files = append(files, more...)
 		if len(more) > 0 {
@@ -36,17 +52,11 @@ func (r *Sessions) Plot(dir string) error {
 	if r.workload != nil {
 		more, err := plot.Workload(r.workload.Workload, dir)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		files = append(files, more...)
 	}
-	if len(files) == 0 {
-		fmt.Fprintln(os.Stderr, "no plots: they need points at two clocks at least, or a run whose clock followed the phases")
-	}
-	for _, f := range files {
-		fmt.Fprintln(os.Stderr, "wrote", f)
-	}
-	return nil
+	return files, nil
 }
 
 // phaseAwareMoment picks the first batch in which the clock was changed at a
