@@ -18,6 +18,7 @@ func newReport() *cobra.Command {
 		format    string
 		paper     bool
 		plots     string
+		page      string
 		recompute bool
 	)
 	c := &cobra.Command{
@@ -74,6 +75,9 @@ them into the session.`,
 					return err
 				}
 			}
+			if page != "" {
+				return r.HTML(page, slow)
+			}
 			return write(os.Stdout, append(powers, r.Tables(slow, paper)...), r.Notes, paper)
 		},
 	}
@@ -81,6 +85,7 @@ them into the session.`,
 	f.StringVar(&format, "format", "text", "`format`: text, md, csv or json")
 	f.BoolVar(&paper, "paper", false, "the study's published numbers beside ours")
 	f.StringVar(&plots, "plots", "", "`folder` for pictures (SVG and PNG)")
+	f.StringVar(&page, "html", "", "write all of it to one HTML `file` that needs no other, instead of text")
 	f.BoolVar(&recompute, "recompute", false, "estimate energies again from the recorded readings")
 	o.addSplit(f, "")
 	o.addSLO(f)

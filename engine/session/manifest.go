@@ -108,6 +108,78 @@ type Plan struct {
 	Serving   *Serving `json:"serving,omitempty"` // requests came by themselves
 }
 
+// Command is the command line that does the same again; "" for what was no run or sweep.
+func (p Plan) Command(name string, m *Manifest) string {
+	if name != "run" && name != "sweep" {
+		return ""
+	}
+	args := []string{"jouletop", name}
+	add := func(flag, value string) { args = append(args, flag, shellQuoted(value)) }
+	for _, g := range m.GPUs {
+		if g.Profile != "" {
+			add("--gpu", "sim:"+g.Profile)
+		}
+	}
+	for _, model := range p.Models {
+		add("--model", model)
+	}
+	for _, d := range p.Datasets {
+		add("--dataset", d)
+	}
+	join := func(of []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(of), " ", ","), "[]") }
+	if p.Queries > 0 {
+		add("--queries", fmt.Sprint(p.Queries))
+	}
+	if p.Serving == nil && len(p.Batches) > 0 {
+		add("--batch", join(p.Batches))
+	}
+	if len(p.Clocks) > 0 {
+		add("--clocks", join(p.Clocks))
+	}
+	if p.Policy != "" && p.Policy != "none" {
+		add("--policy", p.Policy)
+	}
+	add("--repeats", fmt.Sprint(p.Repeats))
+	add("--max-tokens", fmt.Sprint(p.MaxTokens))
+	if p.Route != "" {
+		add("--route", p.Route)
+	}
+	if p.Until != "" {
+		add("--until", p.Until)
+	}
+	if s := p.Serving; s != nil {
+		if s.Arrivals != "" {
+			add("--arrivals", s.Arrivals)
+		} else {
+			add("--concurrency", fmt.Sprint(s.Concurrency))
+		}
+		if s.DurationS > 0 {
+			add("--duration", time.Duration(s.DurationS*1e9).String())
+		}
+		add("--slots", fmt.Sprint(s.Slots))
+		add("--prefill-chunk", fmt.Sprint(s.Chunk))
+		add("--schedule", s.Schedule)
+	}
+	if p.Chat {
+		args = append(args, "--chat")
+	}
+	if p.Blocks {
+		args = append(args, "--phase-blocks")
+	}
+	add("--seed", fmt.Sprint(m.Seed))
+	return strings.Join(args, " ")
+}
+
+// shellQuoted quotes what a shell would take apart.
+func shellQuoted(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,%+@", r))
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // Serving is how requests came and were served, in the words of the command line.
 type Serving struct {
 	Arrivals    string  `json:"arrivals,omitempty"`    // open loop

@@ -105,6 +105,10 @@ func (c Cell) own() string {
 	return s
 }
 
+// Texts are the table's columns and rows as they are shown; paper lays what the study
+// published beside.
+func (t Table) Texts(paper bool) (columns []string, rows [][]string) { return t.grid(paper) }
+
 // grid lays the table out as strings, with the published numbers and the
 // difference as columns of their own where paper is set.
 func (t Table) grid(paper bool) (header []string, rows [][]string) {

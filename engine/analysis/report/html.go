@@ -1,0 +1,259 @@
+package report
+
+import (
+	"bytes"
+	_ "embed" // the page's template
+	"fmt"
+	"html/template"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"jouletop/engine/analysis/compare"
+	"jouletop/engine/analysis/curve"
+	"jouletop/engine/analysis/table"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+	"jouletop/gpu/plaintext"
+)
+
+//go:embed report.html.tmpl
+var pageText string
+
+var pageTemplate = template.Must(template.New("report").Parse(pageText))
+
+// page is what the HTML report shows.
+type page struct {
+	Title     string
+	Simulated bool
+	Summary   []string
+	Notes     []string
+	Figures   []inlined
+	Compared  []htmlTable
+	Tables    []htmlTable
+	Flags     []flagLine
+	Warnings  []string
+	Sessions  []provenance
+}
+
+// inlined is a picture within the page.
+type inlined struct {
+	Name string
+	SVG  template.HTML
+}
+
+type htmlTable struct {
+	Title   string
+	Columns []string
+	Rows    [][]string
+	Notes   []string
+}
+
+type flagLine struct {
+	Flag, Meaning string
+	Requests      int
+}
+
+type provenance struct {
+	Dir   string
+	Facts [][2]string
+	Again string
+}
+
+// mostCompared is how many settings of a session are compared with its baseline.
+const mostCompared = 12
+
+// HTML writes the report as one file that needs no other and asks nobody for anything,
+// for people who have no jouletop: what it came to first, pictures, comparisons,
+// tables, flags and warnings, and what it was made of.
+func (r *Sessions) HTML(path string, slowdown float64) error {
+	p := page{Title: r.title(), Simulated: r.simulated, Notes: r.Notes}
+	for _, t := range r.Tables(slowdown, false) {
+		p.Tables = append(p.Tables, newHTMLTable(t))
+	}
+	p.Summary = recommendations(curve.Of(curve.Pool(r.points)), slowdown)
+	var err error
+	if p.Figures, err = r.figures(slowdown); err != nil {
+		return err
+	}
+	for _, s := range r.sessions {
+		p.compare(s)
+		if err := p.describe(s); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return session.ReplaceFile(path, b.Bytes())
+}
+
+func (r *Sessions) title() string {
+	var names []string
+	for _, s := range r.sessions {
+		names = append(names, filepath.Base(s.Dir))
+	}
+	return plaintext.Line(strings.Join(names, ", "))
+}
+
+// newHTMLTable lays a table out as text.
+func newHTMLTable(t table.Table) htmlTable {
+	h := htmlTable{Title: t.Title, Notes: t.Notes}
+	h.Columns, h.Rows = t.Texts(false)
+	if t.Simulated {
+		h.Title = "SIMULATED " + h.Title
+	}
+	return h
+}
+
+// recommendations say at which clock each model is to run, and what that brings.
+func recommendations(curves []curve.Curve, slowdown float64) []string {
+	var out []string
+	for _, c := range curves {
+		base, ok := c.Baseline()
+		best, ok2 := c.LeastEnergy(slowdown)
+		if !ok || !ok2 || len(c.Clocks) < 2 {
+			continue
+		}
+		what := fmt.Sprintf("%s at batch %d: ", plaintext.Line(c.Model), c.BatchSize)
+		if best.RequestedMHz == base.RequestedMHz {
+			out = append(out, what+fmt.Sprintf("no lower clock than %d MHz is known to save energy and to be no more than %.3g %% slower", base.RequestedMHz, 100*slowdown))
+			continue
+		}
+		k := best.Against(base)
+		out = append(out, what+fmt.Sprintf("run at %d MHz: %s %% less energy, %s %% more latency than at %d MHz", best.RequestedMHz,
+			stated(k.EnergyDown), stated(k.Latency), base.RequestedMHz))
+	}
+	return out
+}
+
+// stated is a percentage with its interval, where there is one.
+func stated(s curve.Stat) string {
+	if !curve.Finite(s.Half) {
+		return fmt.Sprintf("%.1f", s.Mean)
+	}
+	return fmt.Sprintf("%.1f ± %.1f", s.Mean, s.Half)
+}
+
+// figures draws all pictures and takes them in.
+func (r *Sessions) figures(slowdown float64) ([]inlined, error) {
+	dir, err := os.MkdirTemp("", "jouletop-report-")
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	files, err := r.pictures(dir, slowdown)
+	if err != nil {
+		return nil, err
+	}
+	var out []inlined
+	for _, f := range files {
+		if filepath.Ext(f) != ".svg" {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		// The picture alone, of the page's width: our own drawing, in which names are
+		// escaped.
+		svg := text[bytes.Index(text, []byte("<svg")):]
+		svg = svgSize.ReplaceAll(svg, []byte(`<svg role="img" viewBox=`))
+		name := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(f), ".svg"), "-", " ")
+		out = append(out, inlined{name, template.HTML(svg)}) //nolint:gosec // drawn here
+	}
+	return out, nil
+}
+
+var svgSize = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*" viewBox=`)
+
+// compare lays the settings of a session beside its baseline.
+func (p *page) compare(s *session.Session) {
+	sides, err := compare.Sides([]string{s.Dir}, "")
+	if err != nil || len(sides) > mostCompared+1 {
+		return // it has one setting, or too many to read
+	}
+	for _, side := range sides[1:] {
+		c := compare.Against(sides[0], side)
+		if err := c.Err(); err != nil {
+			p.Notes = append(p.Notes, err.Error())
+			continue
+		}
+		p.Summary = append(p.Summary, c.Sentence())
+		p.Compared = append(p.Compared, newHTMLTable(c.Table(0)))
+	}
+}
+
+// describe says what a session was made of, and what is to be known of its rows.
+func (p *page) describe(s *session.Session) error {
+	m := s.Manifest
+	counts := map[event.Flag]int{}
+	requests := 0
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		requests++
+		for _, f := range r.Flags.List() {
+			counts[f]++
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, f := range sortedFlags(counts) {
+		meaning := event.FlagMeanings[f]
+		if meaning == "" {
+			meaning = m.Flags[f] // a newer program's
+		}
+		p.Flags = append(p.Flags, flagLine{plaintext.Line(string(f)), plaintext.Line(meaning), counts[f]})
+	}
+	for _, w := range m.Warnings {
+		p.Warnings = append(p.Warnings, plaintext.OneLine(w))
+	}
+	v := provenance{Dir: plaintext.Line(s.Dir), Again: plaintext.Line(m.Plan.Command(m.Name, m))}
+	add := func(name, format string, args ...any) {
+		if text := plaintext.Line(fmt.Sprintf(format, args...)); strings.Trim(text, " ,") != "" {
+			v.Facts = append(v.Facts, [2]string{name, text})
+		}
+	}
+	add("made by", "%s", m.Program)
+	add("begun", "%s", m.Start.Format("2006-01-02 15:04:05 MST"))
+	add("ended", "%s", m.Ended)
+	add("requests", "%d", requests)
+	add("host", "%s, %s, %d cores, kernel %s", m.Host.Name, m.Host.CPU, m.Host.Cores, m.Host.Kernel)
+	for _, g := range m.GPUs {
+		add("GPU", "%s (%s), driver %s, VBIOS %s, limit %s W", g.Name, g.ID, orUnknown(g.Driver), orUnknown(g.VBIOS), plaintext.Significant(g.PowerLimitW, 4))
+		for _, q := range g.Sensors {
+			add("sensor", "%s: renewed every %.4g ms, averaging over %.4g ms %s", q.Name, q.PeriodMS, q.WindowMS, q.Note)
+		}
+	}
+	add("backend", "%s %s", m.Backend, strings.Join(m.BuildFlags, " "))
+	for _, o := range m.Models {
+		add("model", "%s, %s, SHA-256 %s", o.Name, o.Quantisation, orUnknown(o.SHA256))
+	}
+	for _, d := range m.Datasets {
+		add("dataset", "%s from %s, %d rows, SHA-256 %s", d.Name, d.Path, d.Rows, orUnknown(d.SHA256))
+	}
+	if m.Note != "" {
+		add("note", "%s", m.Note)
+	}
+	p.Sessions = append(p.Sessions, v)
+	return nil
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+func sortedFlags(counts map[event.Flag]int) []event.Flag {
+	var out []event.Flag
+	for f := range counts {
+		out = append(out, f)
+	}
+	slices.Sort(out)
+	return out
+}

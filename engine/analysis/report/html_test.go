@@ -1,0 +1,65 @@
+package report
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"jouletop/engine"
+	"jouletop/engine/analysis/curve/curvetest"
+	"jouletop/engine/event"
+	"jouletop/engine/session"
+)
+
+// A page of sessions with names that would be markup: it holds them as text, asks
+// nobody for anything, and says what it is.
+func TestHTMLHoldsAllAndAsksForNothing(t *testing.T) {
+	const evil = `m<script>alert(1)</script>"'&`
+	dir := filepath.Join(t.TempDir(), "s")
+	m := session.Manifest{
+		Program: "jouletop test", Name: "sweep", Simulated: true, Seed: 7, Warnings: []string{"<img src=http://example.org/x>"},
+		Models: []engine.ModelInfo{{Name: evil, SHA256: "abc"}},
+		Plan:   session.Plan{Models: []string{evil}, Datasets: []string{"d"}, Clocks: []int{1005, 1980}, Batches: []int{1}, Repeats: 2, MaxTokens: 100},
+	}
+	rec, err := session.Create(dir, m, session.Thin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []event.PointDone{curvetest.Point(1005, 1, 30, 1.01), curvetest.Point(1005, 2, 31, 1.012), curvetest.Point(1980, 1, 50, 1), curvetest.Point(1980, 2, 51, 1.001)} {
+		p.Model = evil
+		rec.Record(p)
+	}
+	rec.Record(event.RequestEnergy{Request: event.Request{RequestID: "r", PointID: "p", Model: evil, Dataset: "d", QueryID: "q", Flags: event.FlagsOf(event.FlagThrottled)}})
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "out.html")
+	if err := r.HTML(file, 0.03); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, want := range []string{
+		"SIMULATED", "run at ", "<svg role=", "m&lt;script&gt;", "throttled", "SHA-256 abc", "&lt;img src=", "--clocks 1005,1980", "--seed 7", "jouletop test",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	asks := regexp.MustCompile(`(?i)<(script|link|img|iframe|object|image|use)\b|<[^>]*\b(src|href)=|@import|url\(`)
+	if found := asks.FindString(page); found != "" {
+		t.Errorf("the page has %q", found)
+	}
+	if len(text) > 2<<20 {
+		t.Errorf("%d bytes", len(text))
+	}
+}
