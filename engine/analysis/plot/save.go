@@ -31,12 +31,6 @@ var colours = []color.NRGBA{
 
 func colour(i int) color.NRGBA { return colours[i%len(colours)] }
 
-// faint is a colour that lets what lies under it be seen.
-func faint(c color.NRGBA, alpha uint8) color.NRGBA {
-	c.A = alpha
-	return c
-}
-
 // shapes tell series apart without colours.
 var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{}}
 
