@@ -256,11 +256,11 @@ func (b *bars) drawKeys(l lastLine, noted bool) {
 			c.TextMax(0, 0, c.W, l.style, l.text)
 			return
 		}
-		end := c.W
+		room := c.W - 1
 		if k.note != "" {
-			end -= canvas.Width(k.note) + 1
-			c.Text(end, 0, k.noteStyle, k.note)
+			room -= canvas.Width(k.note) + 3
+			c.Text(room+3, 0, k.noteStyle, k.note)
 		}
-		c.Print(canvas.Rect{X: 1, W: end - 1, H: 1}, draw.Hints(c, l.keys, end-1))
+		c.Print(canvas.Rect{X: 1, W: room, H: 1}, draw.Hints(c, l.keys, room))
 	})
 }

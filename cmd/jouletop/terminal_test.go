@@ -236,6 +236,7 @@ const (
 	tabKey   = "\t"
 	upKey    = "\x1b[A"
 	downKey  = "\x1b[B"
+	rightKey = "\x1b[C"
 	wipeKey  = "\x15" // Ctrl+U: the line typed so far
 	ctrlC    = "\x03"
 )
