@@ -28,6 +28,25 @@ type servedSummary struct {
 	E2E      spread   `json:"e2e_s"`
 	Queue    spread   `json:"queue_s"`
 	GapMax   spread   `json:"gap_max_s"`
+	Energy   *costs   `json:"energy,omitempty"` // where it is known what was in passes
+}
+
+// costs is what requests cost among each other, in J.
+type costs struct {
+	Split    string   `json:"split"`
+	Share    *float64 `json:"request_j"`
+	Marginal *float64 `json:"marginal_j"`
+	Idle     *float64 `json:"idle_j"`
+	// Medians of how far off other shares are.
+	Tokens *float64 `json:"token_share_off"`
+	Capped *float64 `json:"capped_token_share_off"`
+}
+
+func newCosts(c served.Costs) *costs {
+	if c.Split == "" {
+		return nil
+	}
+	return &costs{string(c.Split), nulljson.Known(c.Share), nulljson.Known(c.Marginal), nulljson.Known(c.Idle), nulljson.Known(c.Tokens), nulljson.Known(c.Capped)}
 }
 
 type spread struct {
@@ -78,7 +97,12 @@ func (r *Sessions) AddServed(slo string) error {
 
 func servedTable(s *session.Session, slo served.SLO) (table.Table, []servedSummary, error) {
 	var requests []event.Request
-	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, r.Request); return nil }); err != nil {
+	energies := map[string][]event.RequestEnergy{} // by point
+	if err := s.Requests(func(r *event.RequestEnergy) error {
+		requests = append(requests, r.Request)
+		energies[r.PointID] = append(energies[r.PointID], *r)
+		return nil
+	}); err != nil {
 		return table.Table{}, nil, err
 	}
 	t := table.Table{
@@ -87,9 +111,10 @@ func servedTable(s *session.Session, slo served.SLO) (table.Table, []servedSumma
 	}
 	var out []servedSummary
 	for _, u := range served.Sum(requests, slo) {
+		cost := served.CostsOf(energies[u.Point])
 		out = append(out, servedSummary{
 			plaintext.Line(u.Point), u.Requests, u.Failed, nulljson.Known(u.Seconds), u.Input, u.Output, slo.String(), u.Met, nulljson.Known(u.Goodput()),
-			newSpread(u.TTFT), newSpread(u.TPOT), newSpread(u.E2E), newSpread(u.Queue), newSpread(u.Gap),
+			newSpread(u.TTFT), newSpread(u.TPOT), newSpread(u.E2E), newSpread(u.Queue), newSpread(u.Gap), newCosts(cost),
 		})
 		for _, row := range []struct {
 			name string
@@ -108,6 +133,11 @@ func servedTable(s *session.Session, slo served.SLO) (table.Table, []servedSumma
 			note += fmt.Sprintf("; %d kept to %s: a goodput of %s a second", u.Met, slo, plaintext.Significant(u.Goodput(), 3))
 		}
 		t.Notes = append(t.Notes, note)
+		if cost.Split != "" {
+			j := func(v float64) string { return plaintext.Significant(v, 3) }
+			t.Notes = append(t.Notes, fmt.Sprintf("  a request cost %s J (passes divided: %s), of which it added %s J; idle before it %s J more; shares by tokens are off by %s %%, by capped tokens by %s %% (median)",
+				j(cost.Share), cost.Split, j(cost.Marginal), j(cost.Idle), j(100*cost.Tokens), j(100*cost.Capped)))
+		}
 	}
 	return t, out, nil
 }
