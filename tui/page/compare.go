@@ -1,12 +1,14 @@
 package page
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sync"
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/analysis/verdict"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/panel"
@@ -229,10 +231,11 @@ func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
 	parts := []struct {
 		label    string
 		from, to float64
+		verdict.Difference
 	}{
-		{"energy per query", x.A.EnergyJ, x.B.EnergyJ},
-		{"latency", x.A.LatencyS, x.B.LatencyS},
-		{"EDP", x.A.EDPJS, x.B.EDPJS},
+		{"energy per query", x.A.EnergyJ, x.B.EnergyJ, x.Energy},
+		{"latency", x.A.LatencyS, x.B.LatencyS, x.Latency},
+		{"EDP", x.A.EDPJS, x.B.EDPJS, x.EDP},
 	}
 	w, bars := c.W/len(parts), y
 	scale := 3 // the largest in which all of them find room
@@ -242,21 +245,24 @@ func (p *Compare) drawDelta(c *canvas.Canvas, x state.Compared, ok bool) {
 	}
 	for i, d := range parts {
 		text := draw.Change(d.from, d.to)
-		s := theme.Strong
-		switch {
-		case d.to < d.from*0.995:
-			s = theme.Good
-		case d.to > d.from*1.005:
-			s = theme.Warn
+		s, half := theme.Strong, "of one query: how sure is unknown"
+		switch d.Word() {
+		case verdict.Lower:
+			s, half = theme.Good, fmt.Sprintf("± %.1f %%: lower", 100*d.Half)
+		case verdict.Higher:
+			s, half = theme.Warn, fmt.Sprintf("± %.1f %%: higher", 100*d.Half)
+		case verdict.Unresolved:
+			s, half = theme.Default, fmt.Sprintf("± %.1f %%: no difference resolved", 100*d.Half)
 		}
 		number, _ := draw.SplitUnit(text)
 		px := i*w + 2
-		if c.H-y >= draw.BigRows(scale)+1 {
+		if c.H-y >= draw.BigRows(scale)+2 {
 			c.TextMax(px, y, w-3, theme.Muted, d.label)
 			end := draw.BigText(c, px, y+1, s, number, scale)
 			c.Text(end, y+draw.BigRows(scale), s, "%")
+			c.TextMax(px, y+draw.BigRows(scale)+1, w-3, s, half)
 		} else {
-			c.TextMax(px, y, w-3, s, d.label+" "+text)
+			c.TextMax(px, y, w-3, s, d.label+" "+text+" "+half)
 		}
 		bars = max(bars, y+draw.BigRows(scale)+2)
 		drawBars(c, px, y+draw.BigRows(scale)+2, w-4, d.from, d.to)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"jouletop/engine/analysis/verdict"
 	"jouletop/engine/event"
 )
 
@@ -22,6 +23,27 @@ type queryMean struct {
 	tokens, ttftN, priced int
 	quality               float64
 	qualityN              int
+	repeats               []repeatMean // as they came, the first keepRepeats
+}
+
+// repeatMean sums up what one repeat of a query came to.
+type repeatMean struct {
+	repeat, n, priced int
+	joules, latency   float64
+}
+
+// inRepeat is the query's repeat of that number; nil where there are too many.
+func (q *queryMean) inRepeat(repeat int) *repeatMean {
+	for i := range q.repeats {
+		if q.repeats[i].repeat == repeat {
+			return &q.repeats[i]
+		}
+	}
+	if len(q.repeats) == keepRepeats {
+		return nil
+	}
+	q.repeats = append(q.repeats, repeatMean{repeat: repeat})
+	return &q.repeats[len(q.repeats)-1]
 }
 
 // Bounds of what comparisons keep.
@@ -29,6 +51,7 @@ const (
 	keepSettings = 64
 	keepQueries  = 4096 // a setting and work
 	keepEntries  = 50_000
+	keepRepeats  = 32 // of a query
 )
 
 // Comparisons folds requests by setting, work and query, so that two settings
@@ -82,6 +105,12 @@ func (c *Comparisons) add(e event.RequestEnergy) {
 		q.priced++
 	}
 	q.latency += e.LatencyS()
+	if r := q.inRepeat(e.Repeat); r != nil {
+		r.n, r.latency = r.n+1, r.latency+e.LatencyS()
+		if !math.IsNaN(e.EnergyJ) {
+			r.priced, r.joules = r.priced+1, r.joules+e.EnergyJ
+		}
+	}
 	q.prefill += e.PrefillS
 	q.decode += e.DecodeS
 	if !math.IsNaN(e.TTFTS) {
@@ -107,6 +136,8 @@ type Compared struct {
 	A, B    Side
 	Queries int // answered by both
 	Works   []ComparedWork
+	// What B differs by, with its interval.
+	Energy, Latency, EDP verdict.Difference
 }
 
 // ComparedWork is a part of a comparison.
@@ -121,6 +152,8 @@ type ComparedWork struct {
 func (c *Comparisons) Compare(a, b Setting) Compared {
 	var sa, sb sideSum
 	var out Compared
+	energy, latency := verdict.Sides{}, verdict.Sides{}
+	runsA, runsB := repeatSums{}, repeatSums{}
 	for k, qa := range c.by[a] {
 		qb := c.by[b][k]
 		var wa, wb sideSum
@@ -135,6 +168,10 @@ func (c *Comparisons) Compare(a, b Setting) Compared {
 			wb.add(y)
 			sa.add(x)
 			sb.add(y)
+			energy.Pairs = append(energy.Pairs, verdict.Pair{A: x.joules / float64(x.priced), B: y.joules / float64(y.priced)})
+			latency.Pairs = append(latency.Pairs, verdict.Pair{A: x.latency / float64(x.n), B: y.latency / float64(y.n)})
+			runsA.add(x)
+			runsB.add(y)
 		}
 		if n > 0 {
 			out.Works = append(out.Works, ComparedWork{k, wa.side(a, n), wb.side(b, n), n})
@@ -145,7 +182,39 @@ func (c *Comparisons) Compare(a, b Setting) Compared {
 		return cmp.Or(cmp.Compare(x.Model, y.Model), cmp.Compare(x.Dataset, y.Dataset), cmp.Compare(x.Batch, y.Batch))
 	})
 	out.A, out.B = sa.side(a, out.Queries), sb.side(b, out.Queries)
+	energy.RunsA, latency.RunsA = runsA.whole(out.Queries)
+	energy.RunsB, latency.RunsB = runsB.whole(out.Queries)
+	out.Energy, out.Latency, out.EDP = verdict.Compare(energy), verdict.Compare(latency), verdict.Compare(verdict.Product(energy, latency))
 	return out
+}
+
+// repeatSums sums up queries by repeat.
+type repeatSums map[int]*repeatMean
+
+func (s repeatSums) add(q *queryMean) {
+	for _, r := range q.repeats {
+		if r.priced == 0 {
+			continue
+		}
+		sum := s[r.repeat]
+		if sum == nil {
+			sum = &repeatMean{}
+			s[r.repeat] = sum
+		}
+		sum.n++
+		sum.joules += r.joules / float64(r.priced)
+		sum.latency += r.latency / float64(r.n)
+	}
+}
+
+// whole returns the sums of the repeats that have all of so many queries.
+func (s repeatSums) whole(queries int) (joules, latency []float64) {
+	for _, r := range s {
+		if r.n == queries {
+			joules, latency = append(joules, r.joules), append(latency, r.latency)
+		}
+	}
+	return joules, latency
 }
 
 // lookBack is how many settings are looked at for a pair: those that ran last.
