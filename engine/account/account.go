@@ -56,7 +56,7 @@ type batchAccount struct {
 
 	// Of a busy time whose passes are known: those since the last piece, and what the
 	// requests under way have had.
-	iterations []event.Iteration
+	iterations []passed
 	shares     map[string]*servedShare
 	begun      bool
 	woke       string  // request that ended the pause before it
@@ -318,6 +318,7 @@ func (a *Account) Finish(pointID string, end int64, err error) event.PointDone {
 	p.settle(a)
 	delete(a.points, pointID)
 	delete(a.points, openPoint)
+	delete(a.rested, pointID)
 	return p.result(end, err)
 }
 

@@ -52,16 +52,17 @@ func loadsOf(m event.IterationMember) energy.Loads {
 	return l
 }
 
-// passOf is an iteration that ran while account looked on.
-func (a *Account) passOf(it event.Iteration) energy.Phase {
-	return passPhase(it.IterationSpan, a.clocks.throttled(it.StartNS, it.EndNS))
+// passed is an iteration with the phase that the meter was told of.
+type passed struct {
+	event.Iteration
+	phase energy.Phase
 }
 
 // piece is a part of a busy time whose passes are known.
 type piece struct {
 	batch      *batchAccount
 	span       event.PhaseSpan // of no length where the busy time ended without another pass
-	iterations []event.Iteration
+	iterations []passed
 	last       bool // of the busy time
 }
 
@@ -70,7 +71,7 @@ type servedShare struct {
 	start    int64           // ns, of its first pass
 	energy   energy.Estimate // its part of each piece, by its mean share of it
 	net      float64         // J
-	own      float64         // J², by which its share of single passes may be off, apart
+	own      float64         // J², half-widths by which its share of single passes may be off, apart
 	shared   float64         // J, and together
 	marginal float64         // J
 	// J, standard deviations: what a load costs is not known better, for its share and
@@ -79,7 +80,6 @@ type servedShare struct {
 	bent, marginalBent [2]float64
 	luck               float64 // J², variance: how many evaluations were its
 	tokens, capped     float64 // J
-	passes             int
 }
 
 // addIteration takes a pass in.
@@ -91,7 +91,8 @@ func (a *Account) addIteration(it event.Iteration) {
 
 // pass takes in a pass of a busy time.
 func (a *Account) pass(b *batchAccount, it event.Iteration) {
-	a.meter.addPhase(a.passOf(it))
+	p := passed{it, passPhase(it.IterationSpan, a.clocks.throttled(it.StartNS, it.EndNS))}
+	a.meter.addPhase(p.phase)
 	if b.shares == nil {
 		b.shares = map[string]*servedShare{}
 	}
@@ -100,7 +101,7 @@ func (a *Account) pass(b *batchAccount, it event.Iteration) {
 			b.shares[m.RequestID] = &servedShare{start: it.StartNS}
 		}
 	}
-	b.iterations = append(b.iterations, it)
+	b.iterations = append(b.iterations, p)
 }
 
 // cut makes a piece of a phase of a busy time whose passes are known; false where they
@@ -115,7 +116,7 @@ func (b *batchAccount) cut(s event.PhaseSpan) (*piece, bool) {
 }
 
 // until takes the passes that ended by t.
-func (b *batchAccount) until(t int64) (its []event.Iteration) {
+func (b *batchAccount) until(t int64) (its []passed) {
 	n := 0
 	for n < len(b.iterations) && b.iterations[n].EndNS <= t {
 		n++
@@ -133,7 +134,7 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 	if len(p.iterations) > 0 {
 		phases := make([]energy.Phase, len(p.iterations))
 		for i, it := range p.iterations {
-			phases[i] = a.passOf(it)
+			phases[i] = it.phase
 		}
 		whole, parts := a.meter.request(p.span.StartNS, p.span.EndNS, phases)
 		out = append(out, a.phaseRow(at, p.span, whole))
@@ -238,7 +239,6 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 		}
 		s.energy = energy.Sum(s.energy, whole.Times(mean))
 		s.net += net * mean
-		s.passes += len(hs)
 		var dev, own [2]energy.Loads
 		apart, together, luck := 0.0, 0.0, 0.0
 		share := make(map[int]float64, len(hs))
