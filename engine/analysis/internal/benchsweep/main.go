@@ -16,24 +16,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"jouletop/engine/event"
+	"jouletop/engine/internal/figures"
 	"jouletop/engine/session"
 	"jouletop/gpu"
 )
 
-var failed bool
-
-// check prints one figure beside its target.
-func check(what string, got float64, unit string, lo, hi float64) {
-	verdict := "ok"
-	if !(got >= lo && got <= hi) {
-		verdict, failed = "SHORT", true
-	}
-	fmt.Printf("%-52s %10.4g %-6s %8.4g .. %-8.4g %s\n", what, got, unit, lo, hi, verdict)
-}
+var sheet = figures.Sheet{Out: os.Stdout}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -45,7 +38,7 @@ func main() {
 		var dir string
 		if dir, err = os.MkdirTemp("", "benchsweep"); err == nil {
 			defer os.RemoveAll(dir)
-			fmt.Printf("%-52s %10s %-6s %8s    %-8s\n", "figure", "measured", "", "from", "to")
+			sheet.Head()
 			err = errors.Join(killing(bin, dir), longSession(bin, dir), matrix(bin, dir))
 		}
 	}
@@ -53,26 +46,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "benchsweep:", err)
 		os.Exit(1)
 	}
-	if failed {
+	if sheet.Short {
 		os.Exit(1)
 	}
-}
-
-// run runs the program and returns its output, wall time and peak memory in MB.
-func run(bin string, args ...string) (out []byte, seconds, mb float64, err error) {
-	cmd := exec.Command(bin, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	start := time.Now()
-	err = cmd.Run()
-	seconds = time.Since(start).Seconds()
-	if cmd.ProcessState != nil {
-		mb = float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1e3
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, stderr.Bytes())
-	}
-	return stdout.Bytes(), seconds, mb, err
 }
 
 // matrix is the study's: 5 models, 4 datasets, 7 clocks, 3 batch sizes, 3
@@ -84,12 +60,12 @@ func matrix(bin, dir string) error {
 	for _, m := range []string{"llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "qwen2.5-14b", "qwen2.5-32b"} {
 		args = append(args, "--model", m)
 	}
-	_, seconds, mb, err := run(bin, args...)
+	_, took, err := figures.Run(bin, args...)
 	if err != nil {
 		return err
 	}
-	check("matrix of 1,260 points x 100 queries, wall time", seconds, "s", 0, 60)
-	check("matrix, peak memory", mb, "MB", 0, 300)
+	sheet.Check("matrix of 1,260 points x 100 queries, wall time", took.WallS, "s", 0, 60)
+	sheet.Check("matrix, peak memory", took.PeakMB, "MB", 0, 300)
 	points, priced := 0, 0
 	ses, err := session.Open(s)
 	if err == nil {
@@ -104,10 +80,10 @@ func matrix(bin, dir string) error {
 	if err != nil {
 		return err
 	}
-	check("matrix, points recorded", float64(points), "", 1260, 1260)
-	check("matrix, points with an energy", float64(priced), "", 1260, 1260)
+	sheet.Check("matrix, points recorded", float64(points), "", 1260, 1260)
+	sheet.Check("matrix, points with an energy", float64(priced), "", 1260, 1260)
 
-	out, _, _, err := run(bin, "report", s, "--paper", "--format", "json")
+	out, _, err := figures.Run(bin, "report", s, "--paper", "--format", "json")
 	if err != nil {
 		return err
 	}
@@ -135,18 +111,11 @@ func matrix(bin, dir string) error {
 			}
 		}
 	}
-	avg := func(xs []float64) float64 {
-		sum := 0.0
-		for _, x := range xs {
-			sum += x
-		}
-		return sum / float64(len(xs))
-	}
-	check("energy saving at 180 MHz, average", avg(mean["E↓ %"]), "%", 39, 45)
-	check("latency change at 180 MHz, average", avg(mean["LΔ %"]), "%", 1, 4)
-	check("decode change at 180 MHz, average", avg(mean["DecΔ %"]), "%", -1.5, 1.5)
-	check("decode share at batch 1", share[1], "%", 84, 94)
-	check("decode share at batch 8", share[8], "%", 72, 82)
+	sheet.Check("energy saving at 180 MHz, average", stat.Mean(mean["E↓ %"], nil), "%", 39, 45)
+	sheet.Check("latency change at 180 MHz, average", stat.Mean(mean["LΔ %"], nil), "%", 1, 4)
+	sheet.Check("decode change at 180 MHz, average", stat.Mean(mean["DecΔ %"], nil), "%", -1.5, 1.5)
+	sheet.Check("decode share at batch 1", share[1], "%", 84, 94)
+	sheet.Check("decode share at batch 8", share[8], "%", 72, 82)
 	return nil
 }
 
@@ -225,17 +194,17 @@ func resumed(dir string, want, kills int) error {
 			}
 		}
 	}
-	check("kill -9 and resume, kills", float64(kills), "", 20, 1e9)
-	check("kill -9 and resume, points", float64(len(points)), "", float64(want), float64(want))
-	check("kill -9 and resume, requests", float64(len(requests)), "", float64(want*10), float64(want*10))
-	check("kill -9 and resume, rows twice", float64(doubled), "", 0, 0)
+	sheet.Check("kill -9 and resume, kills", float64(kills), "", 20, 1e9)
+	sheet.Check("kill -9 and resume, points", float64(len(points)), "", float64(want), float64(want))
+	sheet.Check("kill -9 and resume, requests", float64(len(requests)), "", float64(want*10), float64(want*10))
+	sheet.Check("kill -9 and resume, rows twice", float64(doubled), "", 0, 0)
 	return nil
 }
 
 // longSession reports over a session of three million samples.
 func longSession(bin, dir string) error {
 	s := filepath.Join(dir, "long")
-	if _, _, _, err := run(bin, "sweep", "--dataset", "truthfulqa", "--queries", "4", "--batch", "1", "--repeats", "1", "--cool-down", "0s", "--samples", "thin", "--session", s); err != nil {
+	if _, _, err := figures.Run(bin, "sweep", "--dataset", "truthfulqa", "--queries", "4", "--batch", "1", "--repeats", "1", "--cool-down", "0s", "--samples", "thin", "--session", s); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(filepath.Join(s, session.SamplesFile), os.O_APPEND|os.O_WRONLY, 0)
@@ -250,11 +219,11 @@ func longSession(bin, dir string) error {
 	if err := errors.Join(w.Flush(), f.Close()); err != nil {
 		return err
 	}
-	_, seconds, mb, err := run(bin, "report", s, "--plots", filepath.Join(dir, "plots"))
+	_, took, err := figures.Run(bin, "report", s, "--plots", filepath.Join(dir, "plots"))
 	if err != nil {
 		return err
 	}
-	check("report over 3 million samples, wall time", seconds, "s", 0, 5)
-	check("report over 3 million samples, peak memory", mb, "MB", 0, 300)
+	sheet.Check("report over 3 million samples, wall time", took.WallS, "s", 0, 5)
+	sheet.Check("report over 3 million samples, peak memory", took.PeakMB, "MB", 0, 300)
 	return nil
 }

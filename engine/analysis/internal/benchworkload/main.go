@@ -5,27 +5,16 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
+
+	"jouletop/engine/internal/figures"
 )
 
-var failed bool
-
-// check prints one figure beside its target.
-func check(what string, got float64, unit string, lo, hi float64) {
-	verdict := "ok"
-	if !(got >= lo && got <= hi) {
-		verdict, failed = "SHORT", true
-	}
-	fmt.Printf("%-44s %10.5g %-8s %8.5g .. %-8.5g %s\n", what, got, unit, lo, hi, verdict)
-}
+var sheet = figures.Sheet{Out: os.Stdout}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -44,29 +33,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "benchworkload:", err)
 		os.Exit(1)
 	}
-	if failed {
+	if sheet.Short {
 		os.Exit(1)
 	}
-}
-
-// took is what a command took.
-type took struct{ wall, cpu float64 } // s
-
-// run runs the program.
-func run(bin string, args ...string) ([]byte, took, error) {
-	cmd := exec.Command(bin, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	start := time.Now()
-	err := cmd.Run()
-	t := took{wall: time.Since(start).Seconds()}
-	if p := cmd.ProcessState; p != nil {
-		t.cpu = (p.UserTime() + p.SystemTime()).Seconds()
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, stderr.Bytes())
-	}
-	return stdout.Bytes(), t, err
 }
 
 // models are the study's sizes.
@@ -94,11 +63,11 @@ func chain(bin, dir string) error {
 	for _, f := range files {
 		sweep = append(sweep, "--dataset", f)
 	}
-	_, ran, err := run(bin, sweep...)
+	_, ran, err := figures.Run(bin, sweep...)
 	if err != nil {
 		return err
 	}
-	text, reported, err := run(bin, "report", filepath.Join(dir, "s"), "--paper", "--format", "json", "--plots", filepath.Join(dir, "pictures"))
+	text, reported, err := figures.Run(bin, "report", filepath.Join(dir, "s"), "--paper", "--format", "json", "--plots", filepath.Join(dir, "pictures"))
 	if err != nil {
 		return err
 	}
@@ -106,18 +75,18 @@ func chain(bin, dir string) error {
 	if err := json.Unmarshal(text, &tables); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	fmt.Printf("%-44s %10s %-8s %8s    %-8s\n", "figure", "measured", "", "from", "to")
-	check("queries (Table II)", queries(tables), "", 3817, 3817)
+	sheet.Head()
+	sheet.Check("queries (Table II)", queries(tables), "", 3817, 3817)
 	for _, id := range []string{"VI", "VII", "VIII", "IX", "X", "XV", "XVII", "XVIII"} {
 		cells, empty, published := filled(tables, id)
-		check("Table "+id+", cells", cells, "", 2, 1e6)
-		check("Table "+id+", cells without a number of ours", empty, "", 0, 0)
-		check("Table "+id+", published numbers beside", published, "", 1, 1e6)
+		sheet.Check("Table "+id+", cells", cells, "", 2, 1e6)
+		sheet.Check("Table "+id+", cells without a number of ours", empty, "", 0, 0)
+		sheet.Check("Table "+id+", published numbers beside", published, "", 1, 1e6)
 	}
 	// Processor time bounds the wall time on a machine that does nothing else: no
 	// command waits for anything but itself.
-	check("sweep and report, processor time", ran.cpu+reported.cpu, "s", 0, limit)
-	fmt.Printf("%-44s %10.5g s (sweep %.3g, report and plots %.3g)\n", "sweep and report, wall time", ran.wall+reported.wall, ran.wall, reported.wall)
+	sheet.Check("sweep and report, processor time", ran.CPUS+reported.CPUS, "s", 0, limit)
+	fmt.Printf("%-52s %10.5g s (sweep %.3g, report and plots %.3g)\n", "sweep and report, wall time", ran.WallS+reported.WallS, ran.WallS, reported.WallS)
 	return nil
 }
 

@@ -16,7 +16,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,11 +24,9 @@ import (
 	"strings"
 	"time"
 
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
-
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/internal/figures"
 	"jouletop/engine/llama"
 	"jouletop/engine/llama/internal/bareloop"
 	"jouletop/engine/synth"
@@ -172,8 +169,8 @@ func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 		}
 	}
 	row := func(name string, phase int, c *contender, target float64) {
-		x, y := median(bare.of[phase]), median(c.of[phase])
-		ratio, half := pairedRatio(bare.of[phase], c.of[phase])
+		x, y := figures.Quantile(bare.of[phase], 0.5), figures.Quantile(c.of[phase], 0.5)
+		ratio, half := figures.PairedRatio(bare.of[phase], c.of[phase])
 		fmt.Printf("%-8s %5d %7d %14.1f %14.1f %8.4f ±%.4f %7.2f\n", name, batch, rounds, x, y, ratio, half, target)
 		short = short || !(ratio+half >= target)
 	}
@@ -290,24 +287,3 @@ func (w *watch) Token(_ int, _ int64, text string) { w.text += len(text) }
 
 // fewest rounds are run whatever they take.
 const fewest = 8
-
-// pairedRatio is the mean of y/x over the rounds, each run side by side, with the
-// half-width of its 95 % interval (Student's t, of the ratios' logarithms): a
-// machine that is slower for a while is so for both, and what is left of luck is
-// in the interval.
-func pairedRatio(x, y []float64) (ratio, half float64) {
-	logs := make([]float64, len(x))
-	for i := range x {
-		logs[i] = math.Log(y[i] / x[i])
-	}
-	mean, std := stat.MeanStdDev(logs, nil)
-	n := float64(len(logs))
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975)
-	ratio = math.Exp(mean)
-	return ratio, ratio * t * std / math.Sqrt(n)
-}
-
-func median(x []float64) float64 {
-	s := slices.Sorted(slices.Values(x))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}

@@ -12,10 +12,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +23,7 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/backends"
 	"jouletop/engine/event"
+	"jouletop/engine/internal/figures"
 	"jouletop/engine/llama"
 	"jouletop/engine/synth"
 	"jouletop/engine/worker"
@@ -162,23 +161,15 @@ func compare(o options, both [2]engine.Backend, batch int) error {
 	}
 	err = nil
 	for phase, name := range []string{"prefill", "decode"} {
-		pairs := make([]float64, len(of[0][phase]))
-		for i, x := range of[0][phase] {
-			pairs[i] = of[1][phase][i] / x
-		}
-		ratio := quantile(pairs, 0.5)
-		// A 95 % interval of the median, by order statistics: a busy machine makes it
-		// wide, not wrong.
-		half := 0.98 / math.Sqrt(float64(len(pairs)))
-		low, high := quantile(pairs, max(0, 0.5-half)), quantile(pairs, min(1, 0.5+half))
-		fmt.Printf("%-8s %5d %7d %16.1f %16.1f %8.4f   %.4f-%.4f %7.2f\n", name, batch, len(pairs),
-			quantile(of[0][phase], 0.5), quantile(of[1][phase], 0.5), ratio, low, high, target)
+		ratio, low, high := figures.MedianRatio(of[0][phase], of[1][phase])
+		fmt.Printf("%-8s %5d %7d %16.1f %16.1f %8.4f   %.4f-%.4f %7.2f\n", name, batch, len(of[0][phase]),
+			figures.Quantile(of[0][phase], 0.5), figures.Quantile(of[1][phase], 0.5), ratio, low, high, target)
 		if !(high >= target) {
 			err = errShort
 		}
 	}
 	fmt.Printf("a boundary reaches the parent after %.0f µs (median), %.0f µs (95 of 100); a token takes %.1f µs of the parent's CPU\n",
-		quantile(late, 0.5), quantile(late, 0.95), quantile(cpu, 0.5))
+		figures.Quantile(late, 0.5), figures.Quantile(late, 0.95), figures.Quantile(cpu, 0.5))
 	return err
 }
 
@@ -225,11 +216,6 @@ func (w *watch) PhaseEnd(phase event.Phase, t int64, tokens int) {
 }
 
 func (w *watch) Token(int, int64, string) {}
-
-func quantile(x []float64, q float64) float64 {
-	s := slices.Sorted(slices.Values(x))
-	return s[int(q*float64(len(s)-1)+0.5)]
-}
 
 // cpuTime returns the CPU time of this process so far, in ns.
 func cpuTime() int64 {
