@@ -153,7 +153,7 @@ func (e *Engine) now() event.At { return event.At{TimeNS: e.clk.Now()} }
 func (e *Engine) Warn(text string) { e.publish(event.Warning{At: e.now(), Text: text}) }
 
 // Fail publishes a failure of a part of the session.
-func (e *Engine) Fail(err error) { e.publish(event.Error{At: e.now(), Text: err.Error()}) }
+func (e *Engine) Fail(err error) { e.publish(failure(e.now(), "", err)) }
 
 // Mark publishes an operator's note.
 func (e *Engine) Mark(note string) { e.publish(event.Mark{At: e.now(), Note: note}) }
@@ -306,7 +306,7 @@ func (e *Engine) gate(ctx context.Context) (stop, skip bool) {
 type NoPolicy struct{}
 
 // Name returns "none".
-func (NoPolicy) Name() string { return "none" }
+func (NoPolicy) Name() string { return event.Policy{}.String() }
 
 // Start returns 0: the driver's default.
 func (NoPolicy) Start() int { return 0 }

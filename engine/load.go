@@ -35,7 +35,7 @@ func (x *execution) tryReady(ctx context.Context, pt PointPlan) error {
 // load loads the point's model, unless it is there already, and warms it up.
 func (x *execution) load(ctx context.Context, pt PointPlan) error {
 	if len(pt.Queries) == 0 {
-		return fmt.Errorf("point %s: no queries", pt.PointID)
+		return errors.New(ofPoint(pt.PointID) + "no queries")
 	}
 	if x.loaded.Name != "" && x.loaded.Name == pt.Spec.Name && x.loaded.Path == pt.Spec.Path {
 		return nil

@@ -149,7 +149,7 @@ func (e *Engine) stopCause() error {
 
 // failPoint records a point that could not run.
 func (x *execution) failPoint(pt PointPlan, err error) {
-	x.publish(event.Error{At: x.now(), Text: err.Error()})
+	x.publish(failure(x.now(), pt.PointID, err))
 	start := event.PointStart{At: x.now(), Point: pt.Point}
 	x.publish(start)
 	done := account.NotRun(start, x.clk.Now(), err)
@@ -170,7 +170,7 @@ func (x *execution) finished(done event.PointDone) {
 // runPoint runs one point's queries and publishes its result.
 func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
 	if f := x.applyPolicy(pt); f != nil && x.plan.NeedsClocks {
-		err := fmt.Errorf("point %s: %w: %s", pt.PointID, ErrClock, f)
+		err := fmt.Errorf("%s%w: %s", ofPoint(pt.PointID), ErrClock, f)
 		if !f.Final {
 			x.failPoint(pt, err)
 			return err
@@ -206,7 +206,7 @@ func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
 		done.Flags = done.Flags.With(event.FlagBackendDied)
 	}
 	if err != nil {
-		x.publish(event.Error{At: x.now(), Text: fmt.Sprintf("point %s: %v", pt.PointID, err)})
+		x.publish(failure(x.now(), pt.PointID, fmt.Errorf("%s%w", ofPoint(pt.PointID), err)))
 	}
 	x.finished(done)
 	return err

@@ -176,6 +176,19 @@ func (i Info) MaxSM() int {
 	return i.SMClocks[len(i.SMClocks)-1]
 }
 
+// NearestClock returns the one of clocks (MHz) that is nearest to mhz, the first of two;
+// 0 where there is none.
+func NearestClock(clocks []int, mhz int) int {
+	off := func(c int) int { return max(c-mhz, mhz-c) }
+	best := 0
+	for i, c := range clocks {
+		if i == 0 || off(c) < off(best) {
+			best = c
+		}
+	}
+	return best
+}
+
 // CheckSMClock returns nil if mhz is a supported SM clock, else an error
 // wrapping ErrBadClock that names the nearest ones.
 func (i Info) CheckSMClock(mhz int) error {

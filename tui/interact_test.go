@@ -150,7 +150,9 @@ func TestJobPromptAndMark(t *testing.T) {
 func TestErrorStands(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.size(80, 24)
-	d.c.Put(event.Error{At: event.At{TimeNS: 5e9}, Text: "point j3.15m.narrativeqa.b2.r1: backend died: process 4711 was killed (SIGKILL); its last words: a | b"})
+	d.c.Put(event.Error{At: event.At{TimeNS: 5e9},
+		Text:    "point j3.15m.narrativeqa.b2.r1: backend died: process 4711 was killed (SIGKILL); its last words: a | b",
+		PointID: "j3.15m.narrativeqa.b2.r1", What: "backend died: process 4711 was killed (SIGKILL)", LastWords: "a | b"})
 	for range 20 {
 		d.step(100 * time.Millisecond)
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -253,7 +254,7 @@ func (m *Model) Apply(events ...event.Event) {
 		m.State.Apply(e)
 		if e, ok := e.(event.Error); ok {
 			// Until a key is pressed: it may come while nobody looks.
-			m.message = message{text: causeFirst(e.Text), bad: true, n: m.message.n + 1}
+			m.message = message{text: causeFirst(e), bad: true, n: m.message.n + 1}
 		}
 	}
 	m.State.Age()
@@ -263,13 +264,12 @@ func (m *Model) Apply(events ...event.Event) {
 
 // causeFirst words an error for one line, which may end early: what happened,
 // then where. What else there is stands on the session's page.
-func causeFirst(text string) string {
-	text, _, _ = strings.Cut(text, "; its last words")
-	where, what, ok := strings.Cut(text, ": ")
-	if !ok || !strings.HasPrefix(where, "point ") {
-		return text
+func causeFirst(e event.Error) string {
+	text := cmp.Or(e.What, e.Text)
+	if e.PointID != "" {
+		text += " (point " + e.PointID + ")"
 	}
-	return what + " (" + where + ")"
+	return text
 }
 
 // say shows a message for a while.

@@ -220,7 +220,10 @@ type (
 	// Error is a failure of a part of the run.
 	Error struct {
 		At
-		Text string `json:"text"`
+		Text      string `json:"text"`                 // the whole of it
+		PointID   string `json:"point_id,omitempty"`   // of the point that failed; "" none
+		What      string `json:"what,omitempty"`       // what happened, less point and last words; "": Text
+		LastWords string `json:"last_words,omitempty"` // of a process that ended, " | " between lines
 	}
 	// State tells whether the run is going, paused, or about to stop.
 	State struct {
@@ -447,16 +450,33 @@ type Output struct {
 	LogLikelihoods []float64 `json:"log_likelihoods,omitempty"`
 }
 
-// JoulesPerToken returns the request's energy over its generated tokens, or,
-// where it was scored and generated none, over the tokens it read; NaN where
-// the energy is unresolved or the tokens are unknown.
-func (r RequestEnergy) JoulesPerToken() float64 {
-	tokens := r.OutputTokens
-	if tokens == 0 {
-		tokens = r.InputTokens
-	}
-	if tokens <= 0 {
+// Count is a number of tokens, NaN where it is unknown (negative).
+func Count(tokens int) float64 {
+	if tokens < 0 {
 		return math.NaN()
 	}
-	return r.EnergyJ / float64(tokens)
+	return float64(tokens)
 }
+
+// CountedTokens are the tokens that joules per token and tokens per second count: the
+// generated ones, or, where options were scored and none was generated, those read; NaN
+// where they are unknown or none.
+func CountedTokens(input, output float64) float64 {
+	tokens := output
+	if tokens == 0 {
+		tokens = input
+	}
+	if !(tokens > 0) {
+		return math.NaN()
+	}
+	return tokens
+}
+
+// CountedTokens are the request's.
+func (r Request) CountedTokens() float64 {
+	return CountedTokens(Count(r.InputTokens), Count(r.OutputTokens))
+}
+
+// JoulesPerToken returns the request's energy over its counted tokens; NaN where
+// the energy is unresolved or the tokens are unknown.
+func (r RequestEnergy) JoulesPerToken() float64 { return r.EnergyJ / r.CountedTokens() }

@@ -31,9 +31,9 @@ type Controller struct {
 	events *stream.Subscriber
 
 	mu     sync.Mutex
-	policy engine.Policy      // the operator's
-	clocks policy.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
-	later  string             // policy to take once armed; empty none
+	policy engine.Policy     // the operator's
+	clocks event.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
+	later  string            // policy to take once armed; empty none
 }
 
 var errNoControl = fmt.Errorf("clock control: %w", gpu.ErrReadOnly)
@@ -137,7 +137,7 @@ func (c *Controller) SetClock(phase event.Phase, mhz int) error {
 	case event.Score:
 		c.clocks.Score = mhz
 	default:
-		c.clocks = policy.PhaseClocks{Prefill: mhz, Decode: mhz, Score: mhz}
+		c.clocks = event.PhaseClocks{Prefill: mhz, Decode: mhz, Score: mhz}
 	}
 	k := c.clocks
 	if k.Prefill == k.Decode && k.Decode == k.Score {
@@ -178,20 +178,24 @@ func (c *Controller) GiveBack() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clocks = policy.PhaseClocks{}
-	c.apply(policy.None{}, event.ByOperator)
+	c.clocks = event.PhaseClocks{}
+	c.apply(engine.NoPolicy{}, event.ByOperator)
 	return nil
 }
 
 // SetPolicy takes a policy as --policy does.
 func (c *Controller) SetPolicy(spec string) error {
-	if spec == "none" {
+	asked, err := event.ParsePolicy(spec)
+	if err != nil {
+		return err
+	}
+	if asked.Kind == event.NoPolicy {
 		return c.GiveBack()
 	}
 	if err := c.mayset(); err != nil {
 		return err
 	}
-	if c.Note != "" && policy.Optimizes(spec) {
+	if c.Note != "" && asked.Searches() {
 		return errors.New(c.Note)
 	}
 	if err := c.Rig.RefuseOverlap(spec, c.o.Work.Batches); err != nil {
@@ -207,10 +211,10 @@ func (c *Controller) SetPolicy(spec string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clocks = policy.PhaseClocks{}
+	c.clocks = event.PhaseClocks{}
 	switch p := p.(type) {
 	case policy.Fixed:
-		c.clocks = policy.PhaseClocks{Prefill: p.MHz, Decode: p.MHz, Score: p.MHz}
+		c.clocks = event.PhaseClocks{Prefill: p.MHz, Decode: p.MHz, Score: p.MHz}
 	case *policy.PhaseAware:
 		c.clocks = p.Clocks()
 	}
@@ -368,8 +372,8 @@ func (c *Controller) lost(e event.Event) []event.Event {
 		go func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.clocks = policy.PhaseClocks{}
-			c.apply(policy.None{}, e.Cause.By)
+			c.clocks = event.PhaseClocks{}
+			c.apply(engine.NoPolicy{}, e.Cause.By)
 		}()
 	}
 	return nil

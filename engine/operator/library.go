@@ -131,10 +131,12 @@ func (l *library) choices() command.Choices {
 		}
 	}
 	c.Datasets = append(c.Datasets, scored...)
-	lo, hi := l.info.MinSM(), l.info.MaxSM()
-	c.Policies = []string{"none"}
-	if hi > 0 {
-		c.Policies = append(c.Policies, fmt.Sprintf("fixed:%d", hi), fmt.Sprintf("phase:%d/%d", hi, plan.Nearest(l.info.SMClocks, (lo+hi)/2)), "min-energy", "min-edp")
+	policies := []event.Policy{{}}
+	if hi := l.info.MaxSM(); hi > 0 {
+		policies = append(policies, event.Policy{Kind: event.FixedClock, MHz: hi}, plan.PhaseAware(l.info), event.Policy{Kind: event.MinEnergy}, event.Policy{Kind: event.MinEDP})
+	}
+	for _, p := range policies {
+		c.Policies = append(c.Policies, p.String())
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"jouletop/engine"
+	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/rig"
 	"jouletop/engine/session"
@@ -18,7 +19,7 @@ func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controll
 		return nil, errors.Join(err, rec.Close())
 	}
 	rc.describe()
-	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: policy.None{}}
+	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: engine.NoPolicy{}}
 	rc.stream.Observe(c.lost)
 	rc.sayNotes()
 	c.jobs = newJobQueue(rc.engine, r.Clock, c.restore)
@@ -65,7 +66,7 @@ func (c *Controller) Source() *stream.Subscriber { return c.events }
 
 // CheckPolicy finds what is wrong with --policy before anything is recorded.
 func (o *Config) CheckPolicy(r *rig.Rig) error {
-	if o.Work.Policy != "none" && !r.Controlled() {
+	if event.PolicyOf(o.Work.Policy).Kind != event.NoPolicy && !r.Controlled() {
 		return usage.Errorf("--policy %s sets clocks; leave --read-only out", o.Work.Policy)
 	}
 	if _, err := policy.Parse(o.Work.Policy, r.Info, policy.Options{}); err != nil {

@@ -9,7 +9,6 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/plan"
-	"jouletop/engine/policy"
 	"jouletop/engine/rig"
 	"jouletop/engine/session"
 	"jouletop/engine/stream"
@@ -86,7 +85,7 @@ func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan e
 
 // RefuseMeaningless refuses what would look at joules that mean nothing.
 func (o *Config) RefuseMeaningless(r *rig.Rig) error {
-	if r.Note != "" && policy.Optimizes(o.Work.Policy) {
+	if r.Note != "" && event.PolicyOf(o.Work.Policy).Searches() {
 		return usage.Errorf("--policy %s: %s", o.Work.Policy, r.Note)
 	}
 	return r.RefuseOverlap(o.Work.Policy, o.Work.Batches)

@@ -28,7 +28,7 @@ func (l *library) routedPlan(j command.Job) (engine.Plan, error) {
 	own := l.info.Simulated() && !o.Rig.ReadOnly
 	s := plan.ByPolicy("none")
 	if own {
-		s.Spec = plan.PhaseAware(l.info)
+		s.Spec = plan.PhaseAware(l.info).String()
 	}
 	pts, err := l.router.Split(&o.Work, l.info, l.specs, []plan.Dataset{d}, s, 1)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestLibraryRoutes(t *testing.T) {
 	n := 0
 	for _, p := range job.Points {
 		n += len(p.Queries)
-		if !strings.HasPrefix(p.PointID, "j1.route.") || p.Policy == nil || p.Policy.Name() != plan.PhaseAware(r.Info) {
+		if !strings.HasPrefix(p.PointID, "j1.route.") || p.Policy == nil || p.Policy.Name() != plan.PhaseAware(r.Info).String() {
 			t.Errorf("point %s with policy %v", p.PointID, p.Policy)
 		}
 	}

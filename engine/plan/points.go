@@ -94,7 +94,7 @@ func PointID(p event.Point) string {
 	}
 	if p.RequestedSMMHz > 0 {
 		id += fmt.Sprintf(".c%d", p.RequestedSMMHz)
-	} else if p.Policy != "" && p.Policy != "none" {
+	} else if event.PolicyOf(p.Policy).Kind != event.NoPolicy {
 		id += "." + p.Policy
 	}
 	if p.Repeat > 0 {
@@ -149,7 +149,9 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 }
 
 // Fixed returns the setting for one clock.
-func Fixed(mhz int) Setting { return Setting{mhz, fmt.Sprintf("fixed:%d", mhz)} }
+func Fixed(mhz int) Setting {
+	return Setting{mhz, event.Policy{Kind: event.FixedClock, MHz: mhz}.String()}
+}
 
 // ByPolicy returns the setting for a policy as --policy takes it.
 func ByPolicy(spec string) Setting { return Setting{0, spec} }

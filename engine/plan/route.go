@@ -13,6 +13,7 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/analysis/answers"
 	"jouletop/engine/analysis/curve"
+	"jouletop/engine/event"
 	"jouletop/engine/gguf"
 	"jouletop/engine/usage"
 	"jouletop/gpu"
@@ -218,8 +219,9 @@ func (t *Router) Plan(o *Work, info gpu.Info, specs []engine.ModelSpec, data []D
 // PhaseAware is the policy of routed queries unless the operator names one:
 // prefill at the highest clock, decode in the middle of the range, where it
 // loses little and the frequency cliff is behind it.
-func PhaseAware(info gpu.Info) string {
-	return fmt.Sprintf("phase:%d/%d", info.MaxSM(), Nearest(info.SMClocks, (info.MinSM()+info.MaxSM())/2))
+func PhaseAware(info gpu.Info) event.Policy {
+	top, middle := info.MaxSM(), gpu.NearestClock(info.SMClocks, (info.MinSM()+info.MaxSM())/2)
+	return event.Policy{Kind: event.ClockByPhase, Clocks: event.PhaseClocks{Prefill: top, Decode: middle, Score: top}}
 }
 
 // RouteSettings are the routed points' clocks and the baseline's, nil where it is
@@ -228,8 +230,8 @@ func RouteSettings(o *Work, info gpu.Info, controlled bool) (routed Setting, bas
 	highest := ByPolicy("none")
 	if controlled && len(info.SMClocks) > 0 {
 		highest = Fixed(info.MaxSM())
-		if o.Policy == "none" {
-			o.Policy = PhaseAware(info)
+		if event.PolicyOf(o.Policy).Kind == event.NoPolicy {
+			o.Policy = PhaseAware(info).String()
 		}
 	}
 	if o.RouteAlone {

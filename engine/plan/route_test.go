@@ -29,7 +29,7 @@ func TestRouterPlan(t *testing.T) {
 	}}
 	info := gpu.Info{UUID: "x", SMClocks: []int{500, 1000, 1980}}
 	base := Fixed(1980)
-	pts, err := router.Plan(o, info, specs, []Dataset{d}, ByPolicy(PhaseAware(info)), &base, 1)
+	pts, err := router.Plan(o, info, specs, []Dataset{d}, ByPolicy(PhaseAware(info).String()), &base, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

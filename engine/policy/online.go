@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/stat"
+
 	"jouletop/engine/event"
 )
 
@@ -84,17 +86,16 @@ func NewOnline(goal Goal, clocks []int, maxSlowdown float64) *Online {
 func NewOnlineByPhase(goal Goal, clocks []int, maxSlowdown float64) *Online {
 	o := NewOnline(goal, clocks, maxSlowdown)
 	top := o.baseline()
-	o.aware = NewPhaseAware(PhaseClocks{top, top, top})
+	o.aware = NewPhaseAware(event.PhaseClocks{Prefill: top, Decode: top, Score: top})
 	return o
 }
 
 // Name returns "min-energy" or "min-edp", by phase "phase:min-energy" or
 // "phase:min-edp".
 func (o *Online) Name() string {
-	if o.aware != nil {
-		return "phase:" + o.goal.String()
-	}
-	return o.goal.String()
+	p := o.goal.policy()
+	p.ByPhase = o.aware != nil
+	return p.String()
 }
 
 // Start returns the clock to begin with: the baseline, the highest clock, or
@@ -193,12 +194,10 @@ func (o *Online) account(e event.RequestEnergy) {
 	b.mixed = b.mixed || e.MixedClock || e.RequestedSMMHz != b.mhz
 	b.failed = b.failed || e.Err != ""
 	b.energy += e.EnergyJ
-	if e.OutputTokens > 0 {
-		b.tokens += e.OutputTokens
-		b.steps = max(b.steps, e.OutputTokens)
-	} else {
-		b.tokens += e.InputTokens
+	if n := e.CountedTokens(); n > 0 {
+		b.tokens += int(n)
 	}
+	b.steps = max(b.steps, e.OutputTokens)
 	if b.energies < b.requests {
 		return
 	}
@@ -364,18 +363,6 @@ func (o *Online) changed(e event.ClockChange) {
 // meanSD returns the mean and the standard deviation as a share of it; NaN for
 // the latter where there are fewer than two values.
 func meanSD(x []float64) (mean, sd float64) {
-	if len(x) == 0 {
-		return math.NaN(), math.NaN()
-	}
-	for _, v := range x {
-		mean += v
-	}
-	mean /= float64(len(x))
-	if len(x) < 2 {
-		return mean, math.NaN()
-	}
-	for _, v := range x {
-		sd += (v - mean) * (v - mean)
-	}
-	return mean, math.Sqrt(sd/float64(len(x)-1)) / mean
+	mean, sd = stat.MeanStdDev(x, nil)
+	return mean, sd / mean
 }

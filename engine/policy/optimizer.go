@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"jouletop/engine/event"
 )
 
 // Goal is what an optimizer makes small.
@@ -15,11 +17,13 @@ const (
 	MinEDP
 )
 
-func (g Goal) String() string {
+func (g Goal) String() string { return g.policy().String() }
+
+func (g Goal) policy() event.Policy {
 	if g == MinEDP {
-		return "min-edp"
+		return event.Policy{Kind: event.MinEDP}
 	}
-	return "min-energy"
+	return event.Policy{Kind: event.MinEnergy}
 }
 
 // MaxTrials is how many trials an optimizer makes at most before it settles.

@@ -9,7 +9,7 @@ import (
 // Passes of decodes go at their clock; a prompt beside them changes nothing, many do, and
 // what is settled is not asked for again.
 func TestPassesByComposition(t *testing.T) {
-	p := NewPhaseAware(PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980})
+	p := NewPhaseAware(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980})
 	p.Start()
 	now, switches := int64(1e9), 0
 	run := func(seconds float64, prompt, decodes int) int {

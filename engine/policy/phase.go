@@ -9,25 +9,6 @@ import (
 	"jouletop/engine/event"
 )
 
-// PhaseClocks are the SM clocks of the phases, in MHz.
-type PhaseClocks struct{ Prefill, Decode, Score int }
-
-// of returns the clock for a phase and whether that phase has one. Requests in
-// different phases at once (mixed) get the highest of all, so that none slows.
-func (c PhaseClocks) of(p event.Phase) (int, bool) {
-	switch p {
-	case event.Prefill:
-		return c.Prefill, true
-	case event.Decode:
-		return c.Decode, true
-	case event.Score:
-		return c.Score, true
-	case event.Mixed:
-		return max(c.Prefill, c.Decode, c.Score), true
-	}
-	return 0, false
-}
-
 // hysteresis is by how much a phase must outlast the break-even length before
 // switching resumes once it was skipped.
 const hysteresis = 1.2
@@ -49,7 +30,7 @@ const maxSettleMS = 500
 // is set. Times of a pair of clocks are learned from the switches made, lengths
 // from the phases seen, by tokens and batch size.
 type PhaseAware struct {
-	clocks  PhaseClocks
+	clocks  event.PhaseClocks
 	cost    *costModel
 	lengths *lengthModel
 
@@ -76,21 +57,20 @@ type spanKey struct {
 type begun struct{ tokens, mhz int }
 
 // NewPhaseAware returns the policy.
-func NewPhaseAware(clocks PhaseClocks) *PhaseAware {
+func NewPhaseAware(clocks event.PhaseClocks) *PhaseAware {
 	return &PhaseAware{
 		clocks: clocks, cost: newCostModel(), lengths: newLengthModel(),
 		running: map[spanKey]begun{}, skipping: map[kindKey]bool{}, decided: map[kindKey]bool{},
 	}
 }
 
+// Clocks returns the clocks it asks for.
+func (p *PhaseAware) Clocks() event.PhaseClocks { return p.clocks }
+
 // Name returns "phase:PREFILL/DECODE", with "/SCORE" where that differs from
 // prefill's.
 func (p *PhaseAware) Name() string {
-	name := fmt.Sprintf("phase:%d/%d", p.clocks.Prefill, p.clocks.Decode)
-	if p.clocks.Score != p.clocks.Prefill {
-		name += fmt.Sprintf("/%d", p.clocks.Score)
-	}
-	return name
+	return event.Policy{Kind: event.ClockByPhase, Clocks: p.clocks}.String()
 }
 
 // Start returns prefill's clock, since a batch begins with it.
@@ -101,7 +81,7 @@ func (p *PhaseAware) Start() int {
 
 // Phase returns the phase's clock and whether switching to it pays.
 func (p *PhaseAware) Phase(s event.PhaseStart) (int, bool) {
-	want, ok := p.clocks.of(s.Phase)
+	want, ok := p.clocks.Of(s.Phase)
 	if s.Phase == event.Mixed && p.byPass {
 		return p.current, false
 	}

@@ -55,7 +55,7 @@ func (r *gpuRun) phase(p *PhaseAware, phase event.Phase, batch, tokens int, leng
 	return r.mhz
 }
 
-func newRun(clocks PhaseClocks, callMS, settleMS float64) (*gpuRun, *PhaseAware) {
+func newRun(clocks event.PhaseClocks, callMS, settleMS float64) (*gpuRun, *PhaseAware) {
 	p := NewPhaseAware(clocks)
 	r := &gpuRun{p: p, callMS: callMS, settleMS: settleMS}
 	r.set(p.Start(), "")
@@ -77,7 +77,7 @@ func TestPhaseAwareSwitchesWhereItPays(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, p := newRun(PhaseClocks{1980, 1005, 1980}, tt.callMS, tt.settleMS)
+			r, p := newRun(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}, tt.callMS, tt.settleMS)
 			var pre, dec int
 			for range 20 {
 				pre = r.phase(p, event.Prefill, 1, 340, tt.prefillMS)
@@ -99,7 +99,7 @@ func TestPhaseAwareSwitchesWhereItPays(t *testing.T) {
 // The break-even prompt length is that of a prefill that lasts as long as both
 // switches take: here 2·24 ms at 5 + 0.1·tokens ms.
 func TestBreakEvenPrompt(t *testing.T) {
-	r, p := newRun(PhaseClocks{1980, 1005, 1980}, 4, 20)
+	r, p := newRun(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}, 4, 20)
 	if n := p.BreakEvenPrompt(1); !math.IsNaN(n) {
 		t.Errorf("before any phase: %g tokens, want unknown", n)
 	}
@@ -121,7 +121,7 @@ func TestBreakEvenPrompt(t *testing.T) {
 }
 
 func TestHysteresis(t *testing.T) {
-	r, p := newRun(PhaseClocks{1980, 1005, 1980}, 5, 20) // break-even 50 ms
+	r, p := newRun(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}, 5, 20) // break-even 50 ms
 	for range 10 {
 		r.phase(p, event.Prefill, 1, 400, 40)
 		r.phase(p, event.Decode, 1, 100, 1000)
@@ -140,7 +140,7 @@ func TestHysteresis(t *testing.T) {
 
 // A GPU that never settles before the next switch is found to be slow too.
 func TestUnsettledSwitchesAreLearned(t *testing.T) {
-	r, p := newRun(PhaseClocks{1980, 1005, 1980}, 4, math.NaN())
+	r, p := newRun(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}, 4, math.NaN())
 	for range 20 {
 		r.phase(p, event.Prefill, 1, 340, 60)
 		r.phase(p, event.Decode, 1, 100, 80)
@@ -151,7 +151,7 @@ func TestUnsettledSwitchesAreLearned(t *testing.T) {
 }
 
 func TestRefusedSwitches(t *testing.T) {
-	p := NewPhaseAware(PhaseClocks{1980, 1005, 1980})
+	p := NewPhaseAware(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980})
 	var notes []event.PolicyNote
 	asked := 0
 	for i := range 20 {
@@ -167,7 +167,7 @@ func TestRefusedSwitches(t *testing.T) {
 }
 
 func TestPhasesWithoutAClock(t *testing.T) {
-	p := NewPhaseAware(PhaseClocks{1980, 1005, 1500})
+	p := NewPhaseAware(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1500})
 	for phase, want := range map[event.Phase]int{event.Score: 1500, event.Mixed: 1980, event.Decode: 1005} {
 		if mhz, set := p.Phase(event.PhaseStart{Phase: phase}); !set || mhz != want {
 			t.Errorf("%s: %d MHz, set %v; want %d", phase, mhz, set, want)

@@ -31,19 +31,19 @@ func TestParse(t *testing.T) {
 		{spec: "min-edp", name: "min-edp", start: 1980},
 		{spec: "phase:min-energy", name: "phase:min-energy", start: 1980},
 		{spec: "phase:min-edp", name: "phase:min-edp", start: 1980},
-		{spec: "min-energy:5", err: ErrSpec},
-		{spec: "phase:fast", err: ErrSpec},
-		{spec: "", err: ErrSpec},
-		{spec: "fast", err: ErrSpec},
-		{spec: "none:1", err: ErrSpec},
-		{spec: "fixed", err: ErrSpec},
-		{spec: "fixed:", err: ErrSpec},
-		{spec: "fixed:1005/1980", err: ErrSpec},
-		{spec: "fixed:1e3", err: ErrSpec},
+		{spec: "min-energy:5", err: event.ErrPolicy},
+		{spec: "phase:fast", err: event.ErrPolicy},
+		{spec: "", err: event.ErrPolicy},
+		{spec: "fast", err: event.ErrPolicy},
+		{spec: "none:1", err: event.ErrPolicy},
+		{spec: "fixed", err: event.ErrPolicy},
+		{spec: "fixed:", err: event.ErrPolicy},
+		{spec: "fixed:1005/1980", err: event.ErrPolicy},
+		{spec: "fixed:1e3", err: event.ErrPolicy},
 		{spec: "fixed:1006", err: gpu.ErrBadClock},
 		{spec: "fixed:-5", err: gpu.ErrBadClock},
-		{spec: "phase:1980", err: ErrSpec},
-		{spec: "phase:1980/1005/1/2", err: ErrSpec},
+		{spec: "phase:1980", err: event.ErrPolicy},
+		{spec: "phase:1980/1005/1/2", err: event.ErrPolicy},
 		{spec: "phase:1980/99", err: gpu.ErrBadClock},
 	}
 	for _, tt := range tests {
@@ -58,8 +58,8 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q): %v", tt.spec, err)
 			continue
 		}
-		if _, learns := p.(*Online); learns != Optimizes(tt.spec) {
-			t.Errorf("Optimizes(%q) is %v", tt.spec, !learns)
+		if _, searches := p.(*Online); searches != event.PolicyOf(tt.spec).Searches() {
+			t.Errorf("%q searches: %v", tt.spec, !searches)
 		}
 		if p.Name() != tt.name || p.Start() != tt.start {
 			t.Errorf("Parse(%q) is %q starting at %d, want %q at %d", tt.spec, p.Name(), p.Start(), tt.name, tt.start)
@@ -68,8 +68,8 @@ func TestParse(t *testing.T) {
 	if _, err := Parse("min-energy", gpu.Info{}, Options{}); !errors.Is(err, gpu.ErrBadClock) {
 		t.Errorf("a GPU without clocks: %v, want %v", err, gpu.ErrBadClock)
 	}
-	if _, err := Parse("none", h100(), Options{MaxSlowdown: -1}); !errors.Is(err, ErrSpec) {
-		t.Errorf("a negative slowdown: %v, want %v", err, ErrSpec)
+	if _, err := Parse("none", h100(), Options{MaxSlowdown: -1}); !errors.Is(err, event.ErrPolicy) {
+		t.Errorf("a negative slowdown: %v, want %v", err, event.ErrPolicy)
 	}
 }
 

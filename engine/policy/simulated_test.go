@@ -56,12 +56,18 @@ func ofKind[T event.Event](s *sim) []T {
 // simulate runs a point under a policy, at least for minimum.
 func simulate(t *testing.T, seed int64, pt engine.PointPlan, minimum time.Duration, opts ...simllm.Option) *sim {
 	t.Helper()
+	return simulateOn(t, seed, nil, pt, minimum, opts...)
+}
+
+// simulateOn is simulate on a GPU with options.
+func simulateOn(t *testing.T, seed int64, on []simgpu.Option, pt engine.PointPlan, minimum time.Duration, opts ...simllm.Option) *sim {
+	t.Helper()
 	clk := timebase.NewSim(0)
 	s := &sim{clk: clk}
 	done := make(chan error, 1)
 	clk.Go(func() {
 		done <- func() (err error) {
-			if s.gpu, err = simgpu.New("h100", clk, seed, simgpu.WithTruth()); err != nil {
+			if s.gpu, err = simgpu.New("h100", clk, seed, append(on, simgpu.WithTruth())...); err != nil {
 				return err
 			}
 			control, err := clockguard.InProcess(s.gpu, clk, clockguard.Options{})
@@ -279,7 +285,7 @@ func TestPhaseAwareDemoMatchesTheTruth(t *testing.T) {
 		return pt
 	}
 	high := simulate(t, 3, long(policy.Fixed{MHz: 1980}), 0)
-	clocks := policy.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
+	clocks := event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
 	aware := simulate(t, 3, long(policy.NewPhaseAware(clocks)), 0)
 	th, jh := told(high)
 	ta, ja := told(aware)
@@ -338,7 +344,7 @@ func TestOnlineByPhase(t *testing.T) {
 
 // Short prompts keep decode's clock, and the break-even length is told.
 func TestPhaseAwareSkipsShortPrefills(t *testing.T) {
-	clocks := policy.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
+	clocks := event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}
 	s := simulate(t, 3, point("llama-3.1-8b", 30, 1, policy.NewPhaseAware(clocks)), 0)
 	var notes []string
 	for _, n := range ofKind[event.PolicyNote](s) {
@@ -349,5 +355,45 @@ func TestPhaseAwareSkipsShortPrefills(t *testing.T) {
 	}
 	if n := len(ofKind[event.ClockChange](s)); n == 0 || n > 8 {
 		t.Errorf("%d clock changes in 30 requests whose prefill is too short", n)
+	}
+}
+
+// On a GPU whose clock has not settled when the next phase begins, each change is told
+// of after the next has been asked for. The policy goes by what it asked for all the
+// same: one change a phase, to that phase's clock.
+func TestPhaseAwareHearsOfItsChangesLate(t *testing.T) {
+	pt := point("llama-3.1-8b", 16*12, 16, policy.NewPhaseAware(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}))
+	for i := range pt.Queries {
+		pt.Queries[i].Prompt = strings.Repeat(pt.Queries[i].Prompt, 2)
+	}
+	pt.MaxTokens = 60
+	s := simulateOn(t, 3, []simgpu.Option{simgpu.WithClockLatency(4*time.Millisecond, 900*time.Millisecond)}, pt, 0)
+	want := map[event.Phase]int{event.Prefill: 1980, event.Decode: 1005}
+	var running event.Phase
+	phases, changes, late := 0, 0, 0
+	for _, e := range s.events {
+		switch e := e.(type) {
+		case event.PhaseStart:
+			if running = e.Phase; running != event.Idle {
+				phases++
+			}
+		case event.ClockChange:
+			if e.Cause.Phase == "" {
+				continue // the start's, and the end's
+			}
+			changes++
+			if e.RequestedSMMHz != want[e.Cause.Phase] {
+				t.Errorf("%d MHz asked for %s", e.RequestedSMMHz, e.Cause.Phase)
+			}
+			if e.Cause.Phase != running {
+				late++
+			}
+		}
+	}
+	if phases != 24 || changes != phases-1 { // the first prefill's clock is there from the start
+		t.Errorf("%d changes in %d phases", changes, phases)
+	}
+	if late < changes/2 {
+		t.Errorf("%d of %d changes were told of late: nothing is tested", late, changes)
 	}
 }

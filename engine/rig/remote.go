@@ -138,7 +138,7 @@ func (r *Rig) BackendNotes() []string {
 // RefuseOverlap refuses clocks by phase where requests are in different phases
 // at once.
 func (r *Rig) RefuseOverlap(spec string, batches []int) error {
-	if r.Backend == nil || r.Backend.Name() != "remote" || !strings.HasPrefix(spec, "phase:") {
+	if r.Backend == nil || r.Backend.Name() != "remote" || !event.PolicyOf(spec).Switches() {
 		return nil
 	}
 	for _, b := range batches {

@@ -25,13 +25,21 @@ type Death struct {
 // shownLines is how much of the log an error's text quotes.
 const shownLines = 4
 
+var _ engine.Death = (*Death)(nil)
+
 // Error returns one line.
 func (d *Death) Error() string {
-	s := fmt.Sprintf("%v: process %d %s", engine.ErrBackendDied, d.PID, d.How)
-	if n := len(d.Log); n > 0 {
-		s += "; its last words: " + strings.Join(d.Log[max(0, n-shownLines):], " | ")
+	text, lastWords := d.Brief()
+	if lastWords != "" {
+		text += "; its last words: " + lastWords
 	}
-	return s
+	return text
+}
+
+// Brief implements engine.Death.
+func (d *Death) Brief() (text, lastWords string) {
+	text = fmt.Sprintf("%v: process %d %s", engine.ErrBackendDied, d.PID, d.How)
+	return text, strings.Join(d.Log[max(0, len(d.Log)-shownLines):], " | ")
 }
 
 // Unwrap returns engine.ErrBackendDied.

@@ -4,9 +4,9 @@ import (
 	"errors"
 
 	"jouletop/engine/command"
+	"jouletop/engine/event"
 	"jouletop/tui/draw"
 	"jouletop/tui/panel"
-	"jouletop/tui/state"
 	"jouletop/tui/view"
 )
 
@@ -111,16 +111,16 @@ func sweepClocks(clocks []int) string {
 
 // comparePolicies proposes the highest clock against a phase-aware policy.
 func comparePolicies(c *command.Choices) (a, b string) {
-	a, b = "none", ""
+	highest := event.Policy{}
 	if n := len(c.Clocks); n > 0 {
-		a = "fixed:" + draw.Int(c.Clocks[n-1])
+		highest = event.Policy{Kind: event.FixedClock, MHz: c.Clocks[n-1]}
 	}
 	for _, p := range c.Policies {
-		if state.SettingOf(p, 0).Phases() != "" {
-			return a, p
+		if event.PolicyOf(p).Kind == event.ClockByPhase {
+			return highest.String(), p
 		}
 	}
-	return a, b
+	return highest.String(), ""
 }
 
 func needed(model, dataset string, errs ...error) error {

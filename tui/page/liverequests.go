@@ -1,6 +1,7 @@
 package page
 
 import (
+	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/state"
@@ -25,15 +26,14 @@ var recentColumns = []draw.Column[*state.Request]{
 // where a policy sets them apart, that of each phase. mixed tells that it changed
 // meanwhile.
 func clockText(policy string, mhz int, mixed bool) string {
-	s := state.Setting{Policy: policy}
-	if clocks := s.Phases(); clocks != "" && (mixed || mhz <= 0) {
-		return clocks
-	}
-	if mixed {
+	p := event.PolicyOf(policy)
+	switch {
+	case p.Kind == event.ClockByPhase && (mixed || mhz <= 0):
+		return p.Clocks.String()
+	case mixed:
 		return "mixed"
-	}
-	if fixed, ok := s.Fixed(); ok && fixed > 0 && mhz <= 0 {
-		mhz = fixed
+	case p.Kind == event.FixedClock && mhz <= 0:
+		return draw.MHz(p.MHz)
 	}
 	return draw.MHz(mhz)
 }

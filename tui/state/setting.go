@@ -2,51 +2,44 @@ package state
 
 import (
 	"strconv"
-	"strings"
+
+	"jouletop/engine/event"
 )
 
 // Setting is what chose the clock of a request: one side of a comparison.
 type Setting struct {
-	Policy string // as command.Controller.SetPolicy takes it; "" none
+	Policy event.Policy
 	// MHz is the clock asked for where no policy was in force; 0 the driver's.
 	MHz int
 }
 
-// SettingOf is the setting of a policy, or, where that is none, of the clock that
+// SettingOf is the setting of a policy column, or, where that is none, of the clock that
 // was asked for.
 func SettingOf(policy string, mhz int) Setting {
-	if policy == "" || policy == "none" {
-		return Setting{MHz: mhz}
+	p := event.PolicyOf(policy)
+	if p.Kind != event.NoPolicy {
+		mhz = 0
 	}
-	return Setting{Policy: policy}
+	return Setting{p, mhz}
 }
 
 // Fixed is the clock that the setting keeps all the time, 0 the driver's; ok is
 // false where it changes it by itself.
 func (s Setting) Fixed() (mhz int, ok bool) {
-	if s.Policy == "" {
+	switch s.Policy.Kind {
+	case event.NoPolicy:
 		return s.MHz, true
+	case event.FixedClock:
+		return s.Policy.MHz, true
 	}
-	spec, ok := strings.CutPrefix(s.Policy, "fixed:")
-	mhz, err := strconv.Atoi(spec)
-	return mhz, ok && err == nil
-}
-
-// Phases are the clocks of a phase-aware policy as it spells them, "1980/1005"; ""
-// for another.
-func (s Setting) Phases() string {
-	clocks, _ := strings.CutPrefix(s.Policy, "phase:")
-	if clocks == s.Policy {
-		return ""
-	}
-	return clocks
+	return 0, false
 }
 
 // String names the setting for a title.
 func (s Setting) String() string {
 	switch {
-	case s.Policy != "":
-		return s.Policy
+	case s.Policy.Kind != event.NoPolicy:
+		return s.Policy.String()
 	case s.MHz > 0:
 		return strconv.Itoa(s.MHz) + " MHz"
 	}

@@ -220,7 +220,7 @@ func TestComparisonIsOnTheSameWork(t *testing.T) {
 	put("fixed:1980", 1980, "q3", math.NaN(), 1e9, false) // unresolved
 	put("fixed:1980", 1980, "q1", 1, 1e9, true)           // its clock was changed under it
 	a, b := s.Comparisons.MostShared()
-	if a.Policy != "fixed:1980" || b.Policy != "phase:1980/960" {
+	if a.Policy.String() != "fixed:1980" || b.Policy.String() != "phase:1980/960" {
 		t.Fatalf("compares %v with %v", a, b)
 	}
 	x := s.Comparisons.Compare(a, b)
@@ -313,13 +313,13 @@ func TestNewestPairIsCompared(t *testing.T) {
 		put("phase:1980/960", 960, q, true)
 		put("fixed:1980", 1980, q, false)
 	}
-	if a, b := s.Comparisons.MostShared(); a.Policy != "fixed:1980" || b.Policy != "phase:1980/960" {
+	if a, b := s.Comparisons.MostShared(); a.Policy.String() != "fixed:1980" || b.Policy.String() != "phase:1980/960" {
 		t.Errorf("compares %v with %v", a, b)
 	}
 	put("none", 0, "q1", false)
 	put("none", 0, "q2", false)
 	put("phase:1980/960", 960, "q1", true)
-	if a, b := s.Comparisons.MostShared(); a != (Setting{}) || b.Policy != "phase:1980/960" {
+	if a, b := s.Comparisons.MostShared(); a != (Setting{}) || b.Policy.String() != "phase:1980/960" {
 		t.Errorf("compares %v with %v, want the driver's clock as the baseline", a, b)
 	}
 }

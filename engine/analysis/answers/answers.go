@@ -156,12 +156,12 @@ const defaultClock = "default"
 
 // clockLabel names a policy's clocks as the study does: 2842, 2842/180.
 func clockLabel(policy string) string {
-	for _, kind := range []string{"fixed:", "phase:"} {
-		if clocks, ok := strings.CutPrefix(policy, kind); ok {
-			return clocks
-		}
-	}
-	if policy == "" || policy == "none" {
+	switch p := event.PolicyOf(policy); p.Kind {
+	case event.FixedClock:
+		return strconv.Itoa(p.MHz)
+	case event.ClockByPhase:
+		return p.Clocks.String()
+	case event.NoPolicy:
 		return defaultClock
 	}
 	return policy

@@ -198,7 +198,7 @@ func (p pointSummary) clock() string {
 	switch {
 	case p.RequestedSMMHz != nil:
 		return strconv.Itoa(*p.RequestedSMMHz)
-	case p.Policy == "" || p.Policy == "none":
+	case event.PolicyOf(p.Policy).Kind == event.NoPolicy:
 		return "driver's"
 	}
 	return p.Policy

@@ -1,0 +1,159 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ErrPolicy: a policy that cannot be read.
+var ErrPolicy = errors.New("unknown policy")
+
+// PolicyForms names the policies for a usage message.
+const PolicyForms = "none, fixed:MHZ, phase:PREFILL/DECODE[/SCORE], min-energy, min-edp, phase:min-energy, phase:min-edp"
+
+// PolicyKind tells policies apart.
+type PolicyKind int
+
+// The kinds of policies.
+const (
+	NoPolicy     PolicyKind = iota // the clock is the driver's
+	FixedClock                     // one clock for all phases
+	ClockByPhase                   // one for each
+	MinEnergy                      // the clock of least energy is searched for
+	MinEDP                         // that of least energy × delay
+	OtherPolicy                    // none that this program knows, in a file
+)
+
+// Policy says what chooses the SM clock. As text, in --policy and in the policy columns,
+// it is one of PolicyForms.
+type Policy struct {
+	Kind   PolicyKind
+	MHz    int         // of FixedClock
+	Clocks PhaseClocks // of ClockByPhase
+	// ByPhase: MinEnergy and MinEDP search for the clock of what follows prefill, which
+	// keeps the highest.
+	ByPhase bool
+	other   string
+}
+
+// PhaseClocks are the SM clocks of the phases, in MHz; 0 leaves a phase to the driver.
+type PhaseClocks struct{ Prefill, Decode, Score int }
+
+// Of returns the clock for a phase and whether that phase has one. Requests in
+// different phases at once (mixed) get the highest of all, so that none slows.
+func (c PhaseClocks) Of(p Phase) (int, bool) {
+	switch p {
+	case Prefill:
+		return c.Prefill, true
+	case Decode:
+		return c.Decode, true
+	case Score:
+		return c.Score, true
+	case Mixed:
+		return max(c.Prefill, c.Decode, c.Score), true
+	}
+	return 0, false
+}
+
+// String is "1980/1005", with "/SCORE" where that differs from prefill's.
+func (c PhaseClocks) String() string {
+	text := fmt.Sprintf("%d/%d", c.Prefill, c.Decode)
+	if c.Score != c.Prefill {
+		text += fmt.Sprintf("/%d", c.Score)
+	}
+	return text
+}
+
+// Searches tells whether the policy finds its clock itself, from energies.
+func (p Policy) Searches() bool { return p.Kind == MinEnergy || p.Kind == MinEDP }
+
+// Switches tells whether phases run at clocks of their own.
+func (p Policy) Switches() bool { return p.Kind == ClockByPhase || p.ByPhase }
+
+func (p Policy) String() string {
+	text := ""
+	switch p.Kind {
+	case NoPolicy:
+		return "none"
+	case FixedClock:
+		return fmt.Sprintf("fixed:%d", p.MHz)
+	case ClockByPhase:
+		return "phase:" + p.Clocks.String()
+	case MinEnergy:
+		text = "min-energy"
+	case MinEDP:
+		text = "min-edp"
+	default:
+		return p.other
+	}
+	if p.ByPhase {
+		text = "phase:" + text
+	}
+	return text
+}
+
+// PolicyOf reads a policy column; "" is none, and what cannot be read OtherPolicy.
+func PolicyOf(text string) Policy {
+	if text == "" {
+		return Policy{}
+	}
+	p, err := ParsePolicy(text)
+	if err != nil {
+		return Policy{Kind: OtherPolicy, other: text}
+	}
+	return p
+}
+
+// ParsePolicy reads a policy as --policy takes it; whether a GPU has its clocks is left
+// open. Errors wrap ErrPolicy.
+func ParsePolicy(spec string) (Policy, error) {
+	unknown := fmt.Errorf("%w %q: want one of %s", ErrPolicy, spec, PolicyForms)
+	searching := func(name string) (Policy, bool) {
+		for _, kind := range []PolicyKind{MinEnergy, MinEDP} {
+			if p := (Policy{Kind: kind}); p.String() == name {
+				return p, true
+			}
+		}
+		return Policy{}, false
+	}
+	kind, arg, has := strings.Cut(spec, ":")
+	if p, ok := searching(kind); ok && !has {
+		return p, nil
+	}
+	switch {
+	case kind == "none" && !has:
+		return Policy{}, nil
+	case kind != "fixed" && kind != "phase", !has:
+		return Policy{}, unknown
+	}
+	if p, ok := searching(arg); ok && kind == "phase" {
+		p.ByPhase = true
+		return p, nil
+	}
+	parts := strings.Split(arg, "/")
+	if n := len(parts); kind == "fixed" && n != 1 || kind == "phase" && n != 2 && n != 3 {
+		return Policy{}, unknown
+	}
+	var clocks []int
+	for _, part := range parts {
+		mhz, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil {
+			return Policy{}, fmt.Errorf("%w %q: %q is not a clock in MHz", ErrPolicy, spec, part)
+		}
+		clocks = append(clocks, mhz)
+	}
+	switch {
+	case kind == "fixed":
+		return Policy{Kind: FixedClock, MHz: clocks[0]}, nil
+	case !slices.ContainsFunc(clocks, func(mhz int) bool { return mhz != 0 }):
+		return Policy{}, fmt.Errorf("%w %q: no phase has a clock; none is the policy for that", ErrPolicy, spec)
+	}
+	p := Policy{Kind: ClockByPhase, Clocks: PhaseClocks{clocks[0], clocks[1], clocks[0]}}
+	if len(clocks) == 3 {
+		p.Clocks.Score = clocks[2]
+	}
+	return p, nil
+}
