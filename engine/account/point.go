@@ -13,22 +13,15 @@ import (
 
 // pointAccount adds up a point.
 type pointAccount struct {
-	start             event.PointStart
-	gpus              map[string]*pointSamples
-	requests, failed  int
-	input, output     float64 // tokens; NaN where a request's are unknown
-	prefillS, decodeS float64
-	latencyS          float64
-	busyS             float64       // of the batches, each once
-	busy              []energy.Span // of batches that follow each other, not yet in whole
-	whole, net        energy.Estimate
-	prefill, decode   energy.Estimate
-	unsplit           bool // of some batch nobody knows what was prefill
-	methods           map[string]bool
-	qualitySum        float64
-	qualityN          int
-	errs              string
-	requestFlags      event.Flags // of any of its requests
+	start           event.PointStart
+	gpus            map[string]*pointSamples
+	totals          Totals
+	busyS           float64       // of the batches, each once
+	busy            []energy.Span // of batches that follow each other, not yet in whole
+	whole, net      energy.Estimate
+	prefill, decode energy.Estimate
+	unsplit         bool // of some batch nobody knows what was prefill
+	methods         map[string]bool
 }
 
 // pointSamples adds up what one GPU's samples tell of a point.
@@ -155,32 +148,9 @@ func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate,
 func (p *pointAccount) addRequests(rows []event.Event) {
 	for _, ev := range rows {
 		if r, ok := ev.(event.RequestEnergy); ok {
-			p.requests++
-			p.requestFlags = p.requestFlags.Union(r.Flags)
-			if r.Err != "" {
-				p.failed++
-				p.errs = r.Err
-				continue
-			}
-			p.input += count(r.InputTokens)
-			p.output += count(r.OutputTokens)
-			p.prefillS += r.PrefillS // NaN where unknown, and so is the mean
-			p.decodeS += r.DecodeS
-			p.latencyS += r.LatencyS()
-			if !math.IsNaN(r.Quality) {
-				p.qualitySum += r.Quality
-				p.qualityN++
-			}
+			p.totals.Add(&r)
 		}
 	}
-}
-
-// count is a number of tokens, NaN where it is unknown.
-func count(tokens int) float64 {
-	if tokens < 0 {
-		return math.NaN()
-	}
-	return float64(tokens)
 }
 
 // clockTolerance is how far the mean achieved clock may lie from the requested
@@ -189,20 +159,9 @@ const clockTolerance = 15
 
 // result is the point's row; means are per query.
 func (p *pointAccount) result(end int64, err error) event.PointDone {
-	n := float64(p.requests - p.failed)
-	if n == 0 {
-		n = math.NaN()
-	}
+	n := p.totals.Succeeded()
 	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
-	d.Queries = p.requests
 	farthest := p.sampled(&d)
-	d.InputTokens, d.OutputTokens = p.input/n, p.output/n
-	d.PrefillS, d.DecodeS, d.LatencyS = p.prefillS/n, p.decodeS/n, p.latencyS/n
-	tokens := p.output
-	if tokens == 0 {
-		tokens = p.input
-	}
-	d.TokensPerS = tokens / p.busyS
 	d.Energy = eventEnergy(p.whole.Times(1 / n))
 	d.Method = joinKeys(p.methods)
 	if !p.whole.Resolved {
@@ -212,23 +171,19 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	if !p.unsplit {
 		d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.prefill).EnergyJ/n, eventEnergy(p.decode).EnergyJ/n
 	}
-	d.JoulesPerToken = d.EnergyJ * n / tokens
-	d.EDPJS = d.EnergyJ * d.LatencyS
-	d.MeanPowerW = d.EnergyJ * n / p.busyS
-	d.Quality = p.qualitySum / float64(p.qualityN)
-	d.Flags = p.flags(d, farthest)
+	p.totals.Means(&d, p.busyS)
+	d.Flags = d.Flags.Union(flags(d, farthest))
 	switch {
 	case err != nil:
 		d.PointResult.Err = err.Error()
-	case p.failed > 0:
-		d.PointResult.Err = p.errs
+	case p.totals.Failed > 0:
+		d.PointResult.Err = p.totals.Err
 	}
 	return d
 }
 
-// flags names what makes the point other than it was asked for.
-func (p *pointAccount) flags(d event.PointDone, farthest float64) event.Flags {
-	flags := p.requestFlags
+// flags names what else makes the point other than it was asked for.
+func flags(d event.PointDone, farthest float64) (flags event.Flags) {
 	if d.ThrottledPct > 1 {
 		flags = flags.With(event.FlagThrottled)
 	}
@@ -237,9 +192,6 @@ func (p *pointAccount) flags(d event.PointDone, farthest float64) event.Flags {
 	}
 	if math.IsNaN(d.EnergyJ) {
 		flags = flags.With(event.FlagEnergyUnresolved)
-	}
-	if p.failed > 0 {
-		flags = flags.With(event.FlagFailedRequests)
 	}
 	return flags
 }

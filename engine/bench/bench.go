@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/usage"
@@ -194,7 +196,7 @@ func (c *Collector) point(t Test, p event.PointDone) {
 		}
 		r.Model, r.Test, r.Batch, r.Reps = p.Model, name, t.Batch, len(r.Samples)
 		r.Flags, r.Err = string(p.Flags), p.PointResult.Err
-		r.TokensPerS, r.TokensDev = meanDev(r.Samples)
+		r.TokensPerS, r.TokensDev = stat.MeanStdDev(r.Samples, nil)
 		joules, errJ, seconds, tokens := r.energyOf, r.energyErr, r.seconds, r.tokens
 		if alone {
 			// The point is nothing else, and its energy is better known than that of
@@ -222,20 +224,4 @@ func (c *Collector) point(t Test, p event.PointDone) {
 	if t.Generate > 0 {
 		add(event.Decode, fmt.Sprintf("tg%d%s", t.Generate, batch), t.Prompt == 0)
 	}
-}
-
-// meanDev returns the mean and the standard deviation of a sample; NaN where
-// there are too few.
-func meanDev(x []float64) (mean, dev float64) {
-	for _, v := range x {
-		mean += v
-	}
-	mean /= float64(len(x))
-	for _, v := range x {
-		dev += (v - mean) * (v - mean)
-	}
-	if len(x) < 2 {
-		return mean, math.NaN()
-	}
-	return mean, math.Sqrt(dev / float64(len(x)-1))
 }

@@ -82,21 +82,8 @@ func spread(info gpu.Info, lo, hi, n int) []int {
 		if n > 1 {
 			want = lo + (hi-lo)*i/(n-1)
 		}
-		out = append(out, Nearest(info.SMClocks, want))
+		out = append(out, gpu.NearestClock(info.SMClocks, want))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
-
-// Nearest returns the supported clock nearest to mhz.
-func Nearest(clocks []int, mhz int) int {
-	best := 0
-	for _, c := range clocks {
-		if best == 0 || abs(c-mhz) < abs(best-mhz) {
-			best = c
-		}
-	}
-	return best
-}
-
-func abs(x int) int { return max(x, -x) }

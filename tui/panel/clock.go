@@ -13,6 +13,7 @@ import (
 
 	"jouletop/engine/command"
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/state"
@@ -108,13 +109,7 @@ const clockHeadWidth = 38
 
 // jump selects the clock nearest to mhz.
 func (p *Clock) jump(mhz int) {
-	best := -1
-	for i, c := range p.clocks {
-		if best < 0 || abs(c-mhz) < abs(p.clocks[best]-mhz) {
-			best = i
-		}
-	}
-	p.sel = max(best, 0)
+	p.sel = max(slices.Index(p.clocks, gpu.NearestClock(p.clocks, mhz)), 0)
 }
 
 func abs(v int) int { return max(v, -v) }

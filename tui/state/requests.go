@@ -151,14 +151,13 @@ func (s *EnergySums) add(joules, net float64, tokens int, seconds float64) {
 	s.seconds += seconds
 }
 
-// billedTokens are the tokens that a request's energy is counted by, as in
-// event.RequestEnergy.JoulesPerToken: those generated, or, where it was scored,
-// those read.
+// billedTokens are the tokens that a request's energy is counted by, 0 where they are
+// unknown.
 func billedTokens(q event.Request) int {
-	if q.OutputTokens > 0 {
-		return q.OutputTokens
+	if n := q.CountedTokens(); n > 0 {
+		return int(n)
 	}
-	return max(q.InputTokens, 0)
+	return 0
 }
 
 // Spread is the median and the 95th percentile of a figure.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"jouletop/engine/account"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -48,11 +49,8 @@ type Sums struct{ byID map[string]*pointSum }
 
 type pointSum struct {
 	p                  event.PointDone
-	n, in, out         float64
-	joules, netJ, errJ float64
-	pre, dec, lat      float64
-	quality, qualityN  float64
-	failed             int
+	totals             account.Totals
+	joules, netJ, errJ float64 // of those that succeeded
 	mixed              bool
 	busy               map[string][2]int64
 }
@@ -69,22 +67,15 @@ func (s *Sums) Add(r *event.RequestEnergy) {
 		u.p.Point = event.Point{PointID: id, GPU: r.GPU, Model: r.Model, Dataset: r.Dataset, BatchSize: r.BatchSize, Policy: r.Policy, RequestedSMMHz: r.RequestedSMMHz, Repeat: r.Repeat}
 		s.byID[id] = u
 	}
-	u.p.Flags = u.p.Flags.Union(r.Flags)
+	u.totals.Add(r)
 	if r.Err != "" {
-		u.failed++
 		return
 	}
 	if r.RequestedSMMHz != u.p.RequestedSMMHz {
 		u.mixed = true
 	}
 	u.p.BatchSize = max(u.p.BatchSize, r.BatchSize) // the last batch may be smaller
-	u.n++
-	u.in, u.out = u.in+float64(r.InputTokens), u.out+float64(r.OutputTokens)
 	u.joules, u.netJ, u.errJ = u.joules+r.EnergyJ, u.netJ+r.NetEnergyJ, u.errJ+r.EnergyErrJ
-	u.pre, u.dec, u.lat = u.pre+r.PrefillS, u.dec+r.DecodeS, u.lat+r.LatencyS()
-	if !math.IsNaN(r.Quality) {
-		u.quality, u.qualityN = u.quality+r.Quality, u.qualityN+1
-	}
 	span, ok := u.busy[r.BatchID]
 	if !ok {
 		span = [2]int64{r.StartNS, r.EndNS}
@@ -97,7 +88,7 @@ func (s *Sums) Add(r *event.RequestEnergy) {
 func (s *Sums) Points() []event.PointDone {
 	var points []event.PointDone
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
-		if u := s.byID[id]; u.n > 0 {
+		if u := s.byID[id]; u.totals.Succeeded() > 0 {
 			points = append(points, u.point())
 		}
 	}
@@ -106,10 +97,6 @@ func (s *Sums) Points() []event.PointDone {
 
 func (u *pointSum) point() event.PointDone {
 	p := u.p
-	p.Queries = int(u.n) + u.failed
-	if u.failed > 0 {
-		p.Flags = p.Flags.With(event.FlagFailedRequests)
-	}
 	if u.mixed {
 		p.RequestedSMMHz = 0
 	}
@@ -117,18 +104,12 @@ func (u *pointSum) point() event.PointDone {
 	for _, span := range u.busy {
 		seconds += float64(span[1]-span[0]) / 1e9
 	}
-	tokens := u.out
-	if tokens == 0 {
-		tokens = u.in
-	}
+	n, nan := u.totals.Succeeded(), math.NaN()
 	p.PointResult = event.PointResult{
-		AchievedSMMHz: float64(p.RequestedSMMHz), InputTokens: u.in / u.n, OutputTokens: u.out / u.n,
-		PrefillS: u.pre / u.n, DecodeS: u.dec / u.n, LatencyS: u.lat / u.n, TokensPerS: tokens / seconds,
-		Energy:     event.Energy{EnergyJ: u.joules / u.n, EnergyErrJ: u.errJ / u.n, Method: "requests"},
-		NetEnergyJ: u.netJ / u.n, PrefillEnergyJ: math.NaN(), DecodeEnergyJ: math.NaN(), JoulesPerToken: u.joules / tokens,
-		EDPJS: u.joules / u.n * u.lat / u.n, MeanPowerW: u.joules / seconds, Quality: u.quality / u.qualityN,
-		ThrottledPct: math.NaN(), TempStartC: math.NaN(), TempEndC: math.NaN(), Flags: p.Flags,
+		AchievedSMMHz: float64(p.RequestedSMMHz), Energy: event.Energy{EnergyJ: u.joules / n, EnergyErrJ: u.errJ / n, Method: "requests"},
+		NetEnergyJ: u.netJ / n, PrefillEnergyJ: nan, DecodeEnergyJ: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	}
+	u.totals.Means(&p, seconds)
 	if p.RequestedSMMHz == 0 {
 		p.AchievedSMMHz = math.NaN()
 	}
