@@ -126,7 +126,7 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 		if r.log, err = nativeLog(); err != nil {
 			return nil, fmt.Errorf("log file: %w", err)
 		}
-		r.Backend, err = llamaBackend(o, !r.Simulated(), r.log)
+		r.Backend, _, err = llamaBackend(o, !r.Simulated(), r.log)
 	}
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,8 +104,7 @@ func describeGPU(r *Rig) GPUState {
 
 // describeEngine asks llama.cpp, in a process of its own, what it sees.
 func describeEngine(o *Config, realGPU bool) EngineReport {
-	var notes bytes.Buffer
-	b, err := llamaBackend(o, realGPU, &notes)
+	b, passedOver, err := llamaBackend(o, realGPU, io.Discard)
 	if err != nil {
 		return EngineReport{Warning: err.Error()}
 	}
@@ -126,8 +124,9 @@ func describeEngine(o *Config, realGPU bool) EngineReport {
 	}
 	if realGPU && gpus == 0 && rep.Warning == "" {
 		rep.Warning = "the engine sees no GPU: `make cuda` builds the backend it needs (or --backend-dir names it)"
-		if why, _, _ := strings.Cut(notes.String(), "\n"); strings.HasPrefix(why, "GPU backends passed over") {
-			rep.Warning += "; " + why
+		if passedOver != nil {
+			why, _, _ := strings.Cut(passedOver.Error(), "\n")
+			rep.Warning += "; GPU backends passed over: " + why
 		}
 	}
 	return rep

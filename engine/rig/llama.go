@@ -17,12 +17,21 @@ import (
 const WorkerCommand = "llama-worker"
 
 // llamaBackend opens llama.cpp: in a child process, so that a crash in native code
-// ends a job and not the program, or here where --in-process asks for it.
-func llamaBackend(o *Config, realGPU bool, log io.Writer) (engine.Backend, error) {
-	dir, err := backendDir(o, realGPU, log)
+// ends a job and not the program, or here where --in-process asks for it. passedOver says
+// why GPU backends that lie here are not used; it goes to the log too.
+func llamaBackend(o *Config, realGPU bool, log io.Writer) (b engine.Backend, passedOver, err error) {
+	dir, passedOver, err := backendDir(o, realGPU)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if passedOver != nil {
+		fmt.Fprintln(log, "GPU backends passed over:", passedOver)
+	}
+	b, err = openLlama(o, realGPU, dir, log)
+	return b, passedOver, err
+}
+
+func openLlama(o *Config, realGPU bool, dir string, log io.Writer) (engine.Backend, error) {
 	if o.InProcess {
 		return orNil(llama.New(llama.Options{BackendDir: dir, Log: log, NoGraphSearch: o.NoGraphSearch}))
 	}
@@ -44,23 +53,19 @@ func orNil[B engine.Backend](b B, err error) (engine.Backend, error) {
 }
 
 // backendDir is the folder of GPU backends to load: the one named, or for a real
-// GPU the first found that belongs to this build. Why others do not goes to the
-// log.
-func backendDir(o *Config, realGPU bool, log io.Writer) (string, error) {
+// GPU the first found that belongs to this build; passedOver says why others do not.
+func backendDir(o *Config, realGPU bool) (dir string, passedOver, err error) {
 	if o.BackendDir != "" {
 		if err := backends.Check(o.BackendDir); err != nil {
-			return "", fmt.Errorf("--backend-dir: %w", err)
+			return "", nil, fmt.Errorf("--backend-dir: %w", err)
 		}
-		return o.BackendDir, nil
+		return o.BackendDir, nil, nil
 	}
 	if !realGPU {
-		return "", nil
+		return "", nil, nil
 	}
-	dir, err := backends.Find()
-	if err != nil {
-		fmt.Fprintln(log, "GPU backends passed over:", err)
-	}
-	return dir, nil
+	dir, passedOver = backends.Find()
+	return dir, passedOver, nil
 }
 
 // nativeLog opens the program's log file for what native code has to say.

@@ -117,7 +117,7 @@ func (p *progress) apply(e event.Event) {
 			p.watts[e.GPU] = e.PowerW
 		}
 	case event.Error:
-		if !strings.HasPrefix(e.Text, "point ") { // that comes with the point
+		if e.PointID == "" { // that comes with the point
 			p.line("error: %s", plaintext.OneLine(e.Text))
 		}
 	case event.Warning:
