@@ -88,7 +88,7 @@ const rest = 200 * time.Millisecond
 func (x *execution) warmUp(ctx context.Context, pt PointPlan) error {
 	var first error
 	for queries := range slices.Chunk(pt.Queries, max(pt.BatchSize, 1)) {
-		b := requests("warm-up", pt, queries, 2)
+		b := batchOf("warm-up", pt, queries, 2)
 		b.WarmUp = true
 		results, err := x.cfg.Backend.Run(ctx, b, silent{})
 		if err != nil {

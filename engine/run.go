@@ -216,7 +216,7 @@ func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
 func (x *execution) settle(ctx context.Context, pt PointPlan) error {
 	n := min(max(pt.BatchSize, 1), len(pt.Queries))
 	for began := x.clk.Now(); x.clk.Now()-began < int64(pt.Settle); {
-		if _, err := x.cfg.Backend.Run(ctx, requests("warm-up", pt, pt.Queries[:n], pt.MaxTokens), silent{}); err != nil {
+		if _, err := x.cfg.Backend.Run(ctx, batchOf("warm-up", pt, pt.Queries[:n], pt.MaxTokens), silent{}); err != nil {
 			return ctx.Err() // others show in the point itself
 		}
 	}
@@ -267,7 +267,7 @@ func (x *execution) runBatches(ctx context.Context, pt PointPlan) error {
 				}
 				next <- pt.classes(queries(after))
 			}()
-			batch := requests(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, queries(at), pt.MaxTokens)
+			batch := batchOf(fmt.Sprintf("%s/b%d", pt.PointID, n), pt, queries(at), pt.MaxTokens)
 			err := x.runBatch(ctx, pt, batch, classes)
 			if deaths++; err == nil {
 				deaths = 0
@@ -282,8 +282,8 @@ func (x *execution) runBatches(ctx context.Context, pt PointPlan) error {
 	}
 }
 
-// requests words a batch of queries.
-func requests(id string, pt PointPlan, queries []workloads.Query, maxTokens int) Batch {
+// batchOf words a batch of queries.
+func batchOf(id string, pt PointPlan, queries []workloads.Query, maxTokens int) Batch {
 	b := Batch{ID: id}
 	for i, q := range queries {
 		b.Requests = append(b.Requests, Request{ID: fmt.Sprintf("%s.%d", id, i), Query: q, MaxTokens: maxTokens, Chat: pt.Chat, RandomTokens: pt.RandomTokens})
@@ -331,7 +331,7 @@ func (x *execution) runBatch(ctx context.Context, pt PointPlan, b Batch, classes
 		}
 	}
 	for i, r := range results {
-		x.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: x.request(pt, b, i, r, classes[i])})
+		x.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: x.requestRow(pt, b, i, r, classes[i])})
 	}
 	return err
 }
@@ -347,7 +347,8 @@ func (pt PointPlan) classes(queries []workloads.Query) []string {
 	return classes
 }
 
-func (e *Engine) request(pt PointPlan, b Batch, i int, r Result, class string) event.Request {
+// requestRow is what is published of a request that has ended.
+func (e *Engine) requestRow(pt PointPlan, b Batch, i int, r Result, class string) event.Request {
 	q := b.Requests[i].Query
 	mhz, _ := e.clocks.RequestedIn(r.StartNS, r.EndNS)
 	out := event.Request{
@@ -408,7 +409,7 @@ func (x *execution) runBlocks(ctx context.Context, pt PointPlan, d time.Duration
 			if stop, _ := x.gate(ctx); stop {
 				return x.stopped(ctx)
 			}
-			b := requests(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
+			b := batchOf(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
 			obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
 			_, err := x.cfg.Backend.Run(ctx, b, obs)
 			if errors.Is(err, ErrBackendDied) {

@@ -314,7 +314,7 @@ func (s *service) part(t int64) {
 
 func (s *service) report(j *job, r Result) {
 	b := Batch{ID: s.busy.id, Requests: []Request{j.request}}
-	q := s.request(s.point, b, 0, r, j.class)
+	q := s.requestRow(s.point, b, 0, r, j.class)
 	q.BatchSize = s.point.BatchSize
 	times := r.stamps()
 	times.ArrivalNS = j.arrival

@@ -22,7 +22,7 @@ typedef decltype(ggml_backend_device_i::init_backend) init_function;
 
 static std::mutex                                  scopes;   // held by the scope there is
 static std::mutex                                  tables;   // guards what follows
-static std::map<ggml_backend_dev_t, init_function> original; // of the devices that a scope has rewritten
+static std::map<ggml_backend_dev_t, init_function> own_init; // of the devices that a scope has rewritten
 static std::map<ggml_backend_t, part *>            parts;
 
 static thread_local hook * making; // whose backends this thread makes
@@ -77,7 +77,7 @@ ggml_backend_t hook::init(ggml_backend_dev_t dev, const char * params) {
     init_function f;
     {
         std::lock_guard<std::mutex> lock(tables);
-        f = original.at(dev);
+        f = own_init.at(dev);
     }
     ggml_backend_t b = f(dev, params);
     if (b && making) {
@@ -96,7 +96,7 @@ hook::scope::scope(hook & h) : s(new state) {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         ggml_backend_dev_t dev = ggml_backend_dev_get(i);
         s->devices.push_back(dev);
-        original[dev]           = dev->iface.init_backend; // stays: another thread may be about to ask for it
+        own_init[dev]           = dev->iface.init_backend; // stays: another thread may be about to ask for it
         dev->iface.init_backend = hook::init;
     }
     making = &h;
@@ -106,6 +106,6 @@ hook::scope::~scope() {
     making = nullptr;
     std::lock_guard<std::mutex> lock(tables);
     for (ggml_backend_dev_t dev : s->devices) {
-        dev->iface.init_backend = original.at(dev);
+        dev->iface.init_backend = own_init.at(dev);
     }
 }

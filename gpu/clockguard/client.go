@@ -20,7 +20,7 @@ type Timing struct {
 // link carries requests to whoever makes the driver's calls.
 type link interface {
 	// do returns once the driver's call has; reply.err() holds its error.
-	do(r request) reply
+	do(r order) reply
 	// close gives the clock back and ends the link.
 	close() error
 	// heldUntil is the time up to which what was set is known to be in force.
@@ -67,11 +67,11 @@ func InProcess(dev gpu.Device, clock timebase.Clock, o Options) (*Client, error)
 // local is a link to a control in this process.
 type local struct{ ctl control }
 
-func (l *local) do(r request) reply { return l.ctl.handle(r) }
+func (l *local) do(r order) reply { return l.ctl.handle(r) }
 
 func (l *local) heldUntil() int64 { return math.MaxInt64 }
 
-func (l *local) close() error { return l.ctl.handle(request{op: opBye}).err() }
+func (l *local) close() error { return l.ctl.handle(order{op: opBye}).err() }
 
 // Arm switches clock control on (starting the guard; this takes up to a second
 // on a real GPU) or off (giving the clock back). Errors wrap ErrHeld,
@@ -151,7 +151,7 @@ func (c *Client) do(o op, mhz int) (Timing, error) {
 	if l == nil {
 		return Timing{}, ErrNotArmed
 	}
-	r := l.do(request{op: o, mhz: mhz, sent: c.now()})
+	r := l.do(order{op: o, mhz: mhz, sent: c.now()})
 	err := r.err()
 	if errors.Is(err, ErrGuardLost) {
 		c.guardLost(l, err)

@@ -78,7 +78,7 @@ func (c *control) setHeld(v bool) {
 }
 
 // handle carries out a set or a reset, logs it and says how it went.
-func (c *control) handle(r request) reply {
+func (c *control) handle(r order) reply {
 	var err error
 	out := reply{op: r.op, seq: r.seq, mhz: r.mhz}
 	switch r.op {
@@ -147,7 +147,7 @@ func (c *control) reset(out *reply) error {
 	return nil
 }
 
-func (c *control) logReply(r request, out reply) {
+func (c *control) logReply(r order, out reply) {
 	if c.log == nil {
 		return
 	}

@@ -27,7 +27,7 @@
 // systemd/jouletop-clockguard.service) listens on a Unix socket, checks the
 // peer's user and groups and starts one guard a connection, so many a user. A Client finds it by itself.
 //
-// On a simulated GPU the same request checks run in process ([InProcess]).
+// On a simulated GPU the same checks of orders run in process ([InProcess]).
 //
 // NVML cannot tell which lock was in force before, so what is given back is the
 // driver's default: [ArmWarning] says so.

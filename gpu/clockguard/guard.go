@@ -38,7 +38,7 @@ const (
 	resetPatience = 30 * time.Second
 )
 
-// guard serves one client and one GPU on one thread: it reads a request, makes
+// guard serves one client and one GPU on one thread: it reads an order, makes
 // the driver's call, answers. Only the watcher's heartbeat has goroutines of
 // its own, so that a call that hangs does not look like a dead guard.
 type guard struct {
@@ -97,7 +97,7 @@ func heldText(err error) string {
 
 // start greets the client, takes the lease, clears up after an earlier run and
 // starts the watcher.
-func (g *guard) start() (hello request, err error) {
+func (g *guard) start() (hello order, err error) {
 	cred, err := peer(g.sock)
 	if err != nil {
 		return hello, err
@@ -157,14 +157,14 @@ func (g *guard) start() (hello request, err error) {
 
 // hello reads the greeting; a client that is slow or sends something else is
 // turned away.
-func (g *guard) hello() (request, greeting, error) {
+func (g *guard) hello() (order, greeting, error) {
 	fds := []unix.PollFd{{Fd: int32(g.sock), Events: unix.POLLIN}}
 	if err := poll(fds, helloLimit); err != nil || fds[0].Revents == 0 {
-		return request{}, greeting{}, fmt.Errorf("%w: no greeting within %v", ErrRefused, helloLimit)
+		return order{}, greeting{}, fmt.Errorf("%w: no greeting within %v", ErrRefused, helloLimit)
 	}
 	r, err := g.receive()
 	if err != nil {
-		return request{}, greeting{}, err
+		return order{}, greeting{}, err
 	}
 	var greet greeting
 	if r.op != opHello {
@@ -182,15 +182,15 @@ func (g *guard) hello() (request, greeting, error) {
 var errClientGone = errors.New("the program has ended")
 
 // receive reads one datagram. Errors wrap ErrRefused, or are errClientGone.
-func (g *guard) receive() (request, error) {
+func (g *guard) receive() (order, error) {
 	n, _, err := unix.Recvfrom(g.sock, g.buf[:], unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
-		return request{op: opRenew}, nil // sent 0: renews nothing
+		return order{op: opRenew}, nil // sent 0: renews nothing
 	case err != nil || n <= 0:
-		return request{}, errClientGone
+		return order{}, errClientGone
 	}
-	return decodeRequest(g.buf[:n]) // a longer datagram filled the buffer and is refused
+	return decodeOrder(g.buf[:n]) // a longer datagram filled the buffer and is refused
 }
 
 // serve answers requests until there is a reason to end, which it returns.
@@ -234,8 +234,8 @@ func (g *guard) serve() string {
 	}
 }
 
-// answer carries out one request; the text is a reason to end.
-func (g *guard) answer(r request) string {
+// answer carries out one order; the text is a reason to end.
+func (g *guard) answer(r order) string {
 	now := monotonic()
 	// A time in the future would be a lease without an end.
 	if r.sent > now {
@@ -263,9 +263,9 @@ func (g *guard) answer(r request) string {
 	return ""
 }
 
-// refuse answers and logs a bad request; a client that sends nothing else
+// refuse answers and logs a bad order; a client that sends nothing else
 // fills no disk.
-func (g *guard) refuse(r request, err error) {
+func (g *guard) refuse(r order, err error) {
 	if g.refusals++; g.refusals <= 20 || g.refusals%1000 == 0 {
 		g.log.Warn("request refused", "error", err, "refused_so_far", g.refusals)
 	}
@@ -295,7 +295,7 @@ func (g *guard) finish(reason string) int {
 	var called int64 // first: from then on the clock is not held
 	pause := 10 * time.Millisecond
 	for end := monotonic() + int64(resetPatience); ; {
-		r := g.ctl.handle(request{op: opBye})
+		r := g.ctl.handle(order{op: opBye})
 		if called == 0 {
 			called = r.called
 		}

@@ -9,14 +9,14 @@ import (
 // SOCK_SEQPACKET socket, so that there is no framing to get wrong. Numbers are
 // little-endian; times are ns of CLOCK_MONOTONIC.
 //
-//	request: magic u32, version u8, op u8, zero u16, seq u32, mhz u32,
+//	order:   magic u32, version u8, op u8, zero u16, seq u32, mhz u32,
 //	         sent i64, text (hello: a JSON greeting; otherwise none)
 //	reply:   magic u32, version u8, op u8, code u8, zero u8, seq u32, mhz u32,
 //	         called i64, returned i64, text (UTF-8)
 const (
 	magic      = 0x4754434a // "JTCG"
 	version    = 1
-	requestLen = 24
+	orderLen   = 24
 	replyLen   = 32
 	maxText    = 1024
 	maxMessage = replyLen + maxText
@@ -33,7 +33,7 @@ const (
 	opNotice               // guard to client: something the operator should know
 )
 
-type request struct {
+type order struct {
 	op   op
 	seq  uint32
 	mhz  int
@@ -41,8 +41,8 @@ type request struct {
 	text []byte
 }
 
-func (r request) encode() []byte {
-	b := make([]byte, requestLen, requestLen+len(r.text))
+func (r order) encode() []byte {
+	b := make([]byte, orderLen, orderLen+len(r.text))
 	binary.LittleEndian.PutUint32(b, magic)
 	b[4], b[5] = version, byte(r.op)
 	binary.LittleEndian.PutUint32(b[8:], r.seq)
@@ -51,34 +51,34 @@ func (r request) encode() []byte {
 	return append(b, r.text...)
 }
 
-// decodeRequest reads one datagram from a client that is not trusted; errors
+// decodeOrder reads one datagram from a client that is not trusted; errors
 // wrap ErrRefused.
-func decodeRequest(b []byte) (request, error) {
-	if len(b) < requestLen || len(b) > requestLen+maxText {
-		return request{}, fmt.Errorf("%w: message of %d bytes, want %d to %d", ErrRefused, len(b), requestLen, requestLen+maxText)
+func decodeOrder(b []byte) (order, error) {
+	if len(b) < orderLen || len(b) > orderLen+maxText {
+		return order{}, fmt.Errorf("%w: message of %d bytes, want %d to %d", ErrRefused, len(b), orderLen, orderLen+maxText)
 	}
 	if m := binary.LittleEndian.Uint32(b); m != magic {
-		return request{}, fmt.Errorf("%w: not a clock request (starts with %#08x)", ErrRefused, m)
+		return order{}, fmt.Errorf("%w: not a clock request (starts with %#08x)", ErrRefused, m)
 	}
 	if b[4] != version {
-		return request{}, fmt.Errorf("%w: protocol version %d, this guard speaks %d", ErrRefused, b[4], version)
+		return order{}, fmt.Errorf("%w: protocol version %d, this guard speaks %d", ErrRefused, b[4], version)
 	}
-	r := request{
+	r := order{
 		op:   op(b[5]),
 		seq:  binary.LittleEndian.Uint32(b[8:]),
 		sent: int64(binary.LittleEndian.Uint64(b[16:])),
-		text: b[requestLen:],
+		text: b[orderLen:],
 	}
 	mhz := binary.LittleEndian.Uint32(b[12:])
 	switch {
 	case r.op < opHello || r.op > opBye:
-		return request{}, fmt.Errorf("%w: unknown operation %d", ErrRefused, r.op)
+		return order{}, fmt.Errorf("%w: unknown operation %d", ErrRefused, r.op)
 	case b[6] != 0 || b[7] != 0:
-		return request{}, fmt.Errorf("%w: reserved bytes are not zero", ErrRefused)
+		return order{}, fmt.Errorf("%w: reserved bytes are not zero", ErrRefused)
 	case len(r.text) > 0 && r.op != opHello:
-		return request{}, fmt.Errorf("%w: %d bytes too many", ErrRefused, len(r.text))
+		return order{}, fmt.Errorf("%w: %d bytes too many", ErrRefused, len(r.text))
 	case mhz > 1<<20: // no GPU runs at a THz; keeps the conversion to int plain
-		return request{}, fmt.Errorf("%w: %d MHz", ErrRefused, mhz)
+		return order{}, fmt.Errorf("%w: %d MHz", ErrRefused, mhz)
 	}
 	r.mhz = int(mhz)
 	return r, nil

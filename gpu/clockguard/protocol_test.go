@@ -11,13 +11,13 @@ import (
 )
 
 func TestProtocolRoundTrip(t *testing.T) {
-	for _, r := range []request{
+	for _, r := range []order{
 		{op: opHello, seq: 1, sent: 5, text: []byte(`{"uuid":"GPU-1"}`)},
 		{op: opSet, seq: 1 << 31, mhz: 1980, sent: 1 << 60, text: []byte{}},
 		{op: opBye, text: []byte{}},
 	} {
-		got, err := decodeRequest(r.encode())
-		if err != nil || !cmp.Equal(got, r, cmp.AllowUnexported(request{})) {
+		got, err := decodeOrder(r.encode())
+		if err != nil || !cmp.Equal(got, r, cmp.AllowUnexported(order{})) {
 			t.Errorf("%+v came back as %+v, %v", r, got, err)
 		}
 	}
@@ -32,29 +32,29 @@ func TestProtocolRoundTrip(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	good := request{op: opSet, mhz: 1005}.encode()
+	good := order{op: opSet, mhz: 1005}.encode()
 	change := func(at int, v byte) []byte {
 		b := bytes.Clone(good)
 		b[at] = v
 		return b
 	}
 	for name, b := range map[string][]byte{
-		"empty": nil, "short": good[:requestLen-1], "long": append(bytes.Clone(good), 0),
+		"empty": nil, "short": good[:orderLen-1], "long": append(bytes.Clone(good), 0),
 		"magic": change(0, 0), "version": change(4, 9), "operation 0": change(5, 0), "operation": change(5, byte(opNotice)),
 		"reserved": change(7, 1), "THz": change(15, 1), "huge": make([]byte, maxMessage+1),
 	} {
-		if r, err := decodeRequest(b); !errors.Is(err, ErrRefused) {
+		if r, err := decodeOrder(b); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %+v, %v; want %v", name, r, err, ErrRefused)
 		}
 	}
 }
 
 func FuzzDecodeRequest(f *testing.F) {
-	f.Add(request{op: opSet, mhz: 1005, seq: 3, sent: 9}.encode())
-	f.Add(request{op: opHello, text: []byte(`{"uuid":"GPU-1","index":0}`)}.encode())
+	f.Add(order{op: opSet, mhz: 1005, seq: 3, sent: 9}.encode())
+	f.Add(order{op: opHello, text: []byte(`{"uuid":"GPU-1","index":0}`)}.encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRequest(b)
+		r, err := decodeOrder(b)
 		if err != nil {
 			if !errors.Is(err, ErrRefused) {
 				t.Fatalf("%v is not %v", err, ErrRefused)

@@ -90,7 +90,7 @@ func dial(info gpu.Info, o Options, onLost func(link, Loss)) (link, error) {
 		return nil, err
 	}
 	go l.read()
-	r := l.call(request{op: opHello, sent: monotonic(), text: hello}, openLimit+helloLimit)
+	r := l.call(order{op: opHello, sent: monotonic(), text: hello}, openLimit+helloLimit)
 	if err := r.err(); err != nil {
 		l.shut()
 		if r.code == codeHeld {
@@ -189,7 +189,7 @@ func permission(err error) error {
 	return err
 }
 
-func (l *remote) do(r request) reply {
+func (l *remote) do(r order) reply {
 	l.mu.Lock()
 	busy := len(l.late) > 0
 	l.mu.Unlock()
@@ -199,12 +199,12 @@ func (l *remote) do(r request) reply {
 	return l.call(r, callLimit)
 }
 
-func failed(r request, c code, err error) reply {
+func failed(r order, c code, err error) reply {
 	return reply{op: r.op, code: c, seq: r.seq, text: err.Error(), cause: err}
 }
 
 // send never waits. EAGAIN: the queue to the guard is full.
-func (l *remote) send(r request) error {
+func (l *remote) send(r order) error {
 	raw, err := l.conn.SyscallConn()
 	if err != nil {
 		return err
@@ -220,7 +220,7 @@ func (l *remote) send(r request) error {
 }
 
 // call sends a request and waits for its answer.
-func (l *remote) call(r request, limit time.Duration) reply {
+func (l *remote) call(r order, limit time.Duration) reply {
 	answer := make(chan reply, 1)
 	l.mu.Lock()
 	l.seq++
@@ -363,7 +363,7 @@ func (l *remote) renew() {
 		case <-tick.C:
 			// Failing, it has nothing to tell: the guard is in a long call with a full
 			// queue, or gone, which read finds out.
-			err := l.send(request{op: opRenew, sent: monotonic()})
+			err := l.send(order{op: opRenew, sent: monotonic()})
 			l.mu.Lock()
 			if err == nil && !l.answers {
 				l.held = monotonic() // all that is known of it: its end of the socket is open
@@ -398,7 +398,7 @@ func (l *remote) close() error {
 	l.mu.Lock()
 	l.closing = true
 	l.mu.Unlock()
-	r := l.call(request{op: opBye, sent: monotonic()}, callLimit)
+	r := l.call(order{op: opBye, sent: monotonic()}, callLimit)
 	l.shut()
 	err := r.err()
 	if err == nil || l.given != nil && l.givenBack() || l.given == nil && r.code == codeGuardLost {
