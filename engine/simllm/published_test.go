@@ -2,38 +2,22 @@ package simllm
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"jouletop/engine/event"
+	"jouletop/gpu/sharedtest"
 	"jouletop/workloads"
 )
 
-// table reads a CSV of the optional data next to the repository, as maps by
-// column.
+// table reads a CSV of the data beside the clone, as maps by column.
 func table(t *testing.T, name string) []map[string]string {
 	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	f, err := os.Open(filepath.Join(dir, "..", "shared", "data", name))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("no ../shared/data/%s here", name)
-	}
+	f, err := os.Open(sharedtest.Path(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

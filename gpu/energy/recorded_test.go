@@ -11,29 +11,11 @@ import (
 	"testing"
 
 	"jouletop/gpu"
+	"jouletop/gpu/sharedtest"
 )
 
-// sharedData returns the folder of recordings beside the repository, or skips.
-func sharedData(t testing.TB) string {
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	data := filepath.Join(dir, "..", "shared", "data", "h100")
-	if _, err := os.Stat(data); err != nil {
-		t.Skip("recordings are not here: ", err)
-	}
-	return data
-}
+// sharedData returns the folder of recordings, or skips.
+func sharedData(t testing.TB) string { return sharedtest.Path(t, "h100") }
 
 // table is a CSV file by column name.
 type table struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"jouletop/gpu"
+	"jouletop/gpu/sharedtest"
 	"jouletop/gpu/timebase"
 )
 
@@ -141,7 +142,7 @@ func TestRenewalPeriod(t *testing.T) {
 // On a recording of an H100 under mixed requests: the average is over about a
 // second, the instant value over far less than its period.
 func TestInferWindowsOnARecording(t *testing.T) {
-	dir := sharedData(t)
+	dir := sharedtest.Path(t)
 	readings := append(
 		readPower(t, filepath.Join(dir, "h100/mixed_8b_sample_buffer.csv"), "power_mw", gpu.SourceBuffer),
 		readPower(t, filepath.Join(dir, "h100/mixed_8b_polled.csv"), "power_1s_avg_mw", gpu.SourceAverage)...)
@@ -160,28 +161,6 @@ func TestInferWindowsOnARecording(t *testing.T) {
 			}
 		}
 	}
-}
-
-// sharedData returns the folder of optional test data, and skips without it.
-func sharedData(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above")
-		}
-	}
-	data := filepath.Join(dir, "..", "shared", "data")
-	if _, err := os.Stat(data); err != nil {
-		t.Skip("needs the optional test data: ", err)
-	}
-	return data
 }
 
 // readPower reads one column of a recording; a value is fresh when it changed.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"jouletop/gpu/sharedtest"
 	"jouletop/workloads"
 )
 
@@ -61,7 +62,7 @@ func TestBuiltinsAreOurOwn(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range []string{"boolq.jsonl", "hellaswag.jsonl", "truthfulqa.csv",
 		"narrativeqa/narrativeqa.jsonl", "narrativeqa/qaps.csv"} {
-		queries, _, err := Load(Spec{Path: sample(t, name)}, 0, false)
+		queries, _, err := Load(Spec{Path: sharedtest.Path(t, name)}, 0, false)
 		if err != nil {
 			t.Fatal(err)
 		}

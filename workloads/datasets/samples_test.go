@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"jouletop/gpu/sharedtest"
 	"jouletop/workloads"
 )
 
@@ -34,7 +35,7 @@ func TestRealSamples(t *testing.T) {
 		{"narrativeqa/narrativeqa.jsonl", 50, workloads.NarrativeQA, FormatJSONL, "\nAnswer:", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			queries, report, err := Load(Spec{Path: sample(t, tc.name)}, 0, false)
+			queries, report, err := Load(Spec{Path: sharedtest.Path(t, tc.name)}, 0, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,14 +64,14 @@ func TestRealSamples(t *testing.T) {
 // The same rows read by the simplest means.
 func TestRealSamplesFieldByField(t *testing.T) {
 	load := func(t *testing.T, name string) []workloads.Query {
-		queries, _, err := Load(Spec{Path: sample(t, name)}, 0, false)
+		queries, _, err := Load(Spec{Path: sharedtest.Path(t, name)}, 0, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return queries
 	}
 	raw := func(t *testing.T, name string) []byte {
-		b, err := os.ReadFile(sample(t, name))
+		b, err := os.ReadFile(sharedtest.Path(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func TestRealSamplesFieldByField(t *testing.T) {
 		}
 	})
 	t.Run("hash", func(t *testing.T) {
-		_, report, err := Load(Spec{Path: sample(t, "boolq.jsonl")}, 1, false)
+		_, report, err := Load(Spec{Path: sharedtest.Path(t, "boolq.jsonl")}, 1, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,7 @@ func TestRealSamplesFieldByField(t *testing.T) {
 
 // The newest TruthfulQA revision has one column more.
 func TestTruthfulQARevisionOf790(t *testing.T) {
-	in, err := os.Open(sample(t, "truthfulqa.csv"))
+	in, err := os.Open(sharedtest.Path(t, "truthfulqa.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestTruthfulQARevisionOf790(t *testing.T) {
 	if err != nil || len(queries) != 790 {
 		t.Fatalf("%d queries, %v", len(queries), err)
 	}
-	same, _, err := Load(Spec{Path: sample(t, "truthfulqa.csv")}, 790, false)
+	same, _, err := Load(Spec{Path: sharedtest.Path(t, "truthfulqa.csv")}, 790, false)
 	if err != nil {
 		t.Fatal(err)
 	}

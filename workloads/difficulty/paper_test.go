@@ -9,31 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// sharedData is the folder of optional test data beside the repository.
-func sharedData(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = up
-	}
-	data := filepath.Join(dir, "..", "shared", "data")
-	if _, err := os.Stat(data); err != nil {
-		t.Skip("no data beside the repository: ../shared/data is absent")
-	}
-	return data
-}
+	"jouletop/gpu/sharedtest"
+)
 
 func readTable(t *testing.T, path string) [][]string {
 	t.Helper()
@@ -52,7 +30,7 @@ func readTable(t *testing.T, path string) [][]string {
 // TestPaperAgainstItsTables compares the numbers in the code with the study's
 // tables as somebody else typed them.
 func TestPaperAgainstItsTables(t *testing.T) {
-	dir := filepath.Join(sharedData(t), "paper")
+	dir := sharedtest.Path(t, "paper")
 	paper := Paper()
 	got := make(map[string]float64)
 	put := func(key string, v float64) { got[strings.ToLower(key)] = v }

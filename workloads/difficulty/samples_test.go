@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"jouletop/gpu/sharedtest"
 	"jouletop/workloads"
 	"jouletop/workloads/datasets"
 	"jouletop/workloads/features"
@@ -18,7 +19,7 @@ const studyCut = 2000
 // study's, and holds what is comparable to it: TruthfulQA, which is complete,
 // and BoolQ.
 func TestSamplesBesideTheStudy(t *testing.T) {
-	dir := sharedData(t)
+	dir := sharedtest.Path(t)
 	x, err := features.New()
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"jouletop/gpu/sharedtest"
 )
 
 type sums struct {
@@ -40,10 +42,7 @@ func TestPublishedTraces(t *testing.T) {
 		"azure_llm_2023_code.csv":     {3000, 6017797, 84937, 1088*time.Second + 955_361*time.Microsecond},
 		"mooncake_conversation.jsonl": {600, 8293542, 214274, 200_999 * time.Millisecond},
 	} {
-		r, err := Open(filepath.Join("..", "..", "..", "shared", "data", "traces", name))
-		if errors.Is(err, os.ErrNotExist) {
-			t.Skip("no ../shared/data/traces here")
-		}
+		r, err := Open(sharedtest.Path(t, "traces", name))
 		if err != nil {
 			t.Fatal(err)
 		}
