@@ -175,6 +175,7 @@ func TestServiceRestoresAtItsStart(t *testing.T) {
 	for _, p := range []process{rec.Watcher, rec.Guard} {
 		p.kill(time.Second)
 	}
+	_ = s.cmd.Wait() // it listens until it is gone
 	if !s.locked() {
 		t.Fatal("not locked")
 	}
