@@ -39,7 +39,7 @@ var leaves = map[string][]string{
 var onlyFor = map[string][]string{
 	"engine/llama":    {"engine/llama", "engine/worker", "engine/rig", "cmd"},
 	"engine/remote":   {"engine/rig"},
-	"engine/simllm":   {"engine/rig"},
+	"engine/simllm":   {"engine/rig", "engine/enginetest"},
 	"engine/worker":   {"engine/worker", "engine/rig", "cmd"},
 	"engine/rig":      {"engine/operator", "cmd"},
 	"engine/operator": {"cmd"},

@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/enginetest"
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/simllm"
-	"jouletop/engine/stream"
-	"jouletop/gpu/clockguard"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
 	"jouletop/workloads"
@@ -31,7 +30,7 @@ type sim struct {
 	events []event.Event
 }
 
-func (s *sim) Record(e event.Event) {
+func (s *sim) heard(e event.Event) {
 	if event.Telemetry(e) {
 		return
 	}
@@ -40,8 +39,6 @@ func (s *sim) Record(e event.Event) {
 		s.clk.Go(s.engine.StopRun) // what there was to see is over
 	}
 }
-func (s *sim) Err() error   { return nil }
-func (s *sim) Close() error { return nil }
 
 func ofKind[T event.Event](s *sim) []T {
 	var out []T
@@ -62,36 +59,16 @@ func simulate(t *testing.T, seed int64, pt engine.PointPlan, minimum time.Durati
 // simulateOn is simulate on a GPU with options.
 func simulateOn(t *testing.T, seed int64, on []simgpu.Option, pt engine.PointPlan, minimum time.Duration, opts ...simllm.Option) *sim {
 	t.Helper()
-	clk := timebase.NewSim(0)
-	s := &sim{clk: clk}
-	done := make(chan error, 1)
-	clk.Go(func() {
-		done <- func() (err error) {
-			if s.gpu, err = simgpu.New("h100", clk, seed, append(on, simgpu.WithTruth())...); err != nil {
-				return err
-			}
-			control, err := clockguard.InProcess(s.gpu, clk, clockguard.Options{})
-			if err != nil {
-				return err
-			}
-			s.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: []engine.GPU{{Device: s.gpu, Sources: s.gpu.PowerSources(), Control: control}},
-				Backend: simllm.New(s.gpu, clk, seed, opts...), Stream: stream.New(s), Simulated: true,
-			})
-			if err != nil {
-				return err
-			}
-			s.engine.Start()
-			plan := engine.Plan{Name: "run", Points: []engine.PointPlan{pt}, MinPoint: minimum}
-			if err := s.engine.Run(context.Background(), plan); err != nil && !errors.Is(err, engine.ErrStopped) {
-				return err
-			}
-			return s.engine.Close()
-		}()
+	s := &sim{}
+	world := enginetest.World{Seed: seed, GPU: append(on, simgpu.WithTruth()), Model: opts, Heard: s.heard}
+	s.gpu = world.Run(t, func(clk timebase.Clock, e *engine.Engine) error {
+		s.clk, s.engine = clk, e
+		err := e.Run(context.Background(), engine.Plan{Name: "run", Points: []engine.PointPlan{pt}, MinPoint: minimum})
+		if errors.Is(err, engine.ErrStopped) {
+			return nil
+		}
+		return err
 	})
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 

@@ -12,11 +12,10 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/analysis/curve"
+	"jouletop/engine/enginetest"
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
 	"jouletop/engine/simllm"
-	"jouletop/engine/stream"
-	"jouletop/gpu/clockguard"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
 	"jouletop/workloads"
@@ -28,7 +27,7 @@ type keep struct {
 	spans  map[string][]event.PhaseSpan // by point
 }
 
-func (k *keep) Record(e event.Event) {
+func (k *keep) heard(e event.Event) {
 	switch e := e.(type) {
 	case event.PointDone:
 		k.points = append(k.points, e)
@@ -37,8 +36,6 @@ func (k *keep) Record(e event.Event) {
 		k.spans[point] = append(k.spans[point], e.PhaseSpan)
 	}
 }
-func (k *keep) Err() error   { return nil }
-func (k *keep) Close() error { return nil }
 
 var sweepClocks = []int{345, 465, 585, 690, 810, 930, 1005, 1050, 1170, 1290, 1395, 1515, 1635, 1755, 1980}
 
@@ -46,11 +43,6 @@ var sweepClocks = []int{345, 465, 585, 690, 810, 930, 1005, 1050, 1170, 1290, 13
 func sweep(t *testing.T, seed int64, repeats int, gpuOpts []simgpu.Option, llmOpts ...simllm.Option) (*keep, *simgpu.GPU) {
 	t.Helper()
 	k := &keep{spans: map[string][]event.PhaseSpan{}}
-	clk := timebase.NewSim(0)
-	g, err := simgpu.New("h100", clk, seed, gpuOpts...)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var pts []engine.PointPlan
 	for _, mhz := range sweepClocks {
 		for r := range repeats {
@@ -66,28 +58,10 @@ func sweep(t *testing.T, seed int64, repeats int, gpuOpts []simgpu.Option, llmOp
 		}
 	}
 	rand.New(rand.NewPCG(uint64(seed), 1)).Shuffle(len(pts), func(i, j int) { pts[i], pts[j] = pts[j], pts[i] })
-	done := make(chan error, 1)
-	clk.Go(func() {
-		done <- func() error {
-			control, err := clockguard.InProcess(g, clk, clockguard.Options{})
-			if err != nil {
-				return err
-			}
-			e, err := engine.New(engine.Config{Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources(), Control: control}}, Backend: simllm.New(g, clk, seed, llmOpts...), Stream: stream.New(k)})
-			if err != nil {
-				return err
-			}
-			e.Start()
-			if err := e.Run(context.Background(), engine.Plan{Name: "sweep", Points: pts}); err != nil {
-				return err
-			}
-			return e.Close()
-		}()
+	world := enginetest.World{Seed: seed, GPU: gpuOpts, Model: llmOpts, Heard: k.heard}
+	return k, world.Run(t, func(_ timebase.Clock, e *engine.Engine) error {
+		return e.Run(context.Background(), engine.Plan{Name: "sweep", Points: pts})
 	})
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	return k, g
 }
 
 // TestEDPOptimalClockIsTheTrueOne: the clock that analysis calls EDP-optimal has
