@@ -57,13 +57,11 @@ type Side struct {
 // Setting names a request's clock, as it may be asked for: a fixed clock, a policy, or
 // "none" for the driver's.
 func Setting(policy string, mhz int) string {
-	switch {
-	case mhz > 0 && (policy == "" || policy == "none"):
-		return "fixed:" + strconv.Itoa(mhz)
-	case policy == "":
-		return "none"
+	p := event.PolicyOf(policy)
+	if p.Kind == event.NoPolicy && mhz > 0 {
+		p = event.Policy{Kind: event.FixedClock, MHz: mhz}
 	}
-	return policy
+	return p.String()
 }
 
 func newSide(name string, m *session.Manifest) *Side {
@@ -75,12 +73,12 @@ func newSide(name string, m *session.Manifest) *Side {
 
 // setting is the setting that text means: 1005 is fixed:1005, driver's is none.
 func setting(text string) string {
-	if _, err := strconv.Atoi(text); err == nil {
-		return "fixed:" + text
+	if mhz, err := strconv.Atoi(text); err == nil {
+		return event.Policy{Kind: event.FixedClock, MHz: mhz}.String()
 	}
 	switch text {
 	case "driver", "default", "driver's":
-		return "none"
+		return event.Policy{}.String()
 	}
 	return text
 }

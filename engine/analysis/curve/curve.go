@@ -40,14 +40,14 @@ func statOf(xs []float64) Stat {
 		s.Mean = xs[0]
 	case s.N > 1:
 		mean, std := stat.MeanStdDev(xs, nil)
-		s.Mean, s.Half = mean, studentT(s.N-1)*std/math.Sqrt(float64(s.N))
+		s.Mean, s.Half = mean, StudentT(float64(s.N-1))*std/math.Sqrt(float64(s.N))
 	}
 	return s
 }
 
-// studentT is the two-sided 95 % quantile of Student's t.
-func studentT(degrees int) float64 {
-	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(degrees)}.Quantile(0.975)
+// StudentT is the two-sided 95 % quantile of Student's t with so many degrees of freedom.
+func StudentT(degrees float64) float64 {
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: degrees}.Quantile(0.975)
 }
 
 // Key is what the points of one curve have in common.

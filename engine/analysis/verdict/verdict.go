@@ -18,6 +18,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"jouletop/engine/analysis/curve"
 )
 
 // RunSD is by how much a run as a whole differs from the same run again, as a
@@ -156,7 +158,7 @@ func Shift(s Sides) Difference {
 	}
 	d.A, d.B, d.Mean = a/n, b/n, (b-a)/n
 	if n > 1 {
-		d.Half = distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975) * math.Sqrt(stat.Variance(by, nil)/n)
+		d.Half = curve.StudentT(n-1) * math.Sqrt(stat.Variance(by, nil)/n)
 	}
 	return d
 }
@@ -201,7 +203,7 @@ func (d Difference) half(within float64, runsA, runsB int) float64 {
 		return 0
 	}
 	dof := sq(v) / (sq(within)/d.queryDOF + sq(run)/d.dof)
-	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: dof}.Quantile(0.975) * math.Sqrt(v)
+	return curve.StudentT(dof) * math.Sqrt(v)
 }
 
 // Word is the verdict in a word.

@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
+
+	"jouletop/engine/analysis/curve"
 )
 
 // Sheet prints figures.
@@ -72,9 +73,8 @@ func PairedRatio(x, y []float64) (ratio, half float64) {
 	}
 	mean, std := stat.MeanStdDev(logs, nil)
 	n := float64(len(logs))
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975)
 	ratio = math.Exp(mean)
-	return ratio, ratio * t * std / math.Sqrt(n)
+	return ratio, ratio * curve.StudentT(n-1) * std / math.Sqrt(n)
 }
 
 // MedianRatio is the median of y/x over rounds, with a 95 % interval by order

@@ -13,7 +13,8 @@ import (
 
 	"github.com/creack/pty"
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
+
+	"jouletop/engine/analysis/curve"
 )
 
 // watched is what a program took while it ran in a terminal of 200×60.
@@ -62,7 +63,7 @@ func watch(d time.Duration, name string, args ...string) (watched, error) {
 		before = after
 	}
 	mean, std := stat.MeanStdDev(shares, nil)
-	w := watched{cpu: mean, half: distuv.StudentsT{Mu: 0, Sigma: 1, Nu: parts - 1}.Quantile(0.975) * std / math.Sqrt(parts)}
+	w := watched{cpu: mean, half: curve.StudentT(parts-1) * std / math.Sqrt(parts)}
 	w.rss, err = rssMB(cmd.Process.Pid)
 	return w, err
 }
