@@ -132,7 +132,7 @@ func TestDashboardComparesAndLaysBeside(t *testing.T) {
 	x.keys("4", "n")
 	x.shows("New comparison")
 	x.keys(enterKey)
-	saving := x.matches(`llama-3\.1-8b · truthfulqa\S* .* -(\d+\.\d) %`)
+	saving := x.matches(`llama-3\.1-8b +truthfulqa\S* .* -(\d+\.\d) %`)
 	if saving[1] == "0.0" {
 		t.Errorf("a decode at a lower clock saves nothing: %q", saving[0])
 	}
