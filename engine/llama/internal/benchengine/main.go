@@ -25,11 +25,9 @@ import (
 	"time"
 
 	"jouletop/engine"
-	"jouletop/engine/event"
 	"jouletop/engine/internal/figures"
 	"jouletop/engine/llama"
 	"jouletop/engine/llama/internal/bareloop"
-	"jouletop/engine/synth"
 	"jouletop/workloads"
 )
 
@@ -41,27 +39,16 @@ const (
 )
 
 type options struct {
-	model, backendDir, program string
-	layers, threads            int
-	prompt, generate           int
-	rounds                     int
-	limit                      time.Duration
+	figures.Llama
+	program string
 }
 
 func main() {
 	var o options
-	batches := flag.String("batch", "1,4", "batch sizes")
-	flag.StringVar(&o.model, "model", "", "GGUF, or a published shape to synthesize")
-	flag.StringVar(&o.backendDir, "backend-dir", "", "folder of libggml-*.so")
+	o.Flags(llama.Cores(), 33, 80*time.Second)
 	flag.StringVar(&o.program, "bareloop", "", "a program to compare with instead")
-	flag.IntVar(&o.layers, "gpu-layers", 0, "layers on the GPU; -1: all")
-	flag.IntVar(&o.threads, "threads", llama.Cores(), "threads")
-	flag.IntVar(&o.prompt, "prompt", 340, "tokens of a prompt, about")
-	flag.IntVar(&o.generate, "generate", 33, "tokens to generate")
-	flag.IntVar(&o.rounds, "rounds", 150, "the most rounds a batch size")
-	flag.DurationVar(&o.limit, "limit", 80*time.Second, "the most time a batch size")
 	flag.Parse()
-	short, err := run(o, *batches)
+	short, err := run(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-engine:", err)
 		os.Exit(1)
@@ -72,39 +59,29 @@ func main() {
 	}
 }
 
-func run(o options, batches string) (short bool, err error) {
-	if o.model == "" {
-		o.model = "llama-15m"
+func run(o options) (short bool, err error) {
+	sizes, err := o.Batches()
+	if err != nil {
+		return false, err
 	}
-	if shape, err := synth.Lookup(o.model); err == nil {
-		dir, err := os.MkdirTemp("", "jouletop-bench")
-		if err != nil {
-			return false, err
-		}
-		defer os.RemoveAll(dir)
-		o.model = shape.DefaultPath(dir, synth.F16)
-		if err := synth.Write(context.Background(), shape, synth.F16, 1, o.model, nil); err != nil {
-			return false, err
-		}
+	done, err := o.Synthesize()
+	if err != nil {
+		return false, err
 	}
-	b, err := llama.New(llama.Options{BackendDir: o.backendDir})
+	defer done()
+	b, err := llama.New(llama.Options{BackendDir: o.BackendDir})
 	if err != nil {
 		return false, err
 	}
 	defer b.Close()
-	spec := engine.ModelSpec{Path: o.model, GPULayers: o.layers, Threads: o.threads}
-	info, err := b.Load(context.Background(), spec, nil)
+	info, err := b.Load(context.Background(), o.Spec(), nil)
 	if err != nil {
 		return false, err
 	}
 	fmt.Printf("%s on %v, %d threads, prompts of %d tokens, %d generated, built for %v\n",
-		filepath.Base(o.model), info.Devices, o.threads, o.prompt, o.generate, info.BuildFlags)
+		filepath.Base(o.Model), info.Devices, o.Threads, o.Prompt, o.Generate, info.BuildFlags)
 	fmt.Printf("%-8s %5s %7s %14s %14s %16s %7s\n", "phase", "batch", "rounds", "bare tok/s", "binding tok/s", "ratio, 95 %", "target")
-	for _, s := range strings.Split(batches, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return false, fmt.Errorf("batch %q", s)
-		}
+	for _, n := range sizes {
 		below, err := compare(o, b, n)
 		if err != nil {
 			return false, err
@@ -124,7 +101,7 @@ type contender struct {
 }
 
 func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
-	prompt, tokens, err := promptOf(b, o.prompt)
+	prompt, tokens, err := figures.PromptOf(b, o.Prompt)
 	if err != nil {
 		return false, err
 	}
@@ -134,13 +111,13 @@ func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 	}
 	defer done()
 	bare := &contender{run: measure}
-	equal := &contender{run: func() (rates, error) { return bindingRates(b, slices.Repeat([]string{prompt}, batch), o.generate) }}
+	equal := &contender{run: func() (rates, error) { return bindingRates(b, slices.Repeat([]string{prompt}, batch), o.Generate) }}
 	turn := []*contender{bare, equal}
 	var unequal *contender
-	if o.layers != 0 && batch > 1 {
+	if o.Layers != 0 && batch > 1 {
 		var prompts []string
 		for i := range batch {
-			text, _, err := promptOf(b, o.prompt*2/3+o.prompt*2*i/(3*(batch-1)))
+			text, _, err := figures.PromptOf(b, o.Prompt*2/3+o.Prompt*2*i/(3*(batch-1)))
 			if err != nil {
 				return false, err
 			}
@@ -156,7 +133,7 @@ func compare(o options, b *llama.Backend, batch int) (short bool, err error) {
 	}
 	begin := time.Now()
 	rounds := 0
-	for ; rounds < o.rounds && (rounds < fewest || time.Since(begin) < o.limit); rounds++ {
+	for ; rounds < o.Rounds && (rounds < fewest || time.Since(begin) < o.Limit); rounds++ {
 		for i := range turn {
 			c := turn[(i+rounds)%len(turn)] // who goes first alternates too
 			r, err := c.run()
@@ -187,12 +164,12 @@ func yardstick(o options, batch, prompt int) (measure func() (rates, error), don
 	if o.program != "" {
 		return func() (rates, error) { return programRates(o, batch, prompt) }, func() {}, nil
 	}
-	layers := o.layers
+	layers := o.Layers
 	if layers < 0 {
 		layers = 999
 	}
-	steps := o.generate - 1 // the first token comes out of prefill
-	l, err := bareloop.Open(o.model, layers, o.threads, batch, prompt, steps)
+	steps := o.Generate - 1 // the first token comes out of prefill
+	l, err := bareloop.Open(o.Model, layers, o.Threads, batch, prompt, steps)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,15 +181,15 @@ func yardstick(o options, batch, prompt int) (measure func() (rates, error), don
 
 // programRates runs the bare loop that is a program, for about a second a phase.
 func programRates(o options, batch, prompt int) (r rates, err error) {
-	dir := o.backendDir
+	dir := o.BackendDir
 	if dir == "" {
 		dir = "-"
 	}
-	args := []string{o.model, dir}
-	for _, n := range []int{max(o.layers, 0), o.threads, batch, prompt, o.generate, 1} {
+	args := []string{o.Model, dir}
+	for _, n := range []int{max(o.Layers, 0), o.Threads, batch, prompt, o.Generate, 1} {
 		args = append(args, strconv.Itoa(n))
 	}
-	if o.layers < 0 {
+	if o.Layers < 0 {
 		args[2] = "999"
 	}
 	out, err := exec.Command(o.program, args...).Output()
@@ -232,21 +209,8 @@ func programRates(o options, batch, prompt int) (r rates, err error) {
 	return r, nil
 }
 
-// promptOf returns a text of about n tokens, and how many it has.
-func promptOf(b *llama.Backend, n int) (string, int, error) {
-	text, tokens := "", 0
-	for i := 0; tokens < n; i++ {
-		text += " " + []string{"energy", "clock", "power", "token", "phase", "memory", "bound"}[i*i%7]
-		var err error
-		if tokens, err = b.CountTokens(text); err != nil {
-			return "", 0, err
-		}
-	}
-	return text, tokens, nil
-}
-
 func bindingRates(b *llama.Backend, prompts []string, generate int) (r rates, err error) {
-	var w watch
+	var w figures.Rates
 	job := engine.Batch{ID: "bench"}
 	for _, prompt := range prompts {
 		job.Requests = append(job.Requests, engine.Request{Query: workloads.Query{Prompt: prompt}, MaxTokens: generate})
@@ -263,27 +227,8 @@ func bindingRates(b *llama.Backend, prompts []string, generate int) (r rates, er
 			return r, fmt.Errorf("generation ended after %d of %d tokens", res.OutputTokens, generate)
 		}
 	}
-	return w.rates, nil
+	return w.Of, nil
 }
-
-// watch takes the rates from what an engine would hear.
-type watch struct {
-	start int64
-	rates rates
-	text  int
-}
-
-func (w *watch) PhaseStart(_ event.Phase, t int64, _ int) { w.start = t }
-
-func (w *watch) PhaseEnd(phase event.Phase, t int64, tokens int) {
-	i := 0
-	if phase == event.Decode {
-		i = 1
-	}
-	w.rates[i] = float64(tokens) / (float64(t-w.start) / 1e9)
-}
-
-func (w *watch) Token(_ int, _ int64, text string) { w.text += len(text) }
 
 // fewest rounds are run whatever they take.
 const fewest = 8

@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +24,6 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/internal/figures"
 	"jouletop/engine/llama"
-	"jouletop/engine/synth"
 	"jouletop/engine/worker"
 	"jouletop/gpu/timebase"
 	"jouletop/workloads"
@@ -37,14 +35,6 @@ const target = 0.99
 // child is the argument that makes this program the child.
 const child = "child"
 
-type options struct {
-	model, backendDir string
-	layers, threads   int
-	prompt, generate  int
-	rounds            int
-	limit             time.Duration
-}
-
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == child {
 		err := worker.Main(context.Background(), func() (engine.Backend, any, error) {
@@ -54,18 +44,10 @@ func main() {
 		exitOn(err)
 		return
 	}
-	var o options
-	batches := flag.String("batch", "1,4", "batch sizes")
-	flag.StringVar(&o.model, "model", "llama-15m", "GGUF, or a published shape to synthesize")
-	flag.StringVar(&o.backendDir, "backend-dir", "", "folder of libggml-*.so")
-	flag.IntVar(&o.layers, "gpu-layers", 0, "layers on the GPU; -1: all")
-	flag.IntVar(&o.threads, "threads", llama.Cores(), "threads")
-	flag.IntVar(&o.prompt, "prompt", 340, "tokens of a prompt, about")
-	flag.IntVar(&o.generate, "generate", 100, "tokens to generate")
-	flag.IntVar(&o.rounds, "rounds", 150, "the most rounds a batch size")
-	flag.DurationVar(&o.limit, "limit", 60*time.Second, "the most time a batch size")
+	var o figures.Llama
+	o.Flags(llama.Cores(), 100, 60*time.Second)
 	flag.Parse()
-	exitOn(run(o, *batches))
+	exitOn(run(o))
 }
 
 func exitOn(err error) {
@@ -77,43 +59,36 @@ func exitOn(err error) {
 
 var errShort = errors.New("below the target")
 
-func run(o options, batches string) error {
-	if shape, err := synth.Lookup(o.model); err == nil {
-		dir, err := os.MkdirTemp("", "jouletop-bench")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		o.model = shape.DefaultPath(dir, synth.F16)
-		if err := synth.Write(context.Background(), shape, synth.F16, 1, o.model, nil); err != nil {
-			return err
-		}
+func run(o figures.Llama) error {
+	sizes, err := o.Batches()
+	if err != nil {
+		return err
 	}
-	here, err := llama.New(llama.Options{BackendDir: o.backendDir})
+	done, err := o.Synthesize()
+	if err != nil {
+		return err
+	}
+	defer done()
+	here, err := llama.New(llama.Options{BackendDir: o.BackendDir})
 	if err != nil {
 		return err
 	}
 	defer here.Close()
-	there, err := worker.New(worker.Options{Args: []string{child, o.backendDir}, Env: backends.Env(o.backendDir), Log: io.Discard})
+	there, err := worker.New(worker.Options{Args: []string{child, o.BackendDir}, Env: backends.Env(o.BackendDir), Log: io.Discard})
 	if err != nil {
 		return err
 	}
 	defer there.Close()
 	both := [2]engine.Backend{here, there}
 	for _, b := range both {
-		spec := engine.ModelSpec{Path: o.model, GPULayers: o.layers, Threads: o.threads}
-		if _, err := b.Load(context.Background(), spec, nil); err != nil {
+		if _, err := b.Load(context.Background(), o.Spec(), nil); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("%s, %d threads, prompts of %d tokens, %d generated\n", filepath.Base(o.model), o.threads, o.prompt, o.generate)
+	fmt.Printf("%s, %d threads, prompts of %d tokens, %d generated\n", filepath.Base(o.Model), o.Threads, o.Prompt, o.Generate)
 	fmt.Printf("%-8s %5s %7s %16s %16s %8s %14s %7s\n", "phase", "batch", "rounds", "in process tok/s", "in child tok/s", "ratio", "(95 %)", "target")
 	var short error
-	for s := range strings.SplitSeq(batches, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return fmt.Errorf("batch %q", s)
-		}
+	for _, n := range sizes {
 		if err := compare(o, both, n); errors.Is(err, errShort) {
 			short = err
 		} else if err != nil {
@@ -124,7 +99,7 @@ func run(o options, batches string) error {
 	return short
 }
 
-func compare(o options, both [2]engine.Backend, batch int) error {
+func compare(o figures.Llama, both [2]engine.Backend, batch int) error {
 	job, err := jobOf(both[0], o, batch)
 	if err != nil {
 		return err
@@ -133,7 +108,7 @@ func compare(o options, both [2]engine.Backend, batch int) error {
 	var late, cpu []float64 // µs; of the parent, a token
 	begin := time.Now()
 	rounds := 0
-	for ; rounds < 2+o.rounds && (rounds < 12 || time.Since(begin) < o.limit); rounds++ {
+	for ; rounds < 2+o.Rounds && (rounds < 12 || time.Since(begin) < o.Limit); rounds++ {
 		for i := range both {
 			who := (i + rounds) % 2 // who goes first alternates
 			w := watch{clk: timebase.Monotonic()}
@@ -150,12 +125,12 @@ func compare(o options, both [2]engine.Backend, batch int) error {
 			if rounds < 2 {
 				continue // warm-up
 			}
-			for phase, rate := range w.rates {
+			for phase, rate := range w.Of {
 				of[who][phase] = append(of[who][phase], rate)
 			}
 			if who == 1 {
 				late = append(late, w.late...)
-				cpu = append(cpu, float64(cpuTime()-used)/1e3/float64(batch*o.generate))
+				cpu = append(cpu, float64(cpuTime()-used)/1e3/float64(batch*o.Generate))
 			}
 		}
 	}
@@ -173,49 +148,35 @@ func compare(o options, both [2]engine.Backend, batch int) error {
 	return err
 }
 
-// jobOf words a batch of prompts of about o.prompt tokens.
-func jobOf(b engine.Backend, o options, batch int) (engine.Batch, error) {
-	text := ""
-	for i := 0; ; i++ {
-		text += " " + []string{"energy", "clock", "power", "token", "phase", "memory", "bound"}[i*i%7]
-		n, err := b.CountTokens(text)
-		if err != nil {
-			return engine.Batch{}, err
-		}
-		if n >= o.prompt {
-			break
-		}
+// jobOf words a batch of prompts of about o.Prompt tokens.
+func jobOf(b engine.Backend, o figures.Llama, batch int) (engine.Batch, error) {
+	text, _, err := figures.PromptOf(b, o.Prompt)
+	if err != nil {
+		return engine.Batch{}, err
 	}
 	job := engine.Batch{ID: "bench"}
 	for range batch {
-		job.Requests = append(job.Requests, engine.Request{Query: workloads.Query{Prompt: text}, MaxTokens: o.generate})
+		job.Requests = append(job.Requests, engine.Request{Query: workloads.Query{Prompt: text}, MaxTokens: o.Generate})
 	}
 	return job, nil
 }
 
 // watch takes the rates from what an engine would hear, and how late it hears.
 type watch struct {
-	clk   timebase.Clock
-	start int64
-	rates [2]float64
-	late  []float64 // µs
+	figures.Rates
+	clk  timebase.Clock
+	late []float64 // µs
 }
 
-func (w *watch) PhaseStart(_ event.Phase, t int64, _ int) {
-	w.start = t
+func (w *watch) PhaseStart(phase event.Phase, t int64, tokens int) {
+	w.Rates.PhaseStart(phase, t, tokens)
 	w.late = append(w.late, float64(w.clk.Now()-t)/1e3)
 }
 
 func (w *watch) PhaseEnd(phase event.Phase, t int64, tokens int) {
-	i := 0
-	if phase == event.Decode {
-		i = 1
-	}
-	w.rates[i] = float64(tokens) / (float64(t-w.start) / 1e9)
+	w.Rates.PhaseEnd(phase, t, tokens)
 	w.late = append(w.late, float64(w.clk.Now()-t)/1e3)
 }
-
-func (w *watch) Token(int, int64, string) {}
 
 // cpuTime returns the CPU time of this process so far, in ns.
 func cpuTime() int64 {
