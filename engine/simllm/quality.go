@@ -5,6 +5,7 @@ import (
 
 	"jouletop/gpu/simgpu/draw"
 	"jouletop/workloads"
+	"jouletop/workloads/study"
 )
 
 // How good an answer is, is drawn per query:
@@ -32,12 +33,17 @@ const (
 
 // meanQuality is Table VII of the study (arXiv 2501.08219) by style and size.
 // The last column, models far smaller than the study's, is assumed.
-var meanQuality = map[workloads.Style][sizes + 1]float64{
-	workloads.BoolQ:       {0.685, 0.785, 0.855, 0.785, 0.815, 0.55},
-	workloads.HellaSwag:   {0.640, 0.755, 0.805, 0.830, 0.860, 0.35},
-	workloads.TruthfulQA:  {0.208, 0.211, 0.207, 0.243, 0.252, 0.15},
-	workloads.NarrativeQA: {0.161, 0.306, 0.368, 0.474, 0.455, 0.08},
-}
+var meanQuality = func() map[workloads.Style][sizes + 1]float64 {
+	out := map[workloads.Style][sizes + 1]float64{}
+	for style, smaller := range map[workloads.Style]float64{
+		workloads.BoolQ: 0.55, workloads.HellaSwag: 0.35, workloads.TruthfulQA: 0.15, workloads.NarrativeQA: 0.08,
+	} {
+		mean := [sizes + 1]float64{sizeSmall: smaller}
+		copy(mean[:], study.Quality(string(style)))
+		out[style] = mean
+	}
+	return out
+}()
 
 // traits are a query's features.
 type traits struct{ entityDensity, causal float64 }
@@ -54,12 +60,14 @@ type reference struct {
 // score's mean is taken as the share of causal questions there, and the spread
 // of entity density is assumed. Features drawn from a hash are spread so.
 var studyFeatures = reference{
-	mean: map[workloads.Style]traits{
-		workloads.BoolQ:       {0.20, 0.024},
-		workloads.HellaSwag:   {0.12, 0.044},
-		workloads.TruthfulQA:  {0.34, 0.102},
-		workloads.NarrativeQA: {0.18, 0.336},
-	},
+	mean: func() map[workloads.Style]traits {
+		out := map[workloads.Style]traits{}
+		for _, style := range workloads.Styles {
+			of := func(column string) float64 { return study.Published("03", column, "dataset", string(style)) }
+			out[style] = traits{of("entity_density"), of("causal_share")}
+		}
+		return out
+	}(),
 	spread: map[workloads.Style]traits{
 		workloads.BoolQ:       {0.12, 0.15},
 		workloads.HellaSwag:   {0.12, 0.21},

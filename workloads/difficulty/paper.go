@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"jouletop/workloads"
+	"jouletop/workloads/study"
 )
 
 // PaperSource names where the numbers of [Paper] come from.
@@ -21,8 +22,20 @@ const PaperRuleQueries = 800
 // that card, so they can't be per generated answer.
 func Paper() *Tables {
 	unknown := math.NaN()
-	models := []Model{
-		{"Llama-3.2-1B", 1}, {"Llama-3.2-3B", 3}, {"Llama-3.1-8B", 8}, {"Qwen2.5-14B", 14}, {"Qwen2.5-32B", 32},
+	var models []Model
+	for i, name := range study.Models {
+		models = append(models, Model{name, []float64{1, 3, 8, 14, 32}[i]})
+	}
+	lengths := func(style workloads.Style) LengthRow {
+		of := func(column string) float64 { return study.Published("02", column, "dataset", string(style)) }
+		return LengthRow{string(style), int(of("queries")), of("mean_tokens"), of("std_tokens"), of("min_tokens"), of("max_tokens")}
+	}
+	means := func(style workloads.Style) MeansRow {
+		of := func(column string) float64 { return study.Published("03", column, "dataset", string(style)) }
+		return MeansRow{string(style), of("complexity"), of("reasoning"), of("entity_density"), of("token_entropy"), of("causal_share"), QueryTypes[style]}
+	}
+	quality := func(style workloads.Style, mean float64) QualityRow {
+		return QualityRow{string(style), study.PublishedText("07", "metric", "dataset", string(style)), study.Quality(string(style)), mean}
 	}
 	report := func(f Feature, withLength, withQuality float64, independent, selected bool, byModel ...float64) FeatureReport {
 		return FeatureReport{
@@ -36,16 +49,10 @@ func Paper() *Tables {
 	return &Tables{
 		Models: models,
 		Lengths: []LengthRow{
-			{"truthfulqa", 817, 12.6, 5.7, 5, 52},
-			{"boolq", 1000, 102.9, 46.0, 24, 294},
-			{"hellaswag", 1000, 163.8, 56.0, 49, 265},
-			{"narrativeqa", 1000, 339.1, 34.3, 208, 396},
+			lengths(workloads.TruthfulQA), lengths(workloads.BoolQ), lengths(workloads.HellaSwag), lengths(workloads.NarrativeQA),
 		},
 		Means: []MeansRow{
-			{"boolq", 0.54, 0.06, 0.20, 5.82, 0.024, QueryTypes[workloads.BoolQ]},
-			{"hellaswag", 0.47, 0.11, 0.12, 6.31, 0.044, QueryTypes[workloads.HellaSwag]},
-			{"truthfulqa", 0.53, 0.07, 0.34, 3.50, 0.102, QueryTypes[workloads.TruthfulQA]},
-			{"narrativeqa", 0.56, 0.12, 0.18, 7.16, 0.336, QueryTypes[workloads.NarrativeQA]},
+			means(workloads.BoolQ), means(workloads.HellaSwag), means(workloads.TruthfulQA), means(workloads.NarrativeQA),
 		},
 		// The correlations with quality are those of the text (V-E.2, V-F).
 		Features: []FeatureReport{
@@ -63,10 +70,7 @@ func Paper() *Tables {
 			{"Features only (no length)", 0.686},
 		},
 		Quality: []QualityRow{
-			{"boolq", "accuracy", []float64{0.685, 0.785, 0.855, 0.785, 0.815}, 0.785},
-			{"hellaswag", "accuracy", []float64{0.640, 0.755, 0.805, 0.830, 0.860}, 0.778},
-			{"truthfulqa", "rouge_l", []float64{0.208, 0.211, 0.207, 0.243, 0.252}, 0.224},
-			{"narrativeqa", "rouge_l", []float64{0.161, 0.306, 0.368, 0.474, 0.455}, 0.353},
+			quality(workloads.BoolQ, 0.785), quality(workloads.HellaSwag, 0.778), quality(workloads.TruthfulQA, 0.224), quality(workloads.NarrativeQA, 0.353),
 		},
 		Correlation: []FeatureQualityRow{
 			{EntityDensity.Name, entity}, {CausalScore.Name, causal}, {TokenEntropy.Name, entropy},

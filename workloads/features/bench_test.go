@@ -12,22 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"jouletop/workloads"
+	"jouletop/workloads/study"
 )
 
-// studyLengths are the study's query counts and mean lengths in words
-// (Tables I and II): 3,817 queries, about 616,000 words.
-var studyLengths = []struct {
-	style workloads.Style
-	count int
-	words float64
-}{
-	{workloads.BoolQ, 1000, 102.9},
-	{workloads.HellaSwag, 1000, 163.8},
-	{workloads.TruthfulQA, 817, 12.6},
-	{workloads.NarrativeQA, 1000, 339.1},
-}
-
-// benchQueries strings hand-written sentences together to the study's lengths.
+// benchQueries strings hand-written sentences together to the study's query counts and
+// mean lengths in words (Tables I and II): 3,817 queries, about 616,000 words.
 func benchQueries(t testing.TB) []workloads.Query {
 	var sentences []string
 	for _, file := range []string{"entities_dev.txt", "entities_test.txt"} {
@@ -37,9 +26,10 @@ func benchQueries(t testing.TB) []workloads.Query {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	var out []workloads.Query
-	for _, l := range studyLengths {
-		for range l.count {
-			want := int(l.words * (0.7 + 0.6*rng.Float64()))
+	for _, style := range []workloads.Style{workloads.BoolQ, workloads.HellaSwag, workloads.TruthfulQA, workloads.NarrativeQA} {
+		of := func(column string) float64 { return study.Published("02", column, "dataset", string(style)) }
+		for range int(of("queries")) {
+			want := int(of("mean_tokens") * (0.7 + 0.6*rng.Float64()))
 			var text []string
 			for n := 0; n < want; {
 				words := strings.Fields(sentences[rng.IntN(len(sentences))])
@@ -47,7 +37,7 @@ func benchQueries(t testing.TB) []workloads.Query {
 				text = append(text, words...)
 				n += len(words)
 			}
-			out = append(out, workloads.Query{Style: l.style, Text: strings.Join(text, " ")})
+			out = append(out, workloads.Query{Style: style, Text: strings.Join(text, " ")})
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 // Package study has the numbers that the study published: Maliakel, Ilager, Brandic,
 // "Characterizing LLM Inference Energy-Performance Tradeoffs across Workloads and GPU
-// Scaling", arXiv 2501.08219.
+// Scaling", arXiv 2501.08219. What it says of classes and routes, in our terms, stands
+// in workloads/difficulty (Paper).
 package study
 
 import (
@@ -26,7 +27,7 @@ type paperTable struct {
 
 var paperTables = sync.OnceValue(func() map[string]paperTable {
 	out := map[string]paperTable{}
-	for _, name := range []string{"table01_models_and_datasets", "table11_dvfs_180_vs_2842", "table12_edp_optimal", "table13_by_dataset_and_size", "table14_summary", "table16_energy_per_query"} {
+	for _, name := range []string{"table01_models_and_datasets", "table02_lengths", "table03_features", "table07_quality", "table11_dvfs_180_vs_2842", "table12_edp_optimal", "table13_by_dataset_and_size", "table14_summary", "table16_energy_per_query"} {
 		f, err := paperFiles.Open("tables/" + name + ".csv")
 		if err != nil {
 			panic(fmt.Sprintf("embedded table: %v", err)) // the build would be broken
@@ -70,9 +71,23 @@ rows:
 	return ""
 }
 
+// Models are the study's, by growing size, and Sizes as it calls them.
+var (
+	Models = []string{"Llama-3.2-1B", "Llama-3.2-3B", "Llama-3.1-8B", "Qwen2.5-14B", "Qwen2.5-32B"}
+	Sizes  = []string{"1B", "3B", "8B", "14B", "32B"}
+)
+
+// Quality is a dataset's mean quality by model (Table VII): an accuracy, or ROUGE-L.
+func Quality(dataset string) (byModel []float64) {
+	for _, size := range Sizes {
+		byModel = append(byModel, Published("07", size, "dataset", dataset))
+	}
+	return byModel
+}
+
 // ModelName is the study's name for a model of ours: by family and size.
 func ModelName(model string) string {
-	for _, name := range []string{"Llama-3.2-1B", "Llama-3.2-3B", "Llama-3.1-8B", "Qwen2.5-14B", "Qwen2.5-32B"} {
+	for _, name := range Models {
 		if strings.EqualFold(name, model) {
 			return name
 		}

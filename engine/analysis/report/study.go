@@ -101,7 +101,7 @@ func tableXI(curves []curve.Curve) table.Table {
 // is all batches.
 func paperMean(column string, batch int) float64 {
 	sum, n := 0.0, 0.0
-	for _, m := range []string{"Llama-3.2-1B", "Llama-3.2-3B", "Llama-3.1-8B", "Qwen2.5-14B", "Qwen2.5-32B"} {
+	for _, m := range study.Models {
 		for _, b := range []int{1, 4, 8} {
 			if batch != 0 && b != batch {
 				continue
