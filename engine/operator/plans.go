@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"jouletop/engine"
+	"jouletop/engine/event"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/usage"
@@ -24,7 +25,7 @@ func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Datas
 	if router != nil {
 		s, base = plan.RouteSettings(&o.Work, r.Info, r.Controlled())
 	}
-	if s.Spec != "none" {
+	if event.PolicyOf(s.Spec).Kind != event.NoPolicy {
 		if err := r.ArmForRun(); err != nil {
 			return todo, false, err
 		}
@@ -83,7 +84,7 @@ func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dat
 	for _, mhz := range clocks {
 		settings = append(settings, plan.Fixed(mhz))
 	}
-	if o.Work.Policy != "none" {
+	if event.PolicyOf(o.Work.Policy).Kind != event.NoPolicy {
 		settings = append(settings, plan.ByPolicy(o.Work.Policy))
 	}
 	list := o.points(r, specs, data, settings)

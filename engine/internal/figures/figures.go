@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,6 +38,31 @@ func (s *Sheet) Check(what string, got float64, unit string, lo, hi float64) {
 		verdict, s.Short = "SHORT", true
 	}
 	fmt.Fprintf(s.Out, "%-52s %10.5g %-6s %8.5g .. %-8.5g %s\n", what, got, unit, lo, hi, verdict)
+}
+
+// Of is the main of a bench of the program whose path it is given: it ends with 1 where
+// do fails or a figure is short. dir is a folder to work in.
+func Of(bench string, do func(s *Sheet, program, dir string) error) {
+	if len(os.Args) != 2 {
+		fmt.Fprintf(os.Stderr, "usage: %s JOULETOP\n", bench)
+		os.Exit(2)
+	}
+	s := &Sheet{Out: os.Stdout}
+	program, err := filepath.Abs(os.Args[1])
+	if err == nil {
+		var dir string
+		if dir, err = os.MkdirTemp("", bench); err == nil {
+			s.Head()
+			err = do(s, program, dir)
+			_ = os.RemoveAll(dir)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", bench, err)
+	}
+	if err != nil || s.Short {
+		os.Exit(1)
+	}
 }
 
 // Took is what a command took.

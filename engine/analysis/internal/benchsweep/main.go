@@ -26,34 +26,15 @@ import (
 	"jouletop/gpu"
 )
 
-var sheet = figures.Sheet{Out: os.Stdout}
-
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: benchsweep JOULETOP")
-		os.Exit(2)
-	}
-	bin, err := filepath.Abs(os.Args[1])
-	if err == nil {
-		var dir string
-		if dir, err = os.MkdirTemp("", "benchsweep"); err == nil {
-			defer os.RemoveAll(dir)
-			sheet.Head()
-			err = errors.Join(killing(bin, dir), longSession(bin, dir), matrix(bin, dir))
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "benchsweep:", err)
-		os.Exit(1)
-	}
-	if sheet.Short {
-		os.Exit(1)
-	}
+	figures.Of("benchsweep", func(s *figures.Sheet, bin, dir string) error {
+		return errors.Join(killing(s, bin, dir), longSession(s, bin, dir), matrix(s, bin, dir))
+	})
 }
 
 // matrix is the study's: 5 models, 4 datasets, 7 clocks, 3 batch sizes, 3
 // repeats, 100 queries a point.
-func matrix(bin, dir string) error {
+func matrix(sheet *figures.Sheet, bin, dir string) error {
 	s := filepath.Join(dir, "matrix")
 	args := []string{"sweep", "--gpu", "sim:rtx-pro-6000", "--clocks", "paper", "--batch", "1,4,8", "--repeats", "3", "--queries", "100",
 		"--sim-speed", "max", "--samples", "thin", "--session", s}
@@ -120,7 +101,7 @@ func matrix(bin, dir string) error {
 }
 
 // killing kills a sweep with SIGKILL at random moments until it is complete.
-func killing(bin, dir string) error {
+func killing(sheet *figures.Sheet, bin, dir string) error {
 	s := filepath.Join(dir, "killed")
 	args := []string{"sweep", "--dataset", "truthfulqa", "--queries", "10", "--clocks", "345:1980:5", "--batch", "1,4", "--repeats", "4", "--cool-down", "0s", "--sim-speed", "150", "--session", s}
 	const points = 5 * 2 * 4
@@ -160,7 +141,7 @@ func killing(bin, dir string) error {
 				try = -1
 				continue
 			}
-			return resumed(s, points, kills)
+			return resumed(sheet, s, points, kills)
 		case <-time.After(wait):
 			if err := cmd.Process.Kill(); err != nil {
 				return err
@@ -173,7 +154,7 @@ func killing(bin, dir string) error {
 }
 
 // resumed counts the points and requests of a sweep that was killed.
-func resumed(dir string, want, kills int) error {
+func resumed(sheet *figures.Sheet, dir string, want, kills int) error {
 	s, err := session.Open(dir)
 	if err != nil {
 		return err
@@ -202,7 +183,7 @@ func resumed(dir string, want, kills int) error {
 }
 
 // longSession reports over a session of three million samples.
-func longSession(bin, dir string) error {
+func longSession(sheet *figures.Sheet, bin, dir string) error {
 	s := filepath.Join(dir, "long")
 	if _, _, err := figures.Run(bin, "sweep", "--dataset", "truthfulqa", "--queries", "4", "--batch", "1", "--repeats", "1", "--cool-down", "0s", "--samples", "thin", "--session", s); err != nil {
 		return err

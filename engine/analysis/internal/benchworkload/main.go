@@ -7,36 +7,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"jouletop/engine/internal/figures"
 )
 
-var sheet = figures.Sheet{Out: os.Stdout}
-
-func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: benchworkload JOULETOP")
-		os.Exit(2)
-	}
-	bin, err := filepath.Abs(os.Args[1])
-	if err == nil {
-		var dir string
-		if dir, err = os.MkdirTemp("", "benchworkload"); err == nil {
-			defer os.RemoveAll(dir)
-			err = chain(bin, dir)
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "benchworkload:", err)
-		os.Exit(1)
-	}
-	if sheet.Short {
-		os.Exit(1)
-	}
-}
+func main() { figures.Of("benchworkload", chain) }
 
 // models are the study's sizes.
 var models = []string{"llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "qwen2.5-14b", "qwen2.5-32b"}
@@ -44,7 +21,7 @@ var models = []string{"llama-3.2-1b", "llama-3.2-3b", "llama-3.1-8b", "qwen2.5-1
 // limit is the target, in s.
 const limit = 60
 
-func chain(bin, dir string) error {
+func chain(sheet *figures.Sheet, bin, dir string) error {
 	w, err := newWriter()
 	if err != nil {
 		return err
@@ -75,7 +52,6 @@ func chain(bin, dir string) error {
 	if err := json.Unmarshal(text, &tables); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	sheet.Head()
 	sheet.Check("queries (Table II)", queries(tables), "", 3817, 3817)
 	for _, id := range []string{"VI", "VII", "VIII", "IX", "X", "XV", "XVII", "XVIII"} {
 		cells, empty, published := filled(tables, id)
