@@ -309,7 +309,7 @@ func (p *Session) drawEarlier(c *canvas.Canvas) {
 	}
 	first := p.first(c.H - 2)
 	t := draw.Table[*command.SessionInfo]{Columns: []draw.Column[*command.SessionInfo]{
-		{Title: "  session", Width: -16, Grow: true, Text: func(s *command.SessionInfo) string {
+		{Title: "  session", Width: -23, Grow: true, Text: func(s *command.SessionInfo) string {
 			if p.Beside != nil && p.Beside.Path == s.Path {
 				return "◆ " + s.Name
 			}
