@@ -1,6 +1,7 @@
 package event
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -86,6 +87,9 @@ var FlagMeanings = map[Flag]string{
 	FlagCounterStep:       "the energy counter stepped back, or on by more than a board draws; the time around it was left out",
 	FlagReadingsGap:       "a power source told nothing for a part of the time (GPU lost, driver hung, machine too busy)",
 }
+
+// AllFlags lists the flags there are, in order.
+func AllFlags() []Flag { return slices.Sorted(maps.Keys(FlagMeanings)) }
 
 // Flags is a set of flags as it stands in the flags columns: sorted, joined by
 // "+". The zero value is none. Flags of newer programs are kept as they are.

@@ -192,7 +192,7 @@ func (s *Session) Rows(name string) int {
 	return max(n-1, 0)
 }
 
-// Files lists the names of a session's files, the manifest first.
+// Files lists the names of the files that a session is read from, the manifest first.
 func Files() []string { return append([]string{ManifestFile}, order...) }
 
 // Export copies the session in dir to path, a folder that must be empty or not
@@ -205,7 +205,7 @@ func Export(dir, path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	for _, name := range Files() {
+	for _, name := range append(Files(), ReadmeFile) {
 		if err := copyFile(filepath.Join(dir, name), filepath.Join(path, name)); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}

@@ -152,6 +152,9 @@ func (r *Recorder) open() error {
 	if err := writeManifest(r.dir, m); err != nil {
 		return err
 	}
+	if err := ReplaceFile(filepath.Join(r.dir, ReadmeFile), readme(m)); err != nil {
+		return err
+	}
 	headers := map[string][]byte{
 		SamplesFile: samplesTable.header(), PowerFile: powerTable.header(), PhasesFile: phasesTable.header(),
 		RequestsFile: requestsTable.header(), ClocksFile: clocksTable.header(), OutputsFile: nil, EventsFile: nil,

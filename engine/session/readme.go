@@ -1,0 +1,107 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+
+	"jouletop/engine/event"
+)
+
+// ReadmeFile says what is in the folder, for whoever opens it without jouletop.
+const ReadmeFile = "README.txt"
+
+// fileMeanings say what each file holds.
+var fileMeanings = map[string]string{
+	ManifestFile:   "what ran, on what, how, when and by which program; what the flags mean",
+	SamplesFile:    "clocks, temperature and load of each GPU, a row a poll",
+	PowerFile:      "every reading of every power source, at the reading's own time",
+	PhasesFile:     "every phase of every batch (prefill, decode, score, mixed, idle), with its energy",
+	IterationsFile: "every pass of a model that served requests as they came",
+	RequestsFile:   "every request: times, tokens, energy, quality, flags",
+	ClocksFile:     "every change of the SM clock: asked for, given back, lost, refused",
+	PointsFile:     "every point: one combination of model, dataset, batch size, clock and repeat; times and energies are means per query",
+	OutputsFile:    "what the models answered, a line of JSON a request",
+	EventsFile:     "all that happened but telemetry, a line of JSON an event, in order",
+}
+
+// columnMeanings say what columns hold. A column that means something else in one file
+// stands there as "file:column".
+var columnMeanings = map[string]string{
+	"t_ns": "time, ns of the clock that the manifest's time_base names", "start_ns": "beginning, ns of the same clock", "end_ns": "end, ns of the same clock",
+	"gpu": "index and head of the UUID; sim:… is a simulated GPU", "sm_mhz": "SM clock as read, MHz", "mem_mhz": "memory clock as read, MHz",
+	"requested_sm_mhz": "SM clock asked for, MHz; empty: the driver's, or by phase", "achieved_sm_mhz": "mean SM clock, MHz",
+	ClocksFile + ":achieved_sm_mhz": "SM clock once it had settled, MHz", "sm_mhz_mean": "mean SM clock of the time, MHz",
+	"temp_c": "temperature, °C", "gpu_util_pct": "time with a kernel running, %", "dram_util_pct": "share of the memory's bandwidth, %",
+	"tensor_util_pct": "time in which tensor cores worked, %", "mem_used_mib": "memory in use, MiB", "throttle": "what held the clock down, joined by +",
+	"source": "power source: buffer, counter, instant, average", "power_w": "power, W", "energy_counter_j": "energy counter, J",
+	"fresh": "1: the source had renewed its value since the reading before",
+	"phase": "prefill, decode, score, mixed (several at once), or idle", "batch_id": "batch", "point_id": "point", "request_id": "request", "iteration_id": "pass",
+	"repeat": "which repeat of the same work, from 1", "model": "model; in phases.csv with what else of it changes its power", "dataset": "dataset", "query_id": "query within the dataset",
+	"class": "easy or hard by the study's rule", "batch_size": "requests in the batch", PointsFile + ":batch_size": "requests in a full batch",
+	"point_batch_size": "requests in the point's full batches; the last may be smaller", "policy": "what chose the clock", "queries": "queries that ran",
+	"tokens": "tokens read or generated, over the batch", "input_tokens": "tokens of the prompt", "output_tokens": "tokens generated; 0 where options were scored",
+	PointsFile + ":input_tokens": "tokens of the prompt, mean per query", PointsFile + ":output_tokens": "tokens generated, mean per query",
+	"cached_tokens": "prompt tokens that a server had in its cache and did not compute",
+	"prefill_s":     "time to read the prompt, s", "decode_s": "time after it, s: generating, or scoring", "latency_s": "end to end, s, from the arrival where there is one",
+	PointsFile + ":prefill_s": "the same, mean per query, s", PointsFile + ":decode_s": "time after it, mean per query, s", PointsFile + ":latency_s": "end to end, mean per query, s",
+	"ttft_s": "time to the first token as its reader saw it, s", "tpot_s": "time per output token after the first, s", "tokens_per_s": "tokens generated (or scored) a second, over the point",
+	"server_prefill_s": "the server's own word for its prefill, s", "server_decode_s": "and for what came after, s",
+	"arrival_ns": "when the request was meant to come, ns", "queue_s": "from its arrival to its start, s", "gap_max_s": "longest time between two of its tokens, s",
+	"energy_j": "energy, J; empty: not known well enough to state", "energy_err_j": "half of its 95 % interval, J; where energy_j is empty a bound",
+	PointsFile + ":energy_j": "energy, mean per query, J", PointsFile + ":energy_err_j": "half of its 95 % interval, J",
+	"energy_method": "how it was obtained: buffer, counter, instant (sources integrated), regression (power of the kind of phase), block, requests, unresolved",
+	"net_energy_j":  "energy less idle power times the time, J", PointsFile + ":net_energy_j": "the same, mean per query, J",
+	"prefill_energy_j": "of the prefills, mean per query, J", "decode_energy_j": "of what came after, mean per query, J",
+	"joules_per_token": "energy over generated tokens, or over those read where none were generated, J", "edp_js": "energy times latency, J·s", "mean_power_w": "mean power while busy, W",
+	"energy_split": "by which rule energies of passes were divided among requests", "marginal_energy_j": "what this request added, J", "marginal_energy_err_j": "half of its 95 % interval, J",
+	"idle_energy_j": "what the pause before its arrival drew, J; in no energy_j", "token_share_j": "its share by tokens, J", "capped_token_share_j": "its share by tokens, capped in each pass, J",
+	"quality": "0 to 1", "quality_metric": "by which measure", PointsFile + ":quality": "mean, 0 to 1",
+	"mixed_clock": "1: the clock asked for changed within", "throttled_pct": "time in which a limit held the clock down, %",
+	"temp_start_c": "temperature at the beginning, °C", "temp_end_c": "and at the end, °C", "routed": "1: the query went to the model that its class asks for",
+	"flags": "reasons to look twice, joined by +; the manifest says what they mean", "error": "why it failed",
+	"call_ms": "what the driver's call took, ms", "settle_ms": "until the clock had settled, ms", "cause": "who or what changed it",
+	"prefill_tokens": "prompt tokens read in the pass", "prefill_requests": "of how many requests", "decode_requests": "requests that went on by a token",
+	"kv_tokens": "tokens read from the KV cache", "queued": "requests that had no slot meanwhile", "evaluations": "evaluations of the model that the row stands for",
+}
+
+// meaning is what a column of a file holds; "" where nobody wrote it down.
+func meaning(file, column string) string {
+	if m, ok := columnMeanings[file+":"+column]; ok {
+		return m
+	}
+	return columnMeanings[column]
+}
+
+// columnsOf are the columns of each CSV file.
+func columnsOf() map[string][]string {
+	of := map[string][]string{}
+	for name, header := range map[string][]byte{
+		SamplesFile: samplesTable.header(), PowerFile: powerTable.header(), PhasesFile: phasesTable.header(), IterationsFile: iterationsTable.header(),
+		RequestsFile: requestsTable.header(), ClocksFile: clocksTable.header(), PointsFile: pointsTable.header(),
+	} {
+		of[name] = strings.Split(strings.TrimSpace(string(header)), ",")
+	}
+	return of
+}
+
+// readme says in words what the folder's files and columns are.
+func readme(m *Manifest) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "A session recorded by %s.\n", m.Program)
+	if m.Simulated {
+		b.WriteString("SIMULATED: computed, not measured.\n")
+	}
+	b.WriteString("\nPlain CSV: UTF-8, a header line, a decimal point. Empty means unknown, never 0.\nUnits stand in the columns' names. …_err_… is half of a 95 % interval.\nText that a spreadsheet would take for a formula has a ' in front.\n")
+	columns := columnsOf()
+	for _, name := range Files() {
+		fmt.Fprintf(&b, "\n%s: %s\n", name, fileMeanings[name])
+		for _, c := range columns[name] {
+			fmt.Fprintf(&b, "  %-22s %s\n", c, meaning(name, c))
+		}
+	}
+	b.WriteString("\nFlags:\n")
+	for _, f := range event.AllFlags() {
+		fmt.Fprintf(&b, "  %-22s %s\n", f, event.FlagMeanings[f])
+	}
+	return []byte(b.String())
+}
