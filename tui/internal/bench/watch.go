@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,55 +18,69 @@ import (
 	"jouletop/engine/analysis/curve"
 )
 
-// watched is what a program took while it ran in a terminal of 200×60.
-type watched struct {
-	cpu  float64 // % of one core, the mean over the parts of the time
-	half float64 // half-width of its 95 % interval
-	rss  float64 // MB, at the end
+// interval is a mean with the half-width of its 95 % interval.
+type interval struct{ mean, half float64 }
+
+func intervalOf(v []float64) interval {
+	mean, std := stat.MeanStdDev(v, nil)
+	return interval{mean, curve.StudentT(float64(len(v)-1)) * std / math.Sqrt(float64(len(v)))}
 }
 
-// parts of the time that a program is watched; what they differ by is luck.
-const parts = 6
+// watched is a program in a terminal of 200×60.
+type watched struct {
+	cmd     *exec.Cmd
+	tty     *os.File
+	drained chan struct{}
+	shares  []float64 // % of one core that it took in each part of the time
+}
 
-// watch runs a program in a terminal, lets it settle, and measures it for d.
-func watch(d time.Duration, name string, args ...string) (watched, error) {
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor")
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 200})
-	if err != nil {
-		return watched{}, fmt.Errorf("start %s: %w", name, err)
+func start(name string, args ...string) (*watched, error) {
+	w := &watched{cmd: exec.Command(name, args...), drained: make(chan struct{})}
+	w.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor")
+	var err error
+	if w.tty, err = pty.StartWithSize(w.cmd, &pty.Winsize{Rows: 60, Cols: 200}); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	drained := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(io.Discard, tty) // ends with an error when the program does
-		close(drained)
+		_, _ = io.Copy(io.Discard, w.tty) // ends with an error when the program does
+		close(w.drained)
 	}()
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = tty.Close()
-		<-drained
-	}()
+	return w, nil
+}
+
+func (w *watched) stop() {
+	_ = w.cmd.Process.Kill()
+	_ = w.cmd.Wait()
+	_ = w.tty.Close()
+	<-w.drained
+}
+
+// parts of the time that programs are watched; what they differ by is luck.
+const parts = 10
+
+// watch lets programs settle and then looks what each takes, all in the same parts of
+// the time d.
+func watch(d time.Duration, programs ...*watched) error {
 	time.Sleep(4 * time.Second)
-	before, err := cpuSeconds(cmd.Process.Pid)
-	if err != nil {
-		return watched{}, err
-	}
-	var shares []float64
-	for range parts {
-		start := time.Now()
-		time.Sleep(d / parts)
-		after, err := cpuSeconds(cmd.Process.Pid)
-		if err != nil {
-			return watched{}, err
+	before, at := make([]float64, len(programs)), time.Now()
+	for part := range parts + 1 {
+		length := time.Since(at).Seconds()
+		at = time.Now()
+		for i, w := range programs {
+			now, err := cpuSeconds(w.cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			if part > 0 {
+				w.shares = append(w.shares, 100*(now-before[i])/length)
+			}
+			before[i] = now
 		}
-		shares = append(shares, 100*(after-before)/time.Since(start).Seconds())
-		before = after
+		if part < parts {
+			time.Sleep(d / parts)
+		}
 	}
-	mean, std := stat.MeanStdDev(shares, nil)
-	w := watched{cpu: mean, half: curve.StudentT(parts-1) * std / math.Sqrt(parts)}
-	w.rss, err = rssMB(cmd.Process.Pid)
-	return w, err
+	return nil
 }
 
 // clockTicks is the unit of /proc/PID/stat's times, USER_HZ: 100 on Linux.
@@ -104,55 +119,72 @@ func rssMB(pid int) (float64, error) {
 	return 0, fmt.Errorf("no VmRSS in /proc/%d/status", pid)
 }
 
-// watchPrograms prints the whole program beside the bare one and htop.
+// watchPrograms prints what the whole program takes beside the bare one and htop, all
+// three at the same time.
 func watchPrograms(program string, d time.Duration, long bool) {
-	percent := func(w watched) string { return fmt.Sprintf("%.1f ±%.1f %%", w.cpu, w.half) }
-	self, err := os.Executable()
-	if err == nil {
-		var w watched
-		if w, err = watch(d, self, "-bare"); err == nil {
-			note("bare Bubble Tea with four asciigraph charts, 10 frames/s", percent(w), "to compare with")
-		}
-	}
-	if err != nil {
-		note("bare Bubble Tea with four asciigraph charts", "-", err.Error())
-	}
-	if path, err := exec.LookPath("htop"); err != nil {
-		note("htop -d 1", "-", "not installed")
-	} else if w, err := watch(d, path, "-d", "1"); err != nil {
-		note("htop -d 1", "-", err.Error())
-	} else {
-		note("htop -d 1", percent(w), "to compare with")
-	}
-	if _, err := os.Stat(program); err != nil {
-		note("jouletop", "-", "no "+program+": build it first")
-		return
-	}
 	dir, err := os.MkdirTemp("", "jouletop-bench")
 	if err != nil {
-		note("jouletop", "-", err.Error())
-		failed = true
+		row("jouletop", err.Error(), "", false)
 		return
 	}
 	defer os.RemoveAll(dir)
-	run := func(what string, d time.Duration, args ...string) (watched, bool) {
-		args = append([]string{"--gpu", "sim", "--queries", "100000", "--session", filepath.Join(dir, what)}, args...)
-		w, err := watch(d, program, args...)
-		if err != nil {
-			row("jouletop, "+what, err.Error(), "", false)
-			return w, false
-		}
-		return w, true
-	}
-	if w, ok := run("live", d); ok {
-		row("jouletop, 200×60, 10 frames/s, 100 Hz sampling", percent(w), "4 % of a core", w.cpu-w.half < cpuLimit)
-		row("its resident memory", fmt.Sprintf("%.0f MB", w.rss), "100 MB", w.rss < rssLimit)
-	}
-	if !long {
+	self, err := os.Executable()
+	if err != nil {
+		row("bare Bubble Tea", err.Error(), "", false)
 		return
 	}
-	// 8 h at 300x take 96 s.
-	if w, ok := run("long", 96*time.Second, "--sim-speed", "300", "--samples", "none"); ok {
-		row("resident memory after a simulated 8 h", fmt.Sprintf("%.0f MB", w.rss), "100 MB", w.rss < rssLimit)
+	live := func(what string, args ...string) []string {
+		return append([]string{program, "--gpu", "sim", "--queries", "100000", "--session", filepath.Join(dir, what)}, args...)
 	}
+	names := []string{"bare Bubble Tea with four asciigraph charts, 10 frames/s", "htop -d 1", "jouletop, 200×60, 10 frames/s, 100 Hz sampling"}
+	var shown []string
+	var programs []*watched
+	for i, args := range [][]string{{self, "-bare"}, {"htop", "-d", "1"}, live("live")} {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			note(names[i], "-", err.Error())
+			continue
+		}
+		w, err := start(args[0], args[1:]...)
+		if err != nil {
+			row(names[i], err.Error(), "", false)
+			return
+		}
+		defer w.stop()
+		shown, programs = append(shown, names[i]), append(programs, w)
+	}
+	if err := watch(d, programs...); err != nil {
+		row("watch", err.Error(), "", false)
+		return
+	}
+	for i, w := range programs {
+		took := intervalOf(w.shares)
+		text := fmt.Sprintf("%.1f ±%.1f %%", took.mean, took.half)
+		if shown[i] != names[2] {
+			note(shown[i], text, "to compare with")
+			continue
+		}
+		row(shown[i], text, "4 % of a core", took.mean-took.half < cpuLimit)
+		memory("its resident memory", w)
+	}
+	if !long || !slices.Contains(shown, names[2]) {
+		return
+	}
+	args := live("long", "--sim-speed", "300", "--samples", "none")
+	w, err := start(args[0], args[1:]...)
+	if err != nil {
+		row("jouletop, long", err.Error(), "", false)
+		return
+	}
+	defer w.stop()
+	time.Sleep(100 * time.Second) // 8 h at 300x take 96 s
+	memory("resident memory after a simulated 8 h", w)
+}
+
+func memory(what string, w *watched) {
+	mb, err := rssMB(w.cmd.Process.Pid)
+	if err != nil {
+		row(what, err.Error(), "100 MB", false)
+		return
+	}
+	row(what, fmt.Sprintf("%.0f MB", mb), "100 MB", mb < rssLimit)
 }
