@@ -96,7 +96,7 @@ func writeTrace(path string, n int) (lengths [][2]int, err error) {
 	var b bytes.Buffer
 	at := 0.0
 	for range n {
-		l := [2]int{1 + rng.IntN(200), 1 + rng.IntN(40)}
+		l := [2]int{1 + rng.IntN(64), 1 + rng.IntN(24)}
 		fmt.Fprintf(&b, `{"timestamp": %d, "input_length": %d, "output_length": %d, "hash_ids": []}`+"\n", int(at*1e3), l[0], l[1])
 		at += rng.ExpFloat64() / llamaRate
 		lengths = append(lengths, l)
