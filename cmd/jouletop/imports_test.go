@@ -10,28 +10,29 @@ import (
 // leaves are packages that stay small in what they need: of the repository they
 // import nothing else.
 var leaves = map[string][]string{
-	"gpu":                   {"gpu/plaintext"},
-	"gpu/plaintext":         {},
-	"gpu/regular":           {},
-	"gpu/timebase":          {},
-	"gpu/sampler":           {"gpu", "gpu/timebase"},
-	"gpu/switching":         {"gpu", "gpu/plaintext", "gpu/timebase"},
-	"gpu/energy":            {"gpu"},
-	"workloads":             {},
-	"workloads/arrivals":    {"workloads/traces"},
-	"workloads/study":       {},
-	"workloads/traces":      {},
-	"engine":                {"engine/account", "engine/clocks", "engine/event", "engine/latency", "engine/serving", "engine/stream", "gpu", "gpu/sampler", "gpu/timebase", "workloads", "workloads/arrivals"},
-	"engine/account":        {"engine/event", "gpu", "gpu/energy"},
-	"engine/analysis/curve": {"engine/event"},
-	"engine/clocks":         {"engine/event", "gpu", "gpu/clockguard", "gpu/timebase"},
-	"engine/command":        {"engine/event", "gpu"},
-	"engine/event":          {"engine/nulljson", "gpu"},
-	"engine/latency":        {"engine/event"},
-	"engine/nulljson":       {},
-	"engine/serving":        {},
-	"engine/stream":         {"engine/event"},
-	"engine/usage":          {},
+	"gpu":                     {"gpu/plaintext"},
+	"gpu/plaintext":           {},
+	"gpu/regular":             {},
+	"gpu/timebase":            {},
+	"gpu/sampler":             {"gpu", "gpu/timebase"},
+	"gpu/switching":           {"gpu", "gpu/plaintext", "gpu/timebase"},
+	"gpu/energy":              {"gpu"},
+	"workloads":               {},
+	"workloads/arrivals":      {"workloads/traces"},
+	"workloads/study":         {},
+	"workloads/traces":        {},
+	"engine":                  {"engine/account", "engine/clocks", "engine/event", "engine/latency", "engine/serving", "engine/stream", "gpu", "gpu/sampler", "gpu/timebase", "workloads", "workloads/arrivals"},
+	"engine/account":          {"engine/event", "gpu", "gpu/energy"},
+	"engine/analysis/curve":   {"engine/event"},
+	"engine/analysis/verdict": {"engine/analysis/curve"},
+	"engine/clocks":           {"engine/event", "gpu", "gpu/clockguard", "gpu/timebase"},
+	"engine/command":          {"engine/event", "gpu"},
+	"engine/event":            {"engine/nulljson", "gpu"},
+	"engine/latency":          {"engine/event"},
+	"engine/nulljson":         {},
+	"engine/serving":          {},
+	"engine/stream":           {"engine/event"},
+	"engine/usage":            {},
 }
 
 // onlyFor are packages that do a thing, and who may ask them for it: everybody else
@@ -70,7 +71,7 @@ func wrongImport(from, to string) string {
 	if slices.Contains(below[room], other) {
 		return ""
 	}
-	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "gpu", "gpu/plaintext"}, to) {
+	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "engine/analysis/verdict", "gpu", "gpu/plaintext"}, to) {
 		return ""
 	}
 	return "against the one way: cmd, tui, engine, then gpu and workloads"
