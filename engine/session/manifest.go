@@ -136,7 +136,7 @@ func (p Plan) Command(name string, m *Manifest) string {
 	if len(p.Clocks) > 0 {
 		add("--clocks", join(p.Clocks))
 	}
-	if p.Policy != "" && p.Policy != "none" {
+	if event.PolicyOf(p.Policy).Kind != event.NoPolicy {
 		add("--policy", p.Policy)
 	}
 	add("--repeats", fmt.Sprint(p.Repeats))

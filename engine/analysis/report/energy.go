@@ -33,7 +33,7 @@ func Energies(points []event.PointDone) table.Table {
 				token.Half = token.Mean * k.Stated / energy.Mean
 			}
 			clock := k.Label()
-			if clock == "none" || clock == "" {
+			if event.PolicyOf(clock).Kind == event.NoPolicy {
 				clock = "driver's"
 			}
 			if !k.Clean() {
