@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -51,7 +52,7 @@ func TestBenchFaults(t *testing.T) {
 	}
 	fmt.Printf("  %-58s %8.0fs %8.0fs\n", "time", took, limit)
 	fmt.Printf("  %d leases ran out for want of processor time; this program itself waited up to %.2f s for it\n", total.busy, total.stall.Seconds())
-	for _, name := range slices.Sorted(mapKeys(total.kinds)) {
+	for _, name := range slices.Sorted(maps.Keys(total.kinds)) {
 		fmt.Printf("    %-40s %4d times\n", name, total.kinds[name])
 	}
 	for _, f := range total.failures {
@@ -62,16 +63,6 @@ func TestBenchFaults(t *testing.T) {
 	}
 	if took > limit {
 		t.Errorf("took %.0f s, want %.0f", took, limit)
-	}
-}
-
-func mapKeys(m map[string]int) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 
@@ -113,77 +104,45 @@ type faultKind struct {
 
 func (f *round) pid() int { return f.cmd.Process.Pid }
 
-func (f *round) kill(pid int, sig syscall.Signal) {
-	if pid > 0 {
-		_ = syscall.Kill(pid, sig) // it may have ended
-	}
-}
-
 // freeze stops processes for a random while.
 func (f *round) freeze(pids ...int) {
-	for _, pid := range pids {
-		f.kill(pid, syscall.SIGSTOP)
-	}
+	hit(syscall.SIGSTOP, pids...)
 	time.Sleep(time.Duration(200+f.r.IntN(1800)) * time.Millisecond)
-	for _, pid := range pids {
-		f.kill(pid, syscall.SIGCONT)
-	}
+	hit(syscall.SIGCONT, pids...)
 }
 
 var faultKinds = []faultKind{
 	{"nothing", func(*round) {}, 0},
-	{"SIGINT", func(f *round) { f.kill(f.pid(), syscall.SIGINT) }, 130},
-	{"SIGTERM", func(f *round) { f.kill(f.pid(), syscall.SIGTERM) }, 130},
+	{"SIGINT", func(f *round) { hit(syscall.SIGINT, f.pid()) }, 130},
+	{"SIGTERM", func(f *round) { hit(syscall.SIGTERM, f.pid()) }, 130},
 	{"SIGINT twice", func(f *round) {
-		f.kill(f.pid(), syscall.SIGINT)
+		hit(syscall.SIGINT, f.pid())
 		time.Sleep(time.Duration(f.r.IntN(100)) * time.Millisecond)
-		f.kill(f.pid(), syscall.SIGINT)
+		hit(syscall.SIGINT, f.pid())
 	}, 130},
 	{"terminal closed", func(f *round) { _ = f.tty.Close() }, 130},
-	{"program killed", func(f *round) { f.kill(f.pid(), syscall.SIGKILL) }, -1},
+	{"program killed", func(f *round) { hit(syscall.SIGKILL, f.pid()) }, -1},
 	{"program frozen", func(f *round) { f.freeze(f.pid()) }, 1},
 	{"all frozen", func(f *round) {
 		guard, watcher, _ := f.g.guards()
 		f.freeze(f.pid(), guard, watcher)
 	}, 1},
-	{"guard killed", func(f *round) {
-		guard, _, _ := f.g.guards()
-		f.kill(guard, syscall.SIGKILL)
-	}, 1},
+	{"guard killed", func(f *round) { f.g.hitGuard(syscall.SIGKILL) }, 1},
 	{"guard frozen", func(f *round) {
 		guard, _, _ := f.g.guards()
 		f.freeze(guard)
 	}, 1},
-	{"watcher killed", func(f *round) {
-		_, watcher, _ := f.g.guards()
-		f.kill(watcher, syscall.SIGKILL)
-	}, 1},
+	{"watcher killed", func(f *round) { f.g.hitWatcher(syscall.SIGKILL) }, 1},
 	{"watcher frozen", func(f *round) {
 		_, watcher, _ := f.g.guards()
 		f.freeze(watcher)
 	}, 1},
-	{"clock reset by somebody else", func(f *round) { f.g.taken(f.g.Unlock) }, 1},
-	{"set fails for a while", func(f *round) {
-		f.g.Set(fakenvml.SetFaultLeft, int64(1+f.r.IntN(3)))
-		f.g.Set(fakenvml.SetFault, fakenvml.CodeUnknown)
-	}, 1},
-	{"set not supported any more", func(f *round) {
-		f.g.Set(fakenvml.SetFaultLeft, -1)
-		f.g.Set(fakenvml.SetFault, fakenvml.CodeNotSupported)
-	}, 1},
-	{"set or reset hangs", func(f *round) {
-		f.g.Set(fakenvml.HangLeft, 1)
-		f.g.Set(fakenvml.HangMS, int64(200+f.r.IntN(3000)))
-	}, 1},
-	{"reset fails for a while", func(f *round) {
-		f.g.Set(fakenvml.ResetFaultLeft, int64(1+f.r.IntN(4)))
-		f.g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
-	}, 1},
-	{"reset fails for good", func(f *round) {
-		f.hangs = true
-		f.g.Set(fakenvml.ResetFaultLeft, -1)
-		f.g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
-	}, 1},
+	{"clock reset by somebody else", func(f *round) { f.g.resetByOthers() }, 1},
+	{"set fails for a while", func(f *round) { f.g.failSet(int64(1+f.r.IntN(3)), fakenvml.CodeUnknown) }, 1},
+	{"set not supported any more", func(f *round) { f.g.failSet(-1, fakenvml.CodeNotSupported) }, 1},
+	{"set or reset hangs", func(f *round) { f.g.hang(1, int64(200+f.r.IntN(3000))) }, 1},
+	{"reset fails for a while", func(f *round) { f.g.failReset(int64(1 + f.r.IntN(4))) }, 1},
+	{"reset fails for good", func(f *round) { f.hangs = true; f.g.failReset(-1) }, 1},
 	{"disk full", func(f *round) { f.fillDisk(filepath.Dir(f.fullDir)) }, 1},
 	{"lease disk full", func(f *round) { f.fillDisk(f.g.leases()) }, 1},
 }
@@ -304,14 +263,10 @@ func (f *round) play(server string) {
 	}
 	f.judgeClock()
 	f.judgeSession(false)
-	for _, pid := range []int{guard, watcher} { // of a driver that never answers
-		if f.hangs {
-			f.kill(pid, syscall.SIGKILL)
-		}
+	if f.hangs { // of a driver that never answers
+		hit(syscall.SIGKILL, guard, watcher)
 	}
-	for _, field := range []fakenvml.Field{fakenvml.SetFault, fakenvml.ResetFault, fakenvml.HangMS} {
-		f.g.Set(field, 0)
-	}
+	f.g.heal()
 	f.unmount()
 	if f.sweep {
 		f.resume()

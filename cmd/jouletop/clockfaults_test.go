@@ -1,17 +1,13 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"jouletop/engine/event"
 	"jouletop/gpu/nvml/fakenvml"
 )
 
@@ -45,17 +41,12 @@ func TestRefusedClockInARun(t *testing.T) {
 			if code := c.ProcessState.ExitCode(); code != exitFailure {
 				t.Errorf("exit status %d: %s", code, out)
 			}
-			m, requests, points, _ := g.recorded(t)
-			if stuck := tt.conf.Fields[fakenvml.Stuck] == 1; len(points) > 1 || len(requests) == 0 && !stuck { // which ends the run
-				t.Errorf("%d requests, %d points", len(requests), len(points))
+			rec := g.recorded(t)
+			if stuck := tt.conf.Fields[fakenvml.Stuck] == 1; len(rec.points) > 1 || len(rec.requests) == 0 && !stuck { // which ends the run
+				t.Errorf("%d requests, %d points", len(rec.requests), len(rec.points))
 			}
-			for _, r := range requests {
-				if !r.Flags.ClockFailed() {
-					t.Errorf("%s claims %s at %d MHz: flags %q", r.RequestID, r.Policy, r.RequestedSMMHz, r.Flags)
-				}
-			}
-			if m.Ended != "failed" {
-				t.Errorf("ended %q", m.Ended)
+			if claim := rec.unflagged(); len(claim) > 0 || rec.Ended != "failed" {
+				t.Errorf("unflagged: %q; ended %q", claim, rec.Ended)
 			}
 		})
 	}
@@ -102,14 +93,9 @@ func TestLeaseDiskFillsUp(t *testing.T) {
 	if calls := g.state.Log(); len(calls) != 0 {
 		t.Errorf("clocks were set: %+v", calls)
 	}
-	m, requests, _, _ := g.recorded(t)
-	for _, r := range requests {
-		if !r.Flags.ClockFailed() {
-			t.Errorf("%s claims %s at %d MHz: flags %q", r.RequestID, r.Policy, r.RequestedSMMHz, r.Flags)
-		}
-	}
-	if len(requests) == 0 || m.Ended != "failed" {
-		t.Errorf("%d requests, ended %q", len(requests), m.Ended)
+	rec := g.recorded(t)
+	if claim := rec.unflagged(); len(rec.requests) == 0 || len(claim) > 0 || rec.Ended != "failed" {
+		t.Errorf("%d requests, unflagged: %q; ended %q", len(rec.requests), claim, rec.Ended)
 	}
 }
 
@@ -122,8 +108,8 @@ func TestRefusedClockInASweep(t *testing.T) {
 	if code != exitFailure || !strings.Contains(out, "not supported") {
 		t.Errorf("exit status %d: %s", code, out)
 	}
-	if m, requests, points, changes := g.recorded(t); len(requests)+len(points) > 0 || len(changes) != 1 || m.Ended != "failed" {
-		t.Errorf("%d requests, %d points, %d calls, ended %q", len(requests), len(points), len(changes), m.Ended)
+	if rec := g.recorded(t); len(rec.requests)+len(rec.points) > 0 || len(rec.changes) != 1 || rec.Ended != "failed" {
+		t.Errorf("%d requests, %d points, %d calls, ended %q", len(rec.requests), len(rec.points), len(rec.changes), rec.Ended)
 	}
 }
 
@@ -136,31 +122,19 @@ func TestGuardLostInASweep(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		rearm bool
-		hit   func(t *testing.T, g *fakeGPU, parent int)
+		hit   func(g *fakeGPU, parent int)
 	}{
-		{"guard killed", false, func(t *testing.T, g *fakeGPU, _ int) {
-			guard, _, _ := g.guards()
-			kill(t, guard, syscall.SIGKILL)
-		}},
-		{"guard stopped", false, func(t *testing.T, g *fakeGPU, _ int) {
-			guard, _, _ := g.guards()
-			kill(t, guard, syscall.SIGSTOP)
-		}},
-		{"watcher killed", false, func(t *testing.T, g *fakeGPU, _ int) {
-			_, watcher, _ := g.guards()
-			kill(t, watcher, syscall.SIGKILL)
-		}},
-		{"program stopped for 3 s", false, func(t *testing.T, _ *fakeGPU, parent int) {
-			kill(t, parent, syscall.SIGSTOP)
+		{"guard killed", false, func(g *fakeGPU, _ int) { g.hitGuard(syscall.SIGKILL) }},
+		{"guard stopped", false, func(g *fakeGPU, _ int) { g.hitGuard(syscall.SIGSTOP) }},
+		{"watcher killed", false, func(g *fakeGPU, _ int) { g.hitWatcher(syscall.SIGKILL) }},
+		{"program stopped for 3 s", false, func(_ *fakeGPU, parent int) {
+			hit(syscall.SIGSTOP, parent)
 			time.Sleep(3 * time.Second)
-			kill(t, parent, syscall.SIGCONT)
+			hit(syscall.SIGCONT, parent)
 		}},
-		{"reset by somebody else", false, func(_ *testing.T, g *fakeGPU, _ int) { g.taken(g.Unlock) }},
-		{"guard killed, armed again", true, func(t *testing.T, g *fakeGPU, _ int) {
-			guard, _, _ := g.guards()
-			kill(t, guard, syscall.SIGKILL)
-		}},
-		{"reset by somebody else, set again", true, func(_ *testing.T, g *fakeGPU, _ int) { g.taken(g.Unlock) }},
+		{"reset by somebody else", false, func(g *fakeGPU, _ int) { g.resetByOthers() }},
+		{"guard killed, armed again", true, func(g *fakeGPU, _ int) { g.hitGuard(syscall.SIGKILL) }},
+		{"reset by somebody else, set again", true, func(g *fakeGPU, _ int) { g.resetByOthers() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -171,24 +145,20 @@ func TestGuardLostInASweep(t *testing.T) {
 			}
 			c, out := g.start(t, args...)
 			g.begun(t, queries+3) // so that it is hit while a batch of the second point runs
-			tt.hit(t, g, c.Process.Pid)
+			tt.hit(g, c.Process.Pid)
 			_ = c.Wait() // the status is looked at
 			if code := c.ProcessState.ExitCode(); code != exitFailure {
 				t.Errorf("exit status %d: %s", code, out)
 			}
-			m, requests, points, changes := g.recorded(t)
-			lost := 0
-			for _, ch := range changes {
-				if ch.Cause.Unasked() {
-					lost++
-				}
+			rec := g.recorded(t)
+			if n := rec.losses(); n == 0 || !tt.rearm && n > 1 { // a busy machine may lose it more than once
+				t.Errorf("%d losses in clocks.csv: %+v", n, rec.changes)
 			}
-			if lost == 0 || !tt.rearm && lost > 1 { // a busy machine may lose it more than once
-				t.Errorf("%d losses in clocks.csv: %+v", lost, changes)
+			if lies := g.lies(rec); len(lies) > 0 {
+				t.Error(lies)
 			}
-			claims(t, g, requests)
-			if tt.rearm != (len(points) == 8) || m.Ended != "failed" {
-				t.Errorf("%d points, ended %q", len(points), m.Ended)
+			if tt.rearm != (len(rec.points) == 8) || rec.Ended != "failed" {
+				t.Errorf("%d points, ended %q", len(rec.points), rec.Ended)
 			}
 			if g.locked() != 0 {
 				t.Error("the clock is still locked")
@@ -196,94 +166,26 @@ func TestGuardLostInASweep(t *testing.T) {
 			// A machine so busy that the program does not get to renew the lease loses the
 			// clock again: then it says so, and is resumed again.
 			for tries := 3; ; tries-- {
+				before := rec.losses()
 				code, out := g.run(t, append(args, "--resume")...)
-				m, requests, points, changes = g.recorded(t)
-				claims(t, g, requests)
-				again := slices.ContainsFunc(changes, func(ch event.ClockChange) bool { return ch.Cause.Unasked() }) && code == exitFailure
-				if code == 0 || tries == 1 || !again {
-					if code != 0 {
-						t.Errorf("resume: exit status %d: %s", code, out)
-					}
-					break
+				rec = g.recorded(t)
+				if wrong := append(g.lies(rec), rec.halves()...); len(wrong) > 0 {
+					t.Error(wrong)
 				}
-			}
-			if len(points) != 8 || len(requests) != 8*queries || m.Ended != "done" {
-				t.Errorf("resumed: %d points, %d requests, ended %q", len(points), len(requests), m.Ended)
-			}
-			for _, p := range points {
-				if p.Flags.ClockFailed() {
-					t.Errorf("resumed: %s has flags %q", p.PointID, p.Flags)
+				if code == exitFailure && rec.losses() > before && tries > 1 {
+					continue
 				}
+				if code != 0 {
+					t.Errorf("resume: exit status %d: %s", code, out)
+				}
+				break
+			}
+			claim := rec.unflagged()
+			if len(rec.points) != 8 || len(rec.requests) != 8*queries || len(claim) != 8+8*queries || rec.Ended != "done" {
+				t.Errorf("resumed: %d points, %d requests, %d of both unflagged, ended %q", len(rec.points), len(rec.requests), len(claim), rec.Ended)
 			}
 		})
 	}
-}
-
-func kill(t *testing.T, pid int, sig syscall.Signal) {
-	t.Helper()
-	if pid <= 0 {
-		t.Fatal("nobody to hit")
-	}
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// claims checks each request's claim of a clock against the calls that the
-// driver saw.
-func claims(t *testing.T, g *fakeGPU, requests []event.RequestEnergy) {
-	t.Helper()
-	for _, r := range requests {
-		if why := g.wrong(r.RequestedSMMHz, r.StartNS, r.EndNS); why != "" && !r.Flags.ClockFailed() && !r.MixedClock {
-			t.Errorf("%s claims %d MHz, unflagged, and %s", r.RequestID, r.RequestedSMMHz, why)
-		}
-	}
-}
-
-// taken notes when somebody else takes the clock away, which the driver's log
-// lacks.
-func (g *fakeGPU) taken(by func()) {
-	by()
-	g.takenNS = time.Now().UnixNano() - g.epoch
-}
-
-// wrong says what the driver's log holds against a clock's having been in force
-// all the time from t0 to t1, but for what a call takes: "" nothing.
-func (g *fakeGPU) wrong(mhz int, t0, t1 int64) string {
-	const slack = int64(20 * time.Millisecond)
-	type change struct {
-		from, to int64 // of the call
-		mhz      int
-	}
-	var changes []change
-	for _, c := range g.state.Log() {
-		switch {
-		case c.Return != 0:
-		case c.Reset:
-			changes = append(changes, change{c.StartNS, c.EndNS, 0})
-		default:
-			changes = append(changes, change{c.StartNS, c.EndNS, c.MaxMHz})
-		}
-	}
-	if g.takenNS != 0 {
-		// What then is in force is the clock of an unlocked card: a claim of that holds.
-		changes = append(changes, change{g.takenNS, g.takenNS, int(g.Get(fakenvml.UnlockedMHz))})
-	}
-	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.to, b.to) })
-	now := 0
-	for _, c := range changes {
-		switch {
-		case c.to == 0: // never returned
-		case c.to <= t0+slack:
-			now = c.mhz
-		case c.from < t1-slack && c.to < t1-slack && c.mhz != mhz:
-			return fmt.Sprintf("%d MHz was set meanwhile", c.mhz)
-		}
-	}
-	if now != mhz {
-		return fmt.Sprintf("%d MHz had been set before", now)
-	}
-	return ""
 }
 
 // A clock that cannot be given back at the end is told, with the remedy.
@@ -296,9 +198,9 @@ func TestResetFailsAtExit(t *testing.T) {
 		args   []string
 		signal bool
 	}{
-		{"fails", func(g *fakeGPU) { g.Set(fakenvml.ResetFaultLeft, -1); g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown) }, nil, false},
-		{"hangs", func(g *fakeGPU) { g.Set(fakenvml.HangLeft, -1); g.Set(fakenvml.HangMS, 20_000) }, nil, false},
-		{"fails after Ctrl-C", func(g *fakeGPU) { g.Set(fakenvml.ResetFaultLeft, -1); g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown) }, nil, true},
+		{"fails", func(g *fakeGPU) { g.failReset(-1) }, nil, false},
+		{"hangs", func(g *fakeGPU) { g.hang(-1, 20_000) }, nil, false},
+		{"fails after Ctrl-C", func(g *fakeGPU) { g.failReset(-1) }, nil, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -307,19 +209,17 @@ func TestResetFailsAtExit(t *testing.T) {
 			g.begun(t, 3)
 			tt.fault(g)
 			if tt.signal {
-				kill(t, c.Process.Pid, syscall.SIGINT)
+				hit(syscall.SIGINT, c.Process.Pid)
 			}
 			_ = c.Wait() // the status is looked at
 			if code := c.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(out.String(), "jouletop gpu reset") || !strings.Contains(out.String(), "has not been given back") {
 				t.Errorf("exit status %d: %s", code, out)
 			}
-			if m, _, _, _ := g.recorded(t); !strings.Contains(m.Error, "has not been given back") {
-				t.Errorf("manifest: ended %q, error %q", m.Ended, m.Error)
+			if rec := g.recorded(t); !strings.Contains(rec.Error, "has not been given back") {
+				t.Errorf("manifest: ended %q, error %q", rec.Ended, rec.Error)
 			}
-			g.Set(fakenvml.ResetFault, 0)
-			g.Set(fakenvml.HangMS, 0)
-			guard, _, _ := g.guards()
-			_ = syscall.Kill(guard, syscall.SIGKILL) // a hanging one
+			g.heal()
+			g.hitGuard(syscall.SIGKILL) // a hanging one
 			eventually(t, "the clock given back", func() bool { return g.locked() == 0 })
 		})
 	}
@@ -334,7 +234,7 @@ func TestClockLeftLocked(t *testing.T) {
 		t.Parallel()
 		g := leftLocked(t, server)
 		code, out := g.run(t, work(server, 2, "run")...)
-		m, _, _, _ := g.recorded(t)
+		m := g.recorded(t)
 		if code != 0 || strings.Count(out, "never given back: reset") != 1 || !strings.Contains(strings.Join(m.Warnings, "\n"), "never given back: reset") || g.locked() != 0 {
 			t.Errorf("exit status %d, locked %d, warnings %q: %s", code, g.locked(), m.Warnings, out)
 		}
@@ -343,7 +243,7 @@ func TestClockLeftLocked(t *testing.T) {
 		t.Parallel()
 		g := leftLocked(t, server)
 		code, out := g.run(t, work(server, 12, "run", "--read-only")...)
-		m, _, _, _ := g.recorded(t)
+		m := g.recorded(t)
 		for _, want := range []string{"never given back", "runs at 1005 of 1980 MHz for a clock setting that is not this program's"} {
 			if code != 0 || !strings.Contains(out, want) || !strings.Contains(strings.Join(m.Warnings, "\n"), want) || g.locked() != 1005 {
 				t.Errorf("exit status %d, locked %d, warnings %q: %s; want %q", code, g.locked(), m.Warnings, out, want)
@@ -363,13 +263,9 @@ func leftLocked(t *testing.T, server string) *fakeGPU {
 	c, _ := g.start(t, work(server, 60, "run", "--policy", "fixed:1005")...)
 	g.begun(t, 1)
 	guard, watcher, _ := g.guards()
-	kill(t, c.Process.Pid, syscall.SIGSTOP)
-	for _, pid := range []int{watcher, guard, c.Process.Pid} {
-		kill(t, pid, syscall.SIGSTOP)
-	}
-	for _, pid := range []int{watcher, guard, c.Process.Pid} {
-		kill(t, pid, syscall.SIGKILL)
-	}
+	all := []int{c.Process.Pid, watcher, guard, c.Process.Pid}
+	hit(syscall.SIGSTOP, all...)
+	hit(syscall.SIGKILL, all[1:]...)
 	_ = c.Wait() // killed
 	if g.locked() != 1005 {
 		t.Fatalf("locked at %d MHz", g.locked())

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,19 +16,11 @@ import (
 	"jouletop/engine/session"
 )
 
-// limited runs the program where no file may grow beyond some KiB.
-func limited(home, kib string, args ...string) *exec.Cmd {
-	c := exec.Command("bash", append([]string{"-c", "ulimit -f " + kib + `; exec jouletop "$@"`, "jouletop"}, args...)...)
-	c.Dir, c.Env = home, append(homeEnv(home), "PATH="+os.Getenv("PATH"))
-	return c
-}
-
 // TestFullDisk fills the disk under a sweep. It is told at once, the sweep ends
 // with status 1, and once there is room it goes on with every point whole.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	dir := filepath.Join(home, "s")
 	sweep := []string{"sweep", "--dataset", "boolq", "--queries", "6", "--clocks", "345,1005,1980", "--batch", "1,2", "--repeats", "4", "--cool-down", "0s", "--session", "s"}
 	c := limited(home, "24", sweep...)
 	text, _ := c.CombinedOutput() // the status is looked at
@@ -37,53 +30,32 @@ func TestFullDisk(t *testing.T) {
 	if strings.Contains(string(text), "is saved") {
 		t.Errorf("it says that all is saved: %s", text)
 	}
-	s, err := session.Open(dir)
-	if err != nil {
-		t.Fatal(err)
+	whole := func() int {
+		t.Helper()
+		rec, err := readRecording(filepath.Join(home, "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if halves := rec.halves(); len(halves) > 0 {
+			t.Error(halves)
+		}
+		return len(rec.points)
 	}
-	before := wholePoints(t, s)
-	if before == 24 {
+	if whole() == 24 {
 		t.Fatal("the sweep was done before the disk was full")
 	}
 	record(t, home, append(sweep, "--resume")...)
-	if after := wholePoints(t, s); after != 24 {
-		t.Errorf("%d of 24 points after it went on", after)
+	if n := whole(); n != 24 {
+		t.Errorf("%d of 24 points after it went on", n)
 	}
-}
-
-// wholePoints counts the points and checks that each has its requests and phases.
-func wholePoints(t *testing.T, s *session.Session) int {
-	t.Helper()
-	requests, phases := map[string]int{}, map[string]int{}
-	if err := s.Requests(func(r *event.RequestEnergy) error { requests[r.PointID]++; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Phases(func(p *event.PhaseEnergy) error { phases[p.PointID]++; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	if err := s.Points(func(p *event.PointDone) error {
-		n++
-		if requests[p.PointID] != p.Queries || phases[p.PointID] < p.Queries/p.BatchSize {
-			t.Errorf("point %s of %d queries has %d requests and %d phases", p.PointID, p.Queries, requests[p.PointID], phases[p.PointID])
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // TestFullDiskIsToldAtOnce: while a batch of half a minute runs.
 func TestFullDiskIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	home, stderr := t.TempDir(), &saying{}
+	home := t.TempDir()
 	c := limited(home, "16", "run", "--sim-speed", "1", "--max-tokens", "4000", "--dataset", "narrativeqa", "--session", "s")
-	c.Stderr = stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill() })
+	stderr := begin(t, c)
 	full := func() bool {
 		st, err := os.Stat(filepath.Join(home, "s", session.PowerFile))
 		return err == nil && st.Size() == 16<<10
@@ -105,21 +77,43 @@ func TestFullDiskIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// TestRecordedElsewhere: what another program writes nobody else changes.
+func TestRecordedElsewhere(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	sweep := []string{"sweep", "--dataset", "boolq", "--queries", "2", "--clocks", "345,1980", "--batch", "1", "--repeats", "1", "--cool-down", "0s", "--session", "s"}
+	record(t, home, sweep...)
+	s, err := session.Open(filepath.Join(home, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := s.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, s.Dir)
+	for _, args := range [][]string{{"report", "s", "--recompute"}, append(sweep, "--resume")} {
+		out, err := command(home, "jouletop", args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "recorded by another program") {
+			t.Errorf("%s: %v: %s", args[0], err, out)
+		}
+	}
+	if !maps.EqualFunc(before, files(t, s.Dir), bytes.Equal) {
+		t.Error("files have changed")
+	}
+	release()
+	record(t, home, "report", "s", "--recompute")
+}
+
 // TestInterruptedRunCountsWhatIsRecorded: the summary is of the requests on disk.
 func TestInterruptedRunCountsWhatIsRecorded(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	c := exec.Command("jouletop", "run", "--sim-speed", "4", "--max-tokens", "400", "--dataset", "narrativeqa", "--queries", "30", "--session", "s", "--json")
+	c := command(home, "jouletop", "run", "--sim-speed", "4", "--max-tokens", "400", "--dataset", "narrativeqa", "--queries", "30", "--session", "s", "--json")
 	var out saying
-	c.Dir, c.Env, c.Stdout = home, append(homeEnv(home), "PATH="+os.Getenv("PATH")), &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill() })
-	eventually(t, "two requests", func() bool {
-		b, _ := os.ReadFile(filepath.Join(home, "s", session.RequestsFile)) // not there at first
-		return strings.Count(string(b), "\n") > 2
-	})
+	c.Stdout = &out
+	begin(t, c)
+	written(t, filepath.Join(home, "s", session.RequestsFile), "\n", 3) // two and the header
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +121,13 @@ func TestInterruptedRunCountsWhatIsRecorded(t *testing.T) {
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit status %d", code)
 	}
-	s, err := session.Open(filepath.Join(home, "s"))
+	rec, err := readRecording(filepath.Join(home, "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, joules := 0, 0.0
-	if err := s.Requests(func(r *event.RequestEnergy) error { n++; joules += r.EnergyJ; return nil }); err != nil {
-		t.Fatal(err)
+	n, joules := len(rec.requests), 0.0
+	for _, r := range rec.requests {
+		joules += r.EnergyJ
 	}
 	var sum report.Summary
 	if err := json.Unmarshal([]byte(out.String()), &sum); err != nil {
@@ -151,16 +145,9 @@ func TestInterruptedRunCountsWhatIsRecorded(t *testing.T) {
 func TestNohup(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	c := exec.Command("bash", "-c", `trap '' HUP; exec jouletop "$@"`, "jouletop", "run", "--sim-speed", "20", "--dataset", "narrativeqa", "--queries", "10", "--session", "s")
-	c.Dir, c.Env = home, append(homeEnv(home), "PATH="+os.Getenv("PATH"))
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill() })
-	eventually(t, "the run", func() bool {
-		b, _ := os.ReadFile(filepath.Join(home, "s", session.EventsFile)) // not there at first
-		return strings.Contains(string(b), "batch_start")
-	})
+	c := command(home, "bash", "-c", `trap '' HUP; exec jouletop "$@"`, "jouletop", "run", "--sim-speed", "20", "--dataset", "narrativeqa", "--queries", "10", "--session", "s")
+	begin(t, c)
+	written(t, filepath.Join(home, "s", session.EventsFile), "batch_start", 1)
 	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

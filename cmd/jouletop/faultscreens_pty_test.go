@@ -7,11 +7,14 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu/nvml/fakenvml"
 )
 
-// What goes wrong with a clock, on the smallest screen.
+// What goes wrong, on the smallest screen.
 
 // A clock that somebody left locked is told to who only watches, whoever that was.
 func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
@@ -66,8 +69,7 @@ func TestGuardLossIsABanner(t *testing.T) {
 		x.until("a clock that is set", func(string) bool { return g.locked() == 1005 })
 	}
 	set()
-	guard, _, _ := g.guards()
-	kill(t, guard, syscall.SIGKILL)
+	g.hitGuard(syscall.SIGKILL)
 	x.shows("clock guard ended: it was killed; the clock is the driver's again")
 	if g.locked() != 0 {
 		t.Errorf("locked at %d MHz", g.locked())
@@ -80,5 +82,38 @@ func TestGuardLossIsABanner(t *testing.T) {
 	x.quit()
 	if g.locked() != 0 {
 		t.Errorf("locked at %d MHz at the end", g.locked())
+	}
+}
+
+// A full disk is a banner over a run that pauses; with room again all that waited is
+// written, and the run goes on.
+func TestFullDiskIsABanner(t *testing.T) {
+	t.Parallel()
+	x := open(t, 80, 24, nil, append(generate, "--sim-speed", "4", "--queries", "20")...)
+	x.inRun()
+	room := func(bytes uint64) {
+		t.Helper()
+		if err := unix.Prlimit(x.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room(1)
+	x.shows("make room, then z resumes")
+	x.keys("4", escKey)
+	x.shows("make room, then z resumes") // still
+	x.shows("RUN PAUSED")
+	room(unix.RLIM_INFINITY)
+	x.hides("make room, then z resumes")
+	x.shows("RUN PAUSED")
+	x.keys("z")
+	x.hides("RUN PAUSED")
+	x.stored(session.EventsFile, "all requests", func(s string) bool { return strings.Count(s, `"kind":"request_done"`) == 20 })
+	x.quit()
+	rec, err := readRecording(x.session())
+	if err != nil || len(rec.requests) != 20 || len(rec.points) != 1 || len(rec.halves()) > 0 || rec.Ended != event.HowDone {
+		t.Fatalf("%v; %+v", err, rec)
+	}
+	if !strings.Contains(strings.Join(rec.Warnings, "\n"), "the recording goes on") {
+		t.Errorf("warnings: %q", rec.Warnings)
 	}
 }

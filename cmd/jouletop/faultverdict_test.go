@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -65,95 +64,54 @@ func (f *round) judgeSession(whole bool) {
 	if f.fullDir != "" {
 		dir = f.fullDir
 	}
-	s, err := session.Open(dir)
-	if err != nil {
+	rec, err := readRecording(dir)
+	if rec == nil {
 		f.v.fail(&f.v.other, "session: %v: %s", err, f.out)
 		return
-	}
-	var requests []event.RequestEnergy
-	byPoint := map[string]int{}
-	err = s.Requests(func(r *event.RequestEnergy) error {
-		requests = append(requests, *r)
-		byPoint[r.PointID]++
-		return nil
-	})
-	for _, r := range requests {
-		f.v.rows++
-		claim := r.RequestedSMMHz
-		if strings.HasPrefix(r.Policy, "fixed:") {
-			claim, _ = strconv.Atoi(strings.TrimPrefix(r.Policy, "fixed:"))
-		}
-		if r.Flags.ClockFailed() {
-			f.v.flagged++
-			continue
-		}
-		// A fixed clock does not change within a request, whatever the row says.
-		mixed := r.MixedClock && !strings.HasPrefix(r.Policy, "fixed:")
-		if why := f.g.wrong(claim, r.StartNS, r.EndNS); why != "" && !mixed {
-			f.v.fail(&f.v.lying, "%s claims %d MHz, unflagged, and %s", r.RequestID, claim, why)
-		}
-	}
-	if perr := s.Phases(func(p *event.PhaseEnergy) error {
-		f.v.rows++
-		if why := f.g.wrong(p.RequestedSMMHz, p.StartNS, p.EndNS); why != "" && !p.Flags.ClockFailed() && !p.MixedClock && p.Phase != event.Idle {
-			f.v.fail(&f.v.lying, "%s of %s claims %d MHz, unflagged, and %s", p.Phase, p.BatchID, p.RequestedSMMHz, why)
-		}
-		return nil
-	}); err == nil {
-		err = perr
-	}
-	var points []event.PointDone
-	if perr := s.Points(func(p *event.PointDone) error {
-		f.v.rows++
-		points = append(points, *p)
-		if p.PointResult.Err == "" && byPoint[p.PointID] < p.Queries {
-			f.v.fail(&f.v.lost, "%s has %d of %d requests", p.PointID, byPoint[p.PointID], p.Queries)
-		}
-		for _, r := range requests {
-			if r.PointID == p.PointID && r.Flags.ClockFailed() && !p.Flags.ClockFailed() {
-				f.v.fail(&f.v.lying, "%s is not flagged, and %s is", p.PointID, r.RequestID)
-			}
-		}
-		return nil
-	}); err == nil {
-		err = perr
 	}
 	if err != nil {
 		f.v.fail(&f.v.lost, "session: %v", err)
 	}
-	f.judgeLines(dir, len(requests))
-	f.judgeStatus(s, requests, points)
-	if whole && (len(points) != 4 || len(requests) != 8) {
-		f.v.fail(&f.v.lost, "resumed, and %d of 4 points, %d of 8 requests: %s", len(points), len(requests), f.out)
+	f.v.rows += len(rec.requests) + len(rec.phases) + len(rec.points)
+	f.v.flagged += len(rec.requests) + len(rec.points) - len(rec.unflagged())
+	for _, lie := range f.g.lies(rec) {
+		f.v.fail(&f.v.lying, "%s", lie)
+	}
+	for _, half := range rec.halves() {
+		f.v.fail(&f.v.lost, "%s", half)
+	}
+	f.judgeLines(dir, len(rec.requests))
+	f.judgeStatus(rec)
+	if whole && (len(rec.points) != 4 || len(rec.requests) != 8) {
+		f.v.fail(&f.v.lost, "resumed, and %d of 4 points, %d of 8 requests: %s", len(rec.points), len(rec.requests), f.out)
 	}
 }
 
 // judgeStatus checks that exit status, manifest, clock events and rows say the same:
 // 1 is right where the session holds a failure, and 0 where it holds none but between
 // rows that is told to be mended, or after the last.
-func (f *round) judgeStatus(s *session.Session, requests []event.RequestEnergy, points []event.PointDone) {
+func (f *round) judgeStatus(rec *recording) {
 	code := f.cmd.ProcessState.ExitCode()
 	if code != 0 && code != exitFailure && code != f.kind.status {
 		f.v.fail(&f.v.status, "exit status %d, want 0 or %d: %s", code, f.kind.status, f.out)
 	}
-	m := s.Manifest
 	want := map[int]event.How{0: event.HowDone, exitInterrupted: event.HowInterrupted}[code]
-	if want != "" && m.Ended != want && f.fullDir == "" {
-		f.v.fail(&f.v.status, "exit status %d, and the manifest says %q", code, m.Ended)
+	if want != "" && rec.Ended != want && f.fullDir == "" {
+		f.v.fail(&f.v.status, "exit status %d, and the manifest says %q", code, rec.Ended)
 	}
 	flagged, last := "", int64(0)
-	for _, r := range requests {
+	for _, r := range rec.requests {
 		last = max(last, r.EndNS)
 		if r.StartNS >= f.began && (r.Flags.ClockFailed() || r.Err != "") {
 			flagged = fmt.Sprintf("%s has flags %q, error %q", r.RequestID, r.Flags, r.Err)
 		}
 	}
-	for _, p := range points {
+	for _, p := range rec.points {
 		if p.Flags.ClockFailed() { // of before a resume none is left
 			flagged = fmt.Sprintf("%s has flags %q", p.PointID, p.Flags)
 		}
 	}
-	failures, ranOut, lost := f.clockFailures(s)
+	failures, ranOut, lost := f.clockFailures(rec)
 	if code == 0 && lost < last && lost != 0 && !slices.Contains(f.args, "rearm") {
 		f.v.fail(&f.v.status, "exit status 0, and in the middle a clock was lost: %q", failures)
 	}
@@ -171,31 +129,28 @@ func (f *round) judgeStatus(s *session.Session, requests []event.RequestEnergy, 
 		return
 	}
 	disk := f.fullDir != "" && strings.Contains(f.out.String(), "recording failed")
-	locked := strings.Contains(m.Error, "has not been given back")
+	locked := strings.Contains(rec.Error, "has not been given back")
 	if len(failures) == 0 && !disk && !locked {
-		f.v.fail(&f.v.status, "exit status 1, and the session holds no failure; manifest's error %q: %s", m.Error, f.out)
+		f.v.fail(&f.v.status, "exit status 1, and the session holds no failure; manifest's error %q: %s", rec.Error, f.out)
 	}
-	if !disk && m.Error == "" {
-		f.v.fail(&f.v.status, "exit status 1, and the manifest has no error: ended %q", m.Ended)
+	if !disk && rec.Error == "" {
+		f.v.fail(&f.v.status, "exit status 1, and the manifest has no error: ended %q", rec.Ended)
 	}
 }
 
 // clockFailures are why the clocks asked for since the program was started were not
 // in force, by the session; ranOut tells whether the lease ran out, lost when one that
 // was in force was lost first, in ns (0: none was).
-func (f *round) clockFailures(s *session.Session) (failures []string, ranOut bool, lost int64) {
-	err := s.Clocks(func(c *event.ClockChange) error {
-		if c.TimeNS >= f.began && (c.Cause.Unasked() || c.Err != "") {
-			failures = append(failures, c.Err)
-			if c.Cause.Unasked() && lost == 0 {
-				lost = c.TimeNS
-			}
-			ranOut = ranOut || strings.Contains(c.Err, "the program has not renewed the lease")
+func (f *round) clockFailures(rec *recording) (failures []string, ranOut bool, lost int64) {
+	for _, c := range rec.changes {
+		if c.TimeNS < f.began || !c.Cause.Unasked() && c.Err == "" {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		f.v.fail(&f.v.lost, "session: %v", err)
+		failures = append(failures, c.Err)
+		if c.Cause.Unasked() && lost == 0 {
+			lost = c.TimeNS
+		}
+		ranOut = ranOut || strings.Contains(c.Err, "the program has not renewed the lease")
 	}
 	return failures, ranOut, lost
 }

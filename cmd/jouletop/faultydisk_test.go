@@ -1,12 +1,34 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
+
+// limited is the program where no file may grow beyond some KiB.
+func limited(home, kib string, args ...string) *exec.Cmd {
+	return command(home, "bash", append([]string{"-c", "ulimit -f " + kib + `; exec jouletop "$@"`, "jouletop"}, args...)...)
+}
+
+// ownLeases puts the folder of leases on a small disk of its own, which only those
+// that are started from now on see. fill is what is written to it first.
+func (g *fakeGPU) ownLeases(t testing.TB, options, fill string) {
+	t.Helper()
+	mount := fmt.Sprintf(`mkdir -p "%[1]s" && mount -t tmpfs -o mode=755,%[2]s leases "%[1]s" && { %[3]s; exec "$@"; }`,
+		g.leases(), options, strings.ReplaceAll(fill, "DIR", g.leases()))
+	g.under = []string{"unshare", "--mount", "--propagation", "private", "bash", "-c", mount, "leases"}
+	c := exec.Command(g.under[0], append(g.under[1:len(g.under):len(g.under)], "true")...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Skipf("no disk can be mounted: %v: %s", err, out)
+	}
+}
 
 // mountSmall puts the session on a disk that fills up; false where this user
 // may not.

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu/nvml/fakenvml"
 	"jouletop/gpu/timebase"
@@ -113,19 +112,6 @@ func (g *fakeGPU) start(t testing.TB, args ...string) (*exec.Cmd, *saying) {
 	return c, out
 }
 
-// ownLeases puts the folder of leases on a small disk of its own, which only those
-// that are started from now on see. fill is what is written to it first.
-func (g *fakeGPU) ownLeases(t testing.TB, options, fill string) {
-	t.Helper()
-	mount := fmt.Sprintf(`mkdir -p "%[1]s" && mount -t tmpfs -o mode=755,%[2]s leases "%[1]s" && { %[3]s; exec "$@"; }`,
-		g.leases(), options, strings.ReplaceAll(fill, "DIR", g.leases()))
-	g.under = []string{"unshare", "--mount", "--propagation", "private", "bash", "-c", mount, "leases"}
-	c := exec.Command(g.under[0], append(g.under[1:len(g.under):len(g.under)], "true")...)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Skipf("no disk can be mounted: %v: %s", err, out)
-	}
-}
-
 // command is jouletop on the GPU, in a session of its own as a terminal would have
 // it.
 func (g *fakeGPU) command(out *saying, args ...string) *exec.Cmd {
@@ -207,27 +193,51 @@ func newServer(t testing.TB) string {
 // begun waits until requests are recorded as they end.
 func (g *fakeGPU) begun(t *testing.T, requests int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d requests", requests), func() bool {
-		b, _ := os.ReadFile(filepath.Join(g.home, "s", session.EventsFile)) // not there at first
-		return strings.Count(string(b), `"kind":"request_done"`) >= requests
-	})
+	written(t, filepath.Join(g.home, "s", session.EventsFile), `"kind":"request_done"`, requests)
 }
 
 // recorded reads what the session in s has.
-func (g *fakeGPU) recorded(t testing.TB) (m *session.Manifest, requests []event.RequestEnergy, points []event.PointDone, changes []event.ClockChange) {
+func (g *fakeGPU) recorded(t testing.TB) *recording {
 	t.Helper()
-	s, err := session.Open(filepath.Join(g.home, "s"))
+	rec, err := readRecording(filepath.Join(g.home, "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Requests(func(r *event.RequestEnergy) error { requests = append(requests, *r); return nil }); err != nil {
-		t.Fatal(err)
+	return rec
+}
+
+// hit signals processes, of which some may have ended; 0 is nobody.
+func hit(sig syscall.Signal, pids ...int) {
+	for _, pid := range pids {
+		if pid > 0 {
+			_ = syscall.Kill(pid, sig)
+		}
 	}
-	if err := s.Points(func(p *event.PointDone) error { points = append(points, *p); return nil }); err != nil {
-		t.Fatal(err)
+}
+
+// hitGuard signals the guard, hitWatcher its watcher.
+func (g *fakeGPU) hitGuard(sig syscall.Signal)   { guard, _, _ := g.guards(); hit(sig, guard) }
+func (g *fakeGPU) hitWatcher(sig syscall.Signal) { _, watcher, _ := g.guards(); hit(sig, watcher) }
+
+// failSet lets the driver refuse the next n settings of a clock, failReset so many
+// resets, all for -1; hang lets so many calls take that long; heal ends all that.
+func (g *fakeGPU) failSet(n, code int64) {
+	g.Set(fakenvml.SetFaultLeft, n)
+	g.Set(fakenvml.SetFault, code)
+}
+func (g *fakeGPU) failReset(n int64) {
+	g.Set(fakenvml.ResetFaultLeft, n)
+	g.Set(fakenvml.ResetFault, fakenvml.CodeUnknown)
+}
+func (g *fakeGPU) hang(n, ms int64) { g.Set(fakenvml.HangLeft, n); g.Set(fakenvml.HangMS, ms) }
+func (g *fakeGPU) heal() {
+	for _, field := range []fakenvml.Field{fakenvml.SetFault, fakenvml.ResetFault, fakenvml.HangMS} {
+		g.Set(field, 0)
 	}
-	if err := s.Clocks(func(c *event.ClockChange) error { changes = append(changes, *c); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return s.Manifest, requests, points, changes
+}
+
+// resetByOthers takes the clock away and notes when, which the driver's log lacks.
+func (g *fakeGPU) resetByOthers() {
+	g.Unlock()
+	g.takenNS = time.Now().UnixNano() - g.epoch
 }

@@ -39,17 +39,32 @@ func (s *saying) String() string {
 	return s.b.String()
 }
 
+// command is a command whose working directory and home is a folder.
+func command(home, name string, args ...string) *exec.Cmd {
+	c := exec.Command(name, args...)
+	c.Dir, c.Env = home, append(homeEnv(home), "PATH="+os.Getenv("PATH"))
+	return c
+}
+
 // startProgram starts the program in a folder of its own.
 func startProgram(t *testing.T, args ...string) (c *exec.Cmd, home string, stderr *saying) {
 	t.Helper()
-	home, stderr = t.TempDir(), &saying{}
-	c = exec.Command("jouletop", args...)
-	c.Dir, c.Env, c.Stderr = home, append(homeEnv(home), "PATH="+os.Getenv("PATH")), stderr
+	home = t.TempDir()
+	c = command(home, "jouletop", args...)
+	return c, home, begin(t, c)
+}
+
+// begin starts a command, which ends with the test, and returns what it says on
+// stderr.
+func begin(t *testing.T, c *exec.Cmd) *saying {
+	t.Helper()
+	stderr := &saying{}
+	c.Stderr = stderr
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill() })
-	return c, home, stderr
+	return stderr
 }
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -59,6 +74,15 @@ func eventually(t *testing.T, what string, is func() bool) {
 			t.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+// written waits until a text stands in a file at least n times.
+func written(t *testing.T, file, text string, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d times %s in %s", n, text, file), func() bool {
+		b, _ := os.ReadFile(file) // not there at first
+		return bytes.Count(b, []byte(text)) >= n
+	})
 }
 
 func TestRunInterrupted(t *testing.T) {
@@ -82,10 +106,7 @@ func TestRunInterrupted(t *testing.T) {
 			t.Parallel()
 			cmd, home, stderr := startProgram(t, append([]string{"run", "--session", "s"}, c.args...)...)
 			dir := filepath.Join(home, "s")
-			eventually(t, c.begun, func() bool {
-				b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
-				return bytes.Contains(b, []byte(c.begun))
-			})
+			written(t, filepath.Join(dir, session.EventsFile), c.begun, 1)
 			began := time.Now()
 			for i := range c.signals {
 				if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -154,32 +175,33 @@ func TestWorkerKilled(t *testing.T) {
 	t.Run("in a job", func(t *testing.T) {
 		c, dir, stderr := startProgram(t, append(run, "--repeats", "2")...)
 		dir = filepath.Join(dir, "s")
-		eventually(t, "a decode", func() bool {
-			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
-			return bytes.Contains(b, []byte(`"decode"`))
-		})
+		written(t, filepath.Join(dir, session.EventsFile), `"decode"`, 1)
 		if err := syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		_ = c.Wait() // the status is looked at
-		s, err := session.Open(dir)
+		rec, err := readRecording(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
+		answered := map[int]int{} // by repeat
+		for _, r := range rec.requests {
+			if r.PointID != "" && r.Err == "" {
+				answered[r.Repeat]++
+			}
+		}
 		// A point of which something came is flagged; one that came to nothing fails
 		// the run.
-		want, first := exitFailure, 0
-		if err := s.Requests(func(r *event.RequestEnergy) error {
-			if r.PointID != "" && r.Err == "" && r.Repeat == 1 {
-				first++
-				want = 0
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
+		want := 0
+		if answered[1] == 0 {
+			want = exitFailure
 		}
 		if code := c.ProcessState.ExitCode(); code != want {
-			t.Errorf("exit status %d with %d requests of the first job answered, want %d: %s", code, first, want, stderr)
+			t.Errorf("exit status %d with %d requests of the first job answered, want %d: %s", code, answered[1], want, stderr)
+		}
+		s, err := session.Open(dir)
+		if err != nil {
+			t.Fatal(err)
 		}
 		var failed []bool
 		if err := s.Events(func(e event.Event) error {
@@ -190,14 +212,8 @@ func TestWorkerKilled(t *testing.T) {
 		}); err != nil || !slices.Equal(failed, []bool{true, false}) {
 			t.Errorf("points that failed: %v, %v", failed, err)
 		}
-		good := 0
-		if err := s.Requests(func(r *event.RequestEnergy) error {
-			if r.PointID != "" && r.Err == "" && r.Repeat == 2 {
-				good++
-			}
-			return nil
-		}); err != nil || good != 4 {
-			t.Errorf("%d requests of the second job, %v", good, err)
+		if answered[2] != 4 {
+			t.Errorf("%d requests of the second job", answered[2])
 		}
 	})
 }
@@ -224,7 +240,7 @@ func TestWorkerKilledAgainAndAgain(t *testing.T) {
 		case err = <-ended:
 			over = true
 		case <-time.After(50 * time.Millisecond):
-			b, _ := os.ReadFile(filepath.Join(dir, "events.jsonl")) // not there at first
+			b, _ := os.ReadFile(filepath.Join(dir, session.EventsFile)) // not there at first
 			if bytes.Count(b, []byte(`"request_done"`)) > 10*killed && bytes.Contains(b, []byte(`"decode"`)) {
 				_ = syscall.Kill(workerOf(t, c.Process.Pid), syscall.SIGKILL) // it may just have been dying
 				killed++
@@ -237,18 +253,18 @@ func TestWorkerKilledAgainAndAgain(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: %s", err, stderr)
 	}
-	s, err := session.Open(dir)
+	rec, err := readRecording(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, lost := 0, 0
-	if err := s.Requests(func(r *event.RequestEnergy) error {
-		if all++; r.Err != "" {
+	lost := 0
+	for _, r := range rec.requests {
+		if r.Err != "" {
 			lost++
 		}
-		return nil
-	}); err != nil || all != queries || lost < 1 || lost > kills {
-		t.Errorf("%d of %d requests failed, %v", lost, all, err)
+	}
+	if len(rec.requests) != queries || lost < 1 || lost > kills {
+		t.Errorf("%d of %d requests failed", lost, len(rec.requests))
 	}
 	if said := fmt.Sprintf("%d of %d requests failed", lost, queries); !strings.Contains(stderr.String(), said) {
 		t.Errorf("nobody says that %s: %s", said, stderr)

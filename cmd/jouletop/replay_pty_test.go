@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,10 +17,7 @@ import (
 // record runs jouletop without a terminal.
 func record(t *testing.T, home string, args ...string) {
 	t.Helper()
-	cmd := exec.Command("jouletop", args...)
-	cmd.Dir = home
-	cmd.Env = append(homeEnv(home), "PATH="+os.Getenv("PATH"))
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := command(home, "jouletop", args...).CombinedOutput(); err != nil {
 		t.Fatalf("jouletop %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

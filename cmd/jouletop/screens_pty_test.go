@@ -206,18 +206,31 @@ func TestDashboardRealInference(t *testing.T) {
 	}
 }
 
-func TestDashboardWithoutPlaceForItsSession(t *testing.T) {
+func TestDashboardThatCannotBegin(t *testing.T) {
 	t.Parallel()
-	home := t.TempDir()
-	if err := os.WriteFile(filepath.Join(home, "state"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	x := openIn(t, home, 80, 24, nil, "--gpu", "sim")
-	if code := x.end(); code != exitFailure {
-		t.Errorf("exit status %d, want %d", code, exitFailure)
-	}
-	x.still()
-	if s := strings.TrimSpace(x.text()); !strings.HasPrefix(s, "jouletop: ") || x.settings() != x.before {
-		t.Errorf("it leaves the terminal with:\n%s", s)
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"no place for its session": {nil, exitFailure, "state"},
+		"no such dataset":          {[]string{"--dataset", "nowhere.jsonl"}, exitUsage, "nowhere.jsonl: no such file"},
+		"a dataset of nothing":     {[]string{"--dataset", "/dev/null"}, exitFailure, "/dev/null: is not a regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			if err := os.WriteFile(filepath.Join(home, "state"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			x := openIn(t, home, 80, 24, nil, append(c.args, "--gpu", "sim")...)
+			if code := x.end(); code != c.status {
+				t.Errorf("exit status %d, want %d", code, c.status)
+			}
+			x.still()
+			if s := strings.TrimSpace(x.text()); !strings.HasPrefix(s, "jouletop: ") || !strings.Contains(s, c.says) || x.settings() != x.before {
+				t.Errorf("it leaves the terminal with:\n%s", s)
+			}
+		})
 	}
 }

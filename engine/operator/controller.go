@@ -58,7 +58,7 @@ func (c *Controller) Status() command.Status {
 		s.NowNS = c.Clock.Now()
 	}
 	if t := c.trouble.Load(); t != nil {
-		s.Alarm = *t + "; the run pauses: make room, then z resumes"
+		s.Alarm = "the run pauses: make room, then z resumes: " + *t
 	}
 	s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
 	return s
