@@ -277,16 +277,17 @@ func (e *Engine) Skip() {
 }
 
 // StopRun ends the run after the batch in hand, or at once while a model is
-// loaded, everything saved.
-func (e *Engine) StopRun() {
+// loaded, everything saved. It tells whether the run was ending already.
+func (e *Engine) StopRun() (already bool) {
 	e.mu.Lock()
-	e.stop = true
+	already, e.stop = e.stop, true
 	if e.loading != nil {
 		e.loading()
 	}
 	e.mu.Unlock()
 	e.state.Notify()
 	e.publish(event.State{At: e.now(), State: event.StateStopping})
+	return already
 }
 
 // gate waits while paused and tells whether to stop or to skip the point.

@@ -17,9 +17,10 @@ import (
 
 // Record runs the plan into rec, after the points before of a
 // sweep taken up again. show is given the stream, and the trouble that ends the run. A
-// done ctx ends it after the batch in hand, a done hard at once; so does a disk that
-// takes no more. That a point came to nothing
-// is an error. observers hear every event too.
+// done ctx ends it after the batch in hand, and so do a disk that takes no more and a
+// clock that is lost; a done hard ends it at once, and so does a done ctx where it was
+// ending already. That a point came to nothing is an error. observers hear every event
+// too.
 func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan engine.Plan, data []plan.Dataset, before []event.PointDone, show func(sub *stream.Subscriber, trouble <-chan error), observers ...func(event.Event) []event.Event) (*Collected, error) {
 	// Events live a moment. Simulated, they come by the million: collect them
 	// seldom. Else memory is worth more than the little time.
@@ -56,8 +57,13 @@ func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan e
 			show(sub, trouble)
 		}()
 		c.sayNotes()
-		stopped := context.AfterFunc(ctx, c.engine.StopRun)
-		defer stopped()
+		hard, end := context.WithCancel(hard)
+		defer end()
+		defer context.AfterFunc(ctx, func() {
+			if c.engine.StopRun() {
+				end()
+			}
+		})()
 		for _, d := range data {
 			for _, n := range d.Notes() {
 				c.engine.Warn(n)

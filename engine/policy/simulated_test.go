@@ -36,7 +36,7 @@ func (s *sim) heard(e event.Event) {
 	}
 	s.events = append(s.events, e)
 	if n, ok := e.(event.PolicyNote); ok && strings.Contains(n.Text, "settled") {
-		s.clk.Go(s.engine.StopRun) // what there was to see is over
+		s.clk.Go(func() { s.engine.StopRun() }) // what there was to see is over
 	}
 }
 

@@ -124,7 +124,7 @@ func (p *progress) apply(e event.Event) {
 		p.line("warning: %s", plaintext.OneLine(e.Text))
 	case event.State:
 		if p.state = e.State; p.state == event.StateStopping {
-			p.line("ending after the batch in hand; interrupt again to end at once")
+			p.line("ending after the batch in hand; an interrupt now ends it at once")
 		}
 	}
 }
