@@ -29,6 +29,14 @@ type fakeGuard struct {
 	armErr error
 	sets   int
 	refuse func(mhz, nth int) error // what the nth set says
+	silent int64                    // since when it says nothing; 0: it does
+}
+
+func (g *fakeGuard) HeldUntil() int64 {
+	if g.silent != 0 {
+		return g.silent
+	}
+	return g.Client.HeldUntil()
 }
 
 func (g *fakeGuard) OnLoss(f func(clockguard.Loss)) { g.onLoss = f }
@@ -225,6 +233,30 @@ func TestClockTakenAway(t *testing.T) {
 		if got := changes(b); !strings.HasPrefix(want, strings.TrimSuffix(got, ", 0 exit")) {
 			t.Errorf("changes: %s, want %s", got, want)
 		}
+	}
+}
+
+// What a guard gave back whose word of it is late was nobody else's doing.
+func TestLateWordOfALoss(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "run"}
+		plan.Points = fixedPoints(b, func(int) func(workloads.Query) string {
+			return b.once(2, func() {
+				b.guard.silent = b.guard.clk.Now()
+				_ = b.guard.gpu.ResetSMClock()
+				_ = b.guard.clk.Sleep(context.Background(), 700*time.Millisecond)
+				b.guard.lose(700 * time.Millisecond)
+			})
+		}, 1005)
+		if err := b.engine.Run(context.Background(), plan); !errors.Is(err, engine.ErrClock) || !strings.Contains(err.Error(), "killed") {
+			t.Errorf("ended with %v", err)
+		}
+	})
+	if n := honest(t, b); n == 0 {
+		t.Error("no request flagged")
+	}
+	if got := changes(b); !strings.HasPrefix(got, "1005 policy, 0 guard lost!") {
+		t.Errorf("changes: %s", got)
 	}
 }
 

@@ -100,10 +100,12 @@ type watch struct {
 	setAt    int64
 	settled  bool
 	verified int64 // up to here nothing speaks against the clock that was set
+	above    int64 // since when it was seen above that; 0: it is not
 }
 
-// lostAfter is how long a clock that had settled must run above the one it is
-// locked to, to be taken for lost: nothing but a lock that is gone raises it.
+// lostAfter is how long a clock that had settled must be seen above the one it is
+// locked to, to be taken for lost: nothing but a lock that is gone raises it. Time in
+// which nothing was seen, of a program that was stopped, does not count.
 const lostAfter = 300 * time.Millisecond
 
 // sample takes in a sample and tells whether the clock is not what was set. One
@@ -113,7 +115,7 @@ func (w *watch) sample(mhz int, a achieved) (lost bool) {
 		return false
 	}
 	if a.mhz <= mhz+settleMHz { // -1: unknown
-		w.verified = a.t
+		w.verified, w.above = a.t, 0
 		w.settled = w.settled || a.mhz > 0
 		return false
 	}
@@ -121,7 +123,10 @@ func (w *watch) sample(mhz int, a achieved) (lost bool) {
 	if !w.settled {
 		limit = settleLimit
 	}
-	return a.t-w.verified > int64(limit)
+	if w.above == 0 {
+		w.above = a.t
+	}
+	return a.t-w.above > int64(limit)
 }
 
 // Sampled takes in the achieved clock, as sampled at t (ns).
@@ -129,7 +134,9 @@ func (d *Driver) Sampled(t int64, s gpu.Sample) {
 	a := achieved{t, s.SMMHz, s.Throttle.Limits()}
 	d.achieved.Store(&a)
 	d.mu.Lock()
-	if d.current == 0 || d.calling != 0 || d.unsure || d.wish != nil || !d.watch.sample(d.current, a) {
+	// Who took it is not known before the guard has said that it still held it then: it
+	// may have given it back, with word of that on its way.
+	if d.current == 0 || d.calling != 0 || d.unsure || d.wish != nil || !d.watch.sample(d.current, a) || d.control.HeldUntil() < d.watch.above {
 		d.mu.Unlock()
 		return
 	}
