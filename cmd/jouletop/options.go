@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -85,11 +86,18 @@ func (o *options) addSession(f *pflag.FlagSet) {
 	f.Float64Var(&o.price, "price", 0.30, "price of a kWh")
 }
 
+func checkPrice(price float64) error {
+	if !(price >= 0) || math.IsInf(price, 1) {
+		return usage.Errorf("--price %g: want 0 or more", price)
+	}
+	return nil
+}
+
 // check settles what follows from flags and refuses what is wrong with them.
 func (o *options) check() error {
 	o.Program = "jouletop " + version()
-	if !(o.price >= 0) {
-		return usage.Errorf("--price %g: want 0 or more", o.price)
+	if err := checkPrice(o.price); err != nil {
+		return err
 	}
 	return o.Settle()
 }

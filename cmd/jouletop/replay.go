@@ -26,6 +26,9 @@ func newReplay() *cobra.Command {
 			if !(speed >= 0 && speed <= operator.MaxReplaySpeed) {
 				return usage.Errorf("--speed %g: want 0 (held) to %d", speed, operator.MaxReplaySpeed)
 			}
+			if err := checkPrice(price); err != nil {
+				return err
+			}
 			return replay(cmd.Context(), args[0], speed, price, pic)
 		},
 	}
