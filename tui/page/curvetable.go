@@ -38,7 +38,7 @@ func (s curveSet) findings(n int) *draw.Table[int] {
 		return draw.Change(of(k.Highest()).Mean, of(k.Least()).Mean)
 	}
 	t := &draw.Table[int]{Columns: []draw.Column[int]{
-		{Title: "curve", Width: -14, Grow: true, Text: func(i int) string { return s.title(i) }},
+		{Title: "curve", Width: -18, Grow: true, Text: func(i int) string { return s.title(i) }},
 		{Title: "least J/token", Width: 13, Text: func(i int) string { return draw.Sig(s.curves[i].Least().JoulesPerToken.Mean) }},
 		{Title: "at MHz", Width: 7, Text: func(i int) string { return draw.Float(s.curves[i].Least().MHz, 0) }},
 		{Title: "EDP MHz", Width: 8, Rank: 2, Text: func(i int) string { return markText(s.curves[i].EDPMHz) }},
