@@ -102,14 +102,19 @@ func New(sessions []*session.Session) (*Answers, error) {
 	return a, nil
 }
 
-func (a *Answers) read(s *session.Session, seen map[string]bool) error {
-	// Without the point's batch size it is its largest batch, since the last may be
-	// smaller.
-	batches := map[string]int{}
+// BatchSizes returns the batch size of each point by its id. Where requests do not tell
+// it, it is the point's largest batch, since the last may be smaller.
+func BatchSizes(s *session.Session) (map[string]int, error) {
+	sizes := map[string]int{}
 	err := s.Requests(func(r *event.RequestEnergy) error {
-		batches[r.PointID] = max(batches[r.PointID], r.BatchSize, r.PointBatchSize)
+		sizes[r.PointID] = max(sizes[r.PointID], r.BatchSize, r.PointBatchSize)
 		return nil
 	})
+	return sizes, err
+}
+
+func (a *Answers) read(s *session.Session, seen map[string]bool) error {
+	batches, err := BatchSizes(s)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"jouletop/engine/analysis/answers"
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -187,11 +188,8 @@ func read(s *session.Session, name string) (*Side, error) {
 		all[Setting(policy, mhz)] = true
 		return name == "" || pointID == name || Setting(policy, mhz) == wanted
 	}
-	batches := map[string]int{}
-	if err := s.Requests(func(r *event.RequestEnergy) error {
-		batches[r.PointID] = max(batches[r.PointID], r.BatchSize, r.PointBatchSize)
-		return nil
-	}); err != nil {
+	batches, err := answers.BatchSizes(s)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.Requests(func(r *event.RequestEnergy) error {

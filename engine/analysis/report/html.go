@@ -2,9 +2,11 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // the page's template
 	"fmt"
 	"html/template"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -201,7 +203,7 @@ func (p *page) describe(s *session.Session) error {
 	}); err != nil {
 		return err
 	}
-	for _, f := range sortedFlags(counts) {
+	for _, f := range slices.Sorted(maps.Keys(counts)) {
 		meaning := event.FlagMeanings[f]
 		if meaning == "" {
 			meaning = m.Flags[f] // a newer program's
@@ -223,37 +225,21 @@ func (p *page) describe(s *session.Session) error {
 	add("requests", "%d", requests)
 	add("host", "%s, %s, %d cores, kernel %s", m.Host.Name, m.Host.CPU, m.Host.Cores, m.Host.Kernel)
 	for _, g := range m.GPUs {
-		add("GPU", "%s (%s), driver %s, VBIOS %s, limit %s W", g.Name, g.ID, orUnknown(g.Driver), orUnknown(g.VBIOS), plaintext.Significant(g.PowerLimitW, 4))
+		add("GPU", "%s (%s), driver %s, VBIOS %s, limit %s W", g.Name, g.ID, cmp.Or(g.Driver, "unknown"), cmp.Or(g.VBIOS, "unknown"), plaintext.Significant(g.PowerLimitW, 4))
 		for _, q := range g.Sensors {
 			add("sensor", "%s: renewed every %.4g ms, averaging over %.4g ms %s", q.Name, q.PeriodMS, q.WindowMS, q.Note)
 		}
 	}
 	add("backend", "%s %s", m.Backend, strings.Join(m.BuildFlags, " "))
 	for _, o := range m.Models {
-		add("model", "%s, %s, SHA-256 %s", o.Name, o.Quantisation, orUnknown(o.SHA256))
+		add("model", "%s, %s, SHA-256 %s", o.Name, o.Quantisation, cmp.Or(o.SHA256, "unknown"))
 	}
 	for _, d := range m.Datasets {
-		add("dataset", "%s from %s, %d rows, SHA-256 %s", d.Name, d.Path, d.Rows, orUnknown(d.SHA256))
+		add("dataset", "%s from %s, %d rows, SHA-256 %s", d.Name, d.Path, d.Rows, cmp.Or(d.SHA256, "unknown"))
 	}
 	if m.Note != "" {
 		add("note", "%s", m.Note)
 	}
 	p.Sessions = append(p.Sessions, v)
 	return nil
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
-}
-
-func sortedFlags(counts map[event.Flag]int) []event.Flag {
-	var out []event.Flag
-	for f := range counts {
-		out = append(out, f)
-	}
-	slices.Sort(out)
-	return out
 }
