@@ -371,7 +371,12 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event
 	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
 	r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
 	row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, ServedEnergy: event.ServedEnergy{Split: a.split()}}
-	if s == nil { // it was in no pass
+	switch {
+	case s == nil && r.Err == "": // it was in a pass that nobody told of
+		row.Energy = event.Energy{EnergyJ: math.NaN(), EnergyErrJ: math.NaN(), Method: energy.MethodUnresolved}
+		row.NetEnergyJ, row.ServedEnergy = math.NaN(), event.NotServed
+		return row
+	case s == nil: // it failed before its first
 		row.Method = energy.MethodRegression
 		return row
 	}
