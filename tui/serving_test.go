@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui"
 )
@@ -47,6 +48,24 @@ func TestServingStrip(t *testing.T) {
 		}
 		if s := d.screen(); strings.Count(s, "░") < 50 {
 			t.Errorf("%v: hardly a request in the strip:\n%s", size, s)
+		}
+		d.wants("Service", "no request has ended", "made")
+		d.c.Tell(func(s *command.Status) { s.SLO = "ttft=300ms,tpot=60ms" })
+		for i := range 20 {
+			q := event.Request{
+				RequestID: fmt.Sprintf("p1/q%d", 10+i), PointID: "p1", ArrivalNS: d.now - 3e9 + int64(i)*1e8, EndNS: d.now - 1e9 + int64(i)*5e7,
+				OutputTokens: 21, TTFTS: 0.1 + float64(i)*0.01, DecodeS: 1.4, QueueS: 0.01, GapMaxS: 0.08,
+			}
+			d.see(event.RequestDone{At: event.At{TimeNS: q.EndNS}, Request: q}, event.RequestEnergy{At: event.At{TimeNS: q.EndNS}, Request: q, Energy: event.Energy{EnergyJ: 45, EnergyErrJ: 2}})
+		}
+		d.step(time.Second)
+		d.refresh()
+		// All are late by TPOT, none by TTFT; 45 J each.
+		d.wants("TTFT", "TPOT", "ms ✓", "ms ✗", "goodput", "0/20", "drawn now", "a request", "45.00 J")
+		if size[0] > 80 {
+			d.wants("p50 95 99", "195.0 280.5 288.1", "70.00 70.00 70.00")
+		} else {
+			d.wants("TTFT p95", "280.5 ms", "70.00 ms")
 		}
 		d.press("l")
 		d.wants("Slots", "q15")

@@ -54,7 +54,8 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	}
 	m := operator.Manifest(r, &o.Config, what)
 	if m.Plan.Serving = o.Serve.Manifest(); m.Plan.Serving != nil {
-		m.Plan.Serving.SLO = slo.String()
+		o.SLO = slo.String()
+		m.Plan.Serving.SLO = o.SLO
 	}
 	rec, err := o.CreateSession(m, what)
 	if err != nil {

@@ -24,6 +24,7 @@ var leaves = map[string][]string{
 	"engine":                  {"engine/account", "engine/clocks", "engine/event", "engine/latency", "engine/serving", "engine/stream", "gpu", "gpu/sampler", "gpu/timebase", "workloads", "workloads/arrivals"},
 	"engine/account":          {"engine/event", "gpu", "gpu/energy"},
 	"engine/analysis/curve":   {"engine/event"},
+	"engine/analysis/served":  {"engine/event"},
 	"engine/analysis/verdict": {"engine/analysis/curve"},
 	"engine/clocks":           {"engine/event", "gpu", "gpu/clockguard", "gpu/timebase"},
 	"engine/command":          {"engine/event", "gpu"},
@@ -71,7 +72,7 @@ func wrongImport(from, to string) string {
 	if slices.Contains(below[room], other) {
 		return ""
 	}
-	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "engine/analysis/verdict", "gpu", "gpu/plaintext"}, to) {
+	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "engine/analysis/served", "engine/analysis/verdict", "gpu", "gpu/plaintext"}, to) {
 		return ""
 	}
 	return "against the one way: cmd, tui, engine, then gpu and workloads"

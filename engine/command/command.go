@@ -105,6 +105,8 @@ type Status struct {
 	// Session is the session being recorded or replayed; no Path when none is.
 	Session SessionInfo
 	Files   []File
+	// SLO is the service level that requests are served by, as --slo takes it; "" none.
+	SLO string
 	// Dropped counts telemetry that the screen (not the recorder) did not see.
 	Dropped uint64
 	// Replay is set in a replay alone.

@@ -17,6 +17,7 @@ type Config struct {
 	Rig   rig.Config
 	Work  plan.Work
 	Serve plan.Serving // how requests come, where they do by themselves
+	SLO   string       // service level that they are counted by, for the dashboard; "" none
 
 	Session string // folder; "" is a new one in the default place
 	Samples string // telemetry to keep: full, thin, none

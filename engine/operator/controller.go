@@ -49,7 +49,7 @@ func (c *Controller) Status() command.Status {
 		Paused: c.engine.Paused(), Hidden: c.Info.Hidden, Dropped: c.events.Dropped(),
 		PowerSources: c.PowerSources(),
 		Session:      command.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
-		Files:        sessionFiles(c.rec.Dir()),
+		Files:        sessionFiles(c.rec.Dir()), SLO: c.o.SLO,
 	}
 	if t := c.unguarded.Load(); t != nil && !s.Armed {
 		s.Alarm = *t

@@ -47,6 +47,9 @@ func (c *replayController) Status() command.Status {
 		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
 		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
 	}
+	if s := c.session.Manifest.Plan.Serving; s != nil {
+		st.SLO = s.SLO
+	}
 	if c.player != nil {
 		start, end := c.player.Span()
 		at, speed := c.player.At()

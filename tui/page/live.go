@@ -104,9 +104,10 @@ func (p *Live) Draw() {
 		run, work, requests uint64
 		log                 uint64
 		gpu                 string
+		serves              bool
 	}
 	v := p.State.Versions
-	p.Frame.Place("side", at.side, sideKey{p.Slow(), v.Run, v.Work, v.Requests, v.Log, p.GPUID()}, p.drawSide)
+	p.Frame.Place("side", at.side, sideKey{p.Slow(), v.Run, v.Work, v.Requests, v.Log, p.GPUID(), p.serving.on(p.Context)}, p.drawSide)
 	p.Frame.Place("progress", at.progress, p.progressKey(), p.drawProgress)
 
 	type textKey struct {

@@ -25,7 +25,7 @@ type figure struct {
 // drawSide draws energy, speed and the GPU's readings.
 func (p *Live) drawSide(c *canvas.Canvas) {
 	rows := p.energyFigures()
-	rows = append(rows, p.speedFigures()...)
+	rows = append(rows, p.speedFigures(c.W)...)
 	rows = append(rows, p.gpuFigures()...)
 	rows = append(rows, p.warningFigures(c.W)...)
 	rows = append(rows, p.processFigures(c.W)...)
@@ -84,6 +84,11 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 		{"SM clock", draw.MHz(t.Sample.SMMHz), "MHz", phase},
 		{"energy, last request", draw.Sig(p.State.Requests.LastJoulesPerToken()), "J/token", theme.Strong},
 		{"decode", draw.Float(w.DecodeRate, 0), "token/s", theme.PhaseDecode},
+	}
+	if p.serving.on(p.Context) {
+		p.serving.service.now(p.Context)
+		figures[2].label, figures[2].value = "energy drawn now", draw.Sig(p.serving.service.JoulesPerToken)
+		figures[3].label, figures[3].value = "made", draw.Float(p.State.Serving.Rates().Made, 0)
 	}
 	if p.Mode == view.Monitor {
 		figures[2].label, figures[2].value, figures[2].unit = "temperature", draw.Float(t.Sample.TempC, 0), "°C"
@@ -144,18 +149,21 @@ func (p *Live) energyFigures() []figure {
 	return rows
 }
 
-func (p *Live) speedFigures() []figure {
+func (p *Live) speedFigures(w int) []figure {
 	if p.Mode == view.Monitor {
 		return nil
 	}
-	r, w := &p.State.Requests, &p.State.Work
+	if rows := p.serving.figures(p.Context, w); rows != nil {
+		return rows
+	}
+	r, now := &p.State.Requests, &p.State.Work
 	ttft := r.SpreadOf(func(q *state.Request) float64 { return q.TTFTS })
 	step := r.SpreadOf(func(q *state.Request) float64 { return q.TPOTS() })
 	latency := r.SpreadOf(func(q *state.Request) float64 { return q.LatencyS() })
 	rows := []figure{
 		{heading: true, label: "Speed", text: medianOf(r)},
-		{label: "D decode", value: draw.Sig(w.DecodeRate), unit: "token/s", style: theme.PhaseDecode},
-		{rank: 1, label: "P prefill", value: draw.Sig(w.PrefillRate), unit: "token/s", style: theme.PhasePrefill},
+		{label: "D decode", value: draw.Sig(now.DecodeRate), unit: "token/s", style: theme.PhaseDecode},
+		{rank: 1, label: "P prefill", value: draw.Sig(now.PrefillRate), unit: "token/s", style: theme.PhasePrefill},
 	}
 	seconds := func(rank int, label string, s state.Spread) {
 		v, u := draw.SplitUnit(draw.Seconds(s.Median))

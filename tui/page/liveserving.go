@@ -14,7 +14,8 @@ import (
 // many are read, how many go on by a token, and who waits; or, as lanes, which request
 // is in which slot.
 type serving struct {
-	lanes bool
+	lanes   bool
+	service service
 }
 
 var servingKeys = struct{ lanes view.Key }{
@@ -24,9 +25,15 @@ var servingKeys = struct{ lanes view.Key }{
 // PaceKey makes requests come faster or slower, while they come by a rate.
 var PaceKey = view.Bind("+ -", "rate", "requests come faster or slower, where they come by a rate", "+", "-")
 
+// on tells whether requests are served as they come.
+func (s *serving) on(c *view.Context) bool {
+	_, ok := c.State.Serving.Newest()
+	return ok
+}
+
 // keys are those of the strip, while there is one.
 func (s *serving) keys(c *view.Context) []view.Key {
-	if _, ok := c.State.Serving.Newest(); !ok {
+	if !s.on(c) {
 		return nil
 	}
 	return []view.Key{servingKeys.lanes, PaceKey}
@@ -37,7 +44,7 @@ func servingRows(size view.Size) int { return view.Pick(size, 4, 6, 8) }
 
 // area cuts the strip's room off the charts; none where nothing is served.
 func (s *serving) area(c *view.Context, charts canvas.Rect) (left, strip canvas.Rect) {
-	if _, ok := c.State.Serving.Newest(); !ok {
+	if !s.on(c) {
 		return charts, canvas.Rect{}
 	}
 	rows := servingRows(c.Size)

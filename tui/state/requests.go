@@ -169,15 +169,19 @@ func (q *Request) alike(o *Request) bool {
 	return q.Model == o.Model && q.Dataset == o.Dataset && q.BatchSize == o.BatchSize
 }
 
-// SpreadOf returns the spread of a figure over the requests kept that are like
-// the newest.
+// spreadOver is how many of the newest requests a spread is over, at most.
+const spreadOver = 512
+
+// SpreadOf returns the spread of a figure over the newest requests that are like
+// the newest of all.
 func (r *Requests) SpreadOf(figure func(*Request) float64) Spread {
-	v := make([]float64, 0, r.Recent.Len())
-	for i := range r.Recent.items {
-		if !r.Recent.items[i].alike(&r.Last) {
+	v := make([]float64, 0, min(r.Recent.Len(), spreadOver))
+	for i := range min(r.Recent.Len(), spreadOver) {
+		q := r.Recent.At(i)
+		if !q.alike(&r.Last) {
 			continue
 		}
-		if x := figure(&r.Recent.items[i]); !math.IsNaN(x) {
+		if x := figure(q); !math.IsNaN(x) {
 			v = append(v, x)
 		}
 	}

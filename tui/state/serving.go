@@ -9,6 +9,8 @@ const keepPasses = 8192
 type Serving struct {
 	Passes Ring[Pass] // the newest
 	Slots  int        // most requests in one pass so far
+
+	read map[string]bool // requests whose prompts are being read: no token of theirs is counted
 }
 
 // Pass is what was in one pass of the model.
@@ -16,6 +18,7 @@ type Pass struct {
 	StartNS, EndNS        int64
 	PrefillTokens, Queued int
 	Prefills, Decodes     int
+	Made                  int // tokens: one of each that goes on, and the first, which comes of reading
 	Lanes                 []Lane
 }
 
@@ -27,20 +30,36 @@ type Lane struct {
 }
 
 func (s *Serving) reset() {
-	*s = Serving{}
+	*s = Serving{read: map[string]bool{}}
 	s.Passes.limit = keepPasses
 }
 
 func (s *Serving) add(it event.Iteration) {
 	p := Pass{
 		StartNS: it.StartNS, EndNS: it.EndNS, PrefillTokens: it.PrefillTokens, Queued: it.Queued, Prefills: it.PrefillRequests, Decodes: it.DecodeRequests,
-		Lanes: make([]Lane, len(it.Members)),
+		Made: it.DecodeRequests, Lanes: make([]Lane, len(it.Members)),
 	}
 	for i, m := range it.Members {
 		p.Lanes[i] = Lane{m.Slot, m.RequestID, m.Prefill}
+		switch {
+		case m.Prefill:
+			s.read[m.RequestID] = true
+		case s.read[m.RequestID]:
+			delete(s.read, m.RequestID)
+			p.Made++
+		}
 	}
 	s.Slots = max(s.Slots, len(it.Members))
 	s.Passes.add(p)
+}
+
+// done takes a request that has ended: where none of its tokens was counted yet, it made
+// one at most.
+func (s *Serving) done(q event.Request) {
+	if s.read[q.RequestID] && s.Passes.Len() > 0 && q.OutputTokens > 0 {
+		s.Passes.At(0).Made++
+	}
+	delete(s.read, q.RequestID)
 }
 
 // Newest is the newest pass; false before any.
@@ -70,7 +89,7 @@ func (s *Serving) Rates() (r Rates) {
 		from = p.StartNS
 		r.Passes++
 		r.Read += float64(p.PrefillTokens)
-		r.Made += float64(p.Decodes)
+		r.Made += float64(p.Made)
 	}
 	if d := float64(newest.EndNS-from) / 1e9; d > 0 {
 		return Rates{r.Passes / d, r.Read / d, r.Made / d}

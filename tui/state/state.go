@@ -12,7 +12,7 @@ import (
 
 // Bounds of what is kept in memory, however long the session.
 const (
-	keepRequests = 512
+	keepRequests = 10_000
 	keepLog      = 1000
 	keepPoints   = 20_000
 	keepText     = 8 << 10 // bytes of generated text of one request
@@ -235,6 +235,7 @@ func (s *State) Apply(e event.Event) {
 		s.Work.DoneInPoint++
 		s.Work.answered(e.Request)
 		s.Requests.done(e.Request)
+		s.Serving.done(e.Request)
 		s.Versions.Text++
 		s.Versions.Requests++
 		s.Versions.Rows++
