@@ -16,10 +16,29 @@ import (
 // itself what runs together.
 type Taker interface {
 	Backend
-	// Send runs a request that generates to its end, and tells of text as it comes, at
-	// t (ns). It is called from many goroutines at once. ErrBackendDied is wrapped by
-	// the result's error where nobody is there to take requests.
-	Send(ctx context.Context, q Request, text func(t int64, text string)) Result
+	// Send runs a request that generates to its end, and tells of it as it comes. It is
+	// called from many goroutines at once. ErrBackendDied is wrapped by the result's error
+	// where nobody is there to take requests.
+	Send(ctx context.Context, q Request, heard Heard) Result
+}
+
+// Heard is told of a request that a server answers. Its functions return at once.
+type Heard struct {
+	// Sent: it is sent at t (ns), anew where it was turned away before.
+	Sent func(t int64)
+	// Text: a token's text came at t (ns), by which the server had made so many, as it
+	// says itself; 0 unknown.
+	Text func(t int64, text string, made int)
+	// Prompt: what the server says of the prompt, at t (ns).
+	Prompt func(t int64, p PromptWord)
+}
+
+// PromptWord is what is known of a prompt at a server.
+type PromptWord struct {
+	Tokens  int     // all of it; 0 unknown
+	Cached  int     // of these, those that were in a cache
+	Read    int     // of these, read by now, with the cached; -1: it does not say
+	Seconds float64 // that reading it has taken so far, by the server's clock; NaN: it does not say
 }
 
 // sender serves a point by sending its requests to a server.
@@ -34,6 +53,7 @@ type sender struct {
 	late     int     // requests that were sent late
 	latest   int64   // by how much at most, in ns
 	err      error   // of the load
+	seen     seenPasses
 }
 
 // maxUnreached is how many requests in a row may reach nobody before a point is given
@@ -51,10 +71,12 @@ func (s *sender) run(ctx context.Context) error {
 		s.measure()
 		s.load.begin(s.clk.Now())
 	}
+	s.seen.begin(s)
 	ended := error(nil)
 	for {
 		stop, skip := s.gate(ctx)
 		s.mu.Lock()
+		s.seen.tell(s.clk.Now())
 		s.load.setPace(s.clk.Now(), s.pace())
 		if (stop || skip || s.err != nil) && ended == nil { // those under way go on to their end
 			ended = errSkipped
@@ -77,6 +99,7 @@ func (s *sender) run(ctx context.Context) error {
 		if !more {
 			if left == 0 {
 				s.tellLate()
+				s.seen.end()
 				return ended
 			}
 			t = now + int64(lookUp)
@@ -103,7 +126,7 @@ func (s *sender) sendDue(ctx context.Context) {
 			s.late, s.latest = s.late+1, max(s.latest, behind)
 		}
 		s.toLength(&j.request)
-		s.work(now)
+		s.seen.comes(j, now)
 		s.underWay++
 		s.clk.Go(func() { s.send(ctx, j) })
 	}
@@ -144,14 +167,25 @@ func (s *sender) toLength(q *Request) {
 
 // send runs one request.
 func (s *sender) send(ctx context.Context, j *job) {
-	r := s.model.Send(ctx, j.request, func(t int64, text string) {
+	id := j.request.ID
+	noted := func(note func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if j.last > 0 {
-			j.gap = max(j.gap, t-j.last)
-		}
-		j.tokens, j.last = j.tokens+1, t
-		s.busy.obs.Token(j.index, t, text)
+		note()
+	}
+	r := s.model.Send(ctx, j.request, Heard{
+		Sent:   func(t int64) { noted(func() { s.seen.sent(id, t) }) },
+		Prompt: func(t int64, p PromptWord) { noted(func() { s.seen.prompt(id, t, p) }) },
+		Text: func(t int64, text string, made int) {
+			noted(func() {
+				if j.last > 0 {
+					j.gap = max(j.gap, t-j.last)
+				}
+				j.tokens, j.last = j.tokens+1, t
+				s.seen.came(id, t, made)
+				s.busy.obs.Token(j.index, t, text)
+			})
+		},
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,6 +194,7 @@ func (s *sender) send(ctx context.Context, j *job) {
 	} else {
 		s.busy.tokens = -1
 	}
+	s.seen.ended(id, &r)
 	s.report(j, r)
 	if s.deaths++; !errors.Is(r.Err, ErrBackendDied) {
 		s.deaths = 0
@@ -167,9 +202,12 @@ func (s *sender) send(ctx context.Context, j *job) {
 	if s.deaths >= maxUnreached && s.err == nil {
 		s.err = fmt.Errorf("%w after %d requests in a row: %w", errGivenUp, s.deaths, r.Err)
 	}
-	if s.underWay--; s.underWay == 0 {
+	s.underWay--
+	switch {
+	case s.underWay == 0:
+		s.seen.flush()
 		s.rest()
-	} else {
+	case !s.seen.on:
 		s.part(s.clk.Now())
 		s.work(s.clk.Now())
 	}

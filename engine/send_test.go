@@ -26,6 +26,7 @@ type taker struct {
 	sent             []engine.Request
 	unreachable      func(sent int) bool
 	countsNoTokens   bool
+	blind            bool // texts come in bursts
 	counting         time.Duration // that counting tokens takes
 	underWay, atOnce int
 }
@@ -38,7 +39,7 @@ func (k *taker) CountTokens(text string) (int, error) {
 	return len(text) / 5, nil
 }
 
-func (k *taker) Send(ctx context.Context, q engine.Request, text func(int64, string)) engine.Result {
+func (k *taker) Send(ctx context.Context, q engine.Request, heard engine.Heard) engine.Result {
 	k.sent = append(k.sent, q)
 	k.underWay++
 	k.atOnce = max(k.atOnce, k.underWay)
@@ -65,10 +66,13 @@ func (k *taker) Send(ctx context.Context, q engine.Request, text func(int64, str
 		if r.EndNS = k.clk.Now(); i == 0 {
 			r.PrefillEndNS, r.FirstTokenNS = r.EndNS, r.EndNS
 		}
-		text(r.EndNS, "w ")
+		heard.Text(r.EndNS, "w ", 0)
 		r.OutputTokens++
 	}
 	k.running--
+	if k.blind {
+		r.Flags = event.FlagsOf(event.FlagBufferedStream)
+	}
 	r.InputTokens, r.Output.Text = len(q.Query.Prompt)/5, "w"
 	return r
 }
@@ -124,8 +128,28 @@ func TestSendsWhatComes(t *testing.T) {
 	if math.Abs(joules/whole-1) > 0.01 {
 		t.Errorf("requests cost %g J, all of it %g J", joules, whole)
 	}
-	if len(of[event.Iteration](b)) > 0 {
-		t.Error("iterations that nobody told of")
+	read, made := 0, 0
+	for _, it := range of[event.Iteration](b) {
+		if it.Origin != event.OriginStream || it.Doubts != "" {
+			t.Fatalf("%+v", it)
+		}
+		for _, m := range it.Members {
+			if m.Prefill {
+				read += m.Fresh
+			} else {
+				made += m.Fresh
+			}
+		}
+	}
+	prompts := 0
+	for _, r := range requests {
+		prompts += r.InputTokens
+		if !r.Flags.Has(event.FlagPassesObserved) {
+			t.Errorf("%s: %s", r.RequestID, r.Flags)
+		}
+	}
+	if made != n*59 || read != prompts {
+		t.Errorf("%d tokens read and %d made in passes, %d and %d by requests", read, made, prompts, n*59)
 	}
 	for _, w := range of[event.Warning](b) {
 		if strings.Contains(w.Text, "late") {
@@ -214,15 +238,29 @@ func TestStopWhileSending(t *testing.T) {
 	}
 }
 
-// Without a pause energies are told late, and less precisely: that is said, once.
+// once is a request, and 20 s later requests without a pause.
+type once struct{ n int }
+
+func (o *once) Next() (arrivals.Arrival, error) {
+	o.n++
+	if o.n == 1 {
+		return arrivals.Arrival{}, nil
+	}
+	return arrivals.Arrival{At: 20*time.Second + time.Duration(o.n)*150*time.Millisecond}, nil
+}
+
+func (o *once) Close() error { return nil }
+
+// Without a pause and passes energies are told late, and less precisely: that is said, once.
 func TestLongBusyTimes(t *testing.T) {
 	for _, c := range []struct {
 		minutes time.Duration
 		want    int
 	}{{7, 0}, {9, 1}} {
 		pt := served(t, 1, 4, "")
-		pt.MaxTokens, pt.Serving.Requests, pt.Serving.Duration = 400, 0, c.minutes*time.Minute
-		b := serve(t, taking(&taker{slots: 8}), pt, nil)
+		pt.MaxTokens, pt.Serving.Requests, pt.Serving.Duration = 40, 0, c.minutes*time.Minute
+		pt.Serving.Arrivals = func() (arrivals.Process, error) { return &once{}, nil }
+		b := serve(t, taking(&taker{slots: 8, blind: true}), pt, nil)
 		said := 0
 		for _, w := range of[event.Warning](b) {
 			if strings.Contains(w.Text, "no pause between requests") {
@@ -232,5 +270,37 @@ func TestLongBusyTimes(t *testing.T) {
 		if said != c.want {
 			t.Errorf("%d minutes: said %d times", c.minutes, said)
 		}
+	}
+}
+
+// Where texts come in bursts it is not known in which passes they were made: from the
+// second busy time on none is told, and no energy of a request that was in one.
+func TestSendsBlind(t *testing.T) {
+	pt := served(t, 40, 4, "poisson:2")
+	pt.MaxTokens = 20
+	b := serve(t, taking(&taker{slots: 8, blind: true}), pt, nil)
+	batches := map[string]bool{}
+	for _, it := range of[event.Iteration](b) {
+		batches[it.BatchID] = true
+	}
+	if len(batches) != 1 || !batches["p.llama-3.1-8b/s1"] {
+		t.Errorf("passes in %v", batches)
+	}
+	stated := 0
+	for _, r := range of[event.RequestEnergy](b) {
+		if told := r.BatchID == "p.llama-3.1-8b/s1"; told != math.IsNaN(r.EnergyJ) {
+			t.Errorf("%s: %g J, %s", r.BatchID, r.EnergyJ, r.Flags)
+		} else if !told {
+			stated++
+		}
+	}
+	said := 0
+	for _, w := range of[event.Warning](b) {
+		if strings.Contains(w.Text, "of 40 requests came in bursts") {
+			said++
+		}
+	}
+	if stated < 10 || said != 1 {
+		t.Errorf("%d energies are stated; said %d times", stated, said)
 	}
 }

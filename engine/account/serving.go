@@ -78,8 +78,10 @@ type servedShare struct {
 	// for its marginal part; what is not proportional to the loads, by kind of pass.
 	cost, marginalCost float64
 	bent, marginalBent [2]float64
-	luck               float64 // J², variance: how many evaluations were its
-	tokens, capped     float64 // J
+	luck               float64     // J², variance: how many evaluations were its
+	observed           bool        // its passes are concluded
+	doubts             event.Flags // of its passes
+	tokens, capped     float64     // J
 }
 
 // addIteration takes a pass in.
@@ -100,6 +102,9 @@ func (a *Account) pass(b *batchAccount, it event.Iteration) {
 		if b.shares[m.RequestID] == nil {
 			b.shares[m.RequestID] = &servedShare{start: it.StartNS}
 		}
+		s := b.shares[m.RequestID]
+		s.observed = s.observed || it.Origin != event.OriginRun
+		s.doubts = s.doubts.Union(it.Doubts)
 	}
 	b.iterations = append(b.iterations, p)
 }
@@ -141,7 +146,7 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 		for i, it := range p.iterations {
 			out = append(out, event.IterationEnergy{
 				At: at, IterationSpan: it.IterationSpan, SMMHzMean: a.clocks.mean(it.StartNS, it.EndNS), Energy: eventEnergy(parts[i]),
-				Flags: a.requests.FlagsIn(it.StartNS, it.EndNS).Union(flagsOf(parts[i].Faults)),
+				Flags: a.requests.FlagsIn(it.StartNS, it.EndNS).Union(flagsOf(parts[i].Faults)).Union(it.Doubts),
 			})
 		}
 		a.divide(p, phases, whole, parts)
@@ -371,8 +376,12 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event
 	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
 	r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
 	row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, ServedEnergy: event.ServedEnergy{Split: a.split()}}
+	if s != nil && s.observed {
+		row.Flags = row.Flags.With(event.FlagPassesObserved).Union(s.doubts)
+	}
 	switch {
-	case s == nil && r.Err == "": // it was in a pass that nobody told of
+	case s == nil && r.Err == "", // it was in a pass that nobody told of
+		row.Flags.Has(event.FlagPassesDoubtful), row.Flags.Has(event.FlagPassesObserved) && r.Flags.Has(event.FlagBufferedStream, event.FlagHiddenTokens):
 		row.Energy = event.Energy{EnergyJ: math.NaN(), EnergyErrJ: math.NaN(), Method: energy.MethodUnresolved}
 		row.NetEnergyJ, row.ServedEnergy = math.NaN(), event.NotServed
 		return row

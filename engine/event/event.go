@@ -250,7 +250,25 @@ type IterationSpan struct {
 	RequestedSMMHz  int `json:"requested_sm_mhz"`
 	// Evaluations is how often the model was evaluated in it, its weights read each time.
 	Evaluations int `json:"evaluations"`
+	// Origin says how it is known.
+	Origin Origin `json:"origin,omitempty"`
+	// Doubts are flags of the pass itself: what is in it is not known as it seems.
+	Doubts Flags `json:"doubts,omitempty"`
 }
+
+// Origin says how a pass is known.
+type Origin string
+
+// The origins.
+const (
+	// OriginRun: it was run by this program, which knows what was in it.
+	OriginRun Origin = ""
+	// OriginStream: it was put together from when a server's tokens came, and from what
+	// its streams say.
+	OriginStream Origin = "stream"
+	// OriginServer: the same, and the server told of the pass itself.
+	OriginServer Origin = "server"
+)
 
 // ServedEnergy is what the energy of a request among others is made of, and what other
 // ways of dividing come to; NaN for a request of a batch that ran together.

@@ -40,6 +40,10 @@ const (
 	FlagStalled          Flag = "stalled"
 	FlagOtherModel       Flag = "other-model"
 
+	// Of a server's passes.
+	FlagPassesObserved Flag = "passes-observed"
+	FlagPassesDoubtful Flag = "passes-doubtful"
+
 	// Of the quality.
 	FlagNoAnswer Flag = "no-answer"
 
@@ -77,6 +81,8 @@ var FlagMeanings = map[Flag]string{
 	FlagStalled:          "the text stood still for a while in its middle, at the server or on its way: that time is in the joules",
 	FlagOtherModel:       "the server says that another model answered than was asked for, or than before: another name of it, or a stand-in",
 	FlagEndDoubtful:      "the stream ended without saying why (no finish_reason): the text may be cut",
+	FlagPassesObserved:   "which passes the server made is concluded from when its tokens came and from what it says, not known: the request's share of the energy goes by them, and its interval is wider for it",
+	FlagPassesDoubtful:   "what the server's passes held is not known (texts that came in bursts, tokens that nobody saw, others' requests on the server, or a server that contradicts itself): no energy is stated for single requests",
 	FlagNoAnswer:         "no option had the highest log-likelihood alone: the question counts as not answered, and is in no quality",
 
 	FlagSensorImplausible: "a power source gave values that no board can draw; they were left out",

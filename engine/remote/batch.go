@@ -18,11 +18,12 @@ import (
 // only where no request of it reached the server; it fails too where the server
 // lets nobody in, or cannot score.
 func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observer) ([]engine.Result, error) {
-	return b.runBatch(ctx, batch, obs, false)
+	return b.runBatch(ctx, batch, obs, nil)
 }
 
-// runBatch is Run; beside tells that other requests run meanwhile.
-func (b *Backend) runBatch(ctx context.Context, batch engine.Batch, obs engine.Observer, beside bool) ([]engine.Result, error) {
+// runBatch is Run; heard, if not nil, is told of the only request, which runs beside
+// others.
+func (b *Backend) runBatch(ctx context.Context, batch engine.Batch, obs engine.Observer, heard *engine.Heard) ([]engine.Result, error) {
 	ctx, cancel, err := b.within(ctx)
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func (b *Backend) runBatch(ctx context.Context, batch engine.Batch, obs engine.O
 		}
 	}
 	run := &run{
-		Backend: b, ctx: ctx, served: m, obs: obs, first: event.Mixed, whole: event.Mixed,
+		Backend: b, ctx: ctx, served: m, obs: obs, heard: heard, first: event.Mixed, whole: event.Mixed,
 		results: make([]engine.Result, len(batch.Requests)), ran: make([][]span, len(batch.Requests)), texts: make([][]int64, len(batch.Requests)),
 	}
 	switch {
@@ -76,7 +77,7 @@ func (b *Backend) runBatch(ctx context.Context, batch engine.Batch, obs engine.O
 		})
 	}
 	all.Wait()
-	if !beside && !scored {
+	if heard == nil && !scored {
 		run.judgeTogether()
 	}
 	run.tellPhases()
@@ -112,6 +113,7 @@ type run struct {
 	obs    engine.Observer
 	late   engine.LateObserver // obs, if it is one
 	active int                 // requests at the server
+	heard  *engine.Heard       // of the only request; nil in a batch
 }
 
 // enter notes that a request is sent, at t; leave that it is back.

@@ -197,7 +197,7 @@ func TestStandstills(t *testing.T) {
 	s := newServer(t, func(s *server) { s.scripts = map[string]string{"x": halting} })
 	b := open(t, s, func(o *Options) { o.Stall = 10 * time.Second })
 	b.still = shortStandstill
-	if r := b.Send(t.Context(), batch(10, "x").Requests[0], func(int64, string) {}); r.Err != nil || r.Flags != "" {
+	if r := b.Send(t.Context(), batch(10, "x").Requests[0], ignored()); r.Err != nil || r.Flags != "" {
 		t.Errorf("sent alone: %v, flags %q", r.Err, r.Flags)
 	}
 	const ms = int64(time.Millisecond)

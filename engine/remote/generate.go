@@ -93,6 +93,7 @@ type generation struct {
 	hit      string // the field by which the answer is from a cache; "" none
 	model    string // that answers, by its own word; "" not said
 	timings  *timings
+	made     int    // tokens by the newest chunk, as the server says; 0 unknown
 	atFirst  int    // tokens so far by the usage that came with the first text; 0 unknown
 	finish   string // the reason; "" none yet
 	finishNS int64
@@ -108,6 +109,9 @@ func (g *generation) try() error {
 		k := g.quirk()
 		g.asked, g.res, g.usage = k, newResult(g.clk.Now()), newTally()
 		g.cached = -1
+		if g.heard != nil {
+			g.heard.Sent(g.res.StartNS)
+		}
 		g.enter(g.res.StartNS, g.counted)
 		path, body := g.request(g.q, g.prompt, k)
 		a, err := g.openWithin(g.ctx, g.opt.Timeout+g.patience, max(g.opt.Stall, g.patience), http.MethodPost, path, body)
@@ -283,6 +287,7 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 		g.hit = c.cache.hit
 	}
 	g.answeredBy(contentOf(c.Model).answer)
+	g.hear(t, &c)
 	if len(c.Choices) == 0 {
 		return nil
 	}
@@ -297,7 +302,7 @@ func (g *generation) take(a *answer, t int64, data []byte) error {
 			g.finish = ""
 			a.goOn()
 		}
-		if err := g.token(t, p); err != nil {
+		if err := g.token(t, p, &c); err != nil {
 			return err
 		}
 		if len(g.times) == 1 && c.Usage != nil {
@@ -379,7 +384,7 @@ func (g *generation) unrepeated(p piece) piece {
 }
 
 // token takes the text of a chunk that came at t.
-func (g *generation) token(t int64, p piece) error {
+func (g *generation) token(t int64, p piece, c *completion) error {
 	g.times = append(g.times, t)
 	p.answer, g.half.answer = wholeLetters(g.half.answer + p.answer)
 	p.thought, g.half.thought = wholeLetters(g.half.thought + p.thought)
@@ -388,6 +393,10 @@ func (g *generation) token(t int64, p piece) error {
 	most := g.mostChunks()
 	if len(g.times) > most || g.answer.Len()+g.thought.Len() > maxTokenBytes*most {
 		return errEndless
+	}
+	if g.heard != nil {
+		g.heard.Text(t, p.answer+p.thought, g.madeBy(c))
+		return nil
 	}
 	g.run.mu.Lock()
 	defer g.run.mu.Unlock()

@@ -15,6 +15,7 @@ type quirks struct {
 	maxCompletionTokens bool // instead of max_tokens (OpenAI's newer models)
 	noTemperature       bool // temperature 0
 	noCachePrompt       bool // cache_prompt
+	noProgress          bool // return_progress, timings_per_token
 	plain               bool // seen to refuse something that it did not name: nothing but the least was sent
 	earlyUsage          bool // seen: the first chunk tells the prompt's tokens
 	noScoring           error
@@ -57,10 +58,12 @@ func (b *Backend) adapt(asked quirks, err error) bool {
 		k.noTemperature = true
 	case names("cache_prompt") && !asked.noCachePrompt:
 		k.noCachePrompt = true
+	case names("return_progress", "timings_per_token") && !asked.noProgress:
+		k.noProgress = true
 	case names("max_completion_tokens", "max_tokens") && !asked.maxCompletionTokens:
 		k.maxCompletionTokens = true
 	case (s.code == http.StatusBadRequest || s.code == http.StatusUnprocessableEntity) && !asked.plain:
-		k.plain, k.noContinuousUsage, k.noUsage, k.noCachePrompt = true, true, true, true
+		k.plain, k.noContinuousUsage, k.noUsage, k.noCachePrompt, k.noProgress = true, true, true, true, true
 	default:
 		return false
 	}
@@ -82,6 +85,9 @@ func (r *run) request(q engine.Request, prompt string, k quirks) (path string, b
 	}
 	if r.llamaServer && !r.opt.KeepCache && !k.noCachePrompt {
 		body.CachePrompt = new(bool) // else it keeps what all prompts begin with
+	}
+	if r.llamaServer && r.heard != nil && !k.noProgress {
+		body.ReturnProgress, body.TimingsPerToken = true, true
 	}
 	if k.maxCompletionTokens {
 		body.MaxCompletionTokens = max(q.MaxTokens, 1)

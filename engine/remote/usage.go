@@ -115,6 +115,7 @@ func tokenCount(raw json.RawMessage) int {
 
 // timings is llama-server's own account of a request.
 type timings struct {
+	CacheN      *float64 `json:"cache_n"` // of the prompt, beside prompt_n
 	PromptN     *float64 `json:"prompt_n"`
 	PromptMS    *float64 `json:"prompt_ms"`
 	PredictedN  *float64 `json:"predicted_n"`
@@ -137,6 +138,45 @@ func (t *timings) split() (prefill, decode float64, ok bool) {
 		return 0, 0, false
 	}
 	return *t.PromptMS / 1e3, *t.PredictedMS / 1e3, true
+}
+
+// prompt is what it says of the prompt; false where that cannot be, of at most so many
+// tokens.
+func (t *timings) prompt(most int) (computed, cached int, ok bool) {
+	if t == nil || t.PromptN == nil || t.PromptMS == nil {
+		return 0, 0, false
+	}
+	n, c := *t.PromptN, 0.0
+	if t.CacheN != nil {
+		c = *t.CacheN
+	}
+	if !(n >= 1 && c >= 0 && n+c <= float64(most) && *t.PromptMS >= 0 && *t.PromptMS < 1e3*maxSaidS) {
+		return 0, 0, false
+	}
+	return int(n), int(c), true
+}
+
+// progress is how far llama-server says to have read a prompt: of Total tokens Processed,
+// of which Cache were there before.
+type progress struct {
+	Total     float64 `json:"total"`
+	Cache     float64 `json:"cache"`
+	Processed float64 `json:"processed"`
+}
+
+// UnmarshalJSON never fails: an answer is whole without it.
+func (p *progress) UnmarshalJSON(text []byte) error {
+	type plain progress
+	var q plain
+	if json.Unmarshal(text, &q) == nil {
+		*p = progress(q)
+	}
+	return nil
+}
+
+// credible tells whether it can be, of a prompt of at most so many tokens.
+func (p *progress) credible(most int) bool {
+	return p.Total >= 1 && p.Total <= float64(most) && p.Cache >= 0 && p.Cache <= p.Processed && p.Processed <= p.Total
 }
 
 // tally gathers the usages of a stream. Most servers give totals, once or so

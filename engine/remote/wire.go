@@ -23,6 +23,9 @@ type completionRequest struct {
 	Echo                bool           `json:"echo,omitempty"`
 	Logprobs            int            `json:"logprobs,omitempty"`
 	CachePrompt         *bool          `json:"cache_prompt,omitempty"` // llama-server
+	// llama-server: how the prompt comes forward, and what it counts with each token.
+	ReturnProgress  bool `json:"return_progress,omitempty"`
+	TimingsPerToken bool `json:"timings_per_token,omitempty"`
 }
 
 type message struct {
@@ -37,11 +40,12 @@ type streamOptions struct {
 
 // completion is an answer, or a chunk of one.
 type completion struct {
-	Choices choices         `json:"choices"`
-	Usage   *usage          `json:"usage"`
-	Timings *timings        `json:"timings"` // llama-server
-	Model   json.RawMessage `json:"model"`
-	cache   cacheWord
+	Choices  choices         `json:"choices"`
+	Usage    *usage          `json:"usage"`
+	Timings  *timings        `json:"timings"`         // llama-server
+	Progress *progress       `json:"prompt_progress"` // likewise
+	Model    json.RawMessage `json:"model"`
+	cache    cacheWord
 	failure
 }
 

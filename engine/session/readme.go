@@ -62,6 +62,7 @@ var columnMeanings = map[string]string{
 	"call_ms": "what the driver's call took, ms", "settle_ms": "until the clock had settled, ms", "cause": "who or what changed it",
 	"prefill_tokens": "prompt tokens read in the pass", "prefill_requests": "of how many requests", "decode_requests": "requests that went on by a token",
 	"kv_tokens": "tokens read from the KV cache", "queued": "requests that had no slot meanwhile", "evaluations": "evaluations of the model that the row stands for",
+	"origin": "how the pass is known: empty, run by this program; stream, put together from when a server's tokens came; server, the same and told by the server",
 }
 
 // meaning is what a column of a file holds; "" where nobody wrote it down.

@@ -171,6 +171,7 @@ var iterationsTable = table[event.IterationEnergy]{
 		text("energy_method", func(r *event.IterationEnergy) *string { return &r.Method }),
 		flags(func(r *event.IterationEnergy) *event.Flags { return &r.Flags }),
 		whole("evaluations", func(r *event.IterationEnergy) *int { return &r.Evaluations }),
+		text("origin", func(r *event.IterationEnergy) *string { return (*string)(&r.Origin) }),
 	},
 }
 

@@ -24,6 +24,14 @@ type timed struct {
 // a pass that takes a little longer for each sequence explains the times as well, each
 // was one evaluation.
 func count(its []event.Iteration) {
+	if s, ok := learn(its); ok {
+		s.apply(its)
+	}
+}
+
+// learn finds the steps of a server from its passes; false where each is one evaluation
+// as far as can be told.
+func learn(its []event.Iteration) (steps, bool) {
 	var all []timed
 	for _, it := range its {
 		if it.PrefillRequests > 0 {
@@ -39,10 +47,11 @@ func count(its []event.Iteration) {
 			all = append(all, t)
 		}
 	}
-	s, ok := stepsOf(all)
-	if !ok {
-		return
-	}
+	return stepsOf(all)
+}
+
+// apply says how often the model was evaluated in each pass of decodes, and for whom.
+func (s steps) apply(its []event.Iteration) {
 	alone := make([]float64, len(its))
 	for i := range its {
 		if it := &its[i]; it.PrefillRequests == 0 {
