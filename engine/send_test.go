@@ -26,7 +26,7 @@ type taker struct {
 	sent             []engine.Request
 	unreachable      func(sent int) bool
 	countsNoTokens   bool
-	blind            bool // texts come in bursts
+	blind            bool          // texts come in bursts
 	counting         time.Duration // that counting tokens takes
 	underWay, atOnce int
 }

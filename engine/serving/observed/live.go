@@ -53,8 +53,8 @@ type request struct {
 	progress bool  // the server says how it comes forward
 	first    int64 // of its tokens; 0 before
 	last     int64
-	told     int // made so far, by the newest token that came
-	made     int // in passes so far
+	told     int  // made so far, by the newest token that came
+	made     int  // in passes so far
 	silent   bool // not all of its tokens had a text, and nobody says which
 	ended    bool
 	gone     bool
@@ -271,6 +271,9 @@ func (l *Live) passes(until int64) []event.Iteration {
 	}
 	var out []event.Iteration
 	for _, p := range ps {
+		if len(p.prompts)+len(p.decodes) == 0 {
+			continue // a sign of what came out of the pass before
+		}
 		l.n++
 		if p.begin(); p.start > 0 && p.start < p.end { // of the first nobody saw the beginning
 			out = append(out, p.iteration(l.n))
