@@ -71,7 +71,7 @@ type Info struct {
 	Driver      string  `json:"driver"`
 	VBIOS       string  `json:"vbios"`
 	Profile     string  `json:"profile,omitempty"`       // simulated GPUs: h100, rtx-pro-6000
-	SMClocks    []int   `json:"sm_clocks_mhz"`           // supported, ascending, MHz; empty unknown
+	SMClocks    []int   `json:"sm_clocks_mhz"`           // supported at the default memory clock, ascending, MHz; empty unknown
 	MemMHz      int     `json:"mem_clock_mhz" null:"-1"` // default memory clock; -1 unknown
 	PowerLimitW float64 `json:"power_limit_w"`           // NaN unknown
 	// PowerLimitMaxW is the highest limit that can be set; 0 unknown.
@@ -191,9 +191,12 @@ func NearestClock(clocks []int, mhz int) int {
 
 // CheckSMClock returns nil if mhz is a supported SM clock, else an error
 // wrapping ErrBadClock that names the nearest ones.
-func (i Info) CheckSMClock(mhz int) error {
+func (i Info) CheckSMClock(mhz int) error { return checkClock(KnobSM.Title(), i.SMClocks, mhz) }
+
+// checkClock is CheckSMClock for any list of clocks, ascending.
+func checkClock(title string, clocks []int, mhz int) error {
 	lo, hi := -1, -1
-	for _, c := range i.SMClocks {
+	for _, c := range clocks {
 		if c == mhz {
 			return nil
 		}
@@ -203,15 +206,19 @@ func (i Info) CheckSMClock(mhz int) error {
 			hi = c
 		}
 	}
+	of := fmt.Errorf("%w: %d MHz", ErrBadClock, mhz)
+	if title != KnobSM.Title() {
+		of = fmt.Errorf("%w: %s %d MHz", ErrBadValue, title, mhz)
+	}
 	switch {
 	case lo < 0 && hi < 0:
-		return fmt.Errorf("%w: %d MHz: this GPU lists no supported clocks", ErrBadClock, mhz)
+		return fmt.Errorf("%w: this GPU lists no supported clocks", of)
 	case lo < 0:
-		return fmt.Errorf("%w: %d MHz: the lowest is %d MHz", ErrBadClock, mhz, hi)
+		return fmt.Errorf("%w: the lowest is %d MHz", of, hi)
 	case hi < 0:
-		return fmt.Errorf("%w: %d MHz: the highest is %d MHz", ErrBadClock, mhz, lo)
+		return fmt.Errorf("%w: the highest is %d MHz", of, lo)
 	}
-	return fmt.Errorf("%w: %d MHz: the nearest are %d and %d MHz", ErrBadClock, mhz, lo, hi)
+	return fmt.Errorf("%w: the nearest are %d and %d MHz", of, lo, hi)
 }
 
 // Sample is one poll of the cheap readings, without its time.

@@ -1,8 +1,8 @@
 package gpu
 
-// ReadOnly returns dev without the power to change anything: SetSMClock and
-// ResetSMClock return ErrReadOnly and never reach it. The result implements Poller,
-// and Recoverer with it, if dev does.
+// ReadOnly returns dev without the power to change anything: what sets or resets a
+// knob returns ErrReadOnly and never reaches it. The result implements Tuner, and
+// Poller, and Recoverer with it, if dev does.
 func ReadOnly(dev Device) Device {
 	r := readOnly{dev}
 	type recoveringPoller interface {
@@ -28,3 +28,11 @@ type readOnly struct{ Device }
 
 func (readOnly) SetSMClock(int) error { return ErrReadOnly }
 func (readOnly) ResetSMClock() error  { return ErrReadOnly }
+
+var _ Tuner = readOnly{}
+
+// Knobs lists the device's knobs, as KnobsOf does.
+func (r readOnly) Knobs() []Knob               { return KnobsOf(r.Device) }
+func (r readOnly) State(k KnobID) (int, error) { return KnobState(r.Device, k) }
+func (readOnly) Set(KnobID, int) error         { return ErrReadOnly }
+func (readOnly) Reset(KnobID) error            { return ErrReadOnly }

@@ -14,7 +14,7 @@ package nvml
 
 enum { functionNotFound = 13 };
 
-static int supportedClocks(unsigned index, unsigned most, unsigned *memory, unsigned *count, unsigned *mhz)
+static int supportedClocks(unsigned index, unsigned most, unsigned *list, unsigned *n, unsigned *count, unsigned *mhz)
 {
 	int (*handle)(unsigned, void **) = dlsym(RTLD_DEFAULT, "nvmlDeviceGetHandleByIndex_v2");
 	if (!handle)
@@ -27,45 +27,89 @@ static int supportedClocks(unsigned index, unsigned most, unsigned *memory, unsi
 	int r = handle(index, &dev);
 	if (r)
 		return r;
-	unsigned list[256], n = sizeof list / sizeof *list;
-	r = mem(dev, &n, list);
+	r = mem(dev, n, list);
 	if (r)
 		return r;
-	*memory = 0;
-	for (unsigned i = 0; i < n && i < sizeof list / sizeof *list; i++)
-		if (list[i] > *memory && list[i] <= most)
-			*memory = list[i];
-	return sm(dev, *memory, count, mhz);
+	unsigned memory = 0;
+	for (unsigned i = 0; i < *n; i++)
+		if (list[i] > memory && list[i] <= most)
+			memory = list[i];
+	return sm(dev, memory, count, mhz);
 }
 */
 import "C"
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"jouletop/gpu"
 )
 
-// supportedClocks returns the highest memory clock of the GPU (its default; -1
-// unknown) and the SM clocks supported at it, ascending, in MHz.
-func supportedClocks(index int) (mem int, sm []int, err error) {
+// clockList is what a GPU says of the clocks it supports, ascending, in MHz.
+type clockList struct {
+	memory []int
+	sm     []int // at the highest memory clock
+	err    error
+}
+
+// clockListLimit is how long the list is waited for: a driver was reported to hang
+// there. The call that hangs is left to itself.
+const clockListLimit = 2 * time.Second
+
+var errListSkipped = errors.New("not read, as asked")
+
+// clockList reads the list the first time it is asked for.
+func (d *Device) clockList() clockList {
+	d.listOnce.Do(func() {
+		if os.Getenv(EnvClockList) == SkipClockList {
+			d.list = clockList{err: errListSkipped}
+			return
+		}
+		read := make(chan clockList, 1)
+		go func() { read <- supportedClocks(d.info.Index) }()
+		late := time.NewTimer(clockListLimit)
+		defer late.Stop()
+		select {
+		case d.list = <-read:
+		case <-late.C:
+			d.list = clockList{err: fmt.Errorf("%w: the driver has not answered within %v", gpu.ErrNotSupported, clockListLimit)}
+		}
+	})
+	return d.list
+}
+
+// supportedClocks asks the driver for them. The highest memory clock is taken for the
+// default.
+func supportedClocks(index int) (out clockList) {
 	list := make([]C.uint, 1024) // an H100 has 110
+	memory := make([]C.uint, 256)
 	for {
-		count, memory := C.uint(len(list)), C.uint(0)
-		ret := nvml.Return(C.supportedClocks(C.uint(index), mostMHz, &memory, &count, &list[0]))
+		count, n := C.uint(len(list)), C.uint(len(memory))
+		ret := nvml.Return(C.supportedClocks(C.uint(index), mostMHz, &memory[0], &n, &count, &list[0]))
 		if ret == nvml.ERROR_INSUFFICIENT_SIZE && int(count) > len(list) && int(count) <= mostMHz {
 			list = make([]C.uint, count)
 			continue
 		}
 		if ret != nvml.SUCCESS {
-			return -1, nil, fail("nvmlDeviceGetSupportedGraphicsClocks", ret)
+			return clockList{err: fail("nvmlDeviceGetSupportedGraphicsClocks", ret)}
 		}
-		for _, mhz := range list[:min(int(count), len(list))] {
-			if v := clockMHz(int64(mhz)); v > 0 {
-				sm = append(sm, v)
-			}
-		}
-		slices.Sort(sm)
-		return int(memory), slices.Compact(sm), nil
+		return clockList{memory: ascending(memory[:min(int(n), len(memory))]), sm: ascending(list[:min(int(count), len(list))])}
 	}
+}
+
+// ascending returns those of a driver's clocks that can be, in order.
+func ascending(list []C.uint) (out []int) {
+	for _, mhz := range list {
+		if v := clockMHz(int64(mhz)); v > 0 {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

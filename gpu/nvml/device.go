@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ type Device struct {
 	info    gpu.Info
 	can     abilities
 	sources []gpu.PowerSource
+
+	listOnce sync.Once
+	list     clockList
 
 	mu     sync.Mutex // guards what follows
 	wall   wallMap
@@ -109,10 +113,6 @@ func identify(lib *library, dev nvml.Device, index int) (gpu.Info, error) {
 	if m, ret := ask(lib, dev.GetMemoryInfo, "nvmlDeviceGetMemoryInfo"); ret == nvml.SUCCESS {
 		info.MemoryMiB = wholeMiB(m.Total)
 	}
-	var err error
-	if info.MemMHz, info.SMClocks, err = supportedClocks(index); err != nil {
-		info.Hidden = append(info.Hidden, fmt.Sprintf("The list of supported SM clocks is not available (%v): clocks cannot be set.", err))
-	}
 	return info, nil
 }
 
@@ -193,8 +193,18 @@ func offered(ret nvml.Return) bool {
 	return true
 }
 
-// Info implements gpu.Device.
-func (d *Device) Info() gpu.Info { return d.info }
+// Info implements gpu.Device. The first call may have to wait for the list of supported
+// clocks, for clockListLimit at most.
+func (d *Device) Info() gpu.Info {
+	i, list := d.info, d.clockList()
+	if n := len(list.memory); n > 0 {
+		i.MemMHz = list.memory[n-1]
+	}
+	if i.SMClocks = list.sm; list.err != nil {
+		i.Hidden = append(slices.Clone(i.Hidden), fmt.Sprintf("The list of supported clocks is not available (%v): clocks cannot be set.", list.err))
+	}
+	return i
+}
 
 // errClosed is what a closed device's readings return.
 var errClosed = errors.New("the GPU has been closed")
@@ -213,7 +223,7 @@ func (d *Device) Poll() (gpu.Sample, error) {
 
 // SetSMClock implements gpu.Device.
 func (d *Device) SetSMClock(mhz int) error {
-	if err := d.info.CheckSMClock(mhz); err != nil {
+	if err := d.Info().CheckSMClock(mhz); err != nil {
 		return err
 	}
 	ret := order(d.lib, func() nvml.Return { return d.dev.SetGpuLockedClocks(uint32(mhz), uint32(mhz)) }, "nvmlDeviceSetGpuLockedClocks")

@@ -26,3 +26,10 @@ package nvml
 
 // EnvLibrary names the environment variable with the library's path.
 const EnvLibrary = "JOULETOP_NVML_LIBRARY"
+
+// EnvClockList names the environment variable that, at SkipClockList, has the list of
+// supported clocks left unread, by this process and its clock guard.
+const (
+	EnvClockList  = "JOULETOP_CLOCK_LIST"
+	SkipClockList = "skip"
+)

@@ -38,7 +38,7 @@ func Count() (int, error) {
 	return n, fail("nvmlDeviceGetCount", ret)
 }
 
-// List describes every GPU, by index. A GPU that cannot be opened (a lost one)
+// List describes every GPU, by index, but for its supported clocks. A GPU that cannot be opened (a lost one)
 // has its index and, as the only sentence of Hidden, the reason.
 func List() ([]gpu.Info, error) {
 	n, err := Count()
@@ -53,7 +53,7 @@ func List() ([]gpu.Info, error) {
 			infos[i].Hidden = []string{err.Error()}
 			continue
 		}
-		infos[i] = d.Info()
+		infos[i] = d.info
 		_ = d.Close() // it never fails
 	}
 	return infos, nil

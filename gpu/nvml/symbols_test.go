@@ -49,6 +49,12 @@ func everything() (told []string, err error) {
 	note(gpu.SourceBuffer, err)
 	_, err = d.Processes()
 	note("processes", err)
+	for _, k := range d.Knobs() {
+		if k.Unavailable == "" {
+			note("set "+k.ID.String(), d.Set(k.ID, k.Min))
+		}
+		note("reset "+k.ID.String(), d.Reset(k.ID))
+	}
 	note("set", d.SetSMClock(1005))
 	note("reset", d.ResetSMClock())
 	p, err := d.StartPolling(time.Millisecond, []gpu.DueSource{{Name: gpu.SourceAverage, Every: 1}, {Name: gpu.SourceInstant, Every: 1}})

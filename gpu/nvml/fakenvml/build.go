@@ -12,12 +12,14 @@ import (
 	"strings"
 )
 
-// The library is one unit of two files.
+// The library is one unit of three files.
 var (
 	//go:embed csrc/fakenvml.c
 	librarySource string
 	//go:embed csrc/sensors.c
 	sensorsSource string
+	//go:embed csrc/knobs.c
+	knobsSource string
 )
 
 // Build compiles the library with gcc (or $CC) unless it is already in the
@@ -41,7 +43,7 @@ func BuildIn(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("fake NVML: %w", err)
 	}
-	source := "#line 1 \"fakenvml.c\"\n" + librarySource + "#line 1 \"sensors.c\"\n" + sensorsSource
+	source := "#line 1 \"fakenvml.c\"\n" + librarySource + "#line 1 \"sensors.c\"\n" + sensorsSource + "#line 1 \"knobs.c\"\n" + knobsSource
 	sum := sha256.Sum256([]byte(cc + " symbolic\n" + source))
 	lib := filepath.Join(dir, fmt.Sprintf("libfakenvml-%x.so", sum[:6]))
 	if _, err := os.Stat(lib); err == nil {

@@ -27,7 +27,7 @@
 // process and changed by atomic loads and stores, without a lock: a process
 // killed or stopped inside a call blocks no other, and what it had set stays
 // set. It holds a header, 16 GPUs and a ring of the last 4096 set and reset
-// calls. Every call to set or reset the clock is logged when it starts and
+// calls. Every call to set or reset a knob is logged when it starts and
 // again when it returns, with pid, effective user, time, clocks and result.
 // The words of a GPU are the [Field]s below.
 //

@@ -77,6 +77,21 @@ const (
 	BufferLagNS      // by which the sample buffer's values come late: 10 ms on an H100
 )
 
+// The knobs beside the SM clock. What is said of set and reset calls (their latency,
+// hanging and faults) is of all knobs, or of those in FaultKnobs.
+const (
+	MemLowMHz      Field = iota + 170 // another memory clock that is supported; 0 none
+	memLockField                      // min<<32 | max, 0 unlocked; see GPU.MemLocked
+	PowerMinMW                        // range of the power limit
+	PowerMaxMW                        //
+	PowerDefaultMW                    //
+	PowerFloorMW                      // a lower limit is taken for this one, and the call succeeds
+	Profiles                          // workload power profiles that there are, a set of bits; 0 none
+	Requested                         // those requested
+	ListHangMS                        // how long asking for the supported clocks takes
+	FaultKnobs                        // a set of 1 << knob; 0 all
+)
+
 // Values of the field Permission.
 const (
 	RootOnly = 0 // as the real driver
@@ -102,6 +117,9 @@ const (
 	NoTemperature
 	NoVBIOS
 	NoPCI
+	NoMemLock
+	NoPowerSet     // of the power limit, which can be read
+	NoPowerDefault // the default limit cannot be read
 )
 
 // Some of NVML's return codes, for the fault fields.
@@ -143,6 +161,7 @@ func H100() Config {
 		PowerLowMW: 78000, PowerHighMW: 78000,
 		AveragePeriodNS: 100e6, AverageWindowNS: 1e9, InstantPeriodNS: 100e6, InstantWindowNS: 25e6,
 		BufferPeriodNS: 20e6, BufferLen: 120, CounterPeriodNS: 100e6, PowerLimitMW: 700000,
+		MemLowMHz: 1593, PowerMinMW: 200000, PowerMaxMW: 700000, PowerDefaultMW: 700000,
 		TempC: 34, MemTotalMiB: 81559, MemUsedMiB: 512, TensorMilliPct: 0, DRAMMilliPct: 0,
 	}}
 }

@@ -180,6 +180,12 @@ func (g GPU) Locked() (minMHz, maxMHz int, locked bool) {
 	return int(v >> 32), int(uint32(v)), v != 0
 }
 
+// MemLocked is Locked for the memory clock.
+func (g GPU) MemLocked() (mhz int, locked bool) {
+	v := g.s.get(g.base + int(memLockField))
+	return int(uint32(v)), v != 0
+}
+
 // TrueEnergyJ returns the energy used from CLOCK_MONOTONIC time from to to (ns), as
 // the power fields are now.
 func (g GPU) TrueEnergyJ(from, to int64) float64 {
@@ -194,8 +200,11 @@ func (g GPU) TrueEnergyJ(from, to int64) float64 {
 	return upTo(to) - upTo(from)
 }
 
-// Unlock gives the clock back as a driver reload or a reboot would.
-func (g GPU) Unlock() { g.s.put(g.base+int(lockField), 0) }
+// Unlock gives the clocks back as a driver reload or a reboot would.
+func (g GPU) Unlock() {
+	g.s.put(g.base+int(lockField), 0)
+	g.s.put(g.base+int(memLockField), 0)
+}
 
 // Kind of context that a process holds.
 type Kind int
@@ -227,8 +236,11 @@ func (g GPU) SetProcesses(list ...Process) {
 	g.Set(processesField, int64(len(list)))
 }
 
-// Call is one call to set or reset a clock.
+// Call is one call to set or reset a knob. Value is what the knob was set to, or left
+// at: of a clock also in MinMHz and MaxMHz.
 type Call struct {
+	Knob    int // 0 SM clock, 1 memory clock, 2 power limit (mW), 3 profiles (a set)
+	Value   int64
 	Seq     uint64 // from 1, over all processes
 	PID     int
 	EUID    int
@@ -258,7 +270,7 @@ func (s *State) Log() []Call {
 		calls = append(calls, Call{
 			Seq: seq + 1, StartNS: int64(s.get(e + 1)), EndNS: int64(s.get(e + 2)),
 			PID: int(who >> 32), EUID: int(uint32(who)),
-			Reset: op>>32 == 2, GPU: int(uint32(op)),
+			Reset: op>>32&0xffff == 2, GPU: int(uint32(op)), Knob: int(op >> 48), Value: int64(clocks),
 			MinMHz: int(clocks >> 32), MaxMHz: int(uint32(clocks)), Return: int(s.get(e + 6)),
 		})
 	}

@@ -49,7 +49,11 @@ enum {
 	/* How the sensors are wrong. */
 	WRONG_SOURCES = 160, WRONG_MW, WRONG_EVERY, WRONG_FROM_NS, WRONG_TO_NS,
 	SCALED_SOURCES, SCALED_PCT, READS_HANG_UNTIL_NS, STAMP_SHIFT_NS, BUFFER_LAG_NS,
+	/* The other knobs. */
+	MEM_LOW_MHZ, MEM_LOCK, POWER_MIN_MW, POWER_MAX_MW, POWER_DEFAULT_MW, POWER_FLOOR_MW,
+	PROFILES, REQUESTED, LIST_HANG_MS, FAULT_KNOBS,
 };
+enum { KNOB_SM, KNOB_MEM, KNOB_POWER, KNOB_PROFILE };
 enum { MAX_PROCESSES = 32, MAX_DEVICES = 16, HEADER_SLOTS = 64, DEVICE_SLOTS = 256,
        LOG_SLOTS = 8, LOG_ENTRIES = 4096 };
 enum { L_SEQ, L_START_NS, L_END_NS, L_WHO, L_OP, L_CLOCKS, L_RET };
@@ -57,7 +61,8 @@ enum { OP_SET = 1, OP_RESET = 2 };
 /* Bits of UNSUPPORTED. */
 enum { NO_LOCK = 1, NO_AVERAGE = 2, NO_INSTANT = 4, NO_BUFFER = 8, NO_COUNTER = 16, NO_GPM = 32,
        NO_CLOCK_LIST = 64, NO_THROTTLE = 128, NO_PROCESSES = 256, NO_CLOCK = 512, NO_POWER_LIMIT = 1024,
-       NO_MEMORY = 2048, NO_MEMORY_CLOCK = 4096, NO_TEMPERATURE = 8192, NO_VBIOS = 16384, NO_PCI = 32768 };
+       NO_MEMORY = 2048, NO_MEMORY_CLOCK = 4096, NO_TEMPERATURE = 8192, NO_VBIOS = 16384, NO_PCI = 32768,
+       NO_MEM_LOCK = 65536, NO_POWER_SET = 131072, NO_POWER_DEFAULT = 262144 };
 /* Values of PERMISSION. */
 enum { ROOT_ONLY = 0, NOBODY = 1, ANYBODY = 2 };
 
@@ -149,6 +154,13 @@ static ret_t find(struct device *dev, u64 **d)
 	return get(*d + LOST) ? GPU_IS_LOST : OK;
 }
 
+static void hang_reads(u64 *d)
+{
+	int64_t left = (int64_t)get(d + READS_HANG_UNTIL_NS) - now_ns();
+	if (left > 0)
+		wait_us(left / 1000);
+}
+
 /* reading starts a call that reads a sensor: its cost, its faults. */
 static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
 {
@@ -156,9 +168,7 @@ static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
 	if (r != OK)
 		return r;
 	burn(get(*d + cost));
-	int64_t left = (int64_t)get(*d + READS_HANG_UNTIL_NS) - now_ns();
-	if (left > 0)
-		wait_us(left / 1000);
+	hang_reads(*d);
 	if (get(*d + UNSUPPORTED) & unsupported)
 		return NOT_SUPPORTED;
 	u64 n = inc(*d + READS) + 1, every = get(*d + READ_FAULT_EVERY);
@@ -369,11 +379,14 @@ ret_t nvmlDeviceGetSupportedMemoryClocks(struct device *dev, u32 *count, u32 *mh
 	FIXED();
 	if (get(d + UNSUPPORTED) & NO_CLOCK_LIST)
 		return NOT_SUPPORTED;
-	u32 room = *count;
-	*count = 1;
-	if (room < 1)
+	wait_us(get(d + LIST_HANG_MS) * 1000);
+	u32 room = *count, low = (u32)get(d + MEM_LOW_MHZ);
+	*count = low ? 2 : 1;
+	if (room < *count)
 		return INSUFFICIENT_SIZE;
 	mhz[0] = (u32)get(d + MEM_MHZ);
+	if (low)
+		mhz[1] = low;
 	return OK;
 }
 
@@ -382,7 +395,7 @@ ret_t nvmlDeviceGetSupportedGraphicsClocks(struct device *dev, u32 mem, u32 *cou
 	FIXED();
 	if (get(d + UNSUPPORTED) & NO_CLOCK_LIST)
 		return NOT_SUPPORTED;
-	if (mem != get(d + MEM_MHZ))
+	if (mem != get(d + MEM_MHZ) && mem != get(d + MEM_LOW_MHZ))
 		return NOT_FOUND;
 	u32 lo = get(d + MIN_MHZ), hi = get(d + MAX_MHZ), step = get(d + STEP_MHZ), room = *count;
 	*count = (hi - lo) / step + 1;
@@ -402,9 +415,6 @@ ret_t nvmlDeviceGetMaxClockInfo(struct device *dev, u32 type, u32 *mhz)
 	return OK;
 }
 
-ret_t nvmlDeviceGetPowerManagementLimit(struct device *dev, u32 *mw) { FIXED(); OFFERED(NO_POWER_LIMIT); *mw = (u32)get(d + POWER_LIMIT_MW); return OK; }
-ret_t nvmlDeviceGetPowerManagementDefaultLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
-ret_t nvmlDeviceGetEnforcedPowerLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
 
 /* --- clocks ------------------------------------------------------------- */
 
@@ -436,7 +446,8 @@ static u32 achieved(u64 *d, int64_t t)
 ret_t nvmlDeviceGetClockInfo(struct device *dev, u32 type, u32 *mhz)
 {
 	READ(type == CLOCK_MEM ? NO_MEMORY_CLOCK : type == CLOCK_SM ? NO_CLOCK : 0, CALL_US);
-	*mhz = type == CLOCK_MEM ? (u32)get(d + MEM_MHZ) : achieved(d, now_ns());
+	u32 lock = (u32)get(d + MEM_LOCK);
+	*mhz = type != CLOCK_MEM ? achieved(d, now_ns()) : lock ? lock : (u32)get(d + MEM_MHZ);
 	return OK;
 }
 
@@ -451,10 +462,42 @@ static ret_t permitted(u64 *d)
 	return p == NOBODY || (p == ROOT_ONLY && geteuid() != 0) ? NO_PERMISSION : OK;
 }
 
-/* change is a set (lock != 0) or a reset: logged when it starts and again when
- * it returns, so that a killed caller leaves an entry without an end. */
-static ret_t change(struct device *dev, int op, u64 lock)
+/* allowed tells whether a knob takes a value that is set. */
+static ret_t allowed(u64 *d, int knob, u64 v)
 {
+	u32 lo = v >> 32, hi = (u32)v;
+	int ok = 1;
+	switch (knob) {
+	case KNOB_SM: ok = lo <= hi && hi >= get(d + MIN_MHZ) && lo <= get(d + MAX_MHZ); break;
+	case KNOB_MEM: ok = lo <= hi && (hi == get(d + MEM_MHZ) || hi == get(d + MEM_LOW_MHZ)); break;
+	case KNOB_POWER: ok = v >= get(d + POWER_MIN_MW) && v <= get(d + POWER_MAX_MW); break;
+	case KNOB_PROFILE: ok = (v & ~get(d + PROFILES)) == 0; break;
+	}
+	return ok ? OK : INVALID_ARGUMENT;
+}
+
+/* take_effect makes the knob what the call asked for. */
+static void take_effect(u64 *d, int knob, u64 v)
+{
+	u64 floor = get(d + POWER_FLOOR_MW);
+	int64_t t = now_ns();
+	switch (knob) {
+	case KNOB_SM:
+		put(d + PREV_MHZ, achieved(d, t));
+		put(d + CHANGED_NS, t);
+		put(d + LOCK, v);
+		break;
+	case KNOB_MEM: put(d + MEM_LOCK, v); break;
+	case KNOB_POWER: put(d + POWER_LIMIT_MW, v < floor ? floor : v); break;
+	case KNOB_PROFILE: put(d + REQUESTED, v); break;
+	}
+}
+
+/* change is a call that sets or resets a knob: logged when it starts and again when
+ * it returns, so that a killed caller leaves an entry without an end. */
+static ret_t change(struct device *dev, int knob, int op, u64 v)
+{
+	static const u64 lacks[] = {NO_LOCK, NO_MEM_LOCK, NO_POWER_LIMIT | NO_POWER_SET, 0};
 	u64 *d;
 	ret_t r = find(dev, &d);
 	if (r == UNINITIALIZED || r == INVALID_ARGUMENT)
@@ -464,37 +507,33 @@ static ret_t change(struct device *dev, int op, u64 lock)
 	put(e + L_END_NS, 0);
 	put(e + L_START_NS, now_ns());
 	put(e + L_WHO, (u64)getpid() << 32 | (u32)geteuid());
-	put(e + L_OP, (u64)op << 32 | (u32)dev->index);
-	put(e + L_CLOCKS, lock);
+	put(e + L_OP, (u64)knob << 48 | (u64)op << 32 | (u32)dev->index);
+	put(e + L_CLOCKS, v);
 	put(e + L_RET, 0);
 	put(e + L_SEQ, seq + 1);
 
-	if (r == OK && get(d + UNSUPPORTED) & NO_LOCK)
+	/* Faults are of every knob, or of those named. */
+	u64 named = get(d + FAULT_KNOBS);
+	int faulty = !named || named >> knob & 1;
+	if (r == OK && (get(d + UNSUPPORTED) & lacks[knob] || (knob == KNOB_PROFILE && !get(d + PROFILES))))
 		r = NOT_SUPPORTED;
 	if (r == OK)
 		r = permitted(d);
-	if (r == OK && op == OP_SET) {
-		u32 lo = lock >> 32, hi = (u32)lock;
-		if (lo > hi || hi < get(d + MIN_MHZ) || lo > get(d + MAX_MHZ))
-			r = INVALID_ARGUMENT;
-	}
+	if (r == OK && op == OP_SET)
+		r = allowed(d, knob, v);
 	if (r == OK) {
 		wait_us(get(d + SET_LATENCY_US));
-		if (get(d + HANG_MS) && take(d + HANG_LEFT))
+		if (faulty && get(d + HANG_MS) && take(d + HANG_LEFT))
 			wait_us(get(d + HANG_MS) * 1000);
 		if (get(d + LOST))
 			r = GPU_IS_LOST;
-		else if (op == OP_SET && get(d + SET_FAULT) && take(d + SET_FAULT_LEFT))
+		else if (faulty && op == OP_SET && get(d + SET_FAULT) && take(d + SET_FAULT_LEFT))
 			r = (ret_t)get(d + SET_FAULT);
-		else if (op == OP_RESET && get(d + RESET_FAULT) && take(d + RESET_FAULT_LEFT))
+		else if (faulty && op == OP_RESET && get(d + RESET_FAULT) && take(d + RESET_FAULT_LEFT))
 			r = (ret_t)get(d + RESET_FAULT);
 	}
-	if (r == OK) {
-		int64_t t = now_ns();
-		put(d + PREV_MHZ, achieved(d, t));
-		put(d + CHANGED_NS, t);
-		put(d + LOCK, lock);
-	}
+	if (r == OK)
+		take_effect(d, knob, v);
 	put(e + L_RET, (u64)r);
 	put(e + L_END_NS, now_ns());
 	return r;
@@ -502,7 +541,7 @@ static ret_t change(struct device *dev, int op, u64 lock)
 
 ret_t nvmlDeviceSetGpuLockedClocks(struct device *dev, u32 lo, u32 hi)
 {
-	return change(dev, OP_SET, (u64)lo << 32 | hi);
+	return change(dev, KNOB_SM, OP_SET, (u64)lo << 32 | hi);
 }
 
-ret_t nvmlDeviceResetGpuLockedClocks(struct device *dev) { return change(dev, OP_RESET, 0); }
+ret_t nvmlDeviceResetGpuLockedClocks(struct device *dev) { return change(dev, KNOB_SM, OP_RESET, 0); }
