@@ -15,8 +15,10 @@ import (
 type Config struct {
 	GPU      string   // auto, nvml, sim, sim:PROFILE
 	Devices  []string // indices or UUIDs, or all
-	ReadOnly bool     // never set a clock
-	Monitor  bool     // watch only: nothing runs
+	ReadOnly bool     // never set a clock or a limit
+	// NoClockList leaves the list of supported clocks unread.
+	NoClockList bool
+	Monitor     bool // watch only: nothing runs
 	// SimSpeed is simulated time against real time: a factor, max, or "" for the
 	// caller's default.
 	SimSpeed  string

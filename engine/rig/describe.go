@@ -32,11 +32,49 @@ type Report struct {
 type GPUState struct {
 	ID        string            `json:"id"`
 	Info      gpu.Info          `json:"info"`
+	Knobs     []KnobState       `json:"knobs"`
 	Sensors   []gpu.PowerSource `json:"sensors"`
 	Processes []gpu.Process     `json:"other_processes"`
 	Problems  []string          `json:"problems,omitempty"`
 	// Unusable says why nothing of it could be read but its index.
 	Unusable string `json:"unusable,omitempty"`
+}
+
+// KnobState is one knob and whether this program may set it: as it was found, for a
+// driver tells more only when it is asked to set it.
+type KnobState struct {
+	gpu.Knob
+	Can string `json:"can"` // yes, service (through the clock guard's), root (who alone may), no
+}
+
+// Values of KnobState.Can.
+const (
+	canYes, canService, canRoot, canNo = "yes", "service", "root", "no"
+)
+
+// can tells how this program comes to set knobs.
+func can(r *Rig, o *Config) string {
+	switch {
+	case o.ReadOnly || o.Monitor:
+		return canNo
+	case r.Simulated(), os.Geteuid() == 0:
+		return canYes
+	case serviceThere():
+		return canService
+	}
+	return canRoot
+}
+
+func knobStates(dev gpu.Device, may string) []KnobState {
+	var out []KnobState
+	for _, k := range gpu.KnobsOf(dev) {
+		st := KnobState{k, may}
+		if k.Unavailable != "" {
+			st.Can = canNo
+		}
+		out = append(out, st)
+	}
+	return out
 }
 
 // EngineReport is what llama.cpp sees, as its process tells it.
@@ -81,10 +119,10 @@ func openEach(ctx context.Context, o *Config, named bool) (rigs []*Rig, unusable
 }
 
 // describeGPU finds out what there is to tell of a rig's GPU.
-func describeGPU(r *Rig) GPUState {
+func describeGPU(r *Rig, o *Config) GPUState {
 	dev := r.GPUs[0].Device
 	info := dev.Info()
-	st := GPUState{ID: info.ID(), Info: info}
+	st := GPUState{ID: info.ID(), Info: info, Knobs: knobStates(dev, can(r, o))}
 	problem := func(err error) {
 		if err != nil {
 			st.Problems = append(st.Problems, plaintext.OneLine(err.Error()))
@@ -134,17 +172,18 @@ func describeEngine(o *Config, realGPU bool) EngineReport {
 
 // controlText says whether clocks can be set here, and how to get there.
 func controlText(r *Rig, o *Config) string {
-	switch {
-	case o.ReadOnly:
+	switch can(r, o) {
+	case canNo:
 		return "off (--read-only)"
-	case r.Simulated():
-		return "simulated: SM clocks can be set freely"
-	case os.Geteuid() == 0:
-		return "this user may set SM clocks; the dashboard does so only once armed (key a)"
-	case serviceThere():
+	case canYes:
+		if r.Simulated() {
+			return "simulated: clocks and power limit can be set freely"
+		}
+		return "this user may set clocks and power limit; the dashboard does so only once armed (key a)"
+	case canService:
 		return "through the clock guard's service at " + clockguard.DefaultSocket
 	}
-	return "setting SM clocks needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
+	return "setting clocks and power limit needs root: run `sudo jouletop clock-guard --serve " + clockguard.DefaultSocket + "` (or its systemd unit, see the README) beside this program"
 }
 
 // discoverTime is how long the sensors are watched to learn their periods.
@@ -176,7 +215,7 @@ func Show(ctx context.Context, o *Config, named, asJSON bool, out io.Writer) err
 	}
 	for _, r := range rigs {
 		rep.Simulated, rep.Control = r.Simulated(), controlText(r, o)
-		if err := show(describeGPU(r)); err != nil {
+		if err := show(describeGPU(r, o)); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ const (
 
 // indices reads --device: the GPUs that work together, in the order given.
 func (o *Config) indices() ([]int, error) {
+	if err := o.leaveClockList(); err != nil {
+		return nil, err
+	}
 	if slices.Equal(o.Devices, []string{allDevices}) {
 		n, err := nvml.Count()
 		if err != nil {
@@ -60,6 +63,15 @@ func (o *Config) indices() ([]int, error) {
 		return nil, usage.Errorf("--device: want the index or UUID of a GPU")
 	}
 	return out, nil
+}
+
+// leaveClockList has the driver's list of supported clocks left unread, by this process
+// and those that it starts, where that is asked for.
+func (o *Config) leaveClockList() error {
+	if !o.NoClockList {
+		return nil
+	}
+	return os.Setenv(nvml.EnvClockList, nvml.SkipClockList)
 }
 
 // openDevices opens the GPUs of these indices.

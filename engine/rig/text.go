@@ -55,16 +55,11 @@ func (g GPUState) write(w io.Writer, rep Report) error {
 	if !rep.Simulated {
 		row("driver", "%s, VBIOS %s", orUnknown(i.Driver), orUnknown(i.VBIOS))
 	}
-	if len(i.SMClocks) > 0 {
-		row("SM clock", "%d to %d MHz, %d steps", i.MinSM(), i.MaxSM(), len(i.SMClocks))
-	} else {
-		row("SM clock", "range unknown")
-	}
-	row("memory", "%s, clock %s", withUnit(i.MemoryMiB, "MiB"), withUnit(i.MemMHz, "MHz"))
+	row("memory", "%s", withUnit(i.MemoryMiB, "MiB"))
 	if i.PowerLimitW > 0 {
-		row("power limit", "%.0f W", i.PowerLimitW)
+		row("enforced power limit", "%.0f W", i.PowerLimitW)
 	} else {
-		row("power limit", "unknown")
+		row("enforced power limit", "unknown")
 	}
 	row("clock control", "%s", rep.Control)
 	for _, h := range i.Hidden {
@@ -79,6 +74,9 @@ func (g GPUState) write(w io.Writer, rep Report) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if err := writeKnobs(w, g.Knobs); err != nil {
+		return err
+	}
 	if len(g.Sensors) == 0 {
 		_, err := fmt.Fprint(w, "\nNo power source gives a reading: energy cannot be measured.\n\n")
 		return err
@@ -91,4 +89,34 @@ func (g GPUState) write(w io.Writer, rep Report) error {
 	}
 	fmt.Fprintln(t)
 	return t.Flush()
+}
+
+// writeKnobs says what can be set.
+func writeKnobs(w io.Writer, knobs []KnobState) error {
+	fmt.Fprintln(w, "\nKnobs")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, k := range knobs {
+		fmt.Fprintf(t, "  %s\t%s\n", k.ID.Title(), k.text())
+	}
+	return t.Flush()
+}
+
+func (k KnobState) text() string {
+	if k.Unavailable != "" {
+		return "cannot be set: " + plaintext.OneLine(k.Unavailable)
+	}
+	text := k.Range()
+	if k.Default >= 0 {
+		text += "; default " + k.ID.Text(k.Default)
+	}
+	switch {
+	case k.Now >= 0:
+		text += "; now " + k.ID.Text(k.Now)
+	case k.ID.Resets():
+		text += "; whether one is locked, a driver does not tell"
+	}
+	if k.Can == canRoot {
+		text += "; root may set it"
+	}
+	return text
 }

@@ -64,23 +64,27 @@ const clockListLimit = 2 * time.Second
 
 var errListSkipped = errors.New("not read, as asked")
 
-// clockList reads the list the first time it is asked for.
+var errListHangs = fmt.Errorf("%w: the driver has not answered within %v", gpu.ErrNotSupported, clockListLimit)
+
+// clockList reads the list the first time it is asked for, and again where that failed.
 func (d *Device) clockList() clockList {
-	d.listOnce.Do(func() {
-		if os.Getenv(EnvClockList) == SkipClockList {
-			d.list = clockList{err: errListSkipped}
-			return
-		}
-		read := make(chan clockList, 1)
-		go func() { read <- supportedClocks(d.info.Index) }()
-		late := time.NewTimer(clockListLimit)
-		defer late.Stop()
-		select {
-		case d.list = <-read:
-		case <-late.C:
-			d.list = clockList{err: fmt.Errorf("%w: the driver has not answered within %v", gpu.ErrNotSupported, clockListLimit)}
-		}
-	})
+	d.listing.Lock()
+	defer d.listing.Unlock()
+	switch {
+	case d.list.sm != nil, errors.Is(d.list.err, errListHangs):
+		return d.list
+	case os.Getenv(EnvClockList) == SkipClockList:
+		return clockList{err: errListSkipped}
+	}
+	read := make(chan clockList, 1)
+	go func() { read <- supportedClocks(d.info.Index) }()
+	late := time.NewTimer(clockListLimit)
+	defer late.Stop()
+	select {
+	case d.list = <-read:
+	case <-late.C:
+		d.list = clockList{err: errListHangs}
+	}
 	return d.list
 }
 

@@ -29,8 +29,8 @@ type Device struct {
 	can     abilities
 	sources []gpu.PowerSource
 
-	listOnce sync.Once
-	list     clockList
+	listing sync.Mutex
+	list    clockList
 
 	mu     sync.Mutex // guards what follows
 	wall   wallMap
@@ -223,7 +223,7 @@ func (d *Device) Poll() (gpu.Sample, error) {
 
 // SetSMClock implements gpu.Device.
 func (d *Device) SetSMClock(mhz int) error {
-	if err := d.Info().CheckSMClock(mhz); err != nil {
+	if err := d.checkClock(gpu.KnobSM, mhz); err != nil {
 		return err
 	}
 	ret := order(d.lib, func() nvml.Return { return d.dev.SetGpuLockedClocks(uint32(mhz), uint32(mhz)) }, "nvmlDeviceSetGpuLockedClocks")

@@ -112,7 +112,7 @@ func (d *Device) Set(k gpu.KnobID, v int) error {
 	case gpu.KnobSM:
 		return d.SetSMClock(v)
 	case gpu.KnobMem:
-		if err := gpu.ListKnob(k, d.clockList().memory, "").Check(v); err != nil {
+		if err := d.checkClock(k, v); err != nil {
 			return err
 		}
 		ret = order(d.lib, func() nvml.Return { return d.dev.SetMemoryLockedClocks(uint32(v), uint32(v)) }, "nvmlDeviceSetMemoryLockedClocks")
@@ -130,6 +130,20 @@ func (d *Device) Set(k gpu.KnobID, v int) error {
 		return fmt.Errorf("%w: %s: the driver refuses it", gpu.ErrBadValue, what)
 	}
 	return fail(what, ret)
+}
+
+// checkClock tells whether a clock is on the driver's list, and what was wrong with that.
+func (d *Device) checkClock(k gpu.KnobID, mhz int) error {
+	list := d.clockList()
+	clocks := list.sm
+	if k == gpu.KnobMem {
+		clocks = list.memory
+	}
+	err := gpu.ListKnob(k, clocks, "").Check(mhz)
+	if err != nil && list.err != nil {
+		err = fmt.Errorf("%w: %w", err, list.err)
+	}
+	return err
 }
 
 var setPowerCalls = []string{"nvmlDeviceSetPowerManagementLimit_v2", "nvmlDeviceSetPowerManagementLimit"}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sort"
 	"time"
+
+	"jouletop/gpu"
 )
 
 // keepNS is how much history the sensors need: the sample buffer's 2.4 s and
@@ -20,10 +22,10 @@ type segment struct {
 }
 
 // sums are integrals over time: energy in J, and seconds of each share.
-type sums struct{ joules, busy, dram, tensor float64 }
+type sums struct{ joules, busy, dram, tensor, capped float64 }
 
 func (a sums) plus(b sums, s float64) sums {
-	return sums{a.joules + b.joules*s, a.busy + b.busy*s, a.dram + b.dram*s, a.tensor + b.tensor*s}
+	return sums{a.joules + b.joules*s, a.busy + b.busy*s, a.dram + b.dram*s, a.tensor + b.tensor*s, a.capped + b.capped*s}
 }
 
 // history is what truly happened, oldest first.
@@ -34,10 +36,13 @@ type history struct {
 
 // push begins a segment at t. One that brings nothing new only lengthens the
 // last; one at the last one's start replaces it.
-func (h *history) push(t int64, watts, mhz float64, a activity) {
+func (h *history) push(t int64, watts, mhz float64, why gpu.Throttle, a activity) {
 	rate := sums{joules: watts, dram: a.dram, tensor: a.tensor}
 	if a.busy {
 		rate.busy = 1
+	}
+	if why&gpu.ThrottleSWPowerCap != 0 {
+		rate.capped = 1
 	}
 	n := len(h.seg)
 	if n == 0 {
@@ -118,6 +123,18 @@ func (g *GPU) TrueSMMHz(t int64) float64 {
 		return s.mhz
 	}
 	return math.NaN()
+}
+
+// TrueCappedS returns for how long between two times (ns) the power limit really held
+// the SM clock down, in s; NaN as for TrueEnergyJ.
+func (g *GPU) TrueCappedS(t0, t1 int64) float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.advance()
+	if !g.hist.covers(t0) || t1 > now || t1 < t0 {
+		return math.NaN()
+	}
+	return g.hist.upTo(t1).capped - g.hist.upTo(t0).capped
 }
 
 func (g *GPU) trueAt(t int64) (segment, bool) {

@@ -31,14 +31,14 @@ type activity struct {
 	tensor float64 // share of tensor cycles in use at the current clock
 }
 
-// watts returns the power at an SM clock, a leakage temperature and an
-// activity; see Profile.
-func (p *Profile) watts(mhz, leakC float64, context bool, a activity) float64 {
-	w := p.IdleW
+// watts returns the power at a speed, a leakage temperature and an activity; see
+// Profile.
+func (p *Profile) watts(at speed, leakC float64, context bool, a activity) float64 {
+	w := p.IdleW - p.MemClockW*(1-at.mem)
 	if !context {
 		return w
 	}
-	v, x := p.voltage(mhz), mhz/p.top()
+	v, x := p.voltage(at.mhz), at.mhz/p.top()
 	v2 := v * v
 	w += p.LeakW*v*(1+p.LeakPerC*(leakC-50)) + p.ContextW*v2*x
 	if a.busy {
@@ -84,22 +84,26 @@ func (g *GPU) beginSegment(t int64) {
 		mhz = g.thermalMax
 		g.throttle |= gpu.ThrottleSWThermal
 	}
-	g.activity = g.activityAt(mhz)
-	g.powerW = p.watts(mhz, g.leakC, g.context, g.activity)
+	mem := g.memory()
+	g.activity = g.activityAt(speed{mhz, mem})
+	g.powerW = p.watts(speed{mhz, mem}, g.leakC, g.context, g.activity)
 	if g.powerW > g.capW && busy {
 		if lower := g.cappedClock(mhz); lower < mhz {
 			mhz = lower
 			g.throttle |= gpu.ThrottleSWPowerCap
-			g.activity = g.activityAt(mhz)
-			g.powerW = p.watts(mhz, g.leakC, g.context, g.activity)
+			g.activity = g.activityAt(speed{mhz, mem})
+			g.powerW = p.watts(speed{mhz, mem}, g.leakC, g.context, g.activity)
 		}
 	}
 	g.achieved = mhz
 	if g.work != nil {
-		g.work.anchor(t, mhz, p)
+		g.work.anchor(t, speed{mhz, mem}, p)
 	}
-	g.hist.push(t, g.powerW, mhz, g.activity)
+	g.hist.push(t, g.powerW, mhz, g.throttle, g.activity)
 }
+
+// memory is the memory clock as a share of the highest.
+func (g *GPU) memory() float64 { return float64(g.memMHz) / float64(g.info.MemMHz) }
 
 // cappedClock returns the highest clock below mhz at which power keeps to the
 // cap, or the lowest there is.
@@ -108,7 +112,7 @@ func (g *GPU) cappedClock(mhz float64) float64 {
 	lo, hi := int(p.bottom())/capStepMHz+1, int(mhz)/capStepMHz
 	for lo < hi { // the highest in lo..hi that keeps to it
 		mid := (lo + hi + 1) / 2
-		f := float64(mid * capStepMHz)
+		f := speed{float64(mid * capStepMHz), g.memory()}
 		if p.watts(f, g.leakC, true, g.activityAt(f)) <= g.capW {
 			lo = mid
 		} else {
@@ -118,12 +122,12 @@ func (g *GPU) cappedClock(mhz float64) float64 {
 	return min(mhz, max(p.bottom(), float64(lo*capStepMHz)))
 }
 
-// activityAt returns what would go on at an SM clock.
-func (g *GPU) activityAt(mhz float64) activity {
+// activityAt returns what would go on at a speed.
+func (g *GPU) activityAt(at speed) activity {
 	p := &g.profile
 	if g.work != nil {
-		return g.work.w.activity(p, mhz)
+		return g.work.w.activity(p, at)
 	}
-	x := mhz / p.top()
-	return activity{busy: g.load.busy(), flops: g.load.tensor * x, dram: g.load.dram, tensor: g.load.tensor}
+	x := at.mhz / p.top()
+	return activity{busy: g.load.busy(), flops: g.load.tensor * x, dram: min(g.load.dram, at.mem), tensor: g.load.tensor}
 }

@@ -15,6 +15,7 @@ import (
 //	  + BusyW·v²·x                                           (kernels run)
 //	  + TensorW·v²·(FLOP rate / PeakFLOPs)
 //	  + (CoreW·v² + MemoryW)·(byte rate / PeakBytes)
+//	  − MemClockW·(1 − m)                                    (at memory clock m·MemMHz)
 //
 // the usual activity·V²·f of CMOS logic (a rate is an activity times f), with
 // memory on its own fixed voltage and clock. V is flat at VMin up to KneeMHz
@@ -26,8 +27,11 @@ type Profile struct {
 	Clocks  []int // supported SM clocks, ascending, MHz
 
 	MemMHz    int
+	MemClocks []int // supported memory clocks, ascending, MHz; the last is MemMHz
 	MemoryMiB int
 	LimitW    float64 // power limit
+	// MinLimitW and MaxLimitW are the range that the limit can be set in.
+	MinLimitW, MaxLimitW float64
 	// CapW is the mean power at which the power cap begins to lower the clock:
 	// below the limit, which is on peaks.
 	CapW float64
@@ -39,6 +43,9 @@ type Profile struct {
 
 	IdleW, LeakW, LeakPerC, ContextW, BusyW float64
 	TensorW, CoreW, MemoryW                 float64
+	// MemClockW is what the memory's clock draws at its highest, bytes or not. It is in
+	// IdleW, LeakW and ContextW.
+	MemClockW float64
 
 	AmbientC float64
 	CPerW    float64 // thermal resistance to the air, K/W
@@ -54,15 +61,16 @@ type Profile struct {
 // Away from the default clock nothing was measured: what is left of core,
 // tensor and clock-tree power at a lower clock is physics (0.7 V up to 1000 MHz
 // against 1.0 V at the top, assumed), not measurement, and so is the split of
-// the memory's power into core (V²) and DRAM (fixed).
+// the memory's power into core (V²) and DRAM (fixed). So are the lower memory clock
+// (peak bandwidth follows it) and what it saves.
 var h100 = Profile{
 	Name: "h100", Product: "NVIDIA H100 80GB HBM3",
 	Clocks: steps(345, 1980, 15),
-	MemMHz: 2619, MemoryMiB: 81559, LimitW: 700, CapW: 652,
+	MemMHz: 2619, MemClocks: []int{1593, 2619}, MemoryMiB: 81559, LimitW: 700, MinLimitW: 200, MaxLimitW: 700, CapW: 652,
 	PeakFLOPs: 989e12, PeakBytes: 3.35e12,
 	KneeMHz: 1000, VMin: 0.70, VMax: 1.0,
 	IdleW: 78, LeakW: 26, LeakPerC: 0.006, ContextW: 20, BusyW: 53,
-	TensorW: 1082, CoreW: 400, MemoryW: 186,
+	TensorW: 1082, CoreW: 400, MemoryW: 186, MemClockW: 25,
 	AmbientC: 33, CPerW: 0.060, TauS: 20, HotC: 87,
 }
 
@@ -74,11 +82,11 @@ var h100 = Profile{
 var rtxPro6000 = Profile{
 	Name: "rtx-pro-6000", Product: "NVIDIA RTX PRO 6000 Blackwell",
 	Clocks: rtxClocks(),
-	MemMHz: 14001, MemoryMiB: 97887, LimitW: 600, CapW: 570,
+	MemMHz: 14001, MemClocks: []int{405, 810, 7001, 14001}, MemoryMiB: 97887, LimitW: 600, MinLimitW: 150, MaxLimitW: 600, CapW: 570,
 	PeakFLOPs: 500e12, PeakBytes: 1.79e12,
 	KneeMHz: 1000, VMin: 0.65, VMax: 1.0,
 	IdleW: 25, LeakW: 30, LeakPerC: 0.004, ContextW: 12, BusyW: 38,
-	TensorW: 400, CoreW: 160, MemoryW: 118,
+	TensorW: 400, CoreW: 160, MemoryW: 118, MemClockW: 15,
 	AmbientC: 30, CPerW: 0.080, TauS: 25, HotC: 90,
 }
 

@@ -52,8 +52,13 @@ type GPU struct {
 	plan       []clockStep
 	clockCalls uint64
 
+	memMHz    int // memory clock
+	memLocked bool
+	limitMW   int        // power limit
+	later     []effectAt // changes of knobs under way, in order
+
 	// Power and heat.
-	capW       float64
+	capW       float64  // mean power that the limit allows
 	activity   activity // of the current segment
 	powerW     float64
 	achieved   float64 // MHz
@@ -107,7 +112,7 @@ func WithClockLatency(call, settle time.Duration) Option {
 // WithPowerLimit lowers or raises the power limit (W).
 func WithPowerLimit(watts float64) Option {
 	return func(g *GPU) {
-		g.capW *= watts / g.info.PowerLimitW
+		g.setLimit(int(math.Round(1000 * watts)))
 		g.info.PowerLimitW = watts
 	}
 }
@@ -131,14 +136,15 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 	}
 	g := &GPU{
 		profile: p, clk: clk, seed: draw.Mix(uint64(seed), draw.String(p.Name)),
-		capW:    p.CapW,
+		memMHz:  p.MemMHz,
 		latency: clockLatency{call: int64(4 * time.Millisecond), settle: int64(20 * time.Millisecond)},
 	}
 	g.info = gpu.Info{
 		Name: p.Product + " (simulated)", Driver: "simulated", VBIOS: "simulated",
 		Profile: p.Name, SMClocks: slices.Clone(p.Clocks), MemMHz: p.MemMHz,
-		PowerLimitW: p.LimitW, MemoryMiB: p.MemoryMiB,
+		PowerLimitW: p.LimitW, PowerLimitMaxW: p.MaxLimitW, MemoryMiB: p.MemoryMiB,
 	}
+	g.setLimit(int(1000 * p.LimitW))
 	g.sensors = newSensors(g.seed)
 	for _, o := range opts {
 		o(g)
@@ -175,7 +181,7 @@ func (g *GPU) Poll() (gpu.Sample, error) {
 	now := g.advance()
 	u := g.sensors.utilisation(&g.hist, now)
 	return gpu.Sample{
-		SMMHz: int(g.achieved), MemMHz: g.info.MemMHz,
+		SMMHz: int(g.achieved), MemMHz: g.memMHz,
 		TempC:   math.Round(g.thermal.at(now, &g.profile, g.powerW)),
 		GPUUtil: percent(u.busy), DRAMUtil: percent(u.dram), TensorUtil: percent(u.tensor),
 		MemUsedMiB: g.memoryMiB, Throttle: g.throttle,

@@ -112,7 +112,7 @@ func TestCliffAppears(t *testing.T) {
 		}
 		decode := activity{busy: true, dram: 0.7}
 		saved := func(from, to float64) float64 { // W a MHz
-			return (p.watts(from, 50, true, decode) - p.watts(to, 50, true, decode)) / (from - to)
+			return (p.watts(speed{from, 1}, 50, true, decode) - p.watts(speed{to, 1}, 50, true, decode)) / (from - to)
 		}
 		above, below := saved(p.top(), p.KneeMHz), saved(p.KneeMHz, p.bottom())
 		if above < 3*below || below <= 0 {

@@ -39,11 +39,17 @@ type pretended struct{ tensor, dram float64 }
 
 func (l pretended) busy() bool { return l.tensor > 0 || l.dram > 0 }
 
-// Seconds returns how long w takes at an SM clock in MHz.
-func (p *Profile) Seconds(w Work, mhz float64) float64 {
-	compute := w.FLOPs / (orOne(w.TensorEff) * p.peak(w, mhz))
-	memory := w.Bytes / (orOne(w.DRAMEff) * p.PeakBytes)
-	return w.Overhead.Seconds() + w.SMCycles/(mhz*1e6) + max(compute, memory)
+// Seconds returns how long w takes at an SM clock in MHz, and the highest memory
+// clock.
+func (p *Profile) Seconds(w Work, mhz float64) float64 { return p.seconds(w, speed{mhz, 1}) }
+
+// speed is an SM clock in MHz and a memory clock as a share of the highest.
+type speed struct{ mhz, mem float64 }
+
+func (p *Profile) seconds(w Work, s speed) float64 {
+	compute := w.FLOPs / (orOne(w.TensorEff) * p.peak(w, s.mhz))
+	memory := w.Bytes / (orOne(w.DRAMEff) * p.PeakBytes * s.mem)
+	return w.Overhead.Seconds() + w.SMCycles/(s.mhz*1e6) + max(compute, memory)
 }
 
 // peak is the tensor rate at a clock, in FLOP per s.
@@ -57,16 +63,17 @@ func (p *Profile) peak(w Work, mhz float64) float64 {
 // Joules returns what w uses at an SM clock in MHz, with a context open and a chip of
 // 50 °C.
 func (p *Profile) Joules(w Work, mhz float64) float64 {
-	return p.Seconds(w, mhz) * p.watts(mhz, 50, true, w.activity(p, mhz))
+	at := speed{mhz, 1}
+	return p.Seconds(w, mhz) * p.watts(at, 50, true, w.activity(p, at))
 }
 
-func (w Work) activity(p *Profile, mhz float64) activity {
-	s := p.Seconds(w, mhz)
+func (w Work) activity(p *Profile, at speed) activity {
+	s, mhz := p.seconds(w, at), at.mhz
 	rate := w.FLOPs / s
 	return activity{
 		busy:   true,
 		flops:  rate/p.PeakFLOPs + w.Tensor*mhz/p.top(),
-		dram:   min(1, w.Bytes/s/p.PeakBytes+w.DRAM),
+		dram:   min(at.mem, w.Bytes/s/p.PeakBytes+w.DRAM),
 		tensor: min(1, rate/p.peak(w, mhz)+w.Tensor),
 	}
 }
@@ -107,9 +114,9 @@ type running struct {
 }
 
 // anchor is called where the clock may change, at t.
-func (r *running) anchor(t int64, mhz float64, p *Profile) {
+func (r *running) anchor(t int64, at speed, p *Profile) {
 	r.done = r.doneAt(t)
-	r.anchorNS, r.seconds = t, p.Seconds(r.w, mhz)
+	r.anchorNS, r.seconds = t, p.seconds(r.w, at)
 }
 
 func (r *running) doneAt(t int64) float64 {
@@ -169,6 +176,9 @@ func (g *GPU) wakeTime(r *running, now int64) int64 {
 	if len(g.plan) > 0 {
 		known = min(known, g.plan[0].atNS)
 	}
+	if len(g.later) > 0 {
+		known = min(known, g.later[0].atNS)
+	}
 	end := r.end()
 	if end <= known {
 		return end
@@ -206,6 +216,9 @@ func (g *GPU) advance() int64 {
 		if len(g.plan) > 0 {
 			t = min(t, g.plan[0].atNS)
 		}
+		if len(g.later) > 0 {
+			t = min(t, g.later[0].atNS)
+		}
 		if t > now {
 			return now
 		}
@@ -223,6 +236,10 @@ func (g *GPU) pass(t int64) {
 		g.clockMHz = g.plan[0].mhz
 		g.locked = g.plan[0].locked
 		g.plan = g.plan[1:]
+	}
+	for len(g.later) > 0 && g.later[0].atNS <= t {
+		g.later[0].make()
+		g.later = g.later[1:]
 	}
 	if t == g.gridNS {
 		g.gridNS += gridNS

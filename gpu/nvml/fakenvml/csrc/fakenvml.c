@@ -190,7 +190,7 @@ static ret_t reading(struct device *dev, u64 **d, u64 unsupported, int cost)
 		return r
 
 #define OFFERED(unsupported) \
-	if (get(d + UNSUPPORTED) & unsupported) \
+	if (get(d + UNSUPPORTED) & (unsupported)) \
 		return NOT_SUPPORTED
 
 static ret_t text(const void *slots, size_t cap, char *out, u32 n)
