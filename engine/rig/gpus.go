@@ -210,7 +210,7 @@ func (r *Rig) ArmWarning() string {
 		if i > 0 {
 			text += "\n"
 		}
-		text += clockguard.ArmWarning(g.Device.Info(), clockguard.Bounds{})
+		text += clockguard.ArmWarning(g.Device.Info(), gpu.KnobsOf(g.Device), clockguard.Bounds{})
 	}
 	return text
 }

@@ -40,7 +40,7 @@ func benchKills(t *testing.T) {
 	res := killRounds(newRig(t, 4, fakenvml.H100()), seed, nil, rounds)
 	fmt.Printf("%d random kill -9 and SIGSTOP of parent, guard, watcher (seed %d)\n", res.rounds, seed)
 	fmt.Printf("  %-52s %10s %10s\n", "", "measured", "target")
-	fmt.Printf("  %-52s %10d %10d\n", "clocks given back", res.rounds-len(res.failures), rounds)
+	fmt.Printf("  %-52s %10d %10d\n", "all knobs given back", res.rounds-len(res.failures), rounds)
 	fmt.Printf("  %-52s %10v %10v\n", fmt.Sprintf("slowest where guard or watcher lived (%d)", res.survived),
 		res.worst.Round(time.Millisecond), "1s")
 	fmt.Printf("  %-52s %10d %10s\n", "given back by the next start", res.rounds-res.survived, "the rest")

@@ -39,9 +39,10 @@ type Loss struct {
 // and Reset wait for the driver (some ms), so call them from a goroutine of
 // their own.
 type Client struct {
-	info gpu.Info
-	dial func() (link, error) // nil when clocks are never set
-	now  func() int64
+	info   gpu.Info
+	dial   func() (link, error) // nil when clocks are never set
+	now    func() int64
+	notify func(string) // may be nil
 
 	arming sync.Mutex // one Arm at a time
 	mu     sync.Mutex // guards link; never held while waiting
@@ -57,7 +58,7 @@ func InProcess(dev gpu.Device, clock timebase.Clock, o Options) (*Client, error)
 	if o.ReadOnly {
 		return nil, gpu.ErrReadOnly
 	}
-	c := &Client{info: dev.Info(), now: clock.Now}
+	c := &Client{info: dev.Info(), now: clock.Now, notify: o.Notify}
 	c.dial = func() (link, error) {
 		return &local{control{dev: dev, info: dev.Info(), bounds: o.Bounds, now: clock.Now, log: o.Logger}}, nil
 	}
@@ -124,7 +125,27 @@ func (c *Client) Set(mhz int) error {
 
 // SetTimed is Set that also tells when the driver was called, also when the
 // call failed.
-func (c *Client) SetTimed(mhz int) (Timing, error) { return c.do(opSet, mhz) }
+func (c *Client) SetTimed(mhz int) (Timing, error) {
+	t, _, err := c.do(opSet, gpu.KnobSM, mhz)
+	return t, err
+}
+
+// SetKnob sets a knob to v, in the driver's unit (see gpu.KnobID), as SetTimed does the
+// SM clock. got is what is in force then where that can be read, else v. Errors may
+// also wrap gpu.ErrBadValue, ErrTaken or ErrClamped.
+func (c *Client) SetKnob(k gpu.KnobID, v int) (t Timing, got int, err error) {
+	return c.do(opSet, k, v)
+}
+
+// ResetKnob gives a knob back: a clock to the driver, another to what it was before
+// this client set it, if it has, and nobody else has set it since.
+func (c *Client) ResetKnob(k gpu.KnobID) (Timing, error) {
+	t, _, err := c.do(opReset, k, 0)
+	if errors.Is(err, ErrNotArmed) { // nothing can be set
+		return Timing{}, nil
+	}
+	return t, err
+}
 
 // Reset gives the clock back to the driver, if this client has locked it.
 func (c *Client) Reset() error {
@@ -133,30 +154,27 @@ func (c *Client) Reset() error {
 }
 
 // ResetTimed is Reset that also tells when the driver was called.
-func (c *Client) ResetTimed() (Timing, error) {
-	t, err := c.do(opReset, 0)
-	if errors.Is(err, ErrNotArmed) { // nothing can be set
-		return Timing{}, nil
-	}
-	return t, err
-}
+func (c *Client) ResetTimed() (Timing, error) { return c.ResetKnob(gpu.KnobSM) }
 
-func (c *Client) do(o op, mhz int) (Timing, error) {
+func (c *Client) do(o op, k gpu.KnobID, v int) (t Timing, got int, err error) {
 	c.mu.Lock()
 	l, lost := c.link, c.lost
 	c.mu.Unlock()
 	if lost != nil {
-		return Timing{}, lost
+		return Timing{}, -1, lost
 	}
 	if l == nil {
-		return Timing{}, ErrNotArmed
+		return Timing{}, -1, ErrNotArmed
 	}
-	r := l.do(order{op: o, mhz: mhz, sent: c.now()})
-	err := r.err()
+	r := l.do(order{op: o, knob: k, value: v, sent: c.now()})
+	err = r.err()
 	if errors.Is(err, ErrGuardLost) {
 		c.guardLost(l, err)
 	}
-	return Timing{CallNS: r.called, ReturnNS: r.returned}, err
+	if err == nil && r.text != "" && c.notify != nil {
+		c.notify(r.text)
+	}
+	return Timing{CallNS: r.called, ReturnNS: r.returned}, r.value, err
 }
 
 // guardLost notes that the guard of a link has ended by itself.
@@ -212,15 +230,4 @@ func (c *Client) Notes() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.notes...)
-}
-
-// ArmWarning is what to tell the operator before arming: what will be set, and
-// what is lost.
-func ArmWarning(info gpu.Info, b Bounds) string {
-	if info.Simulated() {
-		return fmt.Sprintf("Locks the SM clock of the simulated GPU %s (%d to %d MHz).", info.ID(), info.MinSM(), info.MaxSM())
-	}
-	return fmt.Sprintf("Locks the SM clock of GPU %d (%s, %s) to %s and gives it back to the driver's default on exit, "+
-		"also after a crash. NVML cannot tell which lock is in force now: one set by another tool would be lost.",
-		info.Index, info.Name, info.ID(), b)
 }

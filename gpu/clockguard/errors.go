@@ -22,7 +22,11 @@ var (
 	// ErrBusy: the driver has not answered an earlier call yet.
 	ErrBusy = errors.New("driver has not answered the last clock call yet")
 	// ErrBounds: a supported clock outside the bounds that were allowed.
-	ErrBounds = errors.New("SM clock outside the allowed bounds")
+	ErrBounds = errors.New("outside the allowed bounds")
+	// ErrTaken: somebody else has changed the knob since it was set here.
+	ErrTaken = errors.New("changed by somebody else")
+	// ErrClamped: the driver took another value than it was asked to.
+	ErrClamped = errors.New("the driver set another value")
 	// ErrRefused: the request was malformed, stale or not allowed.
 	ErrRefused = errors.New("request refused")
 )
@@ -31,10 +35,15 @@ var (
 type HeldError struct {
 	GPU    string // UUID
 	Holder Holder
+	Holds  string // what it has set, in words; "" nothing
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("clock control of %s is held by %s", e.GPU, e.Holder)
+	text := fmt.Sprintf("clock control of %s is held by %s", e.GPU, e.Holder)
+	if e.Holds != "" {
+		text += ", which has set " + e.Holds
+	}
+	return text
 }
 
 // Is makes errors.Is(err, ErrHeld) true.
@@ -70,6 +79,9 @@ const (
 	codeRefused
 	codeGuardLost
 	codeOther
+	codeBadValue
+	codeTaken
+	codeClamped
 )
 
 // wire lists the errors that keep their identity between processes.
@@ -86,6 +98,9 @@ var wire = []struct {
 	{codeHeld, ErrHeld},
 	{codeRefused, ErrRefused},
 	{codeGuardLost, ErrGuardLost},
+	{codeBadValue, gpu.ErrBadValue},
+	{codeTaken, ErrTaken},
+	{codeClamped, ErrClamped},
 }
 
 func codeOf(err error) code {

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -127,8 +128,7 @@ func (g *guard) start() (hello order, err error) {
 	}
 	g.ctl = &control{
 		dev: g.dev, info: info, now: monotonic, log: g.log,
-		bounds: g.bounds.within(Bounds{greet.MinMHz, greet.MaxMHz}),
-		drop:   func() error { return dropRecord(g.dir, info.UUID) },
+		bounds: g.bounds.within(greet.Bounds).within(Bounds{MinMHz: greet.MinMHz, MaxMHz: greet.MaxMHz}),
 	}
 	if _, err := restore(g.dir, info.UUID, g.dev, g.log); err != nil {
 		return hello, err
@@ -143,8 +143,14 @@ func (g *guard) start() (hello order, err error) {
 		GPU: info.UUID, Index: greet.Index, Boot: bootID(), Since: time.Now(),
 		Holder: holder, Guard: identify(os.Getpid()), Watcher: g.watcher.process,
 	}
-	g.ctl.keep = func(mhz int) error {
-		rec.MHz = mhz
+	g.ctl.keep = func(held []heldKnob) error {
+		if len(held) == 0 {
+			return dropRecord(g.dir, info.UUID)
+		}
+		rec.Knobs, rec.MHz = held, 0
+		if held[0].Knob == gpu.KnobSM {
+			rec.MHz = held[0].First
+		}
 		return rec.write(g.dir)
 	}
 	go g.watcher.watch(func(why string) { g.stop("the watcher " + why) })
@@ -290,14 +296,18 @@ func (g *guard) send(r reply) {
 // finish gives the clock back, trying again where the driver fails, and tells
 // client and watcher. It returns the exit status.
 func (g *guard) finish(reason string) int {
-	had := g.ctl.holding()
+	had := len(g.ctl.holding()) > 0
 	var err error
+	notes := ""
 	var called int64 // first: from then on the clock is not held
 	pause := 10 * time.Millisecond
 	for end := monotonic() + int64(resetPatience); ; {
 		r := g.ctl.handle(order{op: opBye})
 		if called == 0 {
 			called = r.called
+		}
+		if r.code == codeOK && r.text != "" {
+			notes = "; " + r.text
 		}
 		if err = r.err(); err == nil || monotonic() > end {
 			break
@@ -312,6 +322,7 @@ func (g *guard) finish(reason string) int {
 	case had:
 		text += "; the clock was given back"
 	}
+	text += notes
 	g.log.Info("ending", "reason", text)
 	g.send(reply{op: opNotice, text: text, called: called})
 	if err != nil {
@@ -343,24 +354,42 @@ func poll(fds []unix.PollFd, d time.Duration) error {
 	return nil
 }
 
-// restore resets a clock that an earlier run left locked, and says so; "" when
-// there was none. The caller holds the lease.
-func restore(dir, uuid string, dev setter, log *slog.Logger) (string, error) {
+// restore gives back what an earlier run left set, and says so; "" when there was
+// nothing. The caller holds the lease.
+func restore(dir, uuid string, dev tuner, log *slog.Logger) (string, error) {
 	rec, found := readRecord(dir, uuid)
 	if !found {
 		return "", nil
 	}
-	// Whoever is left of that run must not reset the clock once it is ours.
+	// Whoever is left of that run must not change it once it is ours.
 	rec.Watcher.kill(2 * time.Second)
 	rec.Guard.kill(2 * time.Second)
 	if rec.Boot != bootID() {
 		log.Info("record of an earlier boot dropped", "gpu", uuid)
 		return "", dropRecord(dir, uuid)
 	}
-	if err := dev.ResetSMClock(); err != nil {
-		return "", fmt.Errorf("reset %s: %w", rec, err)
+	notes, err := rec.giveAllBack(dev)
+	if err != nil {
+		return "", fmt.Errorf("give back %s: %w", rec, err)
 	}
-	text := fmt.Sprintf("GPU %s had %s, which was never given back: reset to the driver's default", uuid, rec)
+	text := fmt.Sprintf("GPU %s had %s, which was never given back: %s", uuid, rec, rec.restored())
+	text = strings.Join(append([]string{text}, notes...), "; ")
 	log.Warn(text)
 	return text, dropRecord(dir, uuid)
+}
+
+// restored words what has become of what the record says.
+func (r Record) restored() string {
+	var out []string
+	for _, h := range r.held() {
+		switch {
+		case h.Knob.Resets():
+			if len(out) == 0 {
+				out = append(out, "reset to the driver's default")
+			}
+		case !h.Lost:
+			out = append(out, fmt.Sprintf("the %s is %s again", h.Knob.Title(), h.Knob.Text(h.Before)))
+		}
+	}
+	return strings.Join(out, ", ")
 }

@@ -86,7 +86,7 @@ func (b *rig) killRound(r *rand.Rand, v victims) (back time.Duration, err error)
 	}
 	if v.survivor() {
 		if _, ok := b.unlockedWithin(2 * backAfter); !ok {
-			return 0, fmt.Errorf("clock still locked after %v", 2*backAfter)
+			return 0, fmt.Errorf("knobs not given back after %v", 2*backAfter)
 		}
 		return time.Since(hit), nil
 	}
@@ -154,7 +154,7 @@ func killRounds(rigs []*rig, seed uint64, fixed []victims, rounds int) killResul
 				}
 				mu.Unlock()
 				if err != nil {
-					b.gpu.Unlock()
+					b.unlock()
 				}
 			}
 		})

@@ -62,7 +62,7 @@ func acquire(dir, uuid string, h Holder) (*lease, error) {
 		return nil, fmt.Errorf("take the clock lease: %w", err)
 	}
 	if !ok {
-		return nil, &HeldError{GPU: uuid, Holder: readHolding(path).Holder}
+		return nil, heldBy(dir, uuid)
 	}
 	l := &lease{lock}
 	b, err := json.Marshal(holding{h, identify(os.Getpid())})
@@ -74,6 +74,15 @@ func acquire(dir, uuid string, h Holder) (*lease, error) {
 		return nil, fmt.Errorf("take the clock lease: %w", err)
 	}
 	return l, nil
+}
+
+// heldBy says who holds a GPU's lease, and what is set.
+func heldBy(dir, uuid string) *HeldError {
+	e := &HeldError{GPU: uuid, Holder: readHolding(leasePath(dir, uuid)).Holder}
+	if rec, found := readRecord(dir, uuid); found && rec.Boot == bootID() {
+		e.Holds = rec.what()
+	}
+	return e
 }
 
 // tryLock tries for a moment: somebody may just be looking whether it is held.

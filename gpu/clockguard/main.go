@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,8 @@ const sockFD = 3
 
 const usage = `usage: jouletop clock-guard --serve SOCKET [flags]
 
-Sets SM clocks for users without the right to, one guard process a connection.
+Sets clocks and power limits for users without the right to, one guard process a
+connection.
 Run it as root, by hand or as the systemd unit jouletop-clockguard.service.
 
 `
@@ -51,6 +53,11 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		gpus   = fs.String("gpus", "", "`indices` of the GPUs that may be set (default: all)")
 		minMHz = fs.Int("min-mhz", 0, "lowest SM clock that may be set")
 		maxMHz = fs.Int("max-mhz", 0, "highest SM clock that may be set; 0: no bound")
+		minMem = fs.Int("min-mem-mhz", 0, "lowest memory clock that may be set")
+		maxMem = fs.Int("max-mem-mhz", 0, "highest memory clock that may be set; 0: no bound")
+		minW   = fs.Int("min-power-w", 0, "lowest power limit that may be set")
+		maxW   = fs.Int("max-power-w", 0, "highest power limit that may be set; 0: no bound")
+		knobs  = fs.String("knobs", "", "`knobs` that may be set: sm, mem, power, profile (default: all)")
 		force  = fs.Bool("force", false, "restore: reset without a record too")
 	)
 	fs.Usage = func() {
@@ -69,6 +76,11 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "clock-guard:", err)
 		return 2
 	}
+	only, err := parseOnly(*knobs)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "clock-guard: --knobs:", err)
+		return 2
+	}
 	gid, err := groupID(*group)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "clock-guard:", err)
@@ -81,7 +93,7 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		out = f
 	}
 	log := slog.New(newLimited(slog.NewTextHandler(out, nil))).With("pid", os.Getpid())
-	bounds := Bounds{*minMHz, *maxMHz}
+	bounds := Bounds{*minMHz, *maxMHz, *minMem, *maxMem, *minW, *maxW, only}
 	self := []string{"/proc/self/exe", Subcommand}
 	common := []string{"--dir", *dir, "--log", *logTo}
 	if mode != "" { // started by ourselves: what is inherited ends with us
@@ -110,8 +122,7 @@ func run(args []string, open Opener, stderr io.Writer) int {
 		fs.Usage()
 		return 2
 	}
-	child := append(append(self, "child", "--gpus", *gpus,
-		"--min-mhz", strconv.Itoa(*minMHz), "--max-mhz", strconv.Itoa(*maxMHz)), common...)
+	child := slices.Concat(self, []string{"child", "--gpus", *gpus}, bounds.flags(), common)
 	return runService(serviceConfig{
 		socket: *serve, uids: allowedUIDs, gid: gid, dir: *dir, child: child, open: open, log: log,
 	}, stderr)

@@ -52,8 +52,21 @@ func TestMain(m *testing.M) {
 
 func openNVML(index int) (gpu.Device, error) { return nvml.Open(index) }
 
+// turnKnobs sets all knobs, each at its own pace.
+func turnKnobs(c *Client, i int) error {
+	err := c.Set([]int{1980, 1005}[i%2])
+	for k, v := range map[gpu.KnobID]int{
+		gpu.KnobMem: []int{1593, 2619}[i/3%2], gpu.KnobPower: []int{400_000, 550_000}[i/2%2], gpu.KnobProfile: []int{1, 2}[i/4%2],
+	} {
+		if err == nil && (i == 0 || i%2 == int(k)%2) {
+			_, _, err = c.SetKnob(k, v)
+		}
+	}
+	return err
+}
+
 // parentMain is a program in a phase-aware run: it arms clock control and
-// switches between two clocks until a call fails or it is told to end.
+// turns the knobs until a call fails or it is told to end.
 // Arguments: folder, GPU index.
 func parentMain(args []string) int {
 	index, err := strconv.Atoi(args[1])
@@ -83,7 +96,7 @@ func parentMain(args []string) int {
 		close(end)
 	}()
 	for i := 0; ; i++ {
-		if err := c.Set([]int{1980, 1005}[i%2]); err != nil {
+		if err := turnKnobs(c, i); err != nil {
 			fmt.Println("lost", err)
 			// The program stays up with its guard gone.
 			<-end
@@ -152,6 +165,11 @@ func newRig(t *testing.T, n int, conf fakenvml.Config) []*rig {
 			st.GPU(i).Set(fakenvml.Permission, fakenvml.Anybody)
 		}
 	}
+	for i := range n { // what was set before is no default
+		st.GPU(i).Set(fakenvml.PowerLimitMW, powerBefore)
+		st.GPU(i).Set(fakenvml.Profiles, 0b111)
+		st.GPU(i).Set(fakenvml.Requested, profilesBefore)
+	}
 	st.Setenv(t, lib)
 	out := make([]*rig, n)
 	for i := range out {
@@ -167,12 +185,24 @@ func newRig(t *testing.T, n int, conf fakenvml.Config) []*rig {
 	return out
 }
 
+// The knobs of a rig's GPU as they were before: mW, a set.
+const powerBefore, profilesBefore = 650_500, 0b100
+
+// locked tells whether any knob is not as it was before.
 func (b *rig) locked() bool {
-	_, _, locked := b.gpu.Locked()
-	return locked
+	_, _, sm := b.gpu.Locked()
+	_, mem := b.gpu.MemLocked()
+	return sm || mem || b.gpu.Get(fakenvml.PowerLimitMW) != powerBefore || b.gpu.Get(fakenvml.Requested) != profilesBefore
 }
 
-// unlockedWithin waits until the clock is the driver's, for at most limit, and
+// unlock makes them so, as nobody is left to.
+func (b *rig) unlock() {
+	b.gpu.Unlock()
+	b.gpu.Set(fakenvml.PowerLimitMW, powerBefore)
+	b.gpu.Set(fakenvml.Requested, profilesBefore)
+}
+
+// unlockedWithin waits until all knobs are given back, for at most limit, and
 // returns how long that took.
 func (b *rig) unlockedWithin(limit time.Duration) (time.Duration, bool) {
 	start := time.Now()

@@ -3,16 +3,21 @@ package clockguard
 import (
 	"encoding/binary"
 	"fmt"
+
+	"jouletop/gpu"
 )
 
 // The protocol between client and guard: one datagram a message on a
 // SOCK_SEQPACKET socket, so that there is no framing to get wrong. Numbers are
 // little-endian; times are ns of CLOCK_MONOTONIC.
 //
-//	order:   magic u32, version u8, op u8, zero u16, seq u32, mhz u32,
+//	order:   magic u32, version u8, op u8, knob u8, zero u8, seq u32, value u32,
 //	         sent i64, text (hello: a JSON greeting; otherwise none)
-//	reply:   magic u32, version u8, op u8, code u8, zero u8, seq u32, mhz u32,
+//	reply:   magic u32, version u8, op u8, code u8, knob u8, seq u32, value u32,
 //	         called i64, returned i64, text (UTF-8)
+//
+// A value is in the driver's unit of its knob. A guard of an earlier version knows the
+// SM clock alone, knob 0, and refuses others.
 const (
 	magic      = 0x4754434a // "JTCG"
 	version    = 1
@@ -27,26 +32,27 @@ type op uint8
 const (
 	opHello  op = iota + 1 // asks for a GPU's lease
 	opRenew                // renews it; the answer says that the guard lives and holds
-	opSet                  // locks the SM clock
+	opSet                  // sets a knob
 	opReset                // gives it back
-	opBye                  // reset, answer and end
+	opBye                  // gives all back, answers and ends
 	opNotice               // guard to client: something the operator should know
 )
 
 type order struct {
-	op   op
-	seq  uint32
-	mhz  int
-	sent int64 // when it was sent
-	text []byte
+	op    op
+	knob  gpu.KnobID
+	seq   uint32
+	value int
+	sent  int64 // when it was sent
+	text  []byte
 }
 
 func (r order) encode() []byte {
 	b := make([]byte, orderLen, orderLen+len(r.text))
 	binary.LittleEndian.PutUint32(b, magic)
-	b[4], b[5] = version, byte(r.op)
+	b[4], b[5], b[6] = version, byte(r.op), byte(r.knob)
 	binary.LittleEndian.PutUint32(b[8:], r.seq)
-	binary.LittleEndian.PutUint32(b[12:], uint32(r.mhz))
+	binary.LittleEndian.PutUint32(b[12:], uint32(r.value))
 	binary.LittleEndian.PutUint64(b[16:], uint64(r.sent))
 	return append(b, r.text...)
 }
@@ -69,26 +75,34 @@ func decodeOrder(b []byte) (order, error) {
 		sent: int64(binary.LittleEndian.Uint64(b[16:])),
 		text: b[orderLen:],
 	}
-	mhz := binary.LittleEndian.Uint32(b[12:])
+	r.knob = gpu.KnobID(b[6])
+	value := binary.LittleEndian.Uint32(b[12:])
 	switch {
 	case r.op < opHello || r.op > opBye:
 		return order{}, fmt.Errorf("%w: unknown operation %d", ErrRefused, r.op)
-	case b[6] != 0 || b[7] != 0:
+	case b[7] != 0:
 		return order{}, fmt.Errorf("%w: reserved bytes are not zero", ErrRefused)
+	case !r.knob.Known():
+		return order{}, fmt.Errorf("%w: unknown knob %d", ErrRefused, b[6])
 	case len(r.text) > 0 && r.op != opHello:
 		return order{}, fmt.Errorf("%w: %d bytes too many", ErrRefused, len(r.text))
-	case mhz > 1<<20: // no GPU runs at a THz; keeps the conversion to int plain
-		return order{}, fmt.Errorf("%w: %d MHz", ErrRefused, mhz)
+	case value > mostValue[r.knob]:
+		return order{}, fmt.Errorf("%w: %s", ErrRefused, r.knob.Text(int(value)))
 	}
-	r.mhz = int(mhz)
+	r.value = int(value)
 	return r, nil
 }
+
+// mostValue is more than any GPU takes: none runs at a THz or draws a MW. It keeps the
+// conversion to int plain.
+var mostValue = map[gpu.KnobID]uint32{gpu.KnobSM: 1 << 20, gpu.KnobMem: 1 << 20, gpu.KnobPower: 1e9, gpu.KnobProfile: 1<<gpu.MostProfiles - 1}
 
 type reply struct {
 	op       op
 	code     code
+	knob     gpu.KnobID
 	seq      uint32
-	mhz      int
+	value    int   // that is in force, as far as it can be read
 	called   int64 // just before the driver's call; 0: none was made
 	returned int64 // just after
 	text     string
@@ -106,9 +120,9 @@ func (r reply) encode() []byte {
 	text := r.text[:min(len(r.text), maxText)]
 	b := make([]byte, replyLen, replyLen+len(text))
 	binary.LittleEndian.PutUint32(b, magic)
-	b[4], b[5], b[6] = version, byte(r.op), byte(r.code)
+	b[4], b[5], b[6], b[7] = version, byte(r.op), byte(r.code), byte(r.knob)
 	binary.LittleEndian.PutUint32(b[8:], r.seq)
-	binary.LittleEndian.PutUint32(b[12:], uint32(r.mhz))
+	binary.LittleEndian.PutUint32(b[12:], uint32(r.value))
 	binary.LittleEndian.PutUint64(b[16:], uint64(r.called))
 	binary.LittleEndian.PutUint64(b[24:], uint64(r.returned))
 	return append(b, text...)
@@ -125,8 +139,9 @@ func decodeReply(b []byte) (reply, error) {
 	return reply{
 		op:       op(b[5]),
 		code:     code(b[6]),
+		knob:     gpu.KnobID(b[7]),
 		seq:      binary.LittleEndian.Uint32(b[8:]),
-		mhz:      int(binary.LittleEndian.Uint32(b[12:])),
+		value:    int(binary.LittleEndian.Uint32(b[12:])),
 		called:   int64(binary.LittleEndian.Uint64(b[16:])),
 		returned: int64(binary.LittleEndian.Uint64(b[24:])),
 		text:     string(b[replyLen:]),
@@ -137,7 +152,8 @@ func decodeReply(b []byte) (reply, error) {
 type greeting struct {
 	UUID    string `json:"uuid"`
 	Index   int    `json:"index"`
-	MinMHz  int    `json:"min_mhz"` // bounds the client sets itself; 0: none
+	MinMHz  int    `json:"min_mhz"` // bounds that the client sets itself, for guards of earlier versions; 0: none
 	MaxMHz  int    `json:"max_mhz"`
+	Bounds  Bounds `json:"bounds"`
 	Program string `json:"program"`
 }

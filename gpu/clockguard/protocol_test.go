@@ -13,7 +13,8 @@ import (
 func TestProtocolRoundTrip(t *testing.T) {
 	for _, r := range []order{
 		{op: opHello, seq: 1, sent: 5, text: []byte(`{"uuid":"GPU-1"}`)},
-		{op: opSet, seq: 1 << 31, mhz: 1980, sent: 1 << 60, text: []byte{}},
+		{op: opSet, seq: 1 << 31, value: 1980, sent: 1 << 60, text: []byte{}},
+		{op: opSet, knob: gpu.KnobPower, seq: 2, value: 700_000, sent: 1, text: []byte{}},
 		{op: opBye, text: []byte{}},
 	} {
 		got, err := decodeOrder(r.encode())
@@ -21,7 +22,7 @@ func TestProtocolRoundTrip(t *testing.T) {
 			t.Errorf("%+v came back as %+v, %v", r, got, err)
 		}
 	}
-	want := reply{op: opSet, code: codeLost, seq: 7, mhz: 1005, called: 1, returned: 2, text: "gone"}
+	want := reply{op: opSet, knob: gpu.KnobMem, code: codeLost, seq: 7, value: 1005, called: 1, returned: 2, text: "gone"}
 	got, err := decodeReply(want.encode())
 	if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(reply{})) {
 		t.Errorf("%+v came back as %+v, %v", want, got, err)
@@ -32,7 +33,7 @@ func TestProtocolRoundTrip(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	good := order{op: opSet, mhz: 1005}.encode()
+	good := order{op: opSet, value: 1005}.encode()
 	change := func(at int, v byte) []byte {
 		b := bytes.Clone(good)
 		b[at] = v
@@ -41,7 +42,7 @@ func TestBadRequests(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"empty": nil, "short": good[:orderLen-1], "long": append(bytes.Clone(good), 0),
 		"magic": change(0, 0), "version": change(4, 9), "operation 0": change(5, 0), "operation": change(5, byte(opNotice)),
-		"reserved": change(7, 1), "THz": change(15, 1), "huge": make([]byte, maxMessage+1),
+		"knob": change(6, 4), "reserved": change(7, 1), "THz": change(15, 1), "huge": make([]byte, maxMessage+1),
 	} {
 		if r, err := decodeOrder(b); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %+v, %v; want %v", name, r, err, ErrRefused)
@@ -50,7 +51,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func FuzzDecodeRequest(f *testing.F) {
-	f.Add(order{op: opSet, mhz: 1005, seq: 3, sent: 9}.encode())
+	f.Add(order{op: opSet, value: 1005, seq: 3, sent: 9}.encode())
 	f.Add(order{op: opHello, text: []byte(`{"uuid":"GPU-1","index":0}`)}.encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -14,21 +14,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"jouletop/gpu"
 	"jouletop/gpu/regular"
 )
 
-// Record says that a GPU's clock was locked by us. It is written before the
-// first lock and removed after the reset, so it stays behind only when both
+// Record says that knobs of a GPU were set by us. It is written before the first is
+// set and removed after the last is given back, so it stays behind only when both
 // guard and watcher were killed.
 type Record struct {
-	GPU     string    `json:"gpu"` // UUID
-	Index   int       `json:"index"`
-	MHz     int       `json:"mhz"` // the first clock that was locked
-	Boot    string    `json:"boot_id"`
-	Since   time.Time `json:"since"`
-	Holder  Holder    `json:"holder"`
-	Guard   process   `json:"guard"`
-	Watcher process   `json:"watcher"`
+	GPU     string     `json:"gpu"` // UUID
+	Index   int        `json:"index"`
+	MHz     int        `json:"mhz"` // the first SM clock that was locked; 0 none
+	Knobs   []heldKnob `json:"knobs,omitempty"`
+	damaged bool       // it could not be read
+	Boot    string     `json:"boot_id"`
+	Since   time.Time  `json:"since"`
+	Holder  Holder     `json:"holder"`
+	Guard   process    `json:"guard"`
+	Watcher process    `json:"watcher"`
 }
 
 // defaultDir is where leases and records are: one place for all who may set
@@ -121,13 +124,16 @@ func (r Record) write(dir string) error {
 }
 
 // readRecord returns the record of a GPU, found false where there is none. A
-// record that cannot be read still says that a clock was locked.
+// record that cannot be read still says that something was set: it may be any knob.
 func readRecord(dir, uuid string) (r Record, found bool) {
 	b, err := readState(recordPath(dir, uuid))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, false
 	}
-	r = Record{GPU: uuid, Boot: bootID()}
+	r = Record{GPU: uuid, Boot: bootID(), damaged: true}
+	for _, k := range gpu.KnobIDs() {
+		r.Knobs = append(r.Knobs, heldKnob{Knob: k, Lost: true})
+	}
 	if err == nil {
 		var read Record
 		if json.Unmarshal(b, &read) == nil && read.GPU == uuid {
@@ -145,13 +151,31 @@ func dropRecord(dir, uuid string) error {
 	return nil
 }
 
+// held are the knobs that the record says were set. One of an earlier version names
+// the SM clock alone.
+func (r Record) held() []heldKnob {
+	if len(r.Knobs) == 0 {
+		return []heldKnob{{Knob: gpu.KnobSM, First: r.MHz}}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Knobs), func(h heldKnob) bool { return !h.Knob.Known() })
+}
+
+// what words which knobs the record says were set.
+func (r Record) what() string {
+	var what []string
+	for _, h := range r.held() {
+		what = append(what, h.String())
+	}
+	if r.damaged {
+		return "a clock, or another knob,"
+	}
+	return strings.Join(what, " and ")
+}
+
 func (r Record) String() string {
-	clock := "a clock"
-	if r.MHz > 0 {
-		clock = fmt.Sprintf("a clock (first %d MHz)", r.MHz)
-	}
+	text := r.what()
 	if r.Holder.PID == 0 {
-		return clock + " locked by an earlier run"
+		return text + " locked by an earlier run"
 	}
-	return fmt.Sprintf("%s locked by %s", clock, r.Holder)
+	return fmt.Sprintf("%s locked by %s", text, r.Holder)
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -29,11 +28,11 @@ func Open(ctx context.Context, info gpu.Info, o Options) (*Client, error) {
 	if o.ReadOnly {
 		return nil, gpu.ErrReadOnly
 	}
-	c := &Client{info: info, now: monotonic}
+	c := &Client{info: info, now: monotonic, notify: o.Notify}
 	c.dial = func() (link, error) { return dial(info, o, c.linkLost) }
 	rec, found := Stale(info, o)
 	if !found && os.Geteuid() != 0 {
-		rec, found = others(info, o)
+		rec, found = ofRoot(info, o)
 	}
 	if found {
 		text, err := Reset(ctx, info, o, false)
@@ -82,7 +81,7 @@ func dial(info gpu.Info, o Options, onLost func(link, Loss)) (link, error) {
 		waiting: map[uint32]chan reply{}, late: map[uint32]bool{},
 	}
 	hello, err := json.Marshal(greeting{
-		UUID: info.UUID, Index: info.Index, MinMHz: o.Bounds.MinMHz, MaxMHz: o.Bounds.MaxMHz,
+		UUID: info.UUID, Index: info.Index, MinMHz: o.Bounds.MinMHz, MaxMHz: o.Bounds.MaxMHz, Bounds: o.Bounds,
 		Program: filepath.Base(os.Args[0]),
 	})
 	if err != nil {
@@ -129,8 +128,7 @@ func connect(o Options) (*net.UnixConn, error) {
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "guard"), os.NewFile(uintptr(fds[1]), "client")
 	defer func() { _ = ours.Close(); _ = theirs.Close() }()
-	command := append(o.command(), "child", "--dir", o.dir(), "--log", o.logPath(),
-		"--min-mhz", strconv.Itoa(o.Bounds.MinMHz), "--max-mhz", strconv.Itoa(o.Bounds.MaxMHz))
+	command := append(append(o.command(), "child", "--dir", o.dir(), "--log", o.logPath()), o.Bounds.flags()...)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	// A session of its own: no signal of the terminal's reaches it. That its
@@ -401,6 +399,9 @@ func (l *remote) close() error {
 	r := l.call(order{op: opBye, sent: monotonic()}, callLimit)
 	l.shut()
 	err := r.err()
+	if err == nil && r.text != "" && l.notify != nil {
+		l.notify(r.text)
+	}
 	if err == nil || l.given != nil && l.givenBack() || l.given == nil && r.code == codeGuardLost {
 		return nil
 	}

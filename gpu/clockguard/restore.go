@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,9 +24,9 @@ import (
 // back, if there is one and nobody holds the GPU's lease.
 func Stale(info gpu.Info, o Options) (Record, bool) { return staleIn(o.dir(), info) }
 
-// others returns the record that root's guard left behind, which this user can
+// ofRoot returns the record that root's guard left behind, which this user can
 // read but do nothing about.
-func others(info gpu.Info, o Options) (Record, bool) {
+func ofRoot(info gpu.Info, o Options) (Record, bool) {
 	if o.dir() == systemDir {
 		return Record{}, false
 	}
@@ -70,7 +71,7 @@ func Reset(ctx context.Context, info gpu.Info, o Options, force bool) (string, e
 	if o.ReadOnly {
 		return "", gpu.ErrReadOnly
 	}
-	if rec, found := others(info, o); found && os.Geteuid() != 0 {
+	if rec, found := ofRoot(info, o); found && os.Geteuid() != 0 {
 		return "", fmt.Errorf("%w: GPU %d has %s; `sudo jouletop gpu reset` gives it back", gpu.ErrNoPermission, info.Index, rec)
 	}
 	command := append(o.command(), "restore", "--dir", o.dir(), "--log", o.logPath(),
@@ -126,11 +127,35 @@ func restoreOnce(dir string, index int, uuid string, force bool, open Opener, lo
 	if err != nil || text != "" || !force {
 		return text, err
 	}
+	log.Info("reset asked for by the operator", "gpu", uuid)
+	return resetAll(uuid, dev)
+}
+
+// resetAll gives every knob that the GPU has to the driver, whoever set it.
+func resetAll(uuid string, dev gpu.Device) (string, error) {
 	if err := dev.ResetSMClock(); err != nil {
 		return "", fmt.Errorf("reset SM clock: %w", err)
 	}
-	log.Info("reset asked for by the operator", "gpu", uuid)
-	return fmt.Sprintf("GPU %s: SM clock given back to the driver", uuid), nil
+	text := fmt.Sprintf("GPU %s: SM clock given back to the driver", uuid)
+	for _, k := range gpu.KnobsOf(dev) {
+		if k.ID == gpu.KnobSM || k.Unavailable != "" {
+			continue
+		}
+		before, _ := gpu.KnobState(dev, k.ID) // of a clock nobody knows it
+		switch err := gpu.ResetKnob(dev, k.ID); {
+		case errors.Is(err, gpu.ErrNotSupported):
+			continue
+		case err != nil:
+			return text, fmt.Errorf("reset %s: %w", k.ID.Title(), err)
+		case k.ID.Resets():
+			text += fmt.Sprintf(", %s too", k.ID.Title())
+		default:
+			if after, err := gpu.KnobState(dev, k.ID); err == nil && after != before {
+				text += fmt.Sprintf(", %s from %s to the default, %s", k.ID.Title(), k.ID.Text(before), k.ID.Text(after))
+			}
+		}
+	}
+	return text, nil
 }
 
 // heldFrom reads a HeldError that another process told.

@@ -231,16 +231,16 @@ func TestServiceSurvivesHostileClients(t *testing.T) {
 		"noise":       {noise(100)},
 		"empty":       {{}},
 		"oversized":   {noise(100_000)},
-		"no hello":    {order{op: opSet, mhz: 1005, sent: monotonic()}.encode()},
+		"no hello":    {order{op: opSet, value: 1005, sent: monotonic()}.encode()},
 		"no JSON":     {hello("{")},
 		"other GPU":   {hello(`{"uuid":"GPU-of-somebody-else","index":0}`)},
 		"no such GPU": {hello(`{"uuid":"GPU-x","index":7}`)},
 		"path":        {hello(`{"uuid":"../../../etc/passwd","index":0}`)},
 		"noise after": {hello(greet), noise(24), noise(2000)},
-		"stale":       {hello(greet), order{op: opSet, mhz: 1005, sent: monotonic() - int64(time.Minute)}.encode()},
-		"future":      {hello(greet), order{op: opSet, mhz: 1005, sent: monotonic() + int64(time.Minute)}.encode()},
-		"bad clock":   {hello(greet), order{op: opSet, mhz: 1006, sent: monotonic()}.encode()},
-		"absurd":      {hello(greet), order{op: opSet, mhz: 1 << 20, sent: monotonic()}.encode()},
+		"stale":       {hello(greet), order{op: opSet, value: 1005, sent: monotonic() - int64(time.Minute)}.encode()},
+		"future":      {hello(greet), order{op: opSet, value: 1005, sent: monotonic() + int64(time.Minute)}.encode()},
+		"bad clock":   {hello(greet), order{op: opSet, value: 1006, sent: monotonic()}.encode()},
+		"absurd":      {hello(greet), order{op: opSet, value: 1 << 20, sent: monotonic()}.encode()},
 	} {
 		c := dialRaw(t, s.socket)
 		for i, m := range messages {
@@ -298,7 +298,7 @@ func TestGuardSurvivesAFlood(t *testing.T) {
 			m[j] = byte(r.Uint32())
 		}
 		if i%2 == 0 { // nearly right
-			copy(m, order{op: opSet, mhz: 1006}.encode())
+			copy(m, order{op: opSet, value: 1006}.encode())
 		}
 		_, _ = l.conn.Write(m)
 	}

@@ -150,9 +150,9 @@ func runWatcher(fd int, dir string, index int, uuid string, open Opener, log *sl
 	}
 }
 
-// takeOver resets the clock in place of a guard that is dead or stopped. What
-// is stopped is killed first: it could otherwise set the clock again.
-func takeOver(guard process, dir, uuid string, dev setter, log *slog.Logger) int {
+// takeOver gives back what is set in place of a guard that is dead or stopped. What
+// is stopped is killed first: it could otherwise set it again.
+func takeOver(guard process, dir, uuid string, dev tuner, log *slog.Logger) int {
 	pause := 10 * time.Millisecond
 	for end := monotonic() + int64(resetPatience); monotonic() < end; pause = min(2*pause, time.Second) {
 		// A guard in the middle of a driver call goes when that returns; the
@@ -163,8 +163,8 @@ func takeOver(guard process, dir, uuid string, dev setter, log *slog.Logger) int
 			return 0 // nothing locked, or somebody else's
 		}
 		if found {
-			err := dev.ResetSMClock()
-			log.Info("reset by the watcher", "gpu", uuid, "guard_gone", gone, "error", err)
+			notes, err := rec.giveAllBack(dev)
+			log.Info("reset by the watcher", "gpu", uuid, "guard_gone", gone, "error", err, "notes", notes)
 			if err == nil && gone {
 				if err = dropRecord(dir, uuid); err == nil {
 					return 0
