@@ -107,6 +107,9 @@ type Status struct {
 	Files   []File
 	// SLO is the service level that requests are served by, as --slo takes it; "" none.
 	SLO string
+	// MaxSlowdown is by how much, as a share, the clock to run at may be slower than the
+	// highest.
+	MaxSlowdown float64
 	// Dropped counts telemetry that the screen (not the recorder) did not see.
 	Dropped uint64
 	// Replay is set in a replay alone.

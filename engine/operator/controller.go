@@ -51,6 +51,7 @@ func (c *Controller) Status() command.Status {
 		Session:      command.SessionInfo{Path: c.rec.Dir(), Name: filepath.Base(c.rec.Dir())},
 		Files:        sessionFiles(c.rec.Dir()), SLO: c.o.SLO,
 	}
+	s.MaxSlowdown, _ = c.o.Work.Slowdown() // it was checked before
 	if t := c.unguarded.Load(); t != nil && !s.Armed {
 		s.Alarm = *t
 	}

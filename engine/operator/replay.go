@@ -42,9 +42,12 @@ func Play(ctx context.Context, s *session.Session, speed float64) (source *strea
 	return source, &replayController{session: s, player: player, stop: stop}, func() error { stop(); return <-played }, nil
 }
 
+// replaySlowdown is the default of --max-slowdown.
+const replaySlowdown = 0.03
+
 func (c *replayController) Status() command.Status {
 	st := command.Status{
-		ReadOnly: true, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
+		ReadOnly: true, MaxSlowdown: replaySlowdown, Files: sessionFiles(c.session.Dir), Policy: c.session.Manifest.Plan.Policy,
 		Session: describeSession(c.session), PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
 	}
 	if s := c.session.Manifest.Plan.Serving; s != nil {

@@ -63,6 +63,7 @@ type Line struct {
 // Styles are what the pictures' own parts are drawn in.
 type Styles struct {
 	Axis, Label, Grid canvas.Style
+	Odd               canvas.Style // a point not to be trusted
 }
 
 // Profile is a picture over time.

@@ -32,6 +32,8 @@ func decode(s string) (rune, int) { return utf8.DecodeRuneInString(s) }
 type Curve struct {
 	Name   string
 	X, Y   []float64
+	Half   []float64 // half-widths of Y's intervals, drawn as bars; NaN or none: not known
+	Odd    []bool    // what is not to be trusted, drawn as ✗ in Styles.Odd; may be short
 	Look   Look
 	Marker rune
 }
@@ -42,6 +44,9 @@ type Mark struct {
 	Label string
 	Style canvas.Style
 	Line  rune // what the vertical is drawn with
+	// Low and High are the ends of what may be the place, drawn on the axis; the same:
+	// that is not known.
+	Low, High float64
 }
 
 // XY is a picture of curves with x placed by its value.
@@ -87,6 +92,7 @@ func (p *XY) Draw(c *canvas.Canvas, r canvas.Rect) {
 	p.drawMarks(c, plot)
 	d := newDots(plot)
 	for _, k := range p.Curves {
+		p.drawBars(c, d, k)
 		pts := p.points(k, plot)
 		for i := 1; i < len(pts); i++ {
 			d.line(c, pts[i-1].x, pts[i-1].y, pts[i].x, pts[i].y, k.Look)
@@ -98,6 +104,22 @@ func (p *XY) Draw(c *canvas.Canvas, r canvas.Rect) {
 	}
 	if !any && p.Empty != "" {
 		drawEmpty(c, plot, p.Empty, p.Styles.Label)
+	}
+}
+
+// drawBars draws the intervals of a curve's points.
+func (p *XY) drawBars(c *canvas.Canvas, d *dots, k Curve) {
+	for i, half := range k.Half {
+		if i >= len(k.X) || i >= len(k.Y) || !known(k.X[i]) || !known(k.Y[i]) || !known(half) || half <= 0 {
+			continue
+		}
+		x := p.X.scale(k.X[i], d.plot.W)
+		lo, hi := p.Y.scale(k.Y[i]-half, d.plot.H), p.Y.scale(k.Y[i]+half, d.plot.H)
+		look := Look{Style: k.Look.Style}
+		d.line(c, x, lo, x, hi, look)
+		for _, end := range []float64{lo, hi} {
+			d.line(c, x-0.5, end, x+0.5, end, look)
+		}
 	}
 }
 
@@ -125,7 +147,11 @@ func (p *XY) drawMarkers(c *canvas.Canvas, plot canvas.Rect, k Curve) bool {
 			continue
 		}
 		any = true
-		c.Set(p.Column(k.X[i], plot), plot.Y+plot.H-1-p.Y.Row(k.Y[i], plot.H), k.Look.Style, k.Marker)
+		style, marker := k.Look.Style, k.Marker
+		if i < len(k.Odd) && k.Odd[i] {
+			style, marker = p.Styles.Odd, '✗'
+		}
+		c.Set(p.Column(k.X[i], plot), plot.Y+plot.H-1-p.Y.Row(k.Y[i], plot.H), style, marker)
 	}
 	return any
 }
@@ -166,6 +192,11 @@ func (p *XY) drawMarks(c *canvas.Canvas, plot canvas.Rect) {
 		x := p.Column(m.X, plot)
 		for y := range plot.H {
 			c.Set(x, plot.Y+y, m.Style, m.Line)
+		}
+		if m.Low < m.High {
+			for at := p.Column(m.Low, plot); at <= p.Column(m.High, plot); at++ {
+				c.Set(at, plot.Y+plot.H, m.Style, '━')
+			}
 		}
 		w := canvas.Width(m.Label)
 		places := []int{x - w/2, x, x - w + 1}

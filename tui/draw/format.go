@@ -99,6 +99,34 @@ func Change(from, to float64) string {
 	return fmt.Sprintf("%+.1f %%", v)
 }
 
+// PlusMinus writes a mean with the half-width of its interval, in the digits that that
+// leaves: one of the half-width, two where it begins with a 1. Where the half-width is
+// not known the mean stands alone.
+func PlusMinus(mean, half float64) string {
+	if math.IsNaN(half) || math.IsInf(half, 0) || math.IsNaN(mean) || half <= 0 {
+		return Sig(mean)
+	}
+	decimals := -int(math.Floor(math.Log10(half)))
+	if half*math.Pow10(decimals) < 2 {
+		decimals++
+	}
+	decimals = min(max(decimals, 0), 5)
+	return Float(mean, decimals) + " ± " + Float(half, decimals)
+}
+
+// Percent writes a relative change in %, with its sign and the half-width of its
+// interval where that is known.
+func Percent(mean, half float64) string {
+	if math.IsNaN(mean) || math.IsInf(mean, 0) {
+		return Unknown
+	}
+	text := fmt.Sprintf("%+.1f", mean)
+	if !math.IsNaN(half) && !math.IsInf(half, 0) {
+		text += fmt.Sprintf(" ± %.1f", half)
+	}
+	return text + " %"
+}
+
 // Plural writes a count with its noun.
 func Plural(n int, noun string) string {
 	if n != 1 {

@@ -1,6 +1,7 @@
 package draw_test
 
 import (
+	"math"
 	"testing"
 
 	"jouletop/tui/draw"
@@ -18,5 +19,20 @@ func TestFormats(t *testing.T) {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)
 		}
+	}
+}
+
+func TestIntervals(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		mean, half float64
+		want       string
+	}{{0.16014, 0.00053, "0.1601 ± 0.0005"}, {3.456, 0.123, "3.46 ± 0.12"}, {1234.5, 56.7, "1234 ± 57"}, {3.4, nan, "3.400"}, {nan, 1, "–"}, {5, 0, "5.000"}, {0.5, 1e-9, "0.50000 ± 0.00000"}} {
+		if got := draw.PlusMinus(c.mean, c.half); got != c.want {
+			t.Errorf("%g ± %g: %s, want %s", c.mean, c.half, got, c.want)
+		}
+	}
+	if a, b, c := draw.Percent(-31.24, 1.06), draw.Percent(2, nan), draw.Percent(nan, 1); a != "-31.2 ± 1.1 %" || b != "+2.0 %" || c != draw.Unknown {
+		t.Error(a, b, c)
 	}
 }

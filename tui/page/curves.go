@@ -19,15 +19,17 @@ import (
 type Curves struct {
 	Base
 	filter state.CurveFilter
-	axis   int // which picture is drawn where there is room for one
-	sel    int // whose marks are drawn
+	axis   int  // which picture is drawn where there is room for one
+	sel    int  // whose marks are drawn
+	share  bool // energies and latencies are shown as shares of those at the highest clock
 }
 
-var curvesKeys = struct{ batch, dataset, curve, picture view.Key }{
+var curvesKeys = struct{ batch, dataset, curve, picture, scale view.Key }{
 	batch:   view.Bind("b", "batch", "batch size of the curves", "b"),
 	dataset: datasetKey(),
 	curve:   upDown("choose", "choose a curve"),
 	picture: leftRight("picture", "picture: energy, latency or EDP"),
+	scale:   view.Bind("y", "scale", "curves in their units or in % of the highest clock's", "y"),
 }
 
 // Name stands on the tab.
@@ -36,17 +38,17 @@ func (p *Curves) Name() string { return "Curves" }
 // Keys are the page's own.
 func (p *Curves) Keys() []view.Key {
 	k := &curvesKeys
-	return []view.Key{k.batch, k.dataset, k.curve, k.picture}
+	return []view.Key{k.curve, runAtKeys.runAt, runAtKeys.edp, k.scale, k.batch, k.dataset, k.picture}
 }
 
 // Hints are the keys on the last line.
 func (p *Curves) Hints() []view.Key {
 	k := &p.Context.Keys
-	hints := []view.Key{k.Clock, k.Job, curvesKeys.batch, curvesKeys.dataset, k.Mark}
+	hints := []view.Key{runAtKeys.runAt, runAtKeys.edp, curvesKeys.scale, k.Job}
 	if len(p.curveSet().curves) > 1 {
-		hints = append(hints, curvesKeys.curve)
+		hints = append([]view.Key{curvesKeys.curve}, hints...)
 	}
-	return hints
+	return append(hints, curvesKeys.batch, curvesKeys.dataset, k.Clock, k.Mark)
 }
 
 // Form asks for a sweep.
@@ -60,6 +62,10 @@ func (p *Curves) Key(msg tea.KeyPressMsg) tea.Cmd {
 		p.filter.Batch = next(append([]int{0}, points.Batches()...), p.filter.Batch)
 	case k.dataset.Is(msg):
 		p.filter.Dataset = next(append([]string{""}, points.Datasets()...), p.filter.Dataset)
+	case k.scale.Is(msg):
+		p.share = !p.share
+	case runAtKeys.runAt.Is(msg), runAtKeys.edp.Is(msg):
+		return applyOptimum(p.Context, p.curveSet(), p.sel, runAtKeys.edp.Is(msg))
 	case k.curve.Is(msg):
 		p.sel = min(max(p.sel+step(msg), 0), max(len(p.curveSet().curves)-1, 0))
 	case k.picture.Is(msg):
@@ -68,7 +74,10 @@ func (p *Curves) Key(msg tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-func (p *Curves) curveSet() curveSet { return curvesOf(p.Context, p.filter) }
+func (p *Curves) curveSet() curveSet {
+	p.filter.Slowdown = p.Status.MaxSlowdown
+	return curvesOf(p.Context, p.filter)
+}
 
 // areas are the pictures of energy, latency and EDP, only the first where there is
 // no room, and the table.
@@ -99,9 +108,11 @@ func (p *Curves) Draw() {
 		points            uint64
 		filter            state.CurveFilter
 		sel, cursor, axis int
+		share             bool
 		beside            *view.Earlier
 	}
-	k := key{points: p.State.Versions.Points, filter: p.filter, sel: p.sel, cursor: p.Telemetry().Sample.SMMHz, beside: p.Beside}
+	p.filter.Slowdown = p.Status.MaxSlowdown
+	k := key{points: p.State.Versions.Points, filter: p.filter, share: p.share, sel: p.sel, cursor: p.Telemetry().Sample.SMMHz, beside: p.Beside}
 	pictures, table := p.areas()
 	for i, r := range pictures {
 		if k.axis = i; p.one() {
@@ -139,6 +150,14 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	if p.one() {
 		title += " (← →)"
 	}
+	unit := a.unit
+	if p.share {
+		unit = "%"
+		filter = "% of the highest clock (y), " + filter
+	}
+	if canvas.Width(title)+canvas.Width(filter)+10 > c.W { // the names say more
+		filter = ""
+	}
 	y := draw.Heading(c, 0, title, filter)
 	if axis == 0 || p.one() {
 		p.drawLegend(c, canvas.Width(title)+4, c.W-canvas.Width(filter)-4, set)
@@ -146,23 +165,30 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	info := p.Info()
 	xlo, xhi := float64(info.MinSM()), float64(info.MaxSM())
 	ylo, yhi := math.NaN(), math.NaN()
-	pic := chart.XY{XUnit: "MHz", YUnit: a.unit, Styles: chartStyles, Gutter: 8}
+	pic := chart.XY{XUnit: "MHz", YUnit: unit, Styles: chartStyles, Gutter: 8}
 	for i, k := range set.curves {
 		cv := chart.Curve{Name: k.Model, Marker: markers[i%len(markers)], Look: chart.Look{Style: theme.Curves[i%len(theme.Curves)]}}
 		if i >= set.earlier {
 			cv.Look.Shape = chart.Dashed
 		}
 		for _, clock := range k.Clocks {
-			v := a.of(clock).Mean
-			cv.X, cv.Y = append(cv.X, clock.MHz), append(cv.Y, v)
-			if math.IsNaN(v) {
+			at := a.of(clock)
+			if p.share {
+				at = curve.Share(at, a.of(k.Highest()))
+			}
+			cv.X, cv.Y, cv.Half, cv.Odd = append(cv.X, clock.MHz), append(cv.Y, at.Mean), append(cv.Half, at.Half), append(cv.Odd, !clock.Clean())
+			if math.IsNaN(at.Mean) {
 				continue
 			}
-			if !(v >= ylo) {
-				ylo = v
+			half := at.Half
+			if math.IsNaN(half) || half > at.Mean { // a bar longer than the point is high says nothing more
+				half = 0
 			}
-			if !(v <= yhi) {
-				yhi = v
+			if !(at.Mean-half >= ylo) {
+				ylo = at.Mean - half
+			}
+			if !(at.Mean+half <= yhi) {
+				yhi = at.Mean + half
 			}
 			if xhi == 0 || clock.MHz > xhi {
 				xhi = clock.MHz
@@ -195,11 +221,17 @@ func (p *Curves) marks(axis int, set curveSet) []chart.Mark {
 	var marks []chart.Mark
 	if len(set.curves) > 0 {
 		k := set.curves[min(p.sel, len(set.curves)-1)]
-		if k.CliffMHz > 0 && axis == 0 {
-			marks = append(marks, chart.Mark{X: k.CliffMHz, Label: "cliff " + draw.Float(k.CliffMHz, 0), Style: theme.Cliff, Line: '┆'})
+		at := func(o curve.Optimum, label string, style canvas.Style, line rune) {
+			if len(o.Alike) > 0 {
+				marks = append(marks, chart.Mark{X: o.MHz, Label: label + " " + optimumText(o), Style: style, Line: line, Low: float64(o.Low()), High: float64(o.High())})
+			}
 		}
-		if k.EDPMHz > 0 {
-			marks = append(marks, chart.Mark{X: k.EDPMHz, Label: "EDP optimum " + draw.Float(k.EDPMHz, 0), Style: theme.EDP, Line: '┊'})
+		at(k.RunAt, "run at", theme.RunAt, '┇')
+		if k.EDP.RequestedMHz != k.RunAt.RequestedMHz {
+			at(k.EDP, "EDP", theme.EDP, '┊')
+		}
+		if k.Cliff.MHz > 0 && axis == 0 {
+			marks = append(marks, chart.Mark{X: k.Cliff.MHz, Label: "cliff " + draw.Float(k.Cliff.MHz, 0), Style: theme.Cliff, Line: '┆'})
 		}
 	}
 	if mhz := p.Telemetry().Sample.SMMHz; mhz > 0 {

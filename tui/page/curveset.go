@@ -3,6 +3,10 @@ package page
 import (
 	"fmt"
 
+	tea "charm.land/bubbletea/v2"
+
+	"jouletop/engine/analysis/curve"
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui/draw"
 	"jouletop/tui/state"
@@ -45,6 +49,45 @@ func (s curveSet) title(i int) string {
 		t += " (beside)"
 	}
 	return t
+}
+
+// runAtKeys set the clock that the curves say.
+var runAtKeys = struct{ runAt, edp view.Key }{
+	runAt: view.Bind("u", "use clock", "use the clock to run at: least energy within the latency bound", "u"),
+	edp:   view.Bind("U", "use EDP", "use the clock of the least energy-delay product", "U"),
+}
+
+// applyOptimum sets the clock that is best on the i-th curve: by energy within the
+// latency bound, or by EDP.
+func applyOptimum(c *view.Context, s curveSet, i int, edp bool) tea.Cmd {
+	if i >= len(s.curves) {
+		return c.Say("no curve yet: n plans a sweep", true)
+	}
+	k := s.curves[i]
+	o, what := k.RunAt, "least energy"
+	if edp {
+		o, what = k.EDP, "EDP optimum"
+	}
+	if len(o.Alike) == 0 {
+		return c.Say(s.name(k)+": too few clocks to choose one by", true)
+	}
+	mhz := o.RequestedMHz
+	said := draw.Int(mhz) + " MHz set: " + what + " of " + s.name(k)
+	if change := o.Against(k.Highest()); mhz != k.Highest().RequestedMHz {
+		said += ", energy " + draw.Percent(-change.EnergyDown.Mean, change.EnergyDown.Half) + ", latency " + draw.Percent(change.Latency.Mean, change.Latency.Half)
+	}
+	return c.Do(func(c command.Controller) (string, error) { return said, c.SetClock("", mhz) })
+}
+
+// optimumText is a clock with the range of those that cannot be told from it.
+func optimumText(o curve.Optimum) string {
+	switch {
+	case len(o.Alike) == 0:
+		return draw.Unknown
+	case o.Low() == o.High():
+		return draw.Int(o.RequestedMHz)
+	}
+	return draw.Int(o.RequestedMHz) + " (" + draw.Int(o.Low()) + "–" + draw.Int(o.High()) + ")"
 }
 
 // pointTitle names a point in a line.

@@ -86,7 +86,7 @@ func step(msg tea.KeyPressMsg) int {
 func datasetKey() view.Key { return view.Bind("d", "dataset", "dataset shown", "d") }
 
 // chartStyles are the styles of the charts' own parts.
-var chartStyles = chart.Styles{Axis: theme.Faint, Label: theme.Muted, Grid: theme.Faint}
+var chartStyles = chart.Styles{Axis: theme.Faint, Label: theme.Muted, Grid: theme.Faint, Odd: theme.Bad}
 
 // next returns the value after now, the first where it is not there.
 func next[T comparable](all []T, now T) T {

@@ -151,9 +151,13 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 	p.drawFindings(c, y)
 }
 
+func (p *Sweep) curveSet() curveSet {
+	return curvesOf(p.Context, state.CurveFilter{Slowdown: p.Status.MaxSlowdown})
+}
+
 // drawFindings says what the sweep has found so far, a line a curve of this session.
 func (p *Sweep) drawFindings(c *canvas.Canvas, y int) {
-	if set := curvesOf(p.Context, state.CurveFilter{}); set.earlier > 0 {
+	if set := p.curveSet(); set.earlier > 0 {
 		set.findings(set.earlier).Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 	}
 }

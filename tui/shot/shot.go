@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
@@ -76,9 +77,10 @@ func backgrounds(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
 
 func texts(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
 	base := margin + float64(y)*cellH + cellH*0.75
-	blank := func(x int) bool { return c.At(x, y).Content == " " }
+	blank := func(x int) bool { return c.At(x, y).Content == " " || braille(c.At(x, y).Content) != 0 }
 	for x := 0; x < c.W; {
 		if blank(x) || c.At(x, y).Width == 0 {
+			drawDots(b, c, t, x, y)
 			x++
 			continue
 		}
@@ -108,6 +110,35 @@ func texts(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, y int) {
 		fmt.Fprintf(b, `<text x="%s" y="%.1f"%s>%s</text>`+"\n", at.String(), base, attr, escape(text.String()))
 		x = max(end, x+1)
 	}
+}
+
+// braille are the dots of a Braille cell as Unicode numbers them; 0 for any other text.
+func braille(text string) rune {
+	r, _ := utf8.DecodeRuneInString(text)
+	if r < 0x2800 || r > 0x28ff {
+		return 0
+	}
+	return r - 0x2800
+}
+
+// drawDots draws a Braille cell, so that lines join whether or not the font knows it.
+func drawDots(b *strings.Builder, c *canvas.Canvas, t *theme.Theme, x, y int) {
+	bits := braille(c.At(x, y).Content)
+	if bits == 0 {
+		return
+	}
+	places := [8][2]float64{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}, {0, 3}, {1, 3}} // column and row
+	fg, _, _ := t.Ink(c.At(x, y).Style)
+	if fg == "" {
+		fg, _ = t.Ground()
+	}
+	fmt.Fprintf(b, `<path fill="%s" d="`, fg)
+	for i, p := range places {
+		if bits&(1<<i) != 0 {
+			fmt.Fprintf(b, "M%.1f %.1fh2v2h-2z", margin+(float64(x)+0.25+0.5*p[0])*cellW-1, margin+(float64(y)+0.125+0.25*p[1])*cellH-1)
+		}
+	}
+	b.WriteString(`"/>` + "\n")
 }
 
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")

@@ -1,31 +1,19 @@
 package state
 
 import (
-	"math"
 	"slices"
 
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/event"
 )
 
-// Curve is one model at one batch size over the clocks, with the clocks worth
-// marking on it, MHz; 0 where the points do not (yet) say.
+// Curve is one model at one batch size over the clocks, with what is worth marking on
+// it, as far as the points (yet) say.
 type Curve struct {
 	curve.Curve
-	CliffMHz float64 // frequency cliff
-	EDPMHz   float64 // EDP optimum
-}
-
-// Least returns the clock of the least energy per token; a clock whose energy is
-// unknown is it only where all are.
-func (c Curve) Least() curve.Clock {
-	best := c.Clocks[0]
-	for _, k := range c.Clocks {
-		if v := k.JoulesPerToken.Mean; v < best.JoulesPerToken.Mean || math.IsNaN(best.JoulesPerToken.Mean) && !math.IsNaN(v) {
-			best = k
-		}
-	}
-	return best
+	Cliff curve.Cliff   // frequency cliff; its MHz is 0 for none
+	RunAt curve.Optimum // least energy within the latency bound; no clocks Alike for none
+	EDP   curve.Optimum // least energy-delay product; the same
 }
 
 // Highest returns the highest clock, which the others are measured against.
@@ -35,6 +23,9 @@ func (c Curve) Highest() curve.Clock { return c.Clocks[len(c.Clocks)-1] }
 type CurveFilter struct {
 	Batch   int    // 0: every batch size, a curve each
 	Dataset string // "": all datasets together
+	// Slowdown is by how much, as a share, the clock to run at may be slower than the
+	// highest.
+	Slowdown float64
 }
 
 // Points are finished points, and the curves through them.
@@ -88,10 +79,13 @@ func curvesOf(done []event.PointDone, f CurveFilter) []Curve {
 		}
 		k := Curve{Curve: c}
 		if cliff, ok := c.FrequencyCliff(); ok {
-			k.CliffMHz = cliff.MHz
+			k.Cliff = cliff
 		}
-		if best, ok := c.EDPOptimal(1); ok && len(c.Clocks) >= 3 {
-			k.EDPMHz = best.MHz
+		if len(c.Clocks) >= 2 {
+			k.RunAt, _ = c.RunAt(f.Slowdown)
+		}
+		if len(c.Clocks) >= 3 {
+			k.EDP, _ = c.EDPOptimum()
 		}
 		out = append(out, k)
 	}

@@ -188,7 +188,7 @@ func TestCurvesFollowTheOneRule(t *testing.T) {
 	if k[0].RequestedMHz != 960 || k[1].RequestedMHz != 1980 || k[1].JoulesPerToken.Mean != 4 || k[1].Flagged != 1 || k[1].MHz != 1975 {
 		t.Errorf("clocks %+v", k)
 	}
-	if least, top := got[0].Least(), got[0].Highest(); least.RequestedMHz != 960 || top.RequestedMHz != 1980 {
+	if least, top := got[0].RunAt, got[0].Highest(); least.RequestedMHz != 960 || top.RequestedMHz != 1980 {
 		t.Errorf("least at %d MHz, highest %d MHz", least.RequestedMHz, top.RequestedMHz)
 	}
 	if n := len(s.Sweep.Curves(CurveFilter{})); n != 2 {

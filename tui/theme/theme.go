@@ -43,6 +43,7 @@ const (
 	Cursor  // the current clock on a curve
 	Cliff   // the frequency cliff on a curve
 	EDP     // the EDP optimum on a curve
+	RunAt   // the clock to run at on a curve
 	PhasePrefill
 	PhaseDecode
 	PhaseScore
@@ -255,7 +256,8 @@ func rgb(k ink) [count]lipgloss.Style {
 		Meter:        in(k.meter),
 		Cursor:       in(k.accent).Bold(true),
 		Cliff:        in(k.bad),
-		EDP:          in(k.good).Bold(true),
+		EDP:          in(k.good),
+		RunAt:        in(k.good).Bold(true),
 		PhasePrefill: in(k.prefill),
 		PhaseDecode:  in(k.decode),
 		PhaseScore:   in(k.score),
@@ -294,6 +296,6 @@ func plain() [count]lipgloss.Style {
 		TabActive: own.Reverse(true).Bold(true), Bar: own.Reverse(true), BarDim: own.Reverse(true),
 		Warn: own.Bold(true), Bad: own.Bold(true).Underline(true), Sim: own.Reverse(true).Bold(true),
 		Armed: own.Reverse(true).Bold(true), Select: own.Reverse(true), Input: own.Underline(true),
-		Caret: own.Reverse(true), Cursor: own.Bold(true), EDP: own.Bold(true),
+		Caret: own.Reverse(true), Cursor: own.Bold(true), EDP: own, RunAt: own.Bold(true),
 	}
 }

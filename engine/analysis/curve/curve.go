@@ -225,6 +225,16 @@ func (c Clock) Against(base Clock) Change {
 	}
 }
 
+// Share is a in % of b, with its interval; of itself it is 100 exactly.
+func Share(a, b Stat) Stat {
+	if a == b {
+		return Stat{Mean: 100, Half: math.NaN(), N: a.N}
+	}
+	r := relative(a, b)
+	r.Mean += 100
+	return r
+}
+
 // relative is 100·(a/b − 1); its interval by the delta method.
 func relative(a, b Stat) Stat {
 	r := a.Mean / b.Mean

@@ -17,6 +17,67 @@ const smoothSpan = 3
 // different where there are no repeats to tell.
 const unrepeated = 0.005
 
+// scatter is the half-width of a figure's 95 % interval as a share of it: the energy
+// times the latency to the power of an exponent.
+func (k Clock) scatter(exponent float64) float64 {
+	h := math.Hypot(k.Energy.Half/k.Energy.Mean, exponent*k.Latency.Half/k.Latency.Mean)
+	if exponent == 0 {
+		h = k.Energy.Half / k.Energy.Mean
+	}
+	if math.IsNaN(h) {
+		return unrepeated
+	}
+	return h
+}
+
+// Optimum is the clock that is best by some figure, with those that the repeats cannot
+// tell from it.
+type Optimum struct {
+	Clock
+	Alike []int // requested clocks, itself among them, ascending, MHz
+}
+
+// Low and High are the ends of what may be the best, MHz.
+func (o Optimum) Low() int { return o.Alike[0] }
+
+// High is the upper one.
+func (o Optimum) High() int { return o.Alike[len(o.Alike)-1] }
+
+// alike lists those of the clocks whose energy times latency to the power of exponent
+// cannot be told from that of best: by no more than both scatter (two 95 % intervals,
+// added in quadrature), or, without repeats, than 0.5 % each.
+func (c Curve) alike(best Clock, exponent float64, may func(Clock) bool) Optimum {
+	of := func(k Clock) float64 { return math.Log(k.Energy.Mean) + exponent*math.Log(k.Latency.Mean) }
+	o := Optimum{Clock: best}
+	for _, k := range c.Clocks {
+		near := k.Clean() && may(k) && math.Abs(of(k)-of(best)) <= math.Hypot(k.scatter(exponent), best.scatter(exponent))
+		if near || k.RequestedMHz == best.RequestedMHz {
+			o.Alike = append(o.Alike, k.RequestedMHz)
+		}
+	}
+	return o
+}
+
+// RunAt is LeastEnergy with the clocks, no slower than that either, that cannot be told
+// from it.
+func (c Curve) RunAt(slowdown float64) (o Optimum, ok bool) {
+	best, ok := c.LeastEnergy(slowdown)
+	if !ok {
+		return o, false
+	}
+	base, _ := c.Baseline()
+	return c.alike(best, 0, func(k Clock) bool { return k.Latency.Mean <= base.Latency.Mean*(1+slowdown) }), true
+}
+
+// EDPOptimum is EDPOptimal with the clocks that cannot be told from it.
+func (c Curve) EDPOptimum() (o Optimum, ok bool) {
+	best, ok := c.EDPOptimal(1)
+	if !ok {
+		return o, false
+	}
+	return c.alike(best, 1, func(Clock) bool { return true }), true
+}
+
 // EDPOptimal returns the clock of least energy-delay product, and ED²P for the
 // exponent 2 in its place: Energy × Latency^exponent. Clocks whose product the
 // repeats cannot tell from the least are tried against each other by a local fit
@@ -27,13 +88,6 @@ func (c Curve) EDPOptimal(exponent float64) (best Clock, ok bool) {
 	if len(clocks) == 0 {
 		return Clock{}, false
 	}
-	scatter := func(k Clock) float64 {
-		h := math.Hypot(k.Energy.Half/k.Energy.Mean, exponent*k.Latency.Half/k.Latency.Mean)
-		if math.IsNaN(h) {
-			return unrepeated
-		}
-		return h
-	}
 	least := 0
 	for i := range ys {
 		if ys[i] < ys[least] {
@@ -42,7 +96,7 @@ func (c Curve) EDPOptimal(exponent float64) (best Clock, ok bool) {
 	}
 	at, lowest := least, math.Inf(1)
 	for i := range clocks {
-		if ys[i]-ys[least] > math.Hypot(scatter(clocks[i]), scatter(clocks[least])) {
+		if ys[i]-ys[least] > math.Hypot(clocks[i].scatter(exponent), clocks[least].scatter(exponent)) {
 			continue
 		}
 		if y := localFit(xs, ys, i); y < lowest {

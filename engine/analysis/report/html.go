@@ -116,7 +116,7 @@ func recommendations(curves []curve.Curve, slowdown float64) []string {
 	var out []string
 	for _, c := range curves {
 		base, ok := c.Baseline()
-		best, ok2 := c.LeastEnergy(slowdown)
+		best, ok2 := c.RunAt(slowdown)
 		if !ok || !ok2 || len(c.Clocks) < 2 {
 			continue
 		}
@@ -126,8 +126,12 @@ func recommendations(curves []curve.Curve, slowdown float64) []string {
 			continue
 		}
 		k := best.Against(base)
-		out = append(out, what+fmt.Sprintf("run at %d MHz: %s %% less energy, %s %% more latency than at %d MHz", best.RequestedMHz,
-			stated(k.EnergyDown), stated(k.Latency), base.RequestedMHz))
+		say := what + fmt.Sprintf("run at %d MHz: %s %% less energy, %s %% more latency than at %d MHz", best.RequestedMHz,
+			stated(k.EnergyDown), stated(k.Latency), base.RequestedMHz)
+		if n := len(best.Alike); n > 1 {
+			say += fmt.Sprintf("; the %d clocks from %d to %d MHz cannot be told apart by their energy", n, best.Low(), best.High())
+		}
+		out = append(out, say)
 	}
 	return out
 }

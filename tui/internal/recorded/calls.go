@@ -30,7 +30,7 @@ func NewCalls(s *Session, earlier ...*Session) *Calls {
 	info, files := s.info()
 	info.Path = "~/.local/state/jouletop/sessions/" + info.Name
 	c := &Calls{session: s, earlier: earlier, ready: make(chan struct{}, 1), status: command.Status{
-		Policy: "none", Session: info, Files: files, PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
+		Policy: "none", MaxSlowdown: 0.03, Session: info, Files: files, PowerSources: map[string][]gpu.PowerSource{}, Processes: map[string][]gpu.Process{},
 	}}
 	for _, g := range s.manifest.GPUs {
 		c.status.PowerSources[g.ID] = g.Sensors
