@@ -11,6 +11,7 @@ import (
 	"jouletop/engine/operator"
 	"jouletop/engine/rig"
 	"jouletop/engine/session"
+	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
 	"jouletop/tui"
 )
@@ -28,6 +29,11 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if err := needTerminal("jouletop run"); err != nil {
 		return err
 	}
+	tell, err := o.openTelemetry()
+	if err != nil {
+		return err
+	}
+	defer closeTelemetry(tell)
 	r, err := rig.Open(ctx, &o.Rig, 1, 0)
 	if err != nil {
 		return err
@@ -65,7 +71,11 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	for _, n := range r.PendingNotes() { // the screen and the manifest have them as well
 		fmt.Fprintln(os.Stderr, "jouletop:", n)
 	}
-	c, wait, err := operator.Start(r, rec, lib, &o.Config)
+	observers, err := tell.Start(telemetry.SourceOf(&m, rec.Dir()))
+	if err != nil {
+		return errors.Join(err, rec.Close())
+	}
+	c, wait, err := operator.Start(r, rec, lib, &o.Config, observers...)
 	if err != nil {
 		return err
 	}

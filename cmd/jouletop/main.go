@@ -140,10 +140,11 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	o.addSession(root.Flags())
 	o.addServing(root.Flags())
 	o.addRoute(root.Flags())
+	o.addTelemetry(root.Flags())
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
 	root.AddCommand(
-		newRun(), newSweep(), newBench(), newReport(), newCompare(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
+		newRun(), newSweep(), newBench(), newReport(), newCompare(), newExport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
 	)
 	usageArgs(root)
 	root.Version = version()

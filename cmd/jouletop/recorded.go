@@ -17,7 +17,7 @@ import (
 )
 
 // recorded is recordRun with progress on stderr.
-func recorded(ctx context.Context, r *rig.Rig, rec *session.Recorder, plan engine.Plan, data []plan.Dataset, before []event.PointDone, observers ...func(event.Event) []event.Event) (*operator.Collected, error) {
+func recorded(ctx context.Context, r *rig.Rig, rec *session.Recorder, plan engine.Plan, data []plan.Dataset, before []event.PointDone, observers ...stream.Observe) (*operator.Collected, error) {
 	got, err := operator.Record(ctx, atOnce(ctx), r, rec, plan, data, before, func(sub *stream.Subscriber, trouble <-chan error) { progress.Show(sub, trouble) }, observers...)
 	if text := got.SomeFailed(); text != "" {
 		fmt.Fprintln(os.Stderr, "jouletop:", text)

@@ -12,6 +12,7 @@ import (
 	"jouletop/engine/operator"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
+	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
 )
 
@@ -30,6 +31,7 @@ func newRun() *cobra.Command {
 	o.addSession(f)
 	o.addRoute(f)
 	o.addServing(f)
+	o.addTelemetry(f)
 	f.BoolVar(&o.Work.RouteAlone, "route-alone", false, "with --route: leave out the largest model at the highest clock, which the routed queries are compared with")
 	o.addRepeats(f, 1)
 	f.BoolVar(&o.json, "json", false, "summary as JSON")
@@ -55,6 +57,11 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
+	tell, err := o.openTelemetry()
+	if err != nil {
+		return err
+	}
+	defer closeTelemetry(tell)
 	r, err := rig.Open(ctx, &o.Rig, 0, 0)
 	if err != nil {
 		return err
@@ -83,7 +90,11 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	done, err := recorded(ctx, r, rec, todo, data, nil)
+	observers, err := tell.Start(telemetry.SourceOf(&m, rec.Dir()))
+	if err != nil {
+		return errors.Join(err, rec.Close())
+	}
+	done, err := recorded(ctx, r, rec, todo, data, nil, observers...)
 	sum, e := o.summarize(r, rec, done.Points)
 	if e == nil && routed {
 		sum.Table, sum.Routing, e = report.RoutedSession(rec.Dir())

@@ -14,6 +14,7 @@ import (
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/session"
+	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
 )
 
@@ -38,6 +39,7 @@ highest clock is the baseline. Ctrl-C ends after the batch in hand;
 	o.addModel(f)
 	o.addWork(f)
 	o.addSession(f)
+	o.addTelemetry(f)
 	f.Lookup("batch").DefValue = "[1,4,8]"
 	o.Work.Batches = []int{1, 4, 8}
 	f.StringVar(&o.Work.Clocks, "clocks", "", "SM `clocks`: 180,960,2842, MIN:MAX:COUNT, all, or paper (default: seven over the range)")
@@ -69,6 +71,11 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 			return err
 		}
 	}
+	tell, err := o.openTelemetry()
+	if err != nil {
+		return err
+	}
+	defer closeTelemetry(tell)
 	r, err := rig.Open(ctx, &o.Rig, 0, startNS)
 	if err != nil {
 		return err
@@ -96,7 +103,11 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 	if len(todo.Points) == 0 && !todo.Goes(before) {
 		fmt.Fprintln(os.Stderr, "jouletop: the sweep is complete; nothing to resume")
 	}
-	done, err := recorded(ctx, r, rec, todo, data, before)
+	observers, err := tell.Start(telemetry.SourceOf(&m, rec.Dir()))
+	if err != nil {
+		return errors.Join(err, rec.Close())
+	}
+	done, err := recorded(ctx, r, rec, todo, data, before, observers...)
 	s, e := o.summarize(r, rec, done.Points)
 	if e != nil {
 		return errors.Join(err, e)

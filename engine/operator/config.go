@@ -9,6 +9,7 @@ import (
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
 	"jouletop/engine/session"
+	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
 )
 
@@ -23,6 +24,8 @@ type Config struct {
 	Samples string // telemetry to keep: full, thin, none
 	Resume  bool
 	Program string // name and version, for the manifest
+
+	Telemetry telemetry.Options // where others are told what is measured while it runs
 }
 
 // Settle finds what is wrong with a configuration taken alone, and settles what follows
@@ -36,6 +39,11 @@ func (o *Config) Settle() error {
 	}
 	if _, err := session.ParseKeep(o.Samples); err != nil {
 		return usage.Wrap(err)
+	}
+	if push := o.Telemetry.Push; push != "" {
+		if err := telemetry.CheckEndpoint("--otlp", push); err != nil {
+			return err
+		}
 	}
 	o.Rig.Template = o.Work.Chat
 	if o.Work.Route != "" {

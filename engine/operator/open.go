@@ -13,7 +13,7 @@ import (
 )
 
 // open starts the recording and queues the first job.
-func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controller, error) {
+func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config, observers []stream.Observe) (*Controller, error) {
 	rc, err := startRecording(r, rec, nil, func(e *engine.Engine, _ error) { e.Pause() })
 	if err != nil {
 		return nil, errors.Join(err, rec.Close())
@@ -21,6 +21,9 @@ func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controll
 	rc.describe()
 	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: engine.NoPolicy{}}
 	rc.stream.Observe(c.lost)
+	for _, observe := range observers {
+		rc.stream.Observe(observe)
+	}
 	rc.sayNotes()
 	c.jobs = newJobQueue(rc.engine, r.Clock, c.restore)
 	if err := errors.Join(rc.watchOthers(), c.begin(o.Work.Policy)); err != nil {
@@ -38,12 +41,12 @@ func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (*Controll
 }
 
 // Start opens the session and works what is asked for, within the rig's clock, until it
-// ends; wait returns how it ended.
-func Start(r *rig.Rig, rec *session.Recorder, lib *library, o *Config) (c *Controller, wait func() error, err error) {
+// ends; wait returns how it ended. observers hear every event too.
+func Start(r *rig.Rig, rec *session.Recorder, lib *library, o *Config, observers ...stream.Observe) (c *Controller, wait func() error, err error) {
 	opened, ended := make(chan *Controller, 1), make(chan error, 1)
 	go func() {
 		ended <- r.Do(func() error {
-			c, err := open(r, rec, lib, o)
+			c, err := open(r, rec, lib, o, observers)
 			if err != nil {
 				close(opened)
 				return err

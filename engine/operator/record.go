@@ -21,7 +21,7 @@ import (
 // clock that is lost; a done hard ends it at once, and so does a done ctx where it was
 // ending already. That a point came to nothing is an error. observers hear every event
 // too.
-func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan engine.Plan, data []plan.Dataset, before []event.PointDone, show func(sub *stream.Subscriber, trouble <-chan error), observers ...func(event.Event) []event.Event) (*Collected, error) {
+func Record(ctx, hard context.Context, r *rig.Rig, rec *session.Recorder, plan engine.Plan, data []plan.Dataset, before []event.PointDone, show func(sub *stream.Subscriber, trouble <-chan error), observers ...stream.Observe) (*Collected, error) {
 	// Events live a moment. Simulated, they come by the million: collect them
 	// seldom. Else memory is worth more than the little time.
 	percent := 50

@@ -73,18 +73,6 @@ func meaning(file, column string) string {
 	return columnMeanings[column]
 }
 
-// columnsOf are the columns of each CSV file.
-func columnsOf() map[string][]string {
-	of := map[string][]string{}
-	for name, header := range map[string][]byte{
-		SamplesFile: samplesTable.header(), PowerFile: powerTable.header(), PhasesFile: phasesTable.header(), IterationsFile: iterationsTable.header(),
-		RequestsFile: requestsTable.header(), ClocksFile: clocksTable.header(), PointsFile: pointsTable.header(),
-	} {
-		of[name] = strings.Split(strings.TrimSpace(string(header)), ",")
-	}
-	return of
-}
-
 // readme says in words what the folder's files and columns are.
 func readme(m *Manifest) []byte {
 	var b strings.Builder
@@ -93,11 +81,10 @@ func readme(m *Manifest) []byte {
 		b.WriteString("SIMULATED: computed, not measured.\n")
 	}
 	b.WriteString("\nPlain CSV: UTF-8, a header line, a decimal point. Empty means unknown, never 0.\nUnits stand in the columns' names. …_err_… is half of a 95 % interval.\nText that a spreadsheet would take for a formula has a ' in front.\n")
-	columns := columnsOf()
 	for _, name := range Files() {
 		fmt.Fprintf(&b, "\n%s: %s\n", name, fileMeanings[name])
-		for _, c := range columns[name] {
-			fmt.Fprintf(&b, "  %-22s %s\n", c, meaning(name, c))
+		for _, c := range Columns(name) {
+			fmt.Fprintf(&b, "  %-22s %s\n", c.Name, c.Meaning)
 		}
 	}
 	b.WriteString("\nFlags:\n")

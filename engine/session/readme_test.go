@@ -10,12 +10,12 @@ import (
 // Whoever opens a session's folder finds every file and every column explained.
 func TestReadmeExplainsEveryColumn(t *testing.T) {
 	used := map[string]bool{}
-	for file, columns := range columnsOf() {
-		for _, c := range columns {
-			if meaning(file, c) == "" {
-				t.Errorf("%s: nothing says what %s is", file, c)
+	for file := range csvFiles {
+		for _, c := range Columns(file) {
+			if c.Meaning == "" {
+				t.Errorf("%s: nothing says what %s is", file, c.Name)
 			}
-			used[c], used[file+":"+c] = true, true
+			used[c.Name], used[file+":"+c.Name] = true, true
 		}
 	}
 	for c := range columnMeanings {

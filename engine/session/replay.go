@@ -15,15 +15,49 @@ import (
 // other events by time. An event published late stays behind those published
 // before it. It stops at the first error.
 func (s *Session) Replay() iter.Seq2[event.Event, error] {
+	return merged(append([]reader{s.Events}, s.telemetry()...)...)
+}
+
+// Measured yields the rows of the CSV files as they stand, by time: samples, power
+// readings, phases, iterations, requests and clock changes, each at its own end. Unlike
+// Replay it has what `report --recompute` made of them. It stops at the first error.
+func (s *Session) Measured() iter.Seq2[event.Event, error] {
+	return merged(append(s.telemetry(),
+		func(each func(event.Event) error) error {
+			return s.Phases(func(r *event.PhaseEnergy) error { r.TimeNS = r.EndNS; return each(*r) })
+		},
+		func(each func(event.Event) error) error {
+			return s.Iterations(func(r *event.IterationEnergy) error { r.TimeNS = r.EndNS; return each(*r) })
+		},
+		func(each func(event.Event) error) error {
+			return s.Requests(func(r *event.RequestEnergy) error { r.TimeNS = r.EndNS; return each(*r) })
+		},
+		func(each func(event.Event) error) error {
+			return s.Clocks(func(r *event.ClockChange) error { return each(*r) })
+		},
+	)...)
+}
+
+// reader calls each for every event of a file, in order.
+type reader = func(each func(event.Event) error) error
+
+func (s *Session) telemetry() []reader {
+	return []reader{
+		func(each func(event.Event) error) error {
+			return s.Samples(func(r *event.Sample) error { return each(*r) })
+		},
+		func(each func(event.Event) error) error {
+			return s.Power(func(r *event.Power) error { return each(*r) })
+		},
+	}
+}
+
+// merged yields what the readers read, by time.
+func merged(readers ...reader) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
-		sources := []*cursor{
-			newCursor(func(each func(event.Event) error) error { return s.Events(each) }),
-			newCursor(func(each func(event.Event) error) error {
-				return s.Samples(func(r *event.Sample) error { return each(*r) })
-			}),
-			newCursor(func(each func(event.Event) error) error {
-				return s.Power(func(r *event.Power) error { return each(*r) })
-			}),
+		var sources []*cursor
+		for _, read := range readers {
+			sources = append(sources, newCursor(read))
 		}
 		for _, c := range sources {
 			defer c.stop()
@@ -59,7 +93,7 @@ type cursor struct {
 
 var errEnough = errors.New("enough")
 
-func newCursor(read func(each func(event.Event) error) error) *cursor {
+func newCursor(read reader) *cursor {
 	c := &cursor{}
 	c.next, c.stop = iter.Pull2(func(yield func(event.Event, error) bool) {
 		err := read(func(e event.Event) error {

@@ -20,6 +20,7 @@ import (
 // column is one column of a table of T: how its cell is written and read.
 type column[T any] struct {
 	name     string
+	kind     ColumnKind
 	required bool
 	put      func(b []byte, row *T) []byte
 	set      func(row *T, cell string) error // nil: derived from other columns
@@ -247,7 +248,7 @@ func required[T any](c column[T]) column[T] {
 }
 
 func text[T any](name string, at func(*T) *string) column[T] {
-	return column[T]{name: name,
+	return column[T]{name: name, kind: Text,
 		put: func(b []byte, r *T) []byte { return appendText(b, plaintext.Cell(*at(r))) },
 		set: func(r *T, s string) error { *at(r) = plaintext.FromCell(s); return nil },
 	}
@@ -289,7 +290,7 @@ func number[T any](name string, digits int, at func(*T) *float64) column[T] {
 
 // derived is a number that is written but read from other columns.
 func derived[T any](name string, digits int, of func(*T) float64) column[T] {
-	return column[T]{name: name, put: func(b []byte, r *T) []byte {
+	return column[T]{name: name, kind: Number, put: func(b []byte, r *T) []byte {
 		x := of(r)
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return b
@@ -300,7 +301,7 @@ func derived[T any](name string, digits int, of func(*T) float64) column[T] {
 
 // whole is an int; a negative one is unknown.
 func whole[T any](name string, at func(*T) *int) column[T] {
-	return column[T]{name: name,
+	return column[T]{name: name, kind: Whole,
 		put: func(b []byte, r *T) []byte {
 			if n := *at(r); n >= 0 {
 				b = strconv.AppendInt(b, int64(n), 10)
@@ -320,7 +321,7 @@ func whole[T any](name string, at func(*T) *int) column[T] {
 
 // nanos is a time in ns.
 func nanos[T any](name string, at func(*T) *int64) column[T] {
-	return column[T]{name: name,
+	return column[T]{name: name, kind: Whole,
 		put: func(b []byte, r *T) []byte { return strconv.AppendInt(b, *at(r), 10) },
 		set: func(r *T, s string) error {
 			n, err := strconv.ParseInt(s, 10, 64)
@@ -335,7 +336,7 @@ func nanos[T any](name string, at func(*T) *int64) column[T] {
 
 // flag is a bool, written 1 or 0.
 func flag[T any](name string, at func(*T) *bool) column[T] {
-	return column[T]{name: name,
+	return column[T]{name: name, kind: YesNo,
 		put: func(b []byte, r *T) []byte {
 			if *at(r) {
 				return append(b, '1')

@@ -6,6 +6,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
+	"jouletop/gpu/plaintext"
 )
 
 var nan = math.NaN()
@@ -187,8 +188,12 @@ var clocksTable = table[event.ClockChange]{
 		number("settle_ms", 6, func(r *event.ClockChange) *float64 { return &r.SettleMS }),
 		{
 			name: "cause",
-			put:  func(b []byte, r *event.ClockChange) []byte { return appendText(b, r.Cause.String()) },
-			set:  func(r *event.ClockChange, s string) error { return r.Cause.UnmarshalText([]byte(s)) },
+			put: func(b []byte, r *event.ClockChange) []byte {
+				return appendText(b, plaintext.Cell(r.Cause.String()))
+			},
+			set: func(r *event.ClockChange, s string) error {
+				return r.Cause.UnmarshalText([]byte(plaintext.FromCell(s)))
+			},
 		},
 		text("error", func(r *event.ClockChange) *string { return &r.Err }),
 	},

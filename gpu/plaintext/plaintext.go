@@ -7,6 +7,7 @@ package plaintext
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Line returns s as one line of visible text: line ends and tabs become blanks;
@@ -41,9 +42,14 @@ func FromCell(s string) string {
 	return s
 }
 
-// formula tells whether a spreadsheet would calculate s, with apostrophes before
-// it or without: so that Cell can be undone whatever it was given.
+// formula tells whether a spreadsheet would calculate s, with apostrophes and blanks
+// before it or without: so that Cell can be undone whatever it was given, and also
+// where a line end became a blank. Some take the wide forms of the signs, too.
 func formula(s string) bool {
 	s = strings.TrimLeft(s, "'")
-	return s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0
+	if s != "" && strings.IndexByte("\t\r\n", s[0]) >= 0 {
+		return true
+	}
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, "' \t\r\n"))
+	return strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", first)
 }

@@ -27,6 +27,29 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestNoCellIsCalculated(t *testing.T) {
+	for in, want := range map[string]string{
+		"llama":      "llama",
+		"=1+1":       "'=1+1",
+		"+1":         "'+1",
+		"-1":         "'-1",
+		"@SUM(A1)":   "'@SUM(A1)",
+		"\t=1":       "'\t=1",
+		"\rx":        "'\rx",
+		" =1":        "' =1",
+		"\uff1d1":    "'\uff1d1",
+		"'=1":        "''=1",
+		"it's":       "it's",
+		"' a quote'": "' a quote'",
+		"":           "",
+		" ":          " ",
+	} {
+		if got := Cell(in); got != want || FromCell(got) != in {
+			t.Errorf("%q: %q, back %q; want %q", in, got, FromCell(got), want)
+		}
+	}
+}
+
 func FuzzPlaintext(f *testing.F) {
 	for _, s := range []string{"", "=1", "''=1", "\x1b]0;x\a", "\u202e", "\xff"} {
 		f.Add(s)
