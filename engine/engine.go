@@ -38,6 +38,8 @@ type Config struct {
 	// back) again and goes on; otherwise the run ends after the batch in hand. What
 	// was touched is flagged either way.
 	Rearm bool
+	// Telemetry, if not nil, is what a server says of itself while it serves.
+	Telemetry Telemetry
 	// Load, if not nil, is told what the device is doing: event.Idle or a phase.
 	// A simulated GPU under real inference needs it.
 	Load func(event.Phase)

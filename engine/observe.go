@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -24,6 +25,8 @@ type seenPasses struct {
 	tokens   int
 	// Of the point, for a word at its end.
 	requests, blind int
+	made            int // tokens; -1 unknown
+	server          serverSaid
 }
 
 // shortFailure is how long a request may have been at a server for nothing to have been
@@ -33,8 +36,13 @@ const shortFailure = int64(50e6)
 // tellEvery is how often passes are told, in ns.
 const tellEvery = int64(250e6)
 
-func (p *seenPasses) begin(s *sender) {
+func (p *seenPasses) begin(ctx context.Context, s *sender) {
 	p.s, p.live, p.wants = s, observed.New(), true
+	if err := p.server.begin(ctx, s.cfg.Telemetry); err != nil && !s.cfg.Telemetry.Optional() {
+		s.Warn(fmt.Sprintf("point %s: %v", s.point.PointID, err))
+	} else if err != nil {
+		p.server.from = nil // it was tried
+	}
 	if w, ok := s.model.(interface{ EvaluatesOnce() bool }); ok {
 		p.live.Whole = w.EvaluatesOnce()
 	}
@@ -92,6 +100,11 @@ func (p *seenPasses) ended(id string, r *Result) {
 			p.doubts = p.doubts.With(event.FlagPassesDoubtful)
 		}
 		p.wants = !blind
+		if p.made >= 0 && r.OutputTokens >= 0 {
+			p.made += r.OutputTokens
+		} else {
+			p.made = -1
+		}
 	case r.FirstTokenNS == 0 && r.EndNS-r.StartNS > shortFailure: // it may have been read, or not
 		p.doubts = p.doubts.With(event.FlagPassesDoubtful)
 	}
@@ -110,8 +123,12 @@ func (p *seenPasses) ended(id string, r *Result) {
 
 // tell publishes the passes that are known by now.
 func (p *seenPasses) tell(now int64) {
-	if p.on && now >= p.next {
-		p.next = now + tellEvery
+	if now < p.next {
+		return
+	}
+	p.next = now + tellEvery
+	p.server.take(p)
+	if p.on {
 		p.publish(p.live.Passes(now))
 	}
 }
@@ -121,6 +138,7 @@ func (p *seenPasses) flush() {
 	if !p.on {
 		return
 	}
+	p.server.take(p)
 	p.publish(p.live.Rest())
 	p.piece(0)
 }
@@ -131,7 +149,10 @@ func (p *seenPasses) publish(its []event.Iteration) {
 		p.iters++
 		it.IterationID, it.BatchID = fmt.Sprintf("%s/i%d", p.s.point.PointID, p.iters), b.id
 		it.GPU, it.Model = p.s.gpuID, b.obs.model
-		it.Origin, it.Doubts = event.OriginStream, p.doubts
+		it.Doubts = p.doubts.Union(p.server.doubts(it.StartNS, it.EndNS))
+		if it.Queued < 0 {
+			it.Queued = p.server.queued(it.EndNS)
+		}
 		it.RequestedSMMHz, _ = p.s.clocks.RequestedIn(it.StartNS, it.EndNS)
 		p.s.publish(it)
 		if p.from == 0 {
@@ -153,10 +174,12 @@ func (p *seenPasses) piece(lasted int64) {
 	}
 }
 
-// end says, once a point has ended, of how many requests nothing was to be concluded.
-func (p *seenPasses) end() {
+// end says, once a point has ended, of how many requests nothing was to be concluded, and
+// what the server's own word was worth.
+func (p *seenPasses) end(ctx context.Context) {
 	if p.blind > 0 {
 		p.s.Warn(fmt.Sprintf("point %s: the texts of %d of %d requests came in bursts, or with tokens that were not shown: in which passes of the server they were is not known, and where they were, not what single requests cost",
 			p.s.point.PointID, p.blind, p.requests))
 	}
+	p.server.end(ctx, p)
 }

@@ -1,6 +1,11 @@
 package engine
 
-import "jouletop/engine/event"
+import (
+	"context"
+
+	"jouletop/engine/event"
+	"jouletop/engine/serverword"
+)
 
 // Policy says which SM clock a phase should run at. Its methods are called one at
 // a time and return at once: the backend waits for Phase.
@@ -24,4 +29,16 @@ type Policy interface {
 type PassPolicy interface {
 	Policy
 	Pass(it event.IterationSpan) (mhz int, set bool)
+}
+
+// Telemetry is what a server says of itself, beside its answers: see engine/serverword.
+type Telemetry interface {
+	// Look reads it now; the error says that there is nothing.
+	Look(ctx context.Context) error
+	// Optional tells whether that there is nothing is no matter.
+	Optional() bool
+	// Take returns what it said since Take was called before.
+	Take() serverword.Told
+	// Word returns what all of it is worth so far.
+	Word() event.ServerTelemetry
 }

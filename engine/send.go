@@ -71,7 +71,7 @@ func (s *sender) run(ctx context.Context) error {
 		s.measure()
 		s.load.begin(s.clk.Now())
 	}
-	s.seen.begin(s)
+	s.seen.begin(ctx, s)
 	ended := error(nil)
 	for {
 		stop, skip := s.gate(ctx)
@@ -99,7 +99,7 @@ func (s *sender) run(ctx context.Context) error {
 		if !more {
 			if left == 0 {
 				s.tellLate()
-				s.seen.end()
+				s.seen.end(ctx)
 				return ended
 			}
 			t = now + int64(lookUp)
@@ -128,6 +128,7 @@ func (s *sender) sendDue(ctx context.Context) {
 		s.toLength(&j.request)
 		s.seen.comes(j, now)
 		s.underWay++
+		s.seen.server.sends(now, s.underWay)
 		s.clk.Go(func() { s.send(ctx, j) })
 	}
 }
@@ -203,6 +204,7 @@ func (s *sender) send(ctx context.Context, j *job) {
 		s.err = fmt.Errorf("%w after %d requests in a row: %w", errGivenUp, s.deaths, r.Err)
 	}
 	s.underWay--
+	s.seen.server.sends(s.clk.Now(), s.underWay)
 	switch {
 	case s.underWay == 0:
 		s.seen.flush()

@@ -110,6 +110,7 @@ func (o *options) addRoute(f *pflag.FlagSet) {
 
 func addServer(o *rig.Server, f *pflag.FlagSet) {
 	f.StringVar(&o.PromptCache, "prompt-cache", rig.CacheUnlike, "a server's prompt cache: unlike (each prompt begins with a line of its own, so that it is computed) or keep (leave it to the server)")
+	f.StringVar(&o.Telemetry, "server-telemetry", rig.TelemetryAuto, "what a server tells of itself while it serves: auto (its /metrics and /slots, where it has them), off, the `address` of its metrics, or a file that is being written (vLLM's log with --enable-logging-iteration-details, or Dynamo's forward-pass metrics as JSON lines); auto,FILE is both")
 	f.DurationVar(&o.Request, "request-timeout", 10*time.Minute, "longest that a server may take for one request")
 	f.DurationVar(&o.Stall, "stall-timeout", 2*time.Minute, "longest that a server may send nothing in a request")
 	f.DurationVar(&o.LoadTime, "load-timeout", 10*time.Minute, "longest that a server may take to load its model")

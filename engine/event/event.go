@@ -207,6 +207,24 @@ type (
 		SMMHz int     `json:"sm_mhz,omitempty"`
 		Cost  float64 `json:"cost,omitempty"`
 	}
+	// ServerWord is what a server said of itself while it served a point.
+	ServerWord struct {
+		At
+		PointID string `json:"point_id"`
+		ServerTelemetry
+		// What the server counted over the point; NaN unknown.
+		ReadTokens float64 `json:"read_tokens"`
+		MadeTokens float64 `json:"made_tokens"`
+		Passes     float64 `json:"passes"`
+		// What was concluded from its streams: passes, and of these and of those that the
+		// server told of which are the same and which are not.
+		Concluded int `json:"concluded"`
+		Matched   int `json:"matched"`
+		ToldAlone int `json:"told_alone"`
+		SeenAlone int `json:"seen_alone"`
+		// Others is for how many s the server ran more requests than were sent to it from here.
+		OthersS float64 `json:"others_s"`
+	}
 	// Mark is an operator's note.
 	Mark struct {
 		At
@@ -231,6 +249,27 @@ type (
 		State RunState `json:"state"`
 	}
 )
+
+// ServerTelemetry is what a server's telemetry is worth.
+type ServerTelemetry struct {
+	Kinds      []string `json:"kinds"`      // of servers, by what was read
+	Looks      int      `json:"looks"`      // at its pages
+	Failed     int      `json:"failed"`     // of these, nothing came
+	Records    int      `json:"records"`    // of passes
+	Lost       int64    `json:"lost"`       // records that are missing, by their numbers
+	Malformed  int      `json:"malformed"`  // pages and records that do not read
+	Impossible int      `json:"impossible"` // values that cannot be
+	Restarts   int      `json:"restarts"`   // counters that went back, files that began anew
+	Workers    int      `json:"workers"`    // that told of passes
+	Slots      int      `json:"slots"`      // of llama-server; 0 unknown
+	// SkewS is by how much the server's wall clock is ahead of this machine's, in s, and
+	// SkewMostS by how much that may be off at most; NaN unknown. SkewSteps is how often
+	// what it said of the time contradicted what it had said.
+	SkewS     float64 `json:"skew_s"`
+	SkewMostS float64 `json:"skew_most_s"`
+	SkewSteps int     `json:"skew_steps"`
+	Stopped   bool    `json:"stopped"` // it tells nothing any more
+}
 
 // IterationSpan is an iteration without its members.
 type IterationSpan struct {

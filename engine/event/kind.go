@@ -60,6 +60,9 @@ func (ClockChange) Kind() string { return "clock_change" }
 // Kind returns "policy_note".
 func (PolicyNote) Kind() string { return "policy_note" }
 
+// Kind returns "server_word".
+func (ServerWord) Kind() string { return "server_word" }
+
 // Kind returns "mark".
 func (Mark) Kind() string { return "mark" }
 

@@ -78,10 +78,14 @@ func (o *Config) CheckPolicy(r *rig.Rig) error {
 	return o.RefuseMeaningless(r)
 }
 
-// CheckServe finds what is wrong with serving requests on what was opened.
+// CheckServe finds what is wrong with serving requests on what was opened, and begins to
+// read what a server that is to serve them tells of itself.
 func (o *Config) CheckServe(r *rig.Rig) error {
 	if o.Serve.On() && r.Backend != nil && !engine.CanServe(r.Backend) {
 		return usage.Errorf("--arrivals and --concurrency: --backend %s runs batches alone", r.Backend.Name())
 	}
-	return nil
+	if !o.Serve.On() {
+		return nil
+	}
+	return r.WatchServer(&o.Rig)
 }

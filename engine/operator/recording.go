@@ -63,7 +63,7 @@ func startRecording(r *rig.Rig, rec *session.Recorder, p engine.Policy, hold fun
 	var err error
 	c.engine, err = engine.New(engine.Config{
 		Clock: r.Clock, GPUs: r.EngineGPUs(), Backend: r.Backend,
-		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Rearm: r.Rearm,
+		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Telemetry: r.Telemetry(), Rearm: r.Rearm,
 	})
 	if err != nil {
 		return nil, err

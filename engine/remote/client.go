@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func (b *Backend) openWithin(ctx context.Context, timeout, stall time.Duration, 
 	a.timeout = time.AfterFunc(timeout, func() { a.cancel(errTimeout) })
 	a.watch = time.AfterFunc(stall, func() { a.cancel(errStalled) })
 	target := b.base.JoinPath(path)
-	if path == tokenizePath {
+	if slices.Contains(rootPaths, path) {
 		root := *b.base
 		root.Path = strings.TrimSuffix(root.Path, "/v1")
 		target = root.JoinPath(path)
@@ -291,6 +292,27 @@ func (b *Backend) warnLoading(patience time.Duration) {
 const maxLoadPause = 2 * time.Second
 
 const tokenizePath = "tokenize"
+
+// rootPaths are beside the API, not in it.
+var rootPaths = []string{tokenizePath, "metrics", "slots"}
+
+// Page gets a page of the server that stands beside its API ("metrics", "slots"), and
+// its Date header.
+func (b *Backend) Page(ctx context.Context, path string) (body []byte, date string, err error) {
+	ctx, cancel, err := b.within(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer cancel()
+	a, err := b.openWithin(ctx, b.brief, b.brief, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	defer a.Close()
+	const most = 4 << 20
+	body, err = io.ReadAll(io.LimitReader(a, most+1))
+	return body, a.resp.Header.Get("Date"), err
+}
 
 // count asks how many tokens text is: vLLM reads prompt and answers count,
 // llama-server reads content and answers tokens. It waits briefly: a server may

@@ -1,16 +1,21 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/engine/remote"
+	"jouletop/engine/serverword"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
 )
@@ -21,6 +26,9 @@ type Server struct {
 	// Request is the longest that one request may take, Stall that nothing may come
 	// in it, LoadTime that loading the model may take.
 	Request, Stall, LoadTime time.Duration
+	// Telemetry is where the server tells of itself while it serves: auto, off, the address
+	// of its /metrics, or a file of vLLM's log or Dynamo's metrics; several by commas.
+	Telemetry string
 }
 
 // The ways with a server's prompt cache.
@@ -36,6 +44,14 @@ func (o *Server) Check(url string) error {
 	}
 	if o.PromptCache == cacheKeep && url == "" {
 		return usage.Errorf("--prompt-cache keep goes with --url: nothing else has a prompt cache")
+	}
+	switch t := o.Telemetry; {
+	case t == "" || t == TelemetryAuto || url != "":
+	default:
+		return usage.Errorf("--server-telemetry %s goes with --url", t)
+	}
+	if _, err := o.telemetry(); err != nil {
+		return err
 	}
 	for name, d := range map[string]time.Duration{"request": o.Request, "stall": o.Stall, "load": o.LoadTime} {
 		if d <= 0 {
@@ -147,4 +163,69 @@ func (r *Rig) RefuseOverlap(spec string, batches []int) error {
 		}
 	}
 	return nil
+}
+
+// Values of --server-telemetry beside addresses and files.
+const (
+	TelemetryAuto = "auto"
+	telemetryOff  = "off"
+)
+
+// telemetry reads --server-telemetry.
+func (o *Server) telemetry() (t struct {
+	auto          bool
+	address, file string
+}, err error) {
+	for part := range strings.SplitSeq(cmp.Or(o.Telemetry, TelemetryAuto), ",") {
+		u, parsed := url.Parse(part)
+		switch {
+		case part == telemetryOff && part == o.Telemetry:
+			return t, nil
+		case part == TelemetryAuto && !t.auto && t.address == "":
+			t.auto = true
+		case parsed == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && !t.auto && t.address == "":
+			u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/metrics")
+			u.RawQuery, u.Fragment = "", ""
+			t.address = u.String()
+		case parsed == nil && u.Scheme == "" && part != telemetryOff && part != "" && t.file == "":
+			t.file = part
+		default:
+			return t, usage.Errorf("--server-telemetry %q: want auto, off, http://HOST/metrics or a file (a log of vLLM, Dynamo's metrics as JSON lines), one of a kind, by commas", o.Telemetry)
+		}
+	}
+	return t, nil
+}
+
+// WatchServer begins to read what the server tells of itself; it does so until the rig is
+// closed. It is for runs that serve.
+func (r *Rig) WatchServer(o *Config) error {
+	b, ok := r.Backend.(*remote.Backend)
+	t, err := o.Server.telemetry()
+	if err != nil || !ok || r.telemetry != nil {
+		return err
+	}
+	opt := serverword.Options{File: t.file, Clock: r.Clock, Optional: t.auto && t.file == ""}
+	switch {
+	case t.address != "":
+		opt.Page = serverword.PageOf(&http.Client{}, t.address)
+	case t.auto:
+		opt.Page, opt.Optional = b.Page, true
+	}
+	if opt.Page == nil && opt.File == "" {
+		return nil
+	}
+	w, err := serverword.Open(opt)
+	if err != nil {
+		return fmt.Errorf("--server-telemetry %s: %w", o.Server.Telemetry, err)
+	}
+	r.telemetry = w
+	return nil
+}
+
+// Telemetry is what the server tells of itself; nil where nobody reads it.
+func (r *Rig) Telemetry() engine.Telemetry {
+	if r.telemetry == nil {
+		return nil
+	}
+	return r.telemetry
 }

@@ -10,6 +10,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/serverword"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
 	"jouletop/gpu"
@@ -35,6 +36,7 @@ type Rig struct {
 	notes   []string // of before anybody listened
 	// promptCache is what is done about a server's; nil without a server.
 	promptCache *session.PromptCache
+	telemetry   *serverword.Watch // of a server that serves; nil without
 }
 
 // wantsSim reads --gpu as far as it names a simulated GPU.
@@ -235,6 +237,9 @@ func (r *Rig) Close() error {
 	var errs []error
 	for _, n := range r.TakeNotes() {
 		fmt.Fprintln(os.Stderr, "jouletop:", n)
+	}
+	if r.telemetry != nil {
+		errs = append(errs, r.telemetry.Close())
 	}
 	if r.Backend != nil {
 		errs = append(errs, r.Backend.Close())

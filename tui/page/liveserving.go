@@ -49,7 +49,7 @@ func (s *serving) area(c *view.Context, charts canvas.Rect) (left, strip canvas.
 	}
 	rows := servingRows(c.Size)
 	if s.lanes {
-		rows = min(c.State.Serving.Slots+1, charts.H/2)
+		rows = min(c.State.Serving.Rows()+1, charts.H/2)
 	}
 	if charts.H-rows < 6 {
 		return charts, canvas.Rect{}
@@ -87,17 +87,32 @@ func servingNow(c *view.Context, w int) string {
 		parts = append(parts, "queue "+draw.Int(p.Queued))
 	}
 	parts = append(parts, draw.Float(r.Passes, 0)+" passes/s", draw.Float(r.Read, 0)+" token/s read", draw.Float(r.Made, 0)+" made")
-	const beside = 16
+	beside := 16
+	if v.Observed {
+		beside = 32
+	}
 	for len(parts) > 1 && canvas.Width(strings.Join(parts, " · ")) > w-beside {
 		parts = parts[:len(parts)-1]
 	}
 	return strings.Join(parts, " · ")
 }
 
+// servingTitle is a strip's title; of a server's passes it says that they are concluded,
+// and that which slot a request had is not known.
+func servingTitle(c *view.Context, title string) string {
+	switch {
+	case !c.State.Serving.Observed:
+		return title
+	case title == "Slots":
+		return "Requests (as streamed)"
+	}
+	return title + " (as streamed)"
+}
+
 // drawPasses stacks the requests in the passes over time: those that go on by a token
 // below, those whose prompts are read above them.
 func drawPasses(c *view.Context, to *canvas.Canvas) {
-	y := draw.Heading(to, 0, "Passes", servingNow(c, to.W))
+	y := draw.Heading(to, 0, servingTitle(c, "Passes"), servingNow(c, to.W))
 	k := c.Window.Shown
 	cols := c.State.Serving.Columns(k.From, k.Width, k.N)
 	high, slots := to.H-y-1, max(float64(c.State.Serving.Slots), 1)
@@ -136,7 +151,7 @@ func rows(requests, slots float64, high int) int {
 
 // drawLanes draws a row a slot, with the number of each request where it begins.
 func drawLanes(c *view.Context, to *canvas.Canvas) {
-	y := draw.Heading(to, 0, "Slots", servingNow(c, to.W))
+	y := draw.Heading(to, 0, servingTitle(c, "Slots"), servingNow(c, to.W))
 	k := c.Window.Shown
 	x0 := profileGutter + 1
 	for slot, cells := range c.State.Serving.Lanes(k.From, k.Width, k.N) {

@@ -10,6 +10,11 @@ type Serving struct {
 	Passes Ring[Pass] // the newest
 	Slots  int        // most requests in one pass so far
 
+	// Observed: the passes are concluded from a server's stream, which says no slots: rows
+	// stand in for them.
+	Observed bool
+	rows     []row
+
 	read map[string]bool // requests whose prompts are being read: no token of theirs is counted
 }
 
@@ -24,7 +29,7 @@ type Pass struct {
 
 // Lane is a request in a pass.
 type Lane struct {
-	Slot    int // -1 unknown
+	Slot    int // or its row, where no slots are known
 	Request string
 	Prefill bool
 }
@@ -37,10 +42,13 @@ func (s *Serving) reset() {
 func (s *Serving) add(it event.Iteration) {
 	p := Pass{
 		StartNS: it.StartNS, EndNS: it.EndNS, PrefillTokens: it.PrefillTokens, Queued: it.Queued, Prefills: it.PrefillRequests, Decodes: it.DecodeRequests,
-		Made: it.DecodeRequests, Lanes: make([]Lane, len(it.Members)),
+		Lanes: make([]Lane, len(it.Members)),
 	}
 	for i, m := range it.Members {
-		p.Lanes[i] = Lane{m.Slot, m.RequestID, m.Prefill}
+		p.Lanes[i] = Lane{s.slot(m, it.EndNS), m.RequestID, m.Prefill}
+		if !m.Prefill {
+			p.Made += max(m.Fresh, 1)
+		}
 		switch {
 		case m.Prefill:
 			s.read[m.RequestID] = true
@@ -60,6 +68,37 @@ func (s *Serving) done(q event.Request) {
 		s.Passes.At(0).Made++
 	}
 	delete(s.read, q.RequestID)
+}
+
+// row is where a request is drawn whose slot nobody tells.
+type row struct {
+	request string
+	seen    int64 // in a pass that ended then, ns
+}
+
+// slot is where a member of a pass that ended at t is drawn: in its slot, or in the
+// first row whose request has not been seen for a while.
+func (s *Serving) slot(m event.IterationMember, t int64) int {
+	if m.Slot >= 0 {
+		return m.Slot
+	}
+	s.Observed = true
+	const gone = int64(300e6) // ns
+	free := len(s.rows)
+	for i, r := range s.rows {
+		if r.request == m.RequestID {
+			s.rows[i].seen = t
+			return i
+		}
+		if free == len(s.rows) && t-r.seen > gone {
+			free = i
+		}
+	}
+	if free == len(s.rows) {
+		s.rows = append(s.rows, row{})
+	}
+	s.rows[free] = row{m.RequestID, t}
+	return free
 }
 
 // Newest is the newest pass; false before any.
@@ -124,10 +163,14 @@ type LaneCell struct {
 	Prefill bool
 }
 
+// Rows is how many rows Lanes has.
+func (s *Serving) Rows() int { return max(s.Slots, len(s.rows)) }
+
 // Lanes returns what each of the slots did in n stretches of time.
 func (s *Serving) Lanes(from, width int64, n int) [][]LaneCell {
-	out := make([][]LaneCell, s.Slots)
-	longest := make([][]float64, s.Slots)
+	rows := s.Rows()
+	out := make([][]LaneCell, rows)
+	longest := make([][]float64, rows)
 	for k := range out {
 		out[k], longest[k] = make([]LaneCell, n), make([]float64, n)
 	}

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,5 +121,29 @@ func TestJoulesPerTokenMade(t *testing.T) {
 	// A second: 400 J; 10 tokens of x, 9 of others that go on, 1 first one.
 	if want := 400.0 / 20; math.Abs(v.JoulesPerToken/want-1) > 0.02 {
 		t.Errorf("%g J/token, want %g", v.JoulesPerToken, want)
+	}
+}
+
+// Requests whose slots nobody tells have rows, which others take once they are gone.
+func TestRowsWithoutSlots(t *testing.T) {
+	s := New()
+	pass := func(end int64, ids ...string) {
+		it := event.Iteration{IterationSpan: event.IterationSpan{StartNS: end - 1, EndNS: end, DecodeRequests: len(ids), Origin: event.OriginStream}}
+		for _, id := range ids {
+			it.Members = append(it.Members, event.IterationMember{RequestID: id, Slot: -1})
+		}
+		s.Apply(it)
+	}
+	pass(1e9, "a", "b")
+	pass(11e8, "b", "c")
+	pass(15e8, "c", "d")
+	var got []int
+	for i := range 3 {
+		for _, l := range s.Serving.Passes.At(2 - i).Lanes {
+			got = append(got, l.Slot)
+		}
+	}
+	if want := []int{0, 1, 1, 2, 2, 0}; !slices.Equal(got, want) || !s.Serving.Observed || s.Serving.Rows() != 3 || s.Serving.Slots != 2 {
+		t.Errorf("%v of %d rows", got, s.Serving.Rows())
 	}
 }

@@ -31,6 +31,9 @@ type Live struct {
 	n        int        // passes so far
 	numbers  int        // requests so far
 
+	told                       []Told // that are in no pass yet
+	both, toldAlone, seenAlone int
+
 	steps  steps
 	apart  bool // steps hold
 	fitted int  // passes of decodes seen when they were found
@@ -167,8 +170,12 @@ const patience = int64(20e9)
 // settled is the time up to which passes can be put together at now: what came until
 // then is here, and what would change them is known.
 func (l *Live) settled(now int64) int64 {
-	const underWay = int64(50e6) // ns; it may have come and not been noted
+	// What came may not have been noted, what was told not been read.
+	const underWay, written = int64(50e6), int64(200e6) // ns
 	until := now - underWay
+	if len(l.told)+l.both > 0 {
+		until = now - written
+	}
 	for _, r := range l.order {
 		switch {
 		case r.gone || r.ended:
@@ -240,6 +247,7 @@ type pass struct {
 	start, end int64 // the model is evaluated; ns
 	sent       int64 // the last of its tokens came
 	marks      []mark
+	told       *Told // by the server; nil
 	prompts    map[*request]int
 	before     map[*request]int // tokens of a prompt that were read before
 	decodes    map[*request]int // tokens
@@ -250,9 +258,12 @@ type pass struct {
 
 // passes puts together what came until then.
 func (l *Live) passes(until int64) []event.Iteration {
-	ps := l.group(until)
+	ps := l.match(l.group(until), until)
 	at := map[*request]int{} // the pass of its newest token among these
 	for i, p := range ps {
+		if p.told != nil {
+			l.share(p)
+		}
 		for _, m := range p.marks {
 			if !m.token() {
 				m.of.advance(p, m.read)
@@ -322,7 +333,7 @@ func (l *Live) group(until int64) []*pass {
 	for i, m := range ready {
 		k := len(out) - 1
 		if i == 0 || float64(m.t-ready[i-1].t) > longest || slices.ContainsFunc(out[k].marks, func(o mark) bool { return o.of == m.of && (o.token() || !m.token()) }) {
-			out = append(out, &pass{marks: []mark{m}})
+			out = append(out, newPass(0, 0, 0, m))
 			continue
 		}
 		out[k].marks = append(out[k].marks, m)
@@ -340,11 +351,15 @@ func (l *Live) group(until int64) []*pass {
 		p.start, p.end, p.sent = l.sent, p.marks[0].t, p.marks[len(p.marks)-1].t
 		p.end, p.sent = max(p.end, l.sent), max(p.sent, l.sent) // one that was noted late
 		l.sent = p.sent
-		p.prompts, p.before = map[*request]int{}, map[*request]int{}
-		p.decodes, p.known = map[*request]int{}, map[*request]int{}
-		p.began, p.sentAt = math.MaxInt64, math.MaxInt64
 	}
 	return out
+}
+
+func newPass(start, end, sent int64, marks ...mark) *pass {
+	return &pass{
+		start: start, end: end, sent: sent, marks: marks, began: math.MaxInt64, sentAt: math.MaxInt64,
+		prompts: map[*request]int{}, before: map[*request]int{}, decodes: map[*request]int{}, known: map[*request]int{},
+	}
 }
 
 // decode has a request take part in passes that led from one of its tokens to the next,
@@ -462,8 +477,11 @@ func (p *pass) begin() {
 
 func (p *pass) iteration(n int) event.Iteration {
 	it := event.Iteration{At: event.At{TimeNS: p.end}, IterationSpan: event.IterationSpan{
-		IterationID: fmt.Sprintf("i%d", n), StartNS: p.start, EndNS: p.end, PrefillRequests: len(p.prompts), DecodeRequests: len(p.decodes), Queued: -1, Evaluations: 1,
+		IterationID: fmt.Sprintf("i%d", n), StartNS: p.start, EndNS: p.end, PrefillRequests: len(p.prompts), DecodeRequests: len(p.decodes), Queued: -1, Evaluations: 1, Origin: event.OriginStream,
 	}}
+	if p.told != nil {
+		it.Origin, it.Queued = event.OriginServer, p.told.Queued
+	}
 	for r, n := range p.decodes {
 		it.KVTokens += p.known[r]
 		it.Members = append(it.Members, event.IterationMember{RequestID: r.id, Slot: -1, Known: p.known[r], Fresh: n})
