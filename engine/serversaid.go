@@ -12,8 +12,7 @@ import (
 
 // serverSaid is what a server's telemetry says while a point is served.
 type serverSaid struct {
-	from     Telemetry // nil: nobody tells
-	first    serverword.Timed
+	from     Telemetry          // nil: nobody tells
 	readings []serverword.Timed // the newest
 	counted  counted
 	ours     []underWay // how many requests were at the server, from when on

@@ -21,7 +21,7 @@ var leaves = map[string][]string{
 	"workloads/arrivals":      {"workloads/traces"},
 	"workloads/study":         {},
 	"workloads/traces":        {},
-	"engine":                  {"engine/account", "engine/clocks", "engine/event", "engine/latency", "engine/serving", "engine/stream", "gpu", "gpu/sampler", "gpu/timebase", "workloads", "workloads/arrivals"},
+	"engine":                  {"engine/account", "engine/clocks", "engine/event", "engine/latency", "engine/serverword", "engine/serving", "engine/serving/observed", "engine/stream", "gpu", "gpu/sampler", "gpu/timebase", "workloads", "workloads/arrivals"},
 	"engine/account":          {"engine/event", "gpu", "gpu/energy"},
 	"engine/analysis/curve":   {"engine/event"},
 	"engine/analysis/served":  {"engine/event"},
@@ -31,7 +31,9 @@ var leaves = map[string][]string{
 	"engine/event":            {"engine/nulljson", "gpu"},
 	"engine/latency":          {"engine/event"},
 	"engine/nulljson":         {},
+	"engine/serverword":       {"engine/event", "gpu/timebase"},
 	"engine/serving":          {},
+	"engine/serving/observed": {"engine/event"},
 	"engine/stream":           {"engine/event"},
 	"engine/usage":            {},
 }
