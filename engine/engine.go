@@ -109,6 +109,7 @@ func New(cfg Config) (*Engine, error) {
 		info := g.Device.Info()
 		u := &unit{GPU: g, id: info.ID(), highest: info.MaxSM(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
 		u.clocks.Rearm, u.clocks.Failed = cfg.Rearm, e.clockFailed
+		u.clocks.Limit = func() (int, error) { return gpu.KnobState(g.Device, gpu.KnobPower) }
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
 		infos, parts = append(infos, info), append(parts, account.NewMeter(u.id, g.Sources, info.MostPowerLimitW()))
 	}
@@ -204,7 +205,17 @@ func (e *Engine) SetPolicy(p Policy, by event.By, hold bool) {
 			mhz, cause.Phase = m, e.phase.Phase
 		}
 	}
-	e.clocks.Want(mhz, cause, 0)
+	e.clocks.Want(e.setting(mhz), cause, 0)
+}
+
+// setting is an SM clock with what the policy in force wants of the other knobs; e.mu is
+// held.
+func (e *Engine) setting(mhz int) gpu.Setting {
+	var s gpu.Setting
+	if k, ok := e.policy.(KnobPolicy); ok {
+		s = k.Knobs()
+	}
+	return s.With(gpu.KnobSM, mhz)
 }
 
 // clockFailed says that the clock asked for is not in force, and ends the run
@@ -240,6 +251,10 @@ func (e *Engine) clockFailed(f clocks.Failure) {
 		e.publish(event.State{At: e.now(), State: event.StateStopping})
 	}
 }
+
+// Setting returns what the knobs of the first GPU were asked to be at and are, as far as
+// is known.
+func (e *Engine) Setting() gpu.Setting { return e.clocks.Setting() }
 
 // Policy returns the policy in force.
 func (e *Engine) Policy() Policy {

@@ -148,7 +148,7 @@ func (p *seenPasses) publish(its []event.Iteration) {
 	for _, it := range its {
 		p.iters++
 		it.IterationID, it.BatchID = fmt.Sprintf("%s/i%d", p.s.point.PointID, p.iters), b.id
-		it.GPU, it.Model = p.s.gpuID, b.obs.model
+		it.GPU, it.Model = p.s.gpuID, p.s.underKnobs(b.obs.model)
 		it.Doubts = p.doubts.Union(p.server.doubts(it.StartNS, it.EndNS))
 		if it.Queued < 0 {
 			it.Queued = p.server.queued(it.EndNS)

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // batchObserver publishes what a backend reports of a batch.
@@ -71,8 +72,17 @@ func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
 		BatchID: o.batch.ID, PointID: o.point, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
 		BatchSize: o.batchSize(), Tokens: tokens, RequestedSMMHz: mhz,
-		Model: o.model, ThrottledPct: math.NaN(),
+		Model: e.underKnobs(o.model), ThrottledPct: math.NaN(),
 	}})
+}
+
+// underKnobs is a model's identity with the knobs that change its power, where others
+// than the SM clock are set.
+func (e *Engine) underKnobs(model string) string {
+	if s := e.clocks.Setting().Others(); s != (gpu.Setting{}) {
+		model += " " + s.String()
+	}
+	return model
 }
 
 func (o *batchObserver) Token(index int, t int64, text string) {
@@ -88,10 +98,10 @@ func (e *Engine) phaseBegins(p event.PhaseStart) {
 	if e.inPhase {
 		mhz, set = e.policy.Phase(p)
 	}
-	name := e.policy.Name()
+	name, want := e.policy.Name(), e.setting(mhz)
 	e.mu.Unlock()
 	if set {
-		e.clocks.Want(mhz, event.Cause{By: event.ByPolicy, Policy: name, Phase: p.Phase}, p.TimeNS)
+		e.clocks.Want(want, event.Cause{By: event.ByPolicy, Policy: name, Phase: p.Phase}, p.TimeNS)
 	}
 	if l := e.cfg.Load; l != nil {
 		l(p.Phase)

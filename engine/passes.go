@@ -191,16 +191,17 @@ func (s *passes) passBegins(p serving.Pass) {
 	if ok {
 		mhz, set = looks.Pass(s.span(p, t, 0))
 	}
+	want := s.setting(mhz)
 	s.mu.Unlock()
 	if set {
-		s.clocks.Want(mhz, event.Cause{By: event.ByPolicy, Policy: looks.Name(), Phase: event.Mixed}, t)
+		s.clocks.Want(want, event.Cause{By: event.ByPolicy, Policy: looks.Name(), Phase: event.Mixed}, t)
 	}
 }
 
 // span is a pass from start to end.
 func (s *passes) span(p serving.Pass, start, end int64) event.IterationSpan {
 	return event.IterationSpan{
-		IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters+1), BatchID: s.busy.id, GPU: s.gpuID, Model: s.busy.obs.model,
+		IterationID: fmt.Sprintf("%s/i%d", s.point.PointID, s.iters+1), BatchID: s.busy.id, GPU: s.gpuID, Model: s.underKnobs(s.busy.obs.model),
 		StartNS: start, EndNS: end, PrefillTokens: p.PrefillTokens(), PrefillRequests: p.Prefills(),
 		DecodeRequests: p.Decodes(), KVTokens: p.KVTokens(), Queued: s.sched.Queued(), Evaluations: 1,
 	}

@@ -5,6 +5,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/serverword"
+	"jouletop/gpu"
 )
 
 // Policy says which SM clock a phase should run at. Its methods are called one at
@@ -22,6 +23,14 @@ type Policy interface {
 	// Observe is told every event of the run other than telemetry, in order, so
 	// that a policy may learn. It returns notes to publish.
 	Observe(e event.Event) []event.PolicyNote
+}
+
+// KnobPolicy is a Policy that sets other knobs than the SM clock.
+type KnobPolicy interface {
+	Policy
+	// Knobs returns what they should be at, the SM clock left out. It is asked after
+	// Start, and after each Phase.
+	Knobs() gpu.Setting
 }
 
 // PassPolicy is a Policy that looks at each pass of a model that serves, before it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -175,6 +176,36 @@ func (k Knob) all() (set int) {
 		set |= v
 	}
 	return set
+}
+
+// And returns what both of two GPUs' same knob take.
+func (k Knob) And(o Knob) Knob {
+	if k.Unavailable == "" {
+		k.Unavailable = o.Unavailable
+	}
+	if k.Unavailable != "" {
+		return NewKnob(k.ID, k.Unavailable)
+	}
+	if len(k.Values) > 0 || len(o.Values) > 0 {
+		both := slices.DeleteFunc(slices.Clone(k.Values), func(v int) bool { return !slices.Contains(o.Values, v) })
+		shared := ListKnob(k.ID, both, "the GPUs have no value in common")
+		shared.Default, shared.Now = same(k.Default, o.Default), same(k.Now, o.Now)
+		return shared
+	}
+	k.Min, k.Max, k.Step = max(k.Min, o.Min), min(k.Max, o.Max), max(k.Step, o.Step)
+	k.Default, k.Now = same(k.Default, o.Default), same(k.Now, o.Now)
+	if k.Min > k.Max {
+		return NewKnob(k.ID, "the GPUs have no value in common")
+	}
+	return k
+}
+
+// same is a number that two share; -1 where they differ.
+func same(a, b int) int {
+	if a != b {
+		return -1
+	}
+	return a
 }
 
 // Range words what it takes: "345 to 1980 MHz, 110 steps".

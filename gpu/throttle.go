@@ -48,6 +48,13 @@ func (t Throttle) Limits() bool {
 	return t&^(ThrottleIdle|ThrottleAppClocks|ThrottleDisplayClocks|ThrottleSyncBoost) != 0
 }
 
+// ByPower tells whether a power limit holds the clock down; ByHeat whether a limit that
+// is none of power does.
+func (t Throttle) ByPower() bool { return t&(ThrottleSWPowerCap|ThrottleHWPowerBrake) != 0 }
+
+// ByHeat is for what Limits counts and ByPower does not: mostly heat.
+func (t Throttle) ByHeat() bool { return (t &^ (ThrottleSWPowerCap | ThrottleHWPowerBrake)).Limits() }
+
 // String lists the reasons joined by "+", "" for none.
 func (t Throttle) String() string {
 	var parts []string

@@ -16,6 +16,7 @@ import (
 	"jouletop/engine/session"
 	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
+	"jouletop/gpu"
 )
 
 func newSweep() *cobra.Command {
@@ -26,10 +27,10 @@ func newSweep() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "sweep",
-		Short: "Clocks × batch sizes × models × datasets × repeats, resumable",
-		Long: `Run every combination of models, datasets, batch sizes, SM clocks and repeats,
-in an order shuffled by the seed so that heat does not pose as frequency. The
-highest clock is the baseline. Ctrl-C ends after the batch in hand;
+		Short: "Clocks and other knobs × batch sizes × models × datasets × repeats, resumable",
+		Long: `Run every combination of models, datasets, batch sizes, SM clocks (and of other
+knobs, with --sweep) and repeats, in an order shuffled by the seed so that heat does
+not pose as frequency. The highest clock is the baseline. Ctrl-C ends after the batch in hand;
 --session DIR --resume goes on where a sweep stopped, however it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSweep(cmd.Context(), &o, minPoint, cool) },
@@ -42,7 +43,8 @@ highest clock is the baseline. Ctrl-C ends after the batch in hand;
 	o.addTelemetry(f)
 	f.Lookup("batch").DefValue = "[1,4,8]"
 	o.Work.Batches = []int{1, 4, 8}
-	f.StringVar(&o.Work.Clocks, "clocks", "", "SM `clocks`: 180,960,2842, MIN:MAX:COUNT, all, or paper (default: seven over the range)")
+	f.StringVar(&o.Work.Clocks, "clocks", "", "SM `clocks`: 180,960,2842, MIN:MAX:COUNT, all, or paper (default: seven over the range, or the driver's where --sweep names another knob)")
+	f.StringArrayVar(&o.Work.Sweeps, "sweep", nil, "`knob` to go through: sm=345:1980:7, power=200:700:6 (W), mem=all (MHz), profile=0,1; KNOB=LIST, MIN:MAX:COUNT or all (repeatable: every combination is run)")
 	o.addRepeats(f, 3)
 	f.BoolVar(&o.Resume, "resume", false, "go on with the sweep in --session")
 	f.DurationVar(&minPoint, "min-point", 0, "repeat a point's queries until it has lasted so long")
@@ -88,12 +90,17 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 	if err != nil {
 		return err
 	}
-	todo, clocks, err := o.PlanSweep(r, specs, data, minPoint, cool)
+	todo, axes, err := o.PlanSweep(r, specs, data, minPoint, cool)
 	if err != nil {
 		return err
 	}
 	m := operator.Manifest(r, &o.Config, "sweep")
-	m.Plan.Clocks = clocks
+	m.Plan.Clocks = plan.SMClocks(axes)
+	for _, a := range axes {
+		if a.Knob != gpu.KnobSM {
+			m.Plan.Sweeps = append(m.Plan.Sweeps, a.String())
+		}
+	}
 	operator.DescribePlan(&m, specs, data, todo)
 	rec, before, err := operator.OpenSweep(&o.Config, m)
 	if err != nil {

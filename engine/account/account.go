@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/gpu/energy"
 )
 
@@ -26,7 +27,8 @@ type Account struct {
 	divideBy event.Split
 	points   map[string]*pointAccount
 	clocks   clockHistory
-	loose    []event.PhaseSpan // phases of no batch (idle times, steady blocks) waiting for the sensors
+	limits   map[string]float64 // power limit set on each GPU, W
+	loose    []event.PhaseSpan  // phases of no batch (idle times, steady blocks) waiting for the sensors
 	phases   phaseMaker
 	idleW    float64 // idle power as measured last, W; NaN before
 	idleErr  float64
@@ -115,7 +117,7 @@ func (b *batchAccount) seconds() float64 {
 
 // New returns an account of the GPUs of m, whose clocks c knows of.
 func New(m Meters, requests Clocks) *Account {
-	return &Account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, rested: map[string]int64{}, idleW: math.NaN()}
+	return &Account{meter: m, requests: requests, batches: map[string]*batchAccount{}, points: map[string]*pointAccount{}, rested: map[string]int64{}, limits: map[string]float64{}, idleW: math.NaN()}
 }
 
 // Divide sets how passes are divided among the requests in them, from now on; it is
@@ -144,6 +146,13 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 		a.clocks.add(ev)
 		if p := a.points[openPoint]; p != nil {
 			p.sample(ev)
+		}
+	case event.KnobChange:
+		if ev.Knob == gpu.KnobPower {
+			a.limits[ev.GPU] = math.NaN()
+			if ev.Achieved > 0 {
+				a.limits[ev.GPU] = float64(ev.Achieved) / 1000
+			}
 		}
 	case event.PointStart:
 		p := newPointAccount(ev)
@@ -315,6 +324,7 @@ func (a *Account) Finish(pointID string, end int64, err error) event.PointDone {
 	defer a.mu.Unlock()
 	p := a.points[pointID]
 	p.settle(a)
+	p.limits = a.limits
 	delete(a.points, pointID)
 	delete(a.points, openPoint)
 	delete(a.rested, pointID)

@@ -22,13 +22,15 @@ type pointAccount struct {
 	prefill, decode energy.Estimate
 	unsplit         bool // of some batch nobody knows what was prefill
 	methods         map[string]bool
+	limits          map[string]float64 // see Account
 }
 
 // pointSamples adds up what one GPU's samples tell of a point.
 type pointSamples struct {
 	n, throttled       int
-	smSum              float64
-	smN                int
+	capped, hot        int // of the throttled, by power and by heat
+	smSum, memSum      float64
+	smN, memN          int
 	tempStart, tempEnd float64
 }
 
@@ -52,8 +54,18 @@ func (p *pointAccount) sample(s event.Sample) {
 		g.smSum += float64(s.SMMHz)
 		g.smN++
 	}
+	if s.MemMHz >= 0 {
+		g.memSum += float64(s.MemMHz)
+		g.memN++
+	}
 	if limited(s.Sample) {
 		g.throttled++
+	}
+	if s.Throttle.ByPower() {
+		g.capped++
+	}
+	if s.Throttle.ByHeat() {
+		g.hot++
 	}
 	if math.IsNaN(g.tempStart) {
 		g.tempStart = s.TempC
@@ -65,7 +77,7 @@ func (p *pointAccount) sample(s event.Sample) {
 // temperature (of the GPU that has most). farthest is the mean clock of the GPU
 // that is farthest from the requested one, MHz.
 func (p *pointAccount) sampled(d *event.PointDone) (farthest float64) {
-	sum := 0.0
+	sum, mem, limit := 0.0, 0.0, 0.0
 	farthest = math.NaN()
 	d.AchievedSMMHz, d.ThrottledPct, d.TempStartC, d.TempEndC = math.NaN(), math.NaN(), math.NaN(), math.NaN()
 	for _, id := range slices.Sorted(maps.Keys(p.gpus)) {
@@ -75,10 +87,16 @@ func (p *pointAccount) sampled(d *event.PointDone) (farthest float64) {
 			farthest = mean
 		}
 		sum += mean
+		mem += g.memSum / float64(g.memN)
+		limit += p.limits[id]
 		d.ThrottledPct = fmax(d.ThrottledPct, 100*float64(g.throttled)/float64(g.n))
 		d.TempStartC, d.TempEndC = fmax(d.TempStartC, g.tempStart), fmax(d.TempEndC, g.tempEnd)
 	}
-	d.AchievedSMMHz = sum / float64(len(p.gpus))
+	n := float64(len(p.gpus))
+	d.AchievedSMMHz, d.AchievedMemMHz, d.AchievedLimitW = sum/n, mem/n, math.NaN()
+	if d.Knobs.PowerW > 0 {
+		d.AchievedLimitW = limit / n
+	}
 	return farthest
 }
 
@@ -172,7 +190,7 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 		d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.prefill).EnergyJ/n, eventEnergy(p.decode).EnergyJ/n
 	}
 	p.totals.Means(&d, p.busyS)
-	d.Flags = d.Flags.Union(flags(d, farthest))
+	d.Flags = d.Flags.Union(p.flags(d, farthest))
 	switch {
 	case err != nil:
 		d.PointResult.Err = err.Error()
@@ -182,12 +200,21 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	return d
 }
 
-// flags names what else makes the point other than it was asked for.
-func flags(d event.PointDone, farthest float64) (flags event.Flags) {
-	if d.ThrottledPct > 1 {
+// flags names what else makes the point other than it was asked for. Under a power limit
+// that was asked for, the clock is where that holds it.
+func (p *pointAccount) flags(d event.PointDone, farthest float64) (flags event.Flags) {
+	throttled, capped := d.ThrottledPct, false
+	if d.Knobs.PowerW > 0 {
+		throttled = 0
+		for _, g := range p.gpus {
+			throttled = max(throttled, 100*float64(g.hot)/float64(g.n))
+			capped = capped || 100*g.capped > g.n
+		}
+	}
+	if throttled > 1 {
 		flags = flags.With(event.FlagThrottled)
 	}
-	if d.RequestedSMMHz > 0 && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
+	if d.RequestedSMMHz > 0 && !capped && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
 		flags = flags.With(event.FlagClockOff)
 	}
 	if math.IsNaN(d.EnergyJ) {

@@ -36,6 +36,8 @@ const (
 type Driver struct {
 	Rearm  bool          // set what was asked for again once it is lost
 	Failed func(Failure) // is told, without a lock held
+	// Limit, if not nil, reads the power limit in force, mW.
+	Limit func() (int, error)
 
 	clk      timebase.Clock
 	gpu      string
@@ -46,10 +48,12 @@ type Driver struct {
 
 	mu       sync.Mutex
 	wish     *wish
-	asked    wish // the last wish
-	current  int  // requested SM clock in force, MHz; 0: the driver's
-	unsure   bool // a call may have changed it, or not
+	asked    wish        // the last wish
+	current  gpu.Setting // requested and in force
+	unsure   uint8       // 1 << knob: a call may have changed it, or not
 	log      []requestedAt
+	looked   int64 // when the power limit was read last
+	looking  bool
 	faults   faults
 	watch    watch
 	calling  int64 // when the driver's call under way began; 0 none
@@ -75,15 +79,15 @@ func (a achieved) settledAt(mhz int) bool {
 }
 
 type wish struct {
-	mhz   int
+	gpu.Setting
 	cause event.Cause
 	phase int64 // the backend's stamp of the boundary that caused it, ns; 0 none
 	tries int   // that failed
 }
 
 type requestedAt struct {
-	t   int64
-	mhz int
+	t int64
+	gpu.Setting
 }
 
 // New returns the driver of the GPU of that id; a nil control never sets a clock.
@@ -101,15 +105,15 @@ func (d *Driver) start() {
 	d.clk.Go(d.loop)
 }
 
-// want asks for a clock; 0 gives it back to the driver.
-func (d *Driver) want(mhz int, cause event.Cause, phase int64) {
+// want asks for a setting; a knob of 0 is given back.
+func (d *Driver) want(s gpu.Setting, cause event.Cause, phase int64) {
 	d.mu.Lock()
 	if d.stopping {
 		d.mu.Unlock()
 		return
 	}
-	d.asked = wish{mhz: mhz, cause: cause, phase: phase}
-	if d.wish == nil && d.calling == 0 && d.inForce(mhz) {
+	d.asked = wish{Setting: s, cause: cause, phase: phase}
+	if d.wish == nil && d.calling == 0 && d.inForce(s) {
 		d.faults.close(d.clk.Now())
 		d.mu.Unlock()
 		return
@@ -120,8 +124,11 @@ func (d *Driver) want(mhz int, cause event.Cause, phase int64) {
 	d.wake.Notify()
 }
 
-// inForce tells whether mhz is set, for all that is known. d.mu is held.
-func (d *Driver) inForce(mhz int) bool { return mhz == d.current && !d.unsure }
+// inForce tells whether s is set, for all that is known. d.mu is held.
+func (d *Driver) inForce(s gpu.Setting) bool { return s == d.current && d.unsure == 0 }
+
+// idle tells whether nothing was asked for that may be in force. d.mu is held.
+func (d *Driver) idle() bool { return d.current == (gpu.Setting{}) && d.unsure == 0 }
 
 // await waits until the clock asked for last is set and has settled, or cannot
 // be; it tells why not.
@@ -144,7 +151,7 @@ func (d *Driver) release(cause event.By) {
 	d.mu.Lock()
 	d.wish = nil
 	d.asked = wish{cause: event.Cause{By: cause}}
-	if d.current != 0 || d.unsure || d.calling != 0 {
+	if !d.idle() || d.calling != 0 {
 		w := d.asked
 		d.wish = &w
 	}
@@ -160,33 +167,37 @@ func (d *Driver) wait() error {
 	return d.err
 }
 
-// Requested returns the clock in force, MHz; 0 is the driver's.
-func (d *Driver) Requested() int {
+// Requested returns the SM clock in force, MHz; 0 is the driver's.
+func (d *Driver) Requested() int { return d.Setting().SMMHz }
+
+// Setting returns what was asked for and is in force.
+func (d *Driver) Setting() gpu.Setting {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.current
 }
 
-// RequestedIn implements account.Clocks.
+// RequestedIn implements account.Clocks. Another knob that changed within counts as
+// mixed too.
 func (d *Driver) RequestedIn(t0, t1 int64) (mhz int, mixed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var longest, first int
+	var first, now gpu.Setting
 	held := map[int]int64{}
-	from, now := t0, 0
+	from := t0
 	for _, r := range d.log {
 		switch {
 		case r.t <= t0:
-			now = r.mhz
+			now = r.Setting
 			first = now
 		case r.t < t1:
-			held[now] += r.t - from
-			from, now = r.t, r.mhz
+			held[now.SMMHz] += r.t - from
+			from, now = r.t, r.Setting
 			mixed = mixed || now != first
 		}
 	}
-	held[now] += t1 - from
-	longest = first
+	held[now.SMMHz] += t1 - from
+	longest := first.SMMHz
 	for clock, ns := range held {
 		if ns > held[longest] || ns == held[longest] && clock > longest {
 			longest = clock
@@ -214,8 +225,11 @@ func (d *Driver) Confirmed() int64 {
 	if d.calling != 0 {
 		t = d.calling
 	}
-	if d.current != 0 {
-		t = min(t, d.watch.verified, d.control.HeldUntil())
+	if d.current.SMMHz != 0 {
+		t = min(t, d.watch.verified)
+	}
+	if d.current != (gpu.Setting{}) {
+		t = min(t, d.control.HeldUntil())
 	}
 	return t
 }
@@ -242,7 +256,7 @@ func (d *Driver) loop() {
 		if !arming {
 			w, d.wish = d.wish, nil
 		}
-		skip := w != nil && d.inForce(w.mhz)
+		skip := w != nil && d.inForce(w.Setting)
 		if d.applying = w != nil && !skip; d.applying {
 			d.calling = d.clk.Now()
 		} else if skip {
@@ -262,14 +276,24 @@ func (d *Driver) loop() {
 	}
 }
 
-// apply makes the driver call and reports it once the clock has settled.
+// apply sets what is not as wished, the SM clock last, and reports that once the clock
+// has settled.
 func (d *Driver) apply(w wish) {
+	for _, k := range []gpu.KnobID{gpu.KnobMem, gpu.KnobPower, gpu.KnobProfile} {
+		if !d.applyKnob(k, w) {
+			return
+		}
+	}
+	if !d.differs(gpu.KnobSM, w) {
+		d.done(d.clk.Now())
+		return
+	}
 	start := d.clk.Now()
 	change := event.ClockChange{
-		At: event.At{TimeNS: start}, GPU: d.gpu, RequestedSMMHz: w.mhz, AchievedSMMHz: -1,
+		At: event.At{TimeNS: start}, GPU: d.gpu, RequestedSMMHz: w.SMMHz, AchievedSMMHz: -1,
 		SettleMS: math.NaN(), DelayMS: math.NaN(), Cause: w.cause,
 	}
-	timing, err := d.set(w.mhz)
+	timing, _, err := d.set(gpu.KnobSM, w.SMMHz)
 	called := d.clk.Now()
 	made := timing.CallNS != 0 // a call
 	if !made {
@@ -281,28 +305,92 @@ func (d *Driver) apply(w wish) {
 	}
 	if err != nil {
 		change.Err = err.Error()
-		d.refused(w, start, made || errors.Is(err, clockguard.ErrBusy), err)
+		d.refused(w, gpu.KnobSM, start, made || errors.Is(err, clockguard.ErrBusy), err)
 		d.publish(change)
 		return
 	}
 	d.mu.Lock()
-	d.current, d.unsure, d.calling = w.mhz, false, 0
-	d.log = append(d.log, requestedAt{called, w.mhz})
 	d.watch = watch{setAt: called, verified: called}
-	d.faults.close(called)
 	d.mu.Unlock()
+	d.took(gpu.KnobSM, w.SMMHz, called)
+	d.done(called)
 	d.settle(&change, called)
 	d.publish(change)
 }
 
-func (d *Driver) set(mhz int) (clockguard.Timing, error) {
+// differs tells whether a knob is not, or may not be, as wished.
+func (d *Driver) differs(k gpu.KnobID, w wish) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.current.Value(k) != w.Value(k) || d.unsure&(1<<k) != 0
+}
+
+// applyKnob sets another knob than the SM clock, where it is not as wished; false where
+// that did not succeed.
+func (d *Driver) applyKnob(k gpu.KnobID, w wish) bool {
+	if !d.differs(k, w) {
+		return true
+	}
+	start := d.clk.Now()
+	change := d.knobChange(k, start, w.cause)
+	change.Requested = w.Value(k)
+	timing, got, err := d.set(k, w.Value(k))
+	made := timing.CallNS != 0
+	change.CallMS = float64(timing.ReturnNS-timing.CallNS) / 1e6
+	if err == nil || errors.Is(err, clockguard.ErrClamped) {
+		change.Achieved = got
+		d.took(k, got, d.clk.Now())
+	}
+	if err != nil {
+		change.Err = err.Error()
+		d.refused(w, k, start, made || errors.Is(err, clockguard.ErrBusy), err)
+	}
+	d.publish(change)
+	return err == nil
+}
+
+func (d *Driver) knobChange(k gpu.KnobID, t int64, cause event.Cause) event.KnobChange {
+	return event.KnobChange{
+		At: event.At{TimeNS: t}, GPU: d.gpu, Knob: k, Unit: gpu.NewKnob(k, "").Unit, Achieved: -1, CallMS: math.NaN(), Cause: cause,
+	}
+}
+
+// took notes that a knob is at v, in the driver's unit, since t; 0 is given back.
+func (d *Driver) took(k gpu.KnobID, v int, t int64) {
+	if k == gpu.KnobPower {
+		v /= 1000
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.current = d.current.With(k, v)
+	d.unsure &^= 1 << k
+	d.log = append(d.log, requestedAt{t, d.current})
+}
+
+// done notes that all that was wished is in force since t.
+func (d *Driver) done(t int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calling = 0
+	d.faults.close(t)
+}
+
+// set sets a knob, in the driver's unit; 0 gives it back.
+func (d *Driver) set(k gpu.KnobID, v int) (t clockguard.Timing, got int, err error) {
 	switch {
 	case d.control == nil:
-		return clockguard.Timing{}, gpu.ErrReadOnly
-	case mhz == 0:
-		return d.control.ResetTimed()
+		return clockguard.Timing{}, -1, gpu.ErrReadOnly
+	case k == gpu.KnobSM && v == 0:
+		t, err = d.control.ResetTimed()
+		return t, 0, err
+	case k == gpu.KnobSM:
+		t, err = d.control.SetTimed(v)
+		return t, v, err
+	case v == 0:
+		t, err = d.control.ResetKnob(k)
+		return t, 0, err
 	}
-	return d.control.SetTimed(mhz)
+	return d.control.SetKnob(k, v)
 }
 
 // settle watches the achieved clock until it is there, the next wish comes, or

@@ -3,12 +3,13 @@ package clocks
 import (
 	"testing"
 
+	"jouletop/gpu"
 	"jouletop/gpu/timebase"
 )
 
 func TestRequestedInIsTheClockOfMostOfTheTime(t *testing.T) {
 	d := New(timebase.NewSim(0), "sim:x", nil, nil)
-	d.log = []requestedAt{{10, 1980}, {50, 1005}, {80, 1980}, {90, 0}}
+	d.log = []requestedAt{{10, gpu.Setting{SMMHz: 1980}}, {50, gpu.Setting{SMMHz: 1005}}, {80, gpu.Setting{SMMHz: 1980}}, {90, gpu.Setting{}}}
 	for _, tc := range []struct {
 		t0, t1 int64
 		mhz    int

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // Drivers set the clocks of GPUs that work on one job: the same on all.
@@ -17,11 +18,11 @@ func (ds Drivers) Start() {
 	}
 }
 
-// Want asks for a clock in MHz; 0 gives it back to the driver. phase is when the
-// boundary was that caused it, in ns; 0 none.
-func (ds Drivers) Want(mhz int, cause event.Cause, phase int64) {
+// Want asks for a setting; a knob of 0 is given back. phase is when the boundary was that
+// caused it, in ns; 0 none.
+func (ds Drivers) Want(s gpu.Setting, cause event.Cause, phase int64) {
 	for _, d := range ds {
-		d.want(mhz, cause, phase)
+		d.want(s, cause, phase)
 	}
 }
 
@@ -51,6 +52,9 @@ func (ds Drivers) Stop(cause event.By) error {
 
 // Requested is the first GPU's clock: they differ only where one is refused.
 func (ds Drivers) Requested() int { return ds[0].Requested() }
+
+// Setting is the first GPU's, likewise.
+func (ds Drivers) Setting() gpu.Setting { return ds[0].Setting() }
 
 // RequestedIn implements account.Clocks. Clocks that differ count as mixed.
 func (ds Drivers) RequestedIn(t0, t1 int64) (mhz int, mixed bool) {

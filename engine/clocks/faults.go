@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"jouletop/engine/event"
@@ -12,12 +13,13 @@ import (
 	"jouletop/gpu/clockguard"
 )
 
-// Failure is why the clock asked for is not in force.
+// Failure is why a clock, or another knob, asked for is not in force.
 type Failure struct {
-	gpu  string
-	mhz  int // asked for; 0: to be given back
-	err  error
-	Lost bool // it was in force before
+	gpu   string
+	knob  gpu.KnobID
+	value int // asked for, in the driver's unit; 0: to be given back
+	err   error
+	Lost  bool // it was in force before
 	// Final: it will be the same the next time.
 	Final bool
 	// Mending: it is being set again.
@@ -25,18 +27,20 @@ type Failure struct {
 }
 
 func (f Failure) String() string {
+	what := strings.TrimPrefix(f.knob.Title(), "SM ")
 	switch {
 	case f.Lost:
-		return fmt.Sprintf("the clock of GPU %s (%d MHz asked for) is not in force any more: %v", f.gpu, f.mhz, f.err)
-	case f.mhz == 0:
-		return fmt.Sprintf("the clock of GPU %s could not be given back: %v", f.gpu, f.err)
+		return fmt.Sprintf("the %s of GPU %s (%s asked for) is not in force any more: %v", what, f.gpu, f.knob.Text(f.value), f.err)
+	case f.value == 0:
+		return fmt.Sprintf("the %s of GPU %s could not be given back: %v", what, f.gpu, f.err)
 	}
-	return fmt.Sprintf("the clock of GPU %s could not be set to %d MHz: %v", f.gpu, f.mhz, f.err)
+	return fmt.Sprintf("the %s of GPU %s could not be set to %s: %v", what, f.gpu, f.knob.Text(f.value), f.err)
 }
 
 // refusedForGood tells whether a clock that is asked for again is refused again.
 func refusedForGood(err error) bool {
-	for _, e := range []error{gpu.ErrNotSupported, gpu.ErrNoPermission, gpu.ErrReadOnly, gpu.ErrBadClock, clockguard.ErrBounds, clockguard.ErrNotArmed, clockguard.ErrGuardLost} {
+	for _, e := range []error{gpu.ErrNotSupported, gpu.ErrNoPermission, gpu.ErrReadOnly, gpu.ErrBadClock, gpu.ErrBadValue,
+		clockguard.ErrBounds, clockguard.ErrNotArmed, clockguard.ErrGuardLost, clockguard.ErrTaken, clockguard.ErrClamped} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -136,13 +140,14 @@ func (d *Driver) Sampled(t int64, s gpu.Sample) {
 	d.mu.Lock()
 	// Who took it is not known before the guard has said that it still held it then: it
 	// may have given it back, with word of that on its way.
-	if d.current == 0 || d.calling != 0 || d.unsure || d.wish != nil || !d.watch.sample(d.current, a) || d.control.HeldUntil() < d.watch.above {
+	d.lookAtLimit(t)
+	if d.current.SMMHz == 0 || d.calling != 0 || d.unsure != 0 || d.wish != nil || !d.watch.sample(d.current.SMMHz, a) || d.control.HeldUntil() < d.watch.above {
 		d.mu.Unlock()
 		return
 	}
-	f := Failure{gpu: d.gpu, mhz: d.current, Lost: true, Mending: d.Rearm && !d.stopping,
+	f := Failure{gpu: d.gpu, value: d.current.SMMHz, Lost: true, Mending: d.Rearm && !d.stopping,
 		err: fmt.Errorf("it runs at %d MHz, and nothing of jouletop's gave it back", a.mhz)}
-	d.lose(max(d.watch.verified, d.watch.setAt), f)
+	d.lose(max(d.watch.verified, d.watch.setAt), d.current.Others(), f)
 	if f.Mending {
 		w := d.asked
 		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
@@ -160,28 +165,79 @@ func (d *Driver) guardLost(loss clockguard.Loss) {
 		at = now
 	}
 	d.mu.Lock()
-	if d.current == 0 && !d.unsure && d.wish == nil && d.calling == 0 {
+	if d.idle() && d.wish == nil && d.calling == 0 {
 		d.mu.Unlock()
 		return // no clock was asked for: nothing changes
 	}
-	f := Failure{gpu: d.gpu, mhz: d.asked.mhz, Lost: true, err: loss.Err, Final: true, Mending: d.Rearm && !d.stopping}
+	f := Failure{gpu: d.gpu, Lost: true, err: loss.Err, Final: true, Mending: d.Rearm && !d.stopping}
+	f.knob, f.value = d.asked.first()
+	others := d.current.Others()
 	if d.calling != 0 { // it may never have been set, or set and given back
 		at = min(at, d.calling)
 	}
-	at = d.lose(at, f)
+	at = d.lose(at, gpu.Setting{}, f)
 	d.arming = f.Mending
 	d.mu.Unlock()
+	for _, k := range gpu.KnobIDs() {
+		if others.Value(k) != 0 {
+			change := d.knobChange(k, at, event.Cause{By: event.ByLoss})
+			change.Err = f.err.Error()
+			d.publish(change)
+		}
+	}
 	d.tellLoss(event.ByLoss, at, -1, f)
 }
 
-// lose notes that the clock has been the driver's since t, or since the last
+// first returns a knob that a setting asks for, the SM clock where it does or asks for
+// none.
+func (w wish) first() (gpu.KnobID, int) {
+	for _, k := range gpu.KnobIDs() {
+		if v := w.Value(k); v != 0 {
+			return k, v
+		}
+	}
+	return gpu.KnobSM, 0
+}
+
+// limitEvery is how often a power limit that was set is looked at.
+const limitEvery = time.Second
+
+// lookAtLimit finds out, beside all else, whether somebody else has set the power limit;
+// d.mu is held.
+func (d *Driver) lookAtLimit(t int64) {
+	w := d.current.PowerW
+	if w == 0 || d.Limit == nil || d.looking || d.calling != 0 || t-d.looked < int64(limitEvery) {
+		return
+	}
+	d.looking, d.looked = true, t
+	d.clk.Go(func() {
+		mw, err := d.Limit()
+		d.mu.Lock()
+		d.looking = false
+		if err != nil || d.current.PowerW != w || d.calling != 0 || d.wish != nil || d.stopping || mw/1000 == w {
+			d.mu.Unlock()
+			return
+		}
+		f := Failure{gpu: d.gpu, knob: gpu.KnobPower, value: 1000 * w, Lost: true, Final: true,
+			err: fmt.Errorf("it is %s now, set by somebody else, and is left at that", gpu.KnobPower.Text(mw))}
+		now := d.clk.Now()
+		d.lose(now, d.current.With(gpu.KnobPower, 0), f)
+		d.mu.Unlock()
+		change := d.knobChange(gpu.KnobPower, now, event.Cause{By: event.ByOthers})
+		change.Achieved, change.Err = mw, f.err.Error()
+		d.publish(change)
+		d.Failed(f)
+	})
+}
+
+// lose notes that no more than left has been in force since t, or since the last
 // change if that is later; d.mu is held.
-func (d *Driver) lose(t int64, f Failure) int64 {
+func (d *Driver) lose(t int64, left gpu.Setting, f Failure) int64 {
 	if n := len(d.log); n > 0 {
 		t = max(t, d.log[n-1].t)
 	}
-	d.current, d.unsure = 0, false
-	d.log = append(d.log, requestedAt{t, 0})
+	d.current, d.unsure = left, 0
+	d.log = append(d.log, requestedAt{t, left})
 	d.faults.begin(t, event.FlagClockLost, f)
 	return t
 }
@@ -200,7 +256,8 @@ func (d *Driver) armAgain() {
 	err := d.control.Arm(true)
 	d.mu.Lock()
 	d.arming = false
-	f := Failure{gpu: d.gpu, mhz: d.asked.mhz, Lost: true, Final: true}
+	f := Failure{gpu: d.gpu, Lost: true, Final: true}
+	f.knob, f.value = d.asked.first()
 	if err == nil && d.wish == nil {
 		w := d.asked
 		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
@@ -217,15 +274,17 @@ func (d *Driver) armAgain() {
 
 // refused notes that a wish was not granted. unsure: the call may have had its
 // effect, or have it yet.
-func (d *Driver) refused(w wish, start int64, unsure bool, err error) {
+func (d *Driver) refused(w wish, k gpu.KnobID, start int64, unsure bool, err error) {
 	final := refusedForGood(err)
-	f := Failure{gpu: d.gpu, mhz: w.mhz, err: err, Final: final}
+	f := Failure{gpu: d.gpu, knob: k, value: w.Value(k), err: err, Final: final}
 	d.mu.Lock()
 	d.calling = 0
 	// Of a guard that was lost, what was told before is the reason.
 	guard := (errors.Is(err, clockguard.ErrGuardLost) || errors.Is(err, clockguard.ErrNotArmed)) && d.faults.why != nil
 	if !guard { // else that is what was told
-		d.unsure = d.unsure || unsure && !final
+		if unsure && !final {
+			d.unsure |= 1 << k
+		}
 		d.faults.begin(start, event.FlagClockRefused, f)
 	}
 	stopping := d.stopping
@@ -257,7 +316,7 @@ func (d *Driver) tryAgain(w wish) {
 	d.clk.Go(func() {
 		_ = d.clk.Sleep(context.Background(), pause)
 		d.mu.Lock()
-		again := !d.stopping && d.wish == nil && d.faults.why != nil && d.asked.mhz == w.mhz
+		again := !d.stopping && d.wish == nil && d.faults.why != nil && d.asked.Setting == w.Setting
 		if again {
 			w.phase = 0 // that moment is over
 			d.wish = &w

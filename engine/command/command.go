@@ -28,10 +28,14 @@ type Controller interface {
 	// phase is "", else for event.Prefill, event.Decode or event.Score. It takes
 	// effect at once, in mid-run.
 	SetClock(phase event.Phase, mhz int) error
-	// GiveBack leaves the clock to the driver again, for all phases.
+	// SetKnob sets another knob, to a value in the driver's unit (see gpu.KnobID) that
+	// it takes (gpu.Knob.Check); 0 gives it back. It takes effect at once.
+	SetKnob(k gpu.KnobID, v int) error
+	// GiveBack gives every knob back: the clocks to the driver, for all phases, and the
+	// power limit to what it was before.
 	GiveBack() error
 	// SetPolicy takes a policy as --policy does: none, fixed:1005,
-	// phase:1980/1005, min-energy, min-edp.
+	// fixed:sm=1005,power=400, phase:1980/1005, min-energy, min-edp.
 	SetPolicy(spec string) error
 
 	// StartJob queues a job, run after those already asked for.
@@ -92,7 +96,9 @@ type Status struct {
 	// by phase, MHz; 0 leaves a phase to the driver.
 	Policy                 string
 	Prefill, Decode, Score int
-	Paused                 bool
+	// Knobs is what was asked of the first GPU's knobs and is in force, as far as is known.
+	Knobs  gpu.Setting
+	Paused bool
 	// Alarm is what must be seen on every screen until it is over, in a sentence;
 	// mostly empty.
 	Alarm string
@@ -136,6 +142,7 @@ type Choices struct {
 	Batches  []int
 	Policies []string // specs
 	Clocks   []int    // supported SM clocks, ascending, MHz
+	Knobs    []gpu.Knob
 }
 
 // Choice is a thing to choose by name.
@@ -159,6 +166,7 @@ type Sweep struct {
 	Models    []string
 	Datasets  []string
 	Clocks    string   // as --clocks takes them: 180,960,2842 | MIN:MAX:COUNT | all | paper
+	Knobs     []string // other knobs, as --sweep takes them: power=200:700:6
 	Policies  []string // specs
 	Batches   []int
 	Repeats   int

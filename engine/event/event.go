@@ -199,6 +199,19 @@ type (
 		Cause   Cause   `json:"cause"`
 		Err     string  `json:"error,omitempty"`
 	}
+	// KnobChange is another knob than the SM clock set, given back, lost or refused.
+	// Values are in the driver's unit (see gpu.KnobID).
+	KnobChange struct {
+		At
+		GPU       string     `json:"gpu"`
+		Knob      gpu.KnobID `json:"knob"`
+		Unit      string     `json:"unit"`
+		Requested int        `json:"requested"`          // 0: given back
+		Achieved  int        `json:"achieved" null:"-1"` // as read back; -1 unknown
+		CallMS    float64    `json:"call_ms"`
+		Cause     Cause      `json:"cause"`
+		Err       string     `json:"error,omitempty"`
+	}
 	// PolicyNote is a decision of a policy worth showing: a skipped switch, an
 	// optimizer's trial.
 	PolicyNote struct {
@@ -393,17 +406,23 @@ type Point struct {
 	// Routed: each query was sent to the model that its class asks for, so that the
 	// point's are a part of the dataset, and its means no model's over the whole.
 	Routed bool `json:"routed,omitempty"`
+	// Knobs are those requested beside the SM clock.
+	Knobs gpu.Setting `json:"knobs,omitzero"`
 }
 
 // PointResult is what a point came to; times and energies are means per query.
 type PointResult struct {
 	AchievedSMMHz float64 `json:"achieved_sm_mhz"`
-	InputTokens   float64 `json:"input_tokens"`
-	OutputTokens  float64 `json:"output_tokens"`
-	PrefillS      float64 `json:"prefill_s"`
-	DecodeS       float64 `json:"decode_s"`
-	LatencyS      float64 `json:"latency_s"`
-	TokensPerS    float64 `json:"tokens_per_s"` // generated (or scored) over the point's time
+	// AchievedMemMHz is the mean memory clock; AchievedLimitW the power limit in force,
+	// where one was requested.
+	AchievedMemMHz float64 `json:"achieved_mem_mhz"`
+	AchievedLimitW float64 `json:"achieved_power_limit_w"`
+	InputTokens    float64 `json:"input_tokens"`
+	OutputTokens   float64 `json:"output_tokens"`
+	PrefillS       float64 `json:"prefill_s"`
+	DecodeS        float64 `json:"decode_s"`
+	LatencyS       float64 `json:"latency_s"`
+	TokensPerS     float64 `json:"tokens_per_s"` // generated (or scored) over the point's time
 	Energy
 	NetEnergyJ     float64 `json:"net_energy_j"`
 	PrefillEnergyJ float64 `json:"prefill_energy_j"`

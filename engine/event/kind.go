@@ -57,6 +57,9 @@ func (RequestEnergy) Kind() string { return "request_energy" }
 // Kind returns "clock_change".
 func (ClockChange) Kind() string { return "clock_change" }
 
+// Kind returns "knob_change".
+func (KnobChange) Kind() string { return "knob_change" }
+
 // Kind returns "policy_note".
 func (PolicyNote) Kind() string { return "policy_note" }
 

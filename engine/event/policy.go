@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"jouletop/gpu"
 )
 
 // ErrPolicy: a policy that cannot be read.
 var ErrPolicy = errors.New("unknown policy")
 
 // PolicyForms names the policies for a usage message.
-const PolicyForms = "none, fixed:MHZ, phase:PREFILL/DECODE[/SCORE], min-energy, min-edp, phase:min-energy, phase:min-edp"
+const PolicyForms = "none, fixed:MHZ, fixed:KNOB=VALUE[,...], phase:PREFILL/DECODE[/SCORE], phase:sm=PREFILL/DECODE[/SCORE][,KNOB=VALUE...], min-energy[:KNOB,...], min-edp[:KNOB,...], phase:min-energy, phase:min-edp"
 
 // PolicyKind tells policies apart.
 type PolicyKind int
@@ -25,14 +27,20 @@ const (
 	MinEnergy                      // the clock of least energy is searched for
 	MinEDP                         // that of least energy × delay
 	OtherPolicy                    // none that this program knows, in a file
+	FixedKnobs                     // one setting for all phases, of other knobs than the SM clock too
 )
 
-// Policy says what chooses the SM clock. As text, in --policy and in the policy columns,
-// it is one of PolicyForms.
+// Policy says what chooses the SM clock, and other knobs. As text, in --policy and in the
+// policy columns, it is one of PolicyForms.
 type Policy struct {
 	Kind   PolicyKind
-	MHz    int         // of FixedClock
+	MHz    int         // of FixedClock, and of FixedKnobs, where 0 leaves it to the driver
 	Clocks PhaseClocks // of ClockByPhase
+	// Knobs are the other knobs of FixedKnobs and ClockByPhase, for all phases.
+	Knobs gpu.Setting
+	// Searched has a bit (1 << knob) for each knob that MinEnergy and MinEDP search; 0 is
+	// the SM clock alone.
+	Searched uint8
 	// ByPhase: MinEnergy and MinEDP search for the clock of what follows prefill, which
 	// keeps the highest.
 	ByPhase bool
@@ -80,7 +88,12 @@ func (p Policy) String() string {
 		return "none"
 	case FixedClock:
 		return fmt.Sprintf("fixed:%d", p.MHz)
+	case FixedKnobs:
+		return "fixed:" + p.Setting().String()
 	case ClockByPhase:
+		if p.Knobs != (gpu.Setting{}) {
+			return "phase:sm=" + p.Clocks.String() + "," + p.Knobs.String()
+		}
 		return "phase:" + p.Clocks.String()
 	case MinEnergy:
 		text = "min-energy"
@@ -92,7 +105,28 @@ func (p Policy) String() string {
 	if p.ByPhase {
 		text = "phase:" + text
 	}
+	if searched := p.SearchedKnobs(); len(searched) > 1 || p.Searched > 1 {
+		names := make([]string, len(searched))
+		for i, k := range searched {
+			names[i] = k.String()
+		}
+		text += ":" + strings.Join(names, ",")
+	}
 	return text
+}
+
+// Setting is what the policy sets for all phases alike.
+func (p Policy) Setting() gpu.Setting { return p.Knobs.With(gpu.KnobSM, p.MHz) }
+
+// SearchedKnobs are those that a policy searches; none where it does not.
+func (p Policy) SearchedKnobs() []gpu.KnobID {
+	if !p.Searches() {
+		return nil
+	}
+	if p.Searched == 0 {
+		return []gpu.KnobID{gpu.KnobSM}
+	}
+	return slices.DeleteFunc(gpu.KnobIDs(), func(k gpu.KnobID) bool { return p.Searched&(1<<k) == 0 })
 }
 
 // PolicyOf reads a policy column; "" is none, and what cannot be read OtherPolicy.
@@ -120,8 +154,8 @@ func ParsePolicy(spec string) (Policy, error) {
 		return Policy{}, false
 	}
 	kind, arg, has := strings.Cut(spec, ":")
-	if p, ok := searching(kind); ok && !has {
-		return p, nil
+	if p, ok := searching(kind); ok {
+		return p.searching(spec, arg, has)
 	}
 	switch {
 	case kind == "none" && !has:
@@ -133,6 +167,72 @@ func ParsePolicy(spec string) (Policy, error) {
 		p.ByPhase = true
 		return p, nil
 	}
+	if strings.Contains(arg, "=") {
+		return knobPolicy(spec, kind, arg)
+	}
+	return clockPolicy(spec, kind, arg, unknown)
+}
+
+// searching reads which knobs a policy searches.
+func (p Policy) searching(spec, list string, given bool) (Policy, error) {
+	if !given {
+		return p, nil
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		var k gpu.KnobID
+		if err := k.UnmarshalText([]byte(strings.TrimSpace(name))); err != nil {
+			return Policy{}, fmt.Errorf("%w %q: %w", ErrPolicy, spec, err)
+		}
+		if k == gpu.KnobProfile {
+			return Policy{}, fmt.Errorf("%w %q: workload power profiles are no scale to search on; fixed:profile=N sets one", ErrPolicy, spec)
+		}
+		p.Searched |= 1 << k
+	}
+	if p.Searched == 1<<gpu.KnobSM {
+		p.Searched = 0
+	}
+	return p, nil
+}
+
+// knobPolicy reads a fixed or phase policy that names its knobs.
+func knobPolicy(spec, kind, arg string) (Policy, error) {
+	clocks, rest := "", []string{}
+	for part := range strings.SplitSeq(arg, ",") {
+		name, value, _ := strings.Cut(part, "=")
+		if strings.TrimSpace(name) == gpu.KnobSM.String() && clocks == "" {
+			clocks = value
+			continue
+		}
+		if kind == "phase" && strings.Contains(value, "/") {
+			return Policy{}, fmt.Errorf("%w %q: only the SM clock is set by phase; give %s one value", ErrPolicy, spec, name)
+		}
+		rest = append(rest, part)
+	}
+	var p Policy
+	if len(rest) > 0 {
+		var err error
+		if p.Knobs, err = gpu.ParseSetting(strings.Join(rest, ",")); err != nil {
+			return Policy{}, fmt.Errorf("%w %q: %w", ErrPolicy, spec, err)
+		}
+	}
+	if clocks == "" && kind == "phase" {
+		return Policy{}, fmt.Errorf("%w %q: which SM clocks? phase:sm=PREFILL/DECODE,...", ErrPolicy, spec)
+	}
+	if clocks != "" {
+		of, err := clockPolicy(spec, kind, clocks, fmt.Errorf("%w %q: want one of %s", ErrPolicy, spec, PolicyForms))
+		if err != nil {
+			return Policy{}, err
+		}
+		p.Kind, p.MHz, p.Clocks = of.Kind, of.MHz, of.Clocks
+	}
+	if kind == "fixed" && p.Knobs != (gpu.Setting{}) {
+		p.Kind = FixedKnobs
+	}
+	return p, nil
+}
+
+// clockPolicy reads the SM clocks of a fixed or phase policy.
+func clockPolicy(spec, kind, arg string, unknown error) (Policy, error) {
 	parts := strings.Split(arg, "/")
 	if n := len(parts); kind == "fixed" && n != 1 || kind == "phase" && n != 2 && n != 3 {
 		return Policy{}, unknown

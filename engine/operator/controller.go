@@ -33,6 +33,7 @@ type Controller struct {
 	mu     sync.Mutex
 	policy engine.Policy     // the operator's
 	clocks event.PhaseClocks // as chosen by hand; 0 leaves a phase to the driver
+	others gpu.Setting       // of the other knobs, likewise
 	later  string            // policy to take once armed; empty none
 }
 
@@ -44,6 +45,7 @@ func (c *Controller) Status() command.Status {
 	clocks := c.clocks
 	c.mu.Unlock()
 	s := command.Status{
+		Knobs: c.engine.Setting(),
 		Armed: c.Armed(), ReadOnly: c.o.Rig.ReadOnly,
 		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
 		Paused: c.engine.Paused(), Hidden: c.Info.Hidden, Dropped: c.events.Dropped(),
@@ -140,13 +142,55 @@ func (c *Controller) SetClock(phase event.Phase, mhz int) error {
 	default:
 		c.clocks = event.PhaseClocks{Prefill: mhz, Decode: mhz, Score: mhz}
 	}
-	k := c.clocks
-	if k.Prefill == k.Decode && k.Decode == k.Score {
-		c.apply(policy.Fixed{MHz: mhz}, event.ByOperator)
-		return nil
-	}
-	c.apply(policy.NewPhaseAware(k), event.ByOperator)
+	c.applyByHand()
 	return nil
+}
+
+// SetKnob sets another knob than the SM clock, in the driver's unit; 0 gives it back.
+func (c *Controller) SetKnob(k gpu.KnobID, v int) error {
+	if k == gpu.KnobSM && v != 0 {
+		return c.SetClock("", v)
+	}
+	if err := c.mayset(); err != nil {
+		return err
+	}
+	for _, have := range c.Knobs() {
+		if have.ID == k && v != 0 {
+			if err := have.Check(v); err != nil {
+				return err
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if event.PolicyOf(c.policy.Name()).Searches() {
+		return fmt.Errorf("%s sets the knobs: give it up first", c.policy.Name())
+	}
+	switch k {
+	case gpu.KnobSM:
+		c.clocks = event.PhaseClocks{}
+	case gpu.KnobPower:
+		if v%1000 != 0 {
+			return fmt.Errorf("%w: power limits are set in whole W", gpu.ErrBadValue)
+		}
+		c.others.PowerW = v / 1000
+	default:
+		c.others = c.others.With(k, v)
+	}
+	c.applyByHand()
+	return nil
+}
+
+// applyByHand puts in force what was chosen by hand; c.mu is held.
+func (c *Controller) applyByHand() {
+	switch k := c.clocks; {
+	case k == event.PhaseClocks{} && c.others == gpu.Setting{}:
+		c.apply(engine.NoPolicy{}, event.ByOperator)
+	case k.Prefill == k.Decode && k.Decode == k.Score:
+		c.apply(policy.Fixed{MHz: k.Prefill, Others: c.others}, event.ByOperator)
+	default:
+		c.apply(policy.NewPhaseAware(k).WithKnobs(c.others), event.ByOperator)
+	}
 }
 
 // apply puts a policy in force as the operator's; c.mu is held.
@@ -172,14 +216,14 @@ func (c *Controller) mayset() error {
 	return nil
 }
 
-// GiveBack leaves the clock to the driver.
+// GiveBack gives every knob back.
 func (c *Controller) GiveBack() error {
 	if !c.Controlled() {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clocks = event.PhaseClocks{}
+	c.clocks, c.others = event.PhaseClocks{}, gpu.Setting{}
 	c.apply(engine.NoPolicy{}, event.ByOperator)
 	return nil
 }
@@ -206,13 +250,13 @@ func (c *Controller) SetPolicy(spec string) error {
 	if err != nil {
 		return err
 	}
-	p, err := policy.Parse(spec, c.Info, policy.Options{MaxSlowdown: slow})
+	p, err := policy.Parse(spec, c.Info, policy.Options{MaxSlowdown: slow, Knobs: c.Knobs})
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clocks = event.PhaseClocks{}
+	c.clocks, c.others = event.PhaseClocks{}, asked.Knobs
 	switch p := p.(type) {
 	case policy.Fixed:
 		c.clocks = event.PhaseClocks{Prefill: p.MHz, Decode: p.MHz, Score: p.MHz}
@@ -281,13 +325,11 @@ func (c *Controller) StartSweep(s command.Sweep) error {
 		settings = append(settings, plan.ByPolicy(spec))
 	}
 	if len(settings) == 0 {
-		clocks, err := plan.ParseClocks(s.Clocks, c.Info)
+		axes, err := plan.ParseAxes(s.Clocks, s.Knobs, c.Info, c.Knobs)
 		if err != nil {
 			return err
 		}
-		for _, mhz := range clocks {
-			settings = append(settings, plan.Fixed(mhz))
-		}
+		settings = plan.Settings(axes)
 	}
 	if len(settings) == 0 || len(s.Models) == 0 || len(s.Datasets) == 0 || len(s.Batches) == 0 {
 		return errors.New("the plan is empty: choose models, datasets, clocks and batch sizes")
@@ -369,12 +411,19 @@ func (c *Controller) OpenSession(path string) (command.SessionDetail, error) {
 // lost observes the stream: where a clock is lost and not set again, so is the
 // policy that asked for it, as when the operator switches clock control off.
 func (c *Controller) lost(e event.Event) []event.Event {
-	if e, ok := e.(event.ClockChange); ok && e.Cause.Unasked() && !c.Rearm {
+	var cause event.Cause
+	switch e := e.(type) {
+	case event.ClockChange:
+		cause = e.Cause
+	case event.KnobChange:
+		cause = e.Cause
+	}
+	if cause.Unasked() && !c.Rearm {
 		go func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.clocks = event.PhaseClocks{}
-			c.apply(engine.NoPolicy{}, e.Cause.By)
+			c.clocks, c.others = event.PhaseClocks{}, gpu.Setting{}
+			c.apply(engine.NoPolicy{}, cause.By)
 		}()
 	}
 	return nil

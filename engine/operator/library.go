@@ -22,6 +22,7 @@ import (
 type library struct {
 	o      *Config
 	info   gpu.Info
+	knobs  func() []gpu.Knob
 	specs  []engine.ModelSpec // the first is the default
 	router *plan.Router       // nil without --route
 
@@ -33,7 +34,8 @@ type library struct {
 // NewLibrary opens the backend, where there is a model for one, and lists what
 // can be run.
 func NewLibrary(ctx context.Context, r *rig.Rig, o *Config) (*library, error) {
-	l := &library{o: o, info: r.Info, data: map[string]plan.Dataset{}}
+	l := &library{o: o, info: r.Info, knobs: r.Knobs, data: map[string]plan.Dataset{}}
+	o.Work.Knobs = r.Knobs
 	if o.Rig.Monitor {
 		return l, nil
 	}
@@ -113,7 +115,7 @@ func (l *library) named(name string) (plan.Dataset, bool) {
 
 // choices lists what there is, the defaults first.
 func (l *library) choices() command.Choices {
-	c := command.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks}
+	c := command.Choices{Batches: []int{1, 2, 4, 8, 16}, Clocks: l.info.SMClocks, Knobs: l.knobs()}
 	if l.router != nil {
 		c.Models = append(c.Models, command.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.How})
 	}

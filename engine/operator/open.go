@@ -72,7 +72,7 @@ func (o *Config) CheckPolicy(r *rig.Rig) error {
 	if event.PolicyOf(o.Work.Policy).Kind != event.NoPolicy && !r.Controlled() {
 		return usage.Errorf("--policy %s sets clocks; leave --read-only out", o.Work.Policy)
 	}
-	if _, err := policy.Parse(o.Work.Policy, r.Info, policy.Options{}); err != nil {
+	if _, err := policy.Parse(o.Work.Policy, r.Info, policy.Options{Knobs: r.Knobs}); err != nil {
 		return usage.Wrap(err)
 	}
 	return o.RefuseMeaningless(r)

@@ -14,6 +14,7 @@ import (
 // or served. It arms clock control where that is asked to set clocks. routed tells whether
 // queries go to the model that their class asks for.
 func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, serve *plan.Serving) (todo engine.Plan, routed bool, err error) {
+	o.Work.Knobs = r.Knobs
 	router, err := plan.NewRouter(&o.Work, specs)
 	if err != nil {
 		return todo, false, err
@@ -68,22 +69,20 @@ func (o *Config) repeatUntil(todo *engine.Plan, list func(repeats int) ([]engine
 const coolMargin = 3
 
 // PlanSweep lays out a sweep: each point runs for minPoint at least, and waits up to
-// coolDown for the GPU to be as cool as at the start. It arms clock control. clocks are
-// those of the sweep, MHz.
-func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, minPoint, coolDown time.Duration) (todo engine.Plan, clocks []int, err error) {
+// coolDown for the GPU to be as cool as at the start. It arms clock control. axes are the
+// knobs that the sweep goes through.
+func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dataset, minPoint, coolDown time.Duration) (todo engine.Plan, axes []plan.Axis, err error) {
+	o.Work.Knobs = r.Knobs
 	if r.Note != "" {
 		return todo, nil, usage.Errorf("sweep: %s", r.Note)
 	}
 	if err := r.ArmForRun(); err != nil {
 		return todo, nil, err
 	}
-	if clocks, err = plan.ParseClocks(o.Work.Clocks, r.Info); err != nil {
+	if axes, err = plan.ParseAxes(o.Work.Clocks, o.Work.Sweeps, r.Info, r.Knobs); err != nil {
 		return todo, nil, err
 	}
-	var settings []plan.Setting
-	for _, mhz := range clocks {
-		settings = append(settings, plan.Fixed(mhz))
-	}
+	settings := plan.Settings(axes)
 	if event.PolicyOf(o.Work.Policy).Kind != event.NoPolicy {
 		settings = append(settings, plan.ByPolicy(o.Work.Policy))
 	}
@@ -100,5 +99,5 @@ func (o *Config) PlanSweep(r *rig.Rig, specs []engine.ModelSpec, data []plan.Dat
 	if o.Work.Blocks {
 		todo.Blocks = plan.BlockTime
 	}
-	return todo, clocks, nil
+	return todo, axes, nil
 }

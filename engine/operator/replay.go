@@ -71,6 +71,8 @@ func (c *replayController) Arm(bool) (string, error) { return "", errReplay }
 
 func (c *replayController) SetClock(event.Phase, int) error { return errReplay }
 
+func (c *replayController) SetKnob(gpu.KnobID, int) error { return errReplay }
+
 func (c *replayController) GiveBack() error { return errReplay }
 
 func (c *replayController) SetPolicy(string) error { return errReplay }

@@ -17,8 +17,13 @@ var paperClocks = []int{180, 487, 960, 1500, 2000, 2505, 2842}
 // is ascending, without repetitions, and supported by the GPU. Of MIN:MAX:COUNT
 // the nearest supported clocks are taken.
 func ParseClocks(text string, info gpu.Info) ([]int, error) {
+	return parseClocks("--clocks ", text, info)
+}
+
+// parseClocks is ParseClocks for the flag that the text stands after.
+func parseClocks(flag, text string, info gpu.Info) ([]int, error) {
 	if len(info.SMClocks) == 0 {
-		return nil, usage.Errorf("--clocks: this GPU lists no clocks that can be set")
+		return nil, usage.Errorf("%s: this GPU lists no clocks that can be set", strings.TrimRight(flag, " ="))
 	}
 	var out []int
 	switch {
@@ -29,46 +34,33 @@ func ParseClocks(text string, info gpu.Info) ([]int, error) {
 	case text == "paper":
 		out = slices.Clone(paperClocks)
 	case strings.Contains(text, ":"):
-		return clockRange(text, info)
+		return clockRange(flag, text, info)
 	default:
 		for part := range strings.SplitSeq(text, ",") {
 			mhz, err := strconv.Atoi(strings.TrimSpace(part))
 			if err != nil {
-				return nil, usage.Errorf("--clocks %q: %q is not a clock in MHz", text, part)
+				return nil, usage.Errorf("%s%q: %q is not a clock in MHz", flag, text, part)
 			}
 			out = append(out, mhz)
 		}
 	}
 	for _, mhz := range out {
 		if err := info.CheckSMClock(mhz); err != nil {
-			return nil, usage.Errorf("--clocks %s: %w", text, err)
+			return nil, usage.Errorf("%s%s: %w", flag, text, err)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
 }
 
-func clockRange(text string, info gpu.Info) ([]int, error) {
-	parts := strings.Split(text, ":")
-	var v [3]int
-	if len(parts) != len(v) {
-		return nil, usage.Errorf("--clocks %q: want MIN:MAX:COUNT", text)
-	}
-	for i, p := range parts {
-		n, err := strconv.Atoi(strings.TrimSpace(p))
-		if err != nil {
-			return nil, usage.Errorf("--clocks %q: %q is not a whole number", text, p)
-		}
-		v[i] = n
+func clockRange(flag, text string, info gpu.Info) ([]int, error) {
+	v, err := threeNumbers(flag+text, text)
+	if err != nil {
+		return nil, err
 	}
 	lo, hi, n := v[0], v[1], v[2]
-	switch {
-	case lo > hi:
-		return nil, usage.Errorf("--clocks %s: %d is above %d", text, lo, hi)
-	case n < 1 || n > 10000:
-		return nil, usage.Errorf("--clocks %s: the count must be 1 to 10000", text)
-	case hi < info.MinSM() || lo > info.MaxSM():
-		return nil, usage.Errorf("--clocks %s: this GPU has %d to %d MHz", text, info.MinSM(), info.MaxSM())
+	if hi < info.MinSM() || lo > info.MaxSM() {
+		return nil, usage.Errorf("%s%s: this GPU has %d to %d MHz", flag, text, info.MinSM(), info.MaxSM())
 	}
 	return spread(info, lo, hi, n), nil
 }

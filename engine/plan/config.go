@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"jouletop/engine/usage"
+	"jouletop/gpu"
 )
 
 // Work says what to run: queries, batches, clocks.
@@ -20,15 +21,19 @@ type Work struct {
 	MaxTokens int
 	Chat      bool // wrap prompts in the model's chat template
 
-	Policy      string // as --policy takes it
-	MaxSlowdown string // as --max-slowdown takes it: 3%, 0.03
-	Clocks      string // as --clocks takes them
-	Blocks      bool   // also repeat each phase back to back
-	Until       string // as --until takes it: 2%; "": not
+	Policy      string   // as --policy takes it
+	MaxSlowdown string   // as --max-slowdown takes it: 3%, 0.03
+	Clocks      string   // as --clocks takes them
+	Sweeps      []string // as --sweep takes them, a knob each
+	Blocks      bool     // also repeat each phase back to back
+	Until       string   // as --until takes it: 2%; "": not
 
 	Route      string // rule, model, a file; "" none
 	RouteFrom  []string
 	RouteAlone bool // without the baseline
+
+	// Knobs lists what can be set of the GPU; see policy.Options.
+	Knobs func() []gpu.Knob
 }
 
 // Check finds what is wrong with the work taken alone.

@@ -94,6 +94,9 @@ func PointID(p event.Point) string {
 	}
 	if p.RequestedSMMHz > 0 {
 		id += fmt.Sprintf(".c%d", p.RequestedSMMHz)
+		if p.Knobs != (gpu.Setting{}) {
+			id += "." + p.Knobs.String()
+		}
 	} else if event.PolicyOf(p.Policy).Kind != event.NoPolicy {
 		id += "." + p.Policy
 	}
@@ -107,9 +110,9 @@ func PointID(p event.Point) string {
 // alike.
 func JobID(n int, p event.Point) string { return fmt.Sprintf("j%d.%s", n, PointID(p)) }
 
-// Setting is the clock of a point: a fixed one or a policy.
+// Setting is the clock of a point, and other knobs: fixed ones or a policy.
 type Setting struct {
-	mhz  int    // 0: policy
+	mhz  int    // 0: by the policy
 	Spec string // as --policy takes it
 }
 
@@ -129,13 +132,13 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 						p := engine.PointPlan{
 							Point: event.Point{
 								GPU: gpuInfo.ID(), Model: spec.Name, Dataset: d.Name, BatchSize: batch, Policy: s.Spec,
-								RequestedSMMHz: s.mhz, Repeat: r + 1, Queries: len(d.Queries),
+								RequestedSMMHz: s.mhz, Repeat: r + 1, Queries: len(d.Queries), Knobs: event.PolicyOf(s.Spec).Knobs,
 							},
 							Spec: spec, Queries: d.Queries, MaxTokens: o.MaxTokens, Chat: o.Chat, Class: features.ClassOf,
 						}
 						p.PointID = PointID(p.Point)
 						// Each point has a policy of its own: policies learn.
-						if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow}); err != nil {
+						if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow, Knobs: o.Knobs}); err != nil {
 							return nil, usage.Wrap(err)
 						}
 						p.Spec.MaxBatch = max(batch, 0)
@@ -151,6 +154,14 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 // Fixed returns the setting for one clock.
 func Fixed(mhz int) Setting {
 	return Setting{mhz, event.Policy{Kind: event.FixedClock, MHz: mhz}.String()}
+}
+
+// FixedKnobs returns the setting for several knobs.
+func FixedKnobs(s gpu.Setting) Setting {
+	if s.Others() == (gpu.Setting{}) {
+		return Fixed(s.SMMHz)
+	}
+	return Setting{s.SMMHz, event.Policy{Kind: event.FixedKnobs, MHz: s.SMMHz, Knobs: s.Others()}.String()}
 }
 
 // ByPolicy returns the setting for a policy as --policy takes it.

@@ -7,6 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // hysteresis is by how much a phase must outlast the break-even length before
@@ -31,6 +32,7 @@ const maxSettleMS = 500
 // from the phases seen, by tokens and batch size.
 type PhaseAware struct {
 	clocks  event.PhaseClocks
+	others  gpu.Setting // in all phases
 	cost    *costModel
 	lengths *lengthModel
 
@@ -70,8 +72,17 @@ func (p *PhaseAware) Clocks() event.PhaseClocks { return p.clocks }
 // Name returns "phase:PREFILL/DECODE", with "/SCORE" where that differs from
 // prefill's.
 func (p *PhaseAware) Name() string {
-	return event.Policy{Kind: event.ClockByPhase, Clocks: p.clocks}.String()
+	return event.Policy{Kind: event.ClockByPhase, Clocks: p.clocks, Knobs: p.others}.String()
 }
+
+// WithKnobs has the policy set other knobs too, for all phases; it returns p.
+func (p *PhaseAware) WithKnobs(s gpu.Setting) *PhaseAware {
+	p.others = s
+	return p
+}
+
+// Knobs returns what the other knobs are at, in all phases.
+func (p *PhaseAware) Knobs() gpu.Setting { return p.others }
 
 // Start returns prefill's clock, since a batch begins with it.
 func (p *PhaseAware) Start() int {

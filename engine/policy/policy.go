@@ -2,8 +2,11 @@
 //
 //	none                          leave the clock to the driver
 //	fixed:MHZ                     one clock throughout
+//	fixed:sm=MHZ,power=W,...      one setting of several knobs throughout (sm, mem,
+//	                              power, profile)
 //	phase:PREFILL/DECODE[/SCORE]  a clock for each phase, where the switch pays; 0
 //	                              leaves a phase to the driver
+//	phase:sm=PREFILL/DECODE,...   the same, with other knobs throughout
 //	min-energy                    find the clock of least energy while jobs run
 //	min-edp                       find the clock of least energy × delay
 //	phase:min-energy, phase:min-edp  the same for what follows prefill
@@ -31,6 +34,21 @@ type Options struct {
 	// MaxSlowdown is the latency bound of min-energy and min-edp as a share of
 	// the baseline's latency: 0.03 allows 3 % more. 0 means DefaultMaxSlowdown.
 	MaxSlowdown float64
+	// Knobs lists what can be set of the GPU; nil: the SM clock alone. It is asked where
+	// a policy names another knob.
+	Knobs func() []gpu.Knob
+}
+
+// check tells whether the GPU takes a setting of other knobs than the SM clock.
+func (o Options) check(s gpu.Setting) error {
+	if s == (gpu.Setting{}) {
+		return nil
+	}
+	var knobs []gpu.Knob
+	if o.Knobs != nil {
+		knobs = o.Knobs()
+	}
+	return gpu.CheckSetting(knobs, s)
 }
 
 // Parse reads a policy for the GPU described by info. Errors wrap event.ErrPolicy or
@@ -46,12 +64,17 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.check(p.Knobs); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", spec, err)
+	}
 	switch p.Kind {
-	case event.FixedClock:
-		if err := info.CheckSMClock(p.MHz); err != nil {
-			return nil, fmt.Errorf("policy %s: %w", spec, err)
+	case event.FixedClock, event.FixedKnobs:
+		if p.MHz != 0 || p.Kind == event.FixedClock {
+			if err := info.CheckSMClock(p.MHz); err != nil {
+				return nil, fmt.Errorf("policy %s: %w", spec, err)
+			}
 		}
-		return Fixed{p.MHz}, nil
+		return Fixed{p.MHz, p.Knobs}, nil
 	case event.ClockByPhase:
 		for _, mhz := range []int{p.Clocks.Prefill, p.Clocks.Decode, p.Clocks.Score} {
 			if mhz == 0 {
@@ -61,7 +84,7 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 				return nil, fmt.Errorf("policy %s: %w", spec, err)
 			}
 		}
-		return NewPhaseAware(p.Clocks), nil
+		return NewPhaseAware(p.Clocks).WithKnobs(p.Knobs), nil
 	case event.MinEnergy, event.MinEDP:
 		if len(info.SMClocks) < 2 {
 			return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
@@ -78,17 +101,34 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 	return engine.NoPolicy{}, nil
 }
 
-// Fixed keeps one clock.
-type Fixed struct{ MHz int }
+// Fixed keeps one clock, and other knobs.
+type Fixed struct {
+	MHz    int // 0: the driver's
+	Others gpu.Setting
+}
 
-// Name returns "fixed:MHZ".
-func (f Fixed) Name() string { return event.Policy{Kind: event.FixedClock, MHz: f.MHz}.String() }
+// Name returns "fixed:MHZ", or "fixed:sm=MHZ,power=W".
+func (f Fixed) Name() string {
+	kind := event.FixedClock
+	if f.Others != (gpu.Setting{}) {
+		kind = event.FixedKnobs
+	}
+	return event.Policy{Kind: kind, MHz: f.MHz, Knobs: f.Others}.String()
+}
 
 // Start returns the clock.
 func (f Fixed) Start() int { return f.MHz }
+
+// Knobs returns the others.
+func (f Fixed) Knobs() gpu.Setting { return f.Others }
 
 // Phase asks for nothing: the clock was set at the start.
 func (f Fixed) Phase(event.PhaseStart) (int, bool) { return f.MHz, false }
 
 // Observe learns nothing.
 func (Fixed) Observe(event.Event) []event.PolicyNote { return nil }
+
+var (
+	_ engine.KnobPolicy = Fixed{}
+	_ engine.KnobPolicy = (*PhaseAware)(nil)
+)

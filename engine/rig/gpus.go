@@ -237,6 +237,18 @@ func (r *Rig) EngineGPUs() []engine.GPU {
 	return out
 }
 
+// Knobs lists what can be set of the GPUs, the same on all: each as far as all of them
+// take it.
+func (r *Rig) Knobs() []gpu.Knob {
+	all := gpu.KnobsOf(r.GPUs[0].Device)
+	for _, g := range r.GPUs[1:] {
+		for i, k := range gpu.KnobsOf(g.Device) {
+			all[i] = all[i].And(k)
+		}
+	}
+	return all
+}
+
 // PowerSources are the GPUs' power sources, by id.
 func (r *Rig) PowerSources() map[string][]gpu.PowerSource {
 	out := map[string][]gpu.PowerSource{}

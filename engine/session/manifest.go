@@ -97,6 +97,7 @@ type Plan struct {
 	Queries   int      `json:"queries"` // a dataset; 0: all there are
 	Batches   []int    `json:"batches"`
 	Clocks    []int    `json:"clocks_mhz,omitempty"`
+	Sweeps    []string `json:"sweeps,omitempty"` // of other knobs, as --sweep takes them
 	Repeats   int      `json:"repeats"`
 	Policy    string   `json:"policy"`
 	Route     string   `json:"route,omitempty"` // how queries were sent to models: rule, model, or a file
@@ -135,6 +136,9 @@ func (p Plan) Command(name string, m *Manifest) string {
 	}
 	if len(p.Clocks) > 0 {
 		add("--clocks", join(p.Clocks))
+	}
+	for _, s := range p.Sweeps {
+		add("--sweep", s)
 	}
 	if event.PolicyOf(p.Policy).Kind != event.NoPolicy {
 		add("--policy", p.Policy)

@@ -236,13 +236,18 @@ var pointsTable = table[event.PointDone]{
 		flags(func(r *event.PointDone) *event.Flags { return &r.Flags }),
 		text("error", func(r *event.PointDone) *string { return &r.PointResult.Err }),
 		flag("routed", func(r *event.PointDone) *bool { return &r.Routed }),
+		requestedKnob("requested_mem_mhz", func(r *event.PointDone) *int { return &r.Knobs.MemMHz }),
+		number("achieved_mem_mhz", 6, func(r *event.PointDone) *float64 { return &r.AchievedMemMHz }),
+		requestedKnob("requested_power_limit_w", func(r *event.PointDone) *int { return &r.Knobs.PowerW }),
+		number("achieved_power_limit_w", 6, func(r *event.PointDone) *float64 { return &r.AchievedLimitW }),
+		requestedKnob("requested_profiles", func(r *event.PointDone) *int { return &r.Knobs.Profiles }),
 	},
 }
 
 var blankPoint = event.PointDone{
 	Point: event.Point{BatchSize: -1, Repeat: -1, Queries: -1},
 	PointResult: event.PointResult{
-		AchievedSMMHz: nan, InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
+		AchievedSMMHz: nan, AchievedMemMHz: nan, AchievedLimitW: nan, InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
 		TokensPerS: nan, Energy: noEnergy, NetEnergyJ: nan, PrefillEnergyJ: nan, DecodeEnergyJ: nan,
 		JoulesPerToken: nan, EDPJS: nan, MeanPowerW: nan, Quality: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	},
@@ -267,6 +272,9 @@ func orNone[T any](c column[T], none func(*T) bool) column[T] {
 
 // requestedClock is the requested SM clock in MHz; empty where none was
 // requested and the driver chose (0 in memory).
-func requestedClock[T any](at func(*T) *int) column[T] {
-	return orNone(whole("requested_sm_mhz", at), func(r *T) bool { return *at(r) == 0 })
+func requestedClock[T any](at func(*T) *int) column[T] { return requestedKnob("requested_sm_mhz", at) }
+
+// requestedKnob is a knob's requested value; empty where it was left to the driver.
+func requestedKnob[T any](name string, at func(*T) *int) column[T] {
+	return orNone(whole(name, at), func(r *T) bool { return *at(r) == 0 })
 }

@@ -64,7 +64,7 @@ func (s *Sums) Add(r *event.RequestEnergy) {
 	u := s.byID[id]
 	if u == nil {
 		u = &pointSum{busy: map[string][2]int64{}}
-		u.p.Point = event.Point{PointID: id, GPU: r.GPU, Model: r.Model, Dataset: r.Dataset, BatchSize: r.BatchSize, Policy: r.Policy, RequestedSMMHz: r.RequestedSMMHz, Repeat: r.Repeat}
+		u.p.Point = event.Point{PointID: id, GPU: r.GPU, Model: r.Model, Dataset: r.Dataset, BatchSize: r.BatchSize, Policy: r.Policy, RequestedSMMHz: r.RequestedSMMHz, Repeat: r.Repeat, Knobs: event.PolicyOf(r.Policy).Knobs}
 		s.byID[id] = u
 	}
 	u.totals.Add(r)

@@ -19,6 +19,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // Stat is a mean over repeats.
@@ -101,9 +102,9 @@ func Of(points []event.PointDone) []Curve {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		s := slot{Key: keyOf(p), mhz: p.RequestedSMMHz}
-		if p.RequestedSMMHz <= 0 {
-			s.mhz, s.policy = 0, p.Policy
+		s := slot{Key: keyOf(p), mhz: clockAlone(p)}
+		if s.mhz == 0 {
+			s.policy = p.Policy
 		}
 		groups[s] = append(groups[s], p)
 	}
@@ -133,6 +134,15 @@ func Of(points []event.PointDone) []Curve {
 			cmp.Compare(a.Dataset, b.Dataset), a.BatchSize-b.BatchSize)
 	})
 	return out
+}
+
+// clockAlone is the SM clock that a point was to run at, MHz, where that was all that was
+// set: with other knobs it is a setting of its own. 0 where it was not.
+func clockAlone(p event.PointDone) int {
+	if p.Knobs != (gpu.Setting{}) {
+		return 0
+	}
+	return max(p.RequestedSMMHz, 0)
 }
 
 func keyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize} }
@@ -267,7 +277,7 @@ func Pool(points []event.PointDone) []event.PointDone {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, p.RequestedSMMHz, p.Repeat}
+		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, clockAlone(p), p.Repeat}
 		if groups[g] == nil {
 			groups[g] = map[setting]map[string][]event.PointDone{}
 		}

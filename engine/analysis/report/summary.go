@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"jouletop/engine/analysis/answers"
@@ -196,6 +197,8 @@ func (p pointSummary) batch() string {
 // clock is the clock asked for, or the policy that chose it.
 func (p pointSummary) clock() string {
 	switch {
+	case event.PolicyOf(p.Policy).Kind == event.FixedKnobs:
+		return strings.TrimPrefix(p.Policy, "fixed:")
 	case p.RequestedSMMHz != nil:
 		return strconv.Itoa(*p.RequestedSMMHz)
 	case event.PolicyOf(p.Policy).Kind == event.NoPolicy:

@@ -132,6 +132,7 @@ func (c *Calls) Choices() (command.Choices, error) {
 
 func (c *Calls) Arm(on bool) (string, error)               { return "", c.note("arm %v", on) }
 func (c *Calls) SetClock(phase event.Phase, mhz int) error { return c.note("clock %s %d", phase, mhz) }
+func (c *Calls) SetKnob(k gpu.KnobID, v int) error         { return c.note("knob %s %d", k, v) }
 func (c *Calls) GiveBack() error                           { return c.note("give back") }
 func (c *Calls) SetPolicy(spec string) error               { return c.note("policy %s", spec) }
 func (c *Calls) StartJob(j command.Job) error              { return c.note("job %+v", j) }

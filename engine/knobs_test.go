@@ -1,0 +1,152 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"jouletop/engine"
+	"jouletop/engine/event"
+	"jouletop/engine/policy"
+	"jouletop/gpu"
+	"jouletop/workloads"
+)
+
+func knobPoints(at func(i int) func(workloads.Query) string, settings ...gpu.Setting) []engine.PointPlan {
+	var out []engine.PointPlan
+	for i, s := range settings {
+		p := policy.Fixed{MHz: s.SMMHz, Others: s.Others()}
+		pt := point("llama-3.2-1b", 4, 1, p)
+		pt.PointID, pt.RequestedSMMHz, pt.Knobs, pt.Point.Policy = fmt.Sprintf("p%d", i), s.SMMHz, s.Others(), p.Name()
+		if at != nil {
+			pt.Class = at(i)
+		}
+		out = append(out, pt)
+	}
+	return out
+}
+
+func knobChanges(b *bench) string {
+	var out []string
+	for _, c := range of[event.KnobChange](b) {
+		text := fmt.Sprintf("%s %d %s", c.Knob, c.Requested, c.Cause)
+		if c.Err != "" {
+			text += "!"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Each point has its knobs, those that stay are left alone, and all are given back.
+func TestKnobsOfPoints(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "sweep", NeedsClocks: true, Points: knobPoints(nil,
+			gpu.Setting{SMMHz: 1005, PowerW: 400}, gpu.Setting{SMMHz: 1500, PowerW: 400, MemMHz: 1593}, gpu.Setting{PowerW: 300})}
+		if err := b.engine.Run(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := knobChanges(b); got != "power 400000 policy, mem 1593 policy, mem 0 policy, power 300000 policy, power 0 exit" {
+		t.Errorf("changes: %s", got)
+	}
+	if got := changes(b); got != "1005 policy, 1500 policy, 0 policy" {
+		t.Errorf("clocks: %s", got)
+	}
+	for i, p := range of[event.PointDone](b) {
+		mem, limit := []float64{2619, 1593, 2619}[i], []float64{400, 400, 300}[i]
+		if p.AchievedMemMHz != mem || p.AchievedLimitW != limit || p.Flags != "" {
+			t.Errorf("%s: memory %g MHz, limit %g W, %q", p.PointID, p.AchievedMemMHz, p.AchievedLimitW, p.Flags)
+		}
+	}
+	if mw, _ := b.guard.gpu.State(gpu.KnobPower); mw != 700_000 {
+		t.Errorf("limit left at %d mW", mw)
+	}
+	for _, p := range of[event.PhaseEnergy](b) {
+		if p.Phase != event.Idle && !strings.Contains(p.Model, "power=") {
+			t.Errorf("a phase under a limit is of %q, as any other", p.Model)
+		}
+	}
+}
+
+// A limit that somebody else has set ends the run, flags what it touched, and stays.
+func TestPowerLimitTakenAway(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "sweep", NeedsClocks: true}
+		plan.Points = knobPoints(func(i int) func(workloads.Query) string {
+			if i == 1 {
+				return b.once(2, func() { _ = b.guard.gpu.Set(gpu.KnobPower, 333_000) })
+			}
+			return nil
+		}, gpu.Setting{SMMHz: 1005, PowerW: 500}, gpu.Setting{SMMHz: 1005, PowerW: 400}, gpu.Setting{SMMHz: 1005, PowerW: 300})
+		for i := range plan.Points {
+			plan.Points[i].Queries = append(plan.Points[i].Queries, plan.Points[i].Queries...)
+		}
+		plan.MinPoint = 3 * time.Second
+		if err := b.engine.Run(context.Background(), plan); !errors.Is(err, engine.ErrClock) || !strings.Contains(err.Error(), "333 W now, set by somebody else") {
+			t.Errorf("ended with %v", err)
+		}
+	})
+	if got := knobChanges(b); !strings.HasPrefix(got, "power 500000 policy, power 400000 policy, power 0 other's hand!") {
+		t.Errorf("changes: %s", got)
+	}
+	flagged := 0
+	for _, r := range of[event.RequestEnergy](b) {
+		if r.Flags.Has(event.FlagClockLost) {
+			flagged++
+		}
+	}
+	if flagged == 0 {
+		t.Error("nothing is flagged")
+	}
+	if mw, _ := b.guard.gpu.State(gpu.KnobPower); mw != 333_000 {
+		t.Errorf("somebody else's limit became %d mW", mw)
+	}
+}
+
+// A knob that is refused for good ends a sweep; a run goes on, flagged.
+func TestKnobRefused(t *testing.T) {
+	for _, needs := range []bool{true, false} {
+		b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+			plan := engine.Plan{Name: "sweep", NeedsClocks: needs, Points: knobPoints(nil, gpu.Setting{SMMHz: 1005, PowerW: 100})}
+			err := b.engine.Run(context.Background(), plan)
+			if needs != errors.Is(err, engine.ErrClock) || needs && !strings.Contains(err.Error(), "power limit of GPU sim:h100 could not be set to 100 W") {
+				t.Errorf("ended with %v", err)
+			}
+		})
+		for _, p := range of[event.PointDone](b) {
+			if needs || !p.Flags.Has(event.FlagClockRefused) {
+				t.Errorf("%s: %q", p.PointID, p.Flags)
+			}
+		}
+	}
+}
+
+// A guard that is lost takes every knob with it, and arming again sets every one.
+func TestLostGuardOfKnobs(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}, rearm: true}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "sweep", NeedsClocks: true}
+		plan.Points = knobPoints(func(int) func(workloads.Query) string {
+			return b.once(2, func() {
+				_ = b.guard.gpu.Reset(gpu.KnobPower)
+				_ = b.guard.Client.Close()
+				b.guard.lose(50 * time.Millisecond)
+				_ = b.guard.Client.Arm(true)
+			})
+		}, gpu.Setting{PowerW: 400})
+		if err := b.engine.Run(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := knobChanges(b); got != "power 400000 policy, power 0 guard lost!, power 400000 re-armed, power 0 exit" {
+		t.Errorf("changes: %s", got)
+	}
+	for _, p := range of[event.PointDone](b) {
+		if !p.Flags.Has(event.FlagClockLost) {
+			t.Errorf("%s: %q", p.PointID, p.Flags)
+		}
+	}
+}
