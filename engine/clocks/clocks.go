@@ -52,8 +52,9 @@ type Driver struct {
 	current  gpu.Setting // requested and in force
 	unsure   uint8       // 1 << knob: a call may have changed it, or not
 	log      []requestedAt
-	looked   int64 // when the power limit was read last
+	looked   int64 // when the power limit was looked at last
 	looking  bool
+	limitOK  int64 // up to here the power limit is known to have been as set
 	faults   faults
 	watch    watch
 	calling  int64 // when the driver's call under way began; 0 none
@@ -228,6 +229,9 @@ func (d *Driver) Confirmed() int64 {
 	if d.current.SMMHz != 0 {
 		t = min(t, d.watch.verified)
 	}
+	if d.current.PowerW != 0 && d.Limit != nil {
+		t = min(t, d.limitOK)
+	}
 	if d.current != (gpu.Setting{}) {
 		t = min(t, d.control.HeldUntil())
 	}
@@ -357,11 +361,12 @@ func (d *Driver) knobChange(k gpu.KnobID, t int64, cause event.Cause) event.Knob
 
 // took notes that a knob is at v, in the driver's unit, since t; 0 is given back.
 func (d *Driver) took(k gpu.KnobID, v int, t int64) {
-	if k == gpu.KnobPower {
-		v /= 1000
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if k == gpu.KnobPower {
+		v /= 1000
+		d.limitOK, d.looked = t, t
+	}
 	d.current = d.current.With(k, v)
 	d.unsure &^= 1 << k
 	d.log = append(d.log, requestedAt{t, d.current})

@@ -214,16 +214,20 @@ func (d *Driver) lookAtLimit(t int64) {
 		mw, err := d.Limit()
 		d.mu.Lock()
 		d.looking = false
-		if err != nil || d.current.PowerW != w || d.calling != 0 || d.wish != nil || d.stopping || mw/1000 == w {
+		if d.current.PowerW != w || d.calling != 0 || d.wish != nil || d.stopping {
+			d.mu.Unlock()
+			return
+		}
+		if err != nil || mw/1000 == w { // what cannot be read is not known to be another
+			d.limitOK = max(d.limitOK, t)
 			d.mu.Unlock()
 			return
 		}
 		f := Failure{gpu: d.gpu, knob: gpu.KnobPower, value: 1000 * w, Lost: true, Final: true,
 			err: fmt.Errorf("it is %s now, set by somebody else, and is left at that", gpu.KnobPower.Text(mw))}
-		now := d.clk.Now()
-		d.lose(now, d.current.With(gpu.KnobPower, 0), f)
+		at := d.lose(d.limitOK, d.current.With(gpu.KnobPower, 0), f)
 		d.mu.Unlock()
-		change := d.knobChange(gpu.KnobPower, now, event.Cause{By: event.ByOthers})
+		change := d.knobChange(gpu.KnobPower, at, event.Cause{By: event.ByOthers})
 		change.Achieved, change.Err = mw, f.err.Error()
 		d.publish(change)
 		d.Failed(f)
