@@ -216,7 +216,7 @@ func knobPolicy(spec, kind, arg string) (Policy, error) {
 		}
 	}
 	if clocks == "" && kind == "phase" {
-		return Policy{}, fmt.Errorf("%w %q: which SM clocks? phase:sm=PREFILL/DECODE,...", ErrPolicy, spec)
+		return Policy{}, fmt.Errorf("%w %q: it names no SM clocks; want phase:sm=PREFILL/DECODE,KNOB=VALUE", ErrPolicy, spec)
 	}
 	if clocks != "" {
 		of, err := clockPolicy(spec, kind, clocks, fmt.Errorf("%w %q: want one of %s", ErrPolicy, spec, PolicyForms))
