@@ -130,6 +130,9 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	m.message.text = ""
+	if m.page().Greedy(msg) {
+		return m.page().Key(msg)
+	}
 	for i := range m.pages {
 		if msg.String() == strconv.Itoa(i+1) {
 			return m.open(i)
@@ -235,23 +238,23 @@ func (m *Model) click(x, y int) tea.Cmd {
 
 // wheel scrolls what the mouse is over.
 func (m *Model) wheel(mouse tea.Mouse) tea.Cmd {
-	by, code := 1, tea.KeyDown
+	by := 1
 	switch mouse.Button {
 	case tea.MouseWheelUp:
-		by, code = -1, tea.KeyUp
+		by = -1
 	case tea.MouseWheelDown:
 	default:
 		return nil
 	}
-	if p := m.panels.top(); p != nil && p.Wheel(mouse.X, mouse.Y, by) {
-		return nil
+	if p := m.panels.top(); p == nil || !p.Wheel(mouse.X, mouse.Y, by) {
+		m.page().Wheel(by)
 	}
-	return m.page().Key(tea.KeyPressMsg{Code: code})
+	return nil
 }
 
 // paste takes pasted text where text is typed; elsewhere it opens the prompt.
 func (m *Model) paste(text string) tea.Cmd {
-	if p := m.panels.top(); p != nil && p.Paste(text) || m.asking || m.Leaving || m.Mode != view.Dashboard {
+	if p := m.panels.top(); p != nil && p.Paste(text) || p == nil && m.page().Paste(text) || m.asking || m.Leaving || m.Mode != view.Dashboard {
 		return nil
 	}
 	return m.askPrompt(text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,8 +148,10 @@ func (m *Model) tick(d time.Duration, msg tea.Msg) tea.Cmd {
 // Update takes one message. A panic, which is a bug, ends the dashboard with an
 // error, so that the session is saved and the terminal given back as always.
 func (m *Model) Update(msg tea.Msg) (next tea.Model, cmd tea.Cmd) {
+	next = m
 	defer m.caught(&cmd)
-	return m, m.update(msg)
+	cmd = m.update(msg)
+	return next, cmd
 }
 
 // caught turns a panic into an error and a command to quit.
@@ -204,6 +207,12 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.takeChoices(msg)
 	case commandMsg:
 		return m.operator.answered(msg)
+	case panel.Shown:
+		m.dirty = true
+		m.lay(msg.Panel)
+	case page.Shown:
+		m.dirty = true
+		return m.open(slices.Index(m.names, msg.Name))
 	case panel.Answer:
 		return m.answered(msg)
 	case doneMsg:

@@ -173,6 +173,8 @@ var goldenScreens = []struct {
 	{"compare", "sweep", 0, []string{"4"}},
 	{"workload", "sweep", 0, []string{"5", "down"}},
 	{"session", "sweep", 0, []string{"6", "down", "enter"}},
+	{"rows", "sweep", 0, []string{"7", "v", "right", "right", "right", "right", "right", "right", "o", "down", "down"}},
+	{"details", "sweep", 0, []string{"3", "down", "down", "enter"}},
 	{"help", "run", 9200 * time.Millisecond, []string{"?"}},
 }
 

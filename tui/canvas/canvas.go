@@ -81,6 +81,9 @@ func (c *Canvas) At(x, y int) uv.Cell {
 	return uv.EmptyCell
 }
 
+// Palette is what it is drawn in.
+func (c *Canvas) Palette() Palette { return c.palette }
+
 // Style is a style of the canvas's palette, for what Lip Gloss renders.
 func (c *Canvas) Style(s Style) lipgloss.Style { return c.palette.style(s) }
 

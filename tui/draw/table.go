@@ -1,9 +1,8 @@
 package draw
 
 import (
-	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
-	"github.com/charmbracelet/x/ansi"
+	"slices"
+	"strings"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/theme"
@@ -19,6 +18,16 @@ type Column[T any] struct {
 	Rank int
 	Grow bool // as wide as its text needs, where there is room
 	Text func(T) string
+	// Num is what a row is sorted by in place of Text; NaN for unknown.
+	Num func(T) float64
+}
+
+// Named is the title with its unit.
+func (c Column[T]) Named() string {
+	if c.Unit == "" {
+		return c.Title
+	}
+	return c.Title + " " + c.Unit
 }
 
 func (c Column[T]) width() int { return max(c.Width, -c.Width) }
@@ -34,6 +43,12 @@ type Table[T any] struct {
 	// Head is a title's style; nil is muted for all.
 	Head func(col int) canvas.Style
 	Bare bool // without titles
+	// Scroll: of the columns the first is shown, and those from Left on that find room,
+	// whatever their ranks.
+	Scroll bool
+	Left   int
+
+	Drawn []Place // of the columns, once it is rendered
 }
 
 // HeadRows are the rows above the first value: the titles, and the units where
@@ -49,6 +64,9 @@ func HeadRows[T any](columns []Column[T]) int {
 
 // shown are the numbers of the columns that find room in w.
 func (t *Table[T]) shown(w int) []int {
+	if t.Scroll {
+		return t.scrolled(w)
+	}
 	rank := 0
 	for _, c := range t.Columns {
 		rank = max(rank, c.Rank)
@@ -68,83 +86,107 @@ func (t *Table[T]) shown(w int) []int {
 	}
 }
 
-// Draw draws the table into r of c and returns the row after it. A column that leaves
-// r is cut there.
-func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
-	text := t.Render(c, r.W, r.H)
-	c.Print(r, text)
-	return r.Y + lipgloss.Height(text)
+// scrolled are the first column, and those from Left on that find room in w.
+func (t *Table[T]) scrolled(w int) []int {
+	var cols []int
+	need := -1
+	for i, c := range t.Columns {
+		if i > 0 && i < t.Left {
+			continue
+		}
+		if need += c.width() + 1; need > w && len(cols) > 0 {
+			break
+		}
+		cols = append(cols, i)
+	}
+	return cols
 }
 
-// Render returns the table in the styles of c: a row of titles, one of units where
-// there are any, and as many values as there is room for. What finds no room in its
-// column ends in "…".
-func (t *Table[T]) Render(c *canvas.Canvas, w, h int) string {
-	cols := t.shown(w)
-	head := make([]string, len(cols))
-	units, any := make([]string, len(cols)), 0
-	for i, col := range cols {
-		head[i], units[i] = t.Columns[col].Title, t.Columns[col].Unit
-		if units[i] != "" {
-			any = 1
+// Shows tells whether a column finds room in w.
+func (t *Table[T]) Shows(col, w int) bool { return slices.Contains(t.shown(w), col) }
+
+// Place is where a column stands.
+type Place struct{ Column, X, W int }
+
+// Draw draws the table into r of c and returns the row after it: a row of titles, one of
+// units where there are any, and as many values as there is room for. A column that
+// leaves r is cut there; what finds no room in its column ends in "…". The cells are
+// put straight onto c, which is a Lip Gloss canvas: rendered to text and read back, a
+// table would cost a hundred times as much.
+func (t *Table[T]) Draw(c *canvas.Canvas, r canvas.Rect) int {
+	cols := t.shown(r.W)
+	head, units := make([]string, len(cols)), make([]string, len(cols))
+	above := 0
+	if !t.Bare {
+		above = 1
+		for i, col := range cols {
+			head[i], units[i] = t.Columns[col].Title, t.Columns[col].Unit
+			if units[i] != "" {
+				above = 2
+			}
 		}
 	}
-	rows := make([][]string, 0, max(h, 0))
-	room := h - 1
-	if t.Bare {
-		any, room = 0, h
-	}
-	if any > 0 {
-		rows = append(rows, units)
-	}
-	for row := t.First; row < t.Rows && len(rows) < room; row++ {
+	var rows [][]string
+	for row := t.First; row < t.Rows && len(rows) < r.H-above; row++ {
 		cells := make([]string, len(cols))
 		for i, col := range cols {
-			cells[i] = canvas.Clean(t.Columns[col].Text(t.At(row)))
+			cells[i] = t.Columns[col].Text(t.At(row))
 		}
 		rows = append(rows, cells)
 	}
-	widths := t.widths(cols, head, rows, w)
-	for _, row := range append(rows, head) {
-		for i := range row {
-			row[i] = ansi.Truncate(row[i], widths[i], "…")
+	widths := t.widths(cols, head, rows, r.W)
+	t.Drawn = t.Drawn[:0]
+	for i, x := 0, 0; i < len(cols); i++ {
+		t.Drawn = append(t.Drawn, Place{cols[i], x, widths[i]})
+		x += widths[i] + 1
+	}
+	y := r.Y
+	line := func(texts []string, style func(col int) canvas.Style) {
+		if y >= r.Y+r.H {
+			return
 		}
+		for i, at := range t.Drawn {
+			w := min(at.W, r.W-at.X)
+			x := r.X + at.X
+			if need := canvas.Width(texts[i]); t.Columns[at.Column].Width >= 0 && need < w {
+				x, w = x+w-need, need
+			}
+			c.TextMax(x, y, w, style(at.Column), texts[i])
+		}
+		y++
 	}
-	looks := map[[2]int]lipgloss.Style{} // by style and column: the same for many cells
-	out := table.New().Rows(rows...).Wrap(false).
-		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).BorderHeader(false).
-		StyleFunc(func(row, i int) lipgloss.Style {
-			col := cols[i]
-			s := theme.Default
-			switch {
-			case row == table.HeaderRow && t.Head != nil:
-				s = t.Head(col)
-			case row == table.HeaderRow:
-				s = theme.Muted
-			case row < any:
-				s = theme.Faint
-			case t.Style != nil:
-				s = t.Style(t.First+row-any, col)
-			}
-			look, ok := looks[[2]int{int(s), i}]
-			if ok {
-				return look
-			}
-			align := lipgloss.Right
-			if t.Columns[col].Width < 0 {
-				align = lipgloss.Left
-			}
-			look = c.Style(s).Width(widths[i]).Align(align)
-			if i < len(cols)-1 {
-				look = look.Width(widths[i] + 1).PaddingRight(1)
-			}
-			looks[[2]int{int(s), i}] = look
-			return look
-		})
 	if !t.Bare {
-		out.Headers(head...)
+		line(head, t.head)
 	}
-	return out.String()
+	if above > 1 {
+		line(units, func(int) canvas.Style { return theme.Faint })
+	}
+	for i, cells := range rows {
+		line(cells, func(col int) canvas.Style {
+			if t.Style == nil {
+				return theme.Default
+			}
+			return t.Style(t.First+i, col)
+		})
+	}
+	return y
+}
+
+// head is the style of a title.
+func (t *Table[T]) head(col int) canvas.Style {
+	if t.Head == nil {
+		return theme.Muted
+	}
+	return t.Head(col)
+}
+
+// Render returns the table as text of w columns and at most h rows in the styles of c,
+// for what Lip Gloss lays out.
+func (t *Table[T]) Render(c *canvas.Canvas, w, h int) string {
+	to := canvas.New(w, h, c.Palette())
+	rows := t.Draw(to, canvas.Rect{W: w, H: h})
+	lines := strings.Split(to.Render(), "\n")
+	return strings.Join(lines[:min(rows, len(lines))], "\n")
 }
 
 // widths are the widths of columns, those that may grow as wide as their text as

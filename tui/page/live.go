@@ -21,9 +21,10 @@ type Live struct {
 	serving serving
 }
 
-var liveKeys = struct{ scroll, stream view.Key }{
+var liveKeys = struct{ scroll, stream, rows view.Key }{
 	scroll: leftRight("scroll", "scroll back and on"),
 	stream: view.Bind("v", "text", "text of the next request", "v"),
+	rows:   view.Bind("Enter", "requests", "all requests, in a table", "enter"),
 }
 
 // Name stands on the tab.
@@ -31,7 +32,7 @@ func (p *Live) Name() string { return "Live" }
 
 // Keys are the page's own.
 func (p *Live) Keys() []view.Key {
-	return append([]view.Key{liveKeys.scroll, liveKeys.stream}, p.serving.keys(p.Context)...)
+	return append([]view.Key{liveKeys.scroll, liveKeys.stream, liveKeys.rows}, p.serving.keys(p.Context)...)
 }
 
 // Hints are the keys on the last line.
@@ -47,6 +48,8 @@ func (p *Live) Key(msg tea.KeyPressMsg) tea.Cmd {
 		p.Window.Scroll(p.State, int64(step(msg)))
 	case liveKeys.stream.Is(msg):
 		p.stream++
+	case liveKeys.rows.Is(msg):
+		return show("Rows")
 	case servingKeys.lanes.Is(msg):
 		p.serving.lanes = !p.serving.lanes
 	}

@@ -21,8 +21,15 @@ type Page interface {
 	Hints() []view.Key
 	// Open is told that the page is shown now; it may ask for what it needs.
 	Open() tea.Cmd
+	// Greedy tells whether a key press is the page's though it is one of the keys of
+	// every page.
+	Greedy(tea.KeyPressMsg) bool
 	// Key takes a key press that is not one of the keys of every page.
 	Key(tea.KeyPressMsg) tea.Cmd
+	// Wheel takes a turn of the mouse's wheel, by rows down.
+	Wheel(by int)
+	// Paste takes pasted text and tells whether it was for the page.
+	Paste(text string) bool
 	// Newest goes back to what is newest.
 	Newest()
 	// Update takes messages: among them the answers to what the page asked for.
@@ -34,15 +41,22 @@ type Page interface {
 	Draw()
 }
 
+// Shown asks the dashboard to show a page.
+type Shown struct{ Name string }
+
+// show shows a page.
+func show(name string) tea.Cmd { return func() tea.Msg { return Shown{name} } }
+
 // All returns the pages in the order of their tabs.
 func All(c *view.Context) []Page {
 	return []Page{
 		&Live{Base: Base{c}},
 		&Curves{Base: Base{c}},
-		&Sweep{Base: Base{c}},
+		NewSweep(c),
 		&Compare{Base: Base{c}},
 		&Workload{Base: Base{c}},
-		&Session{Base: Base{c}},
+		NewSession(c),
+		NewRows(c),
 	}
 }
 
@@ -57,6 +71,15 @@ func (Base) Hints() []view.Key { return nil }
 
 // Open asks for nothing.
 func (Base) Open() tea.Cmd { return nil }
+
+// Greedy takes nothing before others.
+func (Base) Greedy(tea.KeyPressMsg) bool { return false }
+
+// Wheel does nothing.
+func (Base) Wheel(int) {}
+
+// Paste takes nothing.
+func (Base) Paste(string) bool { return false }
 
 // Key takes no key.
 func (Base) Key(tea.KeyPressMsg) tea.Cmd { return nil }

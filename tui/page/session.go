@@ -13,6 +13,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
+	"jouletop/tui/grid"
 	"jouletop/tui/state"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
@@ -25,8 +26,23 @@ type Session struct {
 	loaded  bool
 	asked   bool
 	err     string
-	sel     int
 	version uint64
+	earlier *table[*command.SessionInfo]
+}
+
+// NewSession returns the page of this session and earlier ones.
+func NewSession(c *view.Context) *Session {
+	p := &Session{Base: Base{c}}
+	t := &table[*command.SessionInfo]{Context: c, look: grid.Look[*command.SessionInfo]{Title: "Earlier sessions", Note: "Enter: lay beside"}}
+	t.grid.Columns = p.columns()
+	// They come newest first, and so they are listed.
+	t.rows = func() grid.Rows[*command.SessionInfo] {
+		n := len(p.list)
+		return grid.Rows[*command.SessionInfo]{Len: n, Version: p.version, At: func(i int) *command.SessionInfo { return &p.list[n-1-i] }}
+	}
+	t.name = func(s *command.SessionInfo) string { return s.Name }
+	p.earlier = t
+	return p
 }
 
 type (
@@ -40,8 +56,7 @@ type (
 	}
 )
 
-var sessionKeys = struct{ choose, beside view.Key }{
-	upDown("choose", "choose an earlier session"),
+var sessionKeys = struct{ beside view.Key }{
 	view.Bind("Enter", "beside", "lay a session beside", "enter"),
 }
 
@@ -50,17 +65,20 @@ func (p *Session) Name() string { return "Session" }
 
 // Keys are the page's own.
 func (p *Session) Keys() []view.Key {
-	return []view.Key{sessionKeys.choose, sessionKeys.beside}
+	return append([]view.Key{sessionKeys.beside}, slices.DeleteFunc(grid.All(), func(k view.Key) bool { return k.Hint == grid.Keys.Open.Hint })...)
 }
 
 // Hints are the keys on the last line.
 func (p *Session) Hints() []view.Key {
 	k := &p.Context.Keys
 	hints := []view.Key{k.Export, k.Mark, k.Save}
-	if len(p.list) > 0 {
-		hints = append(hints, sessionKeys.choose, sessionKeys.beside)
+	if p.earlier.grid.Typing() {
+		return p.earlier.hints()
 	}
-	return hints
+	if len(p.list) > 0 {
+		hints = append(hints, sessionKeys.beside)
+	}
+	return append(hints, slices.DeleteFunc(p.earlier.hints(), func(k view.Key) bool { return k.Hint == grid.Keys.Open.Hint })...)
 }
 
 // Open asks for the earlier sessions.
@@ -92,7 +110,6 @@ func (p *Session) Update(msg tea.Msg) tea.Cmd {
 			return filepath.Clean(s.Path) == filepath.Clean(p.Status.Session.Path)
 		})
 		p.loaded = true
-		p.sel = min(p.sel, max(len(p.list)-1, 0))
 	case detailMsg:
 		p.version++
 		if msg.err != nil {
@@ -106,29 +123,40 @@ func (p *Session) Update(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
+// Greedy tells whether a key is the page's before it is the program's.
+func (p *Session) Greedy(msg tea.KeyPressMsg) bool { return p.earlier.greedy(msg) }
+
+// Newest goes back to the newest session.
+func (p *Session) Newest() { p.earlier.newest() }
+
+// Wheel goes through the earlier sessions.
+func (p *Session) Wheel(by int) { p.earlier.wheel(by) }
+
+// Paste takes text where it is typed.
+func (p *Session) Paste(text string) bool { return p.earlier.paste(text) }
+
 // Key chooses an earlier session and lays it beside, or takes it away again.
 func (p *Session) Key(msg tea.KeyPressMsg) tea.Cmd {
-	n := len(p.list)
-	if n == 0 {
+	if !sessionKeys.beside.Is(msg) || p.earlier.grid.Typing() {
+		cmd, _ := p.earlier.key(msg)
+		return cmd
+	}
+	p.earlier.grid.See(p.earlier.rows())
+	chosen, ok := p.earlier.grid.Chosen()
+	if !ok {
 		return nil
 	}
-	switch k := &sessionKeys; {
-	case k.choose.Is(msg):
-		p.sel = min(max(p.sel+step(msg), 0), n-1)
-	case k.beside.Is(msg):
-		path := p.list[p.sel].Path
-		if p.Beside != nil && p.Beside.Path == path {
-			p.Beside = nil
-			p.version++
-			return nil
-		}
-		c := p.Controller
-		return func() tea.Msg {
-			d, err := c.OpenSession(path)
-			return detailMsg{d, err}
-		}
+	path := chosen.Path
+	if p.Beside != nil && p.Beside.Path == path {
+		p.Beside = nil
+		p.version++
+		return nil
 	}
-	return nil
+	c := p.Controller
+	return func() tea.Msg {
+		d, err := c.OpenSession(path)
+		return detailMsg{d, err}
+	}
 }
 
 // sessionAreas are the page's rectangles.
@@ -145,7 +173,6 @@ func (p *Session) areas() (a sessionAreas) {
 func (p *Session) Draw() {
 	type key struct {
 		version, log, requests, points uint64
-		sel                            int
 		second                         int64
 		bytes                          int64
 		path                           string
@@ -153,18 +180,9 @@ func (p *Session) Draw() {
 	v, at := p.State.Versions, p.areas()
 	p.Frame.Place("files", at.files, key{requests: v.Requests, log: v.Log, second: p.Second(), bytes: p.bytes(), path: p.Status.Session.Path}, p.drawFiles)
 	p.Frame.Place("events", at.events, key{log: v.Log, second: p.State.StartNS}, p.drawEvents)
-	p.Frame.Place("earlier", at.earlier, key{version: p.version, sel: p.sel}, p.drawEarlier)
+	p.earlier.look.Empty = p.noneEarlier()
+	p.earlier.draw("earlier", at.earlier)
 	p.Frame.Place("beside", at.beside, key{version: p.version, requests: v.Requests, points: v.Points}, p.drawBeside)
-	rows := at.earlier.H - 2 // a heading and the titles
-	for i := p.first(rows); i < min(p.first(rows)+rows, len(p.list)); i++ {
-		r := canvas.Rect{X: at.earlier.X, Y: at.earlier.Y + 2 + i - p.first(rows), W: at.earlier.W, H: 1}
-		p.Frame.Hit(r, func() { p.sel = i })
-	}
-}
-
-// first is the first row of the list that is shown in rows rows.
-func (p *Session) first(rows int) int {
-	return min(max(p.sel-rows/2, 0), max(len(p.list)-rows, 0))
 }
 
 func (p *Session) bytes() int64 {
@@ -294,42 +312,34 @@ func (p *Session) drawEvents(c *canvas.Canvas) {
 	}
 }
 
-func (p *Session) drawEarlier(c *canvas.Canvas) {
-	y := draw.Heading(c, 0, "Earlier sessions", "↑ ↓ Enter")
+// noneEarlier says why no earlier session is listed.
+func (p *Session) noneEarlier() string {
 	switch {
 	case p.err != "":
-		c.TextMax(1, y, c.W-2, theme.Bad, p.err)
-		return
+		return p.err
 	case !p.loaded:
-		c.TextMax(1, y, c.W-2, theme.Muted, "looking for sessions")
-		return
-	case len(p.list) == 0:
-		c.TextMax(1, y, c.W-2, theme.Muted, "none found")
-		return
+		return "looking for sessions"
 	}
-	first := p.first(c.H - 2)
-	t := draw.Table[*command.SessionInfo]{Columns: []draw.Column[*command.SessionInfo]{
+	return "none found"
+}
+
+// columns are those of earlier sessions.
+func (p *Session) columns() []draw.Column[*command.SessionInfo] {
+	return []draw.Column[*command.SessionInfo]{
 		{Title: "  session", Width: -23, Grow: true, Text: func(s *command.SessionInfo) string {
 			if p.Beside != nil && p.Beside.Path == s.Path {
 				return "◆ " + s.Name
 			}
 			return "  " + s.Name
 		}},
-		{Title: "GPU", Width: -8, Rank: 3, Grow: true, Text: func(s *command.SessionInfo) string { return s.GPU }},
-		{Title: "requests", Width: 8, Text: func(s *command.SessionInfo) string { return draw.Int(s.Requests) }},
-		{Title: "points", Width: 6, Rank: 1, Text: func(s *command.SessionInfo) string { return draw.Int(s.Points) }},
-		{Title: "size", Width: 9, Rank: 2, Text: func(s *command.SessionInfo) string { return draw.Bytes(s.Bytes) }},
-	}, Rows: len(p.list), First: first, At: func(i int) *command.SessionInfo { return &p.list[i] }}
-	t.Style = func(row, _ int) canvas.Style {
-		if row == p.sel {
-			return theme.Select
-		}
-		return theme.Default
+		{Title: "requests", Width: 9, Text: func(s *command.SessionInfo) string { return draw.Int(s.Requests) }, Num: func(s *command.SessionInfo) float64 { return float64(s.Requests) }},
+		{Title: "points", Width: 7, Text: func(s *command.SessionInfo) string { return draw.Int(s.Points) }, Num: func(s *command.SessionInfo) float64 { return float64(s.Points) }},
+		{Title: "size", Width: 9, Text: func(s *command.SessionInfo) string { return draw.Bytes(s.Bytes) }, Num: func(s *command.SessionInfo) float64 { return float64(s.Bytes) }},
+		{Title: "GPU", Width: -8, Grow: true, Text: func(s *command.SessionInfo) string { return s.GPU }},
+		{Title: "took", Width: 8, Text: func(s *command.SessionInfo) string { return draw.Clock(int64(s.Duration)) }, Num: func(s *command.SessionInfo) float64 { return s.Duration.Seconds() }},
+		{Title: "ended", Width: -11, Text: func(s *command.SessionInfo) string { return string(s.How) }},
+		{Title: "models", Width: -20, Grow: true, Text: func(s *command.SessionInfo) string { return strings.Join(s.Models, ", ") }},
 	}
-	if at := y + 1 + p.sel - first; at < c.H {
-		c.Fill(canvas.Rect{Y: at, W: c.W, H: 1}, theme.Select, ' ')
-	}
-	t.Draw(c, canvas.Rect{Y: y, W: c.W - 1, H: c.H - y})
 }
 
 func (p *Session) drawBeside(c *canvas.Canvas) {

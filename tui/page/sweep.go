@@ -1,11 +1,14 @@
 package page
 
 import (
+	"slices"
+
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
+	"jouletop/tui/grid"
 	"jouletop/tui/panel"
 	"jouletop/tui/state"
 	"jouletop/tui/theme"
@@ -15,47 +18,59 @@ import (
 // Sweep shows the plan that runs and its points.
 type Sweep struct {
 	Base
-	first int // row of the table shown first, from the newest
+	points *table[*event.PointDone]
 }
 
-var sweepScroll = upDown("scroll", "newer and older points")
+// NewSweep returns the page of the sweep.
+func NewSweep(c *view.Context) *Sweep {
+	t := pointsTable(c)
+	t.look.Title = "Points, newest first"
+	return &Sweep{Base{c}, t}
+}
 
 // Name stands on the tab.
 func (p *Sweep) Name() string { return "Sweep" }
 
 // Keys are the page's own.
-func (p *Sweep) Keys() []view.Key { return []view.Key{sweepScroll} }
+func (p *Sweep) Keys() []view.Key {
+	return append([]view.Key{runAtKeys.runAt, runAtKeys.edp}, grid.All()...)
+}
 
 // Hints are the keys on the last line.
 func (p *Sweep) Hints() []view.Key {
 	k := &p.Context.Keys
-	hints := []view.Key{k.Job, k.Pause, k.Skip, k.Stop, k.Clock, k.Mark}
-	if p.last() > 0 {
-		hints = append(hints, sweepScroll)
+	hints := p.points.hints()
+	if p.points.grid.Typing() {
+		return hints
 	}
-	return hints
+	return append([]view.Key{k.Job, k.Jobs, k.Pause, k.Skip, k.Stop, runAtKeys.runAt}, hints...)
 }
 
 // Form asks for a sweep.
 func (p *Sweep) Form() *panel.Form { return sweepForm(p.Context) }
 
-// Key scrolls the table of points; the older ones are below.
+// Greedy tells whether a key is the page's before it is the program's.
+func (p *Sweep) Greedy(msg tea.KeyPressMsg) bool { return p.points.greedy(msg) }
+
+// Key goes through the points, and sets the clock that they say.
 func (p *Sweep) Key(msg tea.KeyPressMsg) tea.Cmd {
-	if sweepScroll.Is(msg) {
-		p.first = min(max(p.first+step(msg), 0), p.last())
+	cmd, taken := p.points.key(msg)
+	if !taken && (runAtKeys.runAt.Is(msg) || runAtKeys.edp.Is(msg)) {
+		set := p.curveSet()
+		at := slices.IndexFunc(set.curves, func(k state.Curve) bool { return k.Model == p.State.Work.Model })
+		return applyOptimum(p.Context, set, max(at, 0), runAtKeys.edp.Is(msg))
 	}
-	return nil
+	return cmd
 }
 
 // Newest shows the newest point.
-func (p *Sweep) Newest() { p.first = 0 }
+func (p *Sweep) Newest() { p.points.newest() }
 
-// last is how far the table can be scrolled: until the oldest point stands in the
-// last row.
-func (p *Sweep) last() int {
-	_, points := p.areas()
-	return max(len(p.State.Sweep.Done)-(points.H-1-draw.HeadRows(pointColumns)), 0)
-}
+// Wheel goes through the points.
+func (p *Sweep) Wheel(by int) { p.points.wheel(by) }
+
+// Paste takes text where it is typed.
+func (p *Sweep) Paste(text string) bool { return p.points.paste(text) }
 
 func (p *Sweep) areas() (plan, points canvas.Rect) {
 	return view.Cut(p.Body, view.Pick(p.Size, 6, 9, 10))
@@ -70,37 +85,33 @@ func (p *Sweep) Draw() {
 		paused                      bool
 		beside                      *view.Earlier
 	}
-	type pointsKey struct {
-		points uint64
-		first  int
-	}
 	plan, points := p.areas()
 	v := p.State.Versions
 	p.Frame.Place("plan", plan, planKey{v.Points, v.Work, v.Requests, v.Run, p.Second(), p.State.Status, p.Paused(), p.Beside}, p.drawPlan)
-	p.Frame.Place("points", points, pointsKey{v.Points, p.first}, p.drawPoints)
+	p.points.draw("points", points)
 }
 
 // pointColumns are the table of points.
 var pointColumns = []draw.Column[*event.PointDone]{
 	{Title: "model", Width: -12, Grow: true, Text: func(p *event.PointDone) string { return p.Model }},
-	{Title: "dataset", Width: -11, Rank: 1, Grow: true, Text: func(p *event.PointDone) string { return p.Dataset }},
+	{Title: "dataset", Width: -11, Grow: true, Text: func(p *event.PointDone) string { return p.Dataset }},
 	{Title: "clock", Unit: "MHz", Width: 9, Text: func(p *event.PointDone) string { return clockText(p.Policy, p.RequestedSMMHz, false) }},
-	{Title: "got", Unit: "MHz", Width: 6, Rank: 7, Text: func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }},
-	{Title: "batch", Width: 5, Text: func(p *event.PointDone) string { return draw.Int(p.BatchSize) }},
-	{Title: "rep", Width: 3, Rank: 2, Text: func(p *event.PointDone) string { return draw.Int(p.Repeat) }},
-	{Title: "energy", Unit: "J/token", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.JoulesPerToken) }},
-	{Title: "latency", Width: 8, Text: func(p *event.PointDone) string { return draw.Seconds(p.LatencyS) }},
-	{Title: "EDP", Unit: "J·s", Width: 8, Rank: 3, Text: func(p *event.PointDone) string { return draw.Sig(p.EDPJS) }},
-	{Title: "rate", Unit: "token/s", Width: 8, Rank: 5, Text: func(p *event.PointDone) string { return draw.Sig(p.TokensPerS) }},
-	{Title: "power", Unit: "W", Width: 7, Rank: 8, Text: func(p *event.PointDone) string { return draw.Float(p.MeanPowerW, 1) }},
-	{Title: "energy", Unit: "J/query", Width: 8, Rank: 6, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyJ) }},
-	{Title: "± 95 %", Unit: "J/query", Width: 8, Rank: 6, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyErrJ) }},
-	{Title: "prefill", Unit: "J/query", Width: 8, Rank: 9, Text: func(p *event.PointDone) string { return draw.Sig(p.PrefillEnergyJ) }},
-	{Title: "decode", Unit: "J/query", Width: 8, Rank: 9, Text: func(p *event.PointDone) string { return draw.Sig(p.DecodeEnergyJ) }},
-	{Title: "quality", Width: 7, Rank: 8, Text: func(p *event.PointDone) string { return draw.Float(p.Quality, 3) }},
-	{Title: "temp", Unit: "°C", Width: 5, Rank: 10, Text: func(p *event.PointDone) string { return draw.Float(p.TempEndC, 0) }},
-	{Title: "policy", Width: -16, Rank: 11, Grow: true, Text: func(p *event.PointDone) string { return p.Policy }},
-	{Title: "flags", Width: -12, Rank: 4, Grow: true, Text: func(p *event.PointDone) string { return string(p.Flags) + draw.ErrSuffix(p.PointResult.Err) }},
+	{Title: "got", Unit: "MHz", Width: 6, Text: func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }, Num: func(p *event.PointDone) float64 { return p.AchievedSMMHz }},
+	{Title: "batch", Width: 5, Text: func(p *event.PointDone) string { return draw.Int(p.BatchSize) }, Num: func(p *event.PointDone) float64 { return float64(p.BatchSize) }},
+	{Title: "rep", Width: 3, Text: func(p *event.PointDone) string { return draw.Int(p.Repeat) }, Num: func(p *event.PointDone) float64 { return float64(p.Repeat) }},
+	{Title: "energy", Unit: "J/token", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.JoulesPerToken) }, Num: func(p *event.PointDone) float64 { return p.JoulesPerToken }},
+	{Title: "latency", Width: 8, Text: func(p *event.PointDone) string { return draw.Seconds(p.LatencyS) }, Num: func(p *event.PointDone) float64 { return p.LatencyS }},
+	{Title: "EDP", Unit: "J·s", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EDPJS) }, Num: func(p *event.PointDone) float64 { return p.EDPJS }},
+	{Title: "rate", Unit: "token/s", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.TokensPerS) }, Num: func(p *event.PointDone) float64 { return p.TokensPerS }},
+	{Title: "power", Unit: "W", Width: 7, Text: func(p *event.PointDone) string { return draw.Float(p.MeanPowerW, 1) }, Num: func(p *event.PointDone) float64 { return p.MeanPowerW }},
+	{Title: "energy", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyJ) }, Num: func(p *event.PointDone) float64 { return p.EnergyJ }},
+	{Title: "± 95 %", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyErrJ) }, Num: func(p *event.PointDone) float64 { return p.EnergyErrJ }},
+	{Title: "prefill", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.PrefillEnergyJ) }, Num: func(p *event.PointDone) float64 { return p.PrefillEnergyJ }},
+	{Title: "decode", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.DecodeEnergyJ) }, Num: func(p *event.PointDone) float64 { return p.DecodeEnergyJ }},
+	{Title: "quality", Width: 7, Text: func(p *event.PointDone) string { return draw.Float(p.Quality, 3) }, Num: func(p *event.PointDone) float64 { return p.Quality }},
+	{Title: "temp", Unit: "°C", Width: 5, Text: func(p *event.PointDone) string { return draw.Float(p.TempEndC, 0) }, Num: func(p *event.PointDone) float64 { return p.TempEndC }},
+	{Title: "policy", Width: -16, Grow: true, Text: func(p *event.PointDone) string { return p.Policy }},
+	{Title: "flags", Width: -12, Grow: true, Text: func(p *event.PointDone) string { return string(p.Flags) + draw.ErrSuffix(p.PointResult.Err) }},
 }
 
 func (p *Sweep) drawPlan(c *canvas.Canvas) {
@@ -160,30 +171,4 @@ func (p *Sweep) drawFindings(c *canvas.Canvas, y int) {
 	if set := p.curveSet(); set.earlier > 0 {
 		set.findings(set.earlier).Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 	}
-}
-
-func (p *Sweep) drawPoints(c *canvas.Canvas) {
-	done := p.State.Sweep.Done
-	right := ""
-	if p.first > 0 {
-		right = draw.Int(p.first) + " newer above (↑↓, End)"
-	}
-	y := draw.Heading(c, 0, "Points, newest first", right)
-	if len(done) == 0 {
-		c.TextMax(1, y, c.W-2, theme.Muted, "none yet")
-		return
-	}
-	newest := func(i int) *event.PointDone { return &done[len(done)-1-i] }
-	t := draw.Table[*event.PointDone]{Columns: pointColumns, Rows: len(done), At: newest}
-	t.First = p.first
-	t.Style = func(row, _ int) canvas.Style {
-		switch pt := newest(row); {
-		case pt.PointResult.Err != "":
-			return theme.Bad
-		case pt.Flags != "":
-			return theme.Warn
-		}
-		return theme.Default
-	}
-	t.Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
 }

@@ -39,6 +39,9 @@ type Points struct {
 // PointsOf are points that stay as they are.
 func PointsOf(done []event.PointDone) *Points { return &Points{Done: done} }
 
+// Version changes with the points.
+func (p *Points) Version() uint64 { return p.version }
+
 // add keeps a point; of very many only the newest.
 func (p *Points) add(e event.PointDone) {
 	if len(p.Done) == keepPoints {

@@ -14,7 +14,7 @@ import (
 const (
 	keepRequests = 10_000
 	keepLog      = 1000
-	keepPoints   = 20_000
+	keepPoints   = 60_000
 	keepText     = 8 << 10 // bytes of generated text of one request
 	keepStreams  = 32      // requests of a batch whose text is kept
 )

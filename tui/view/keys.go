@@ -44,7 +44,7 @@ type KeyGroup struct {
 type Keys struct {
 	Next, Prev                                               Key
 	Clock, Arm, GiveBack                                     Key
-	Job, Prompt, Pause, Skip, Stop                           Key
+	Job, Jobs, Prompt, Pause, Skip, Stop                     Key
 	Mark, Export, Save                                       Key
 	Window, Freeze, Newest, GPU, Theme                       Key
 	Slower, Faster, SeekBack, SeekOn, SeekFarBack, SeekFarOn Key
@@ -62,6 +62,7 @@ func NewKeys() Keys {
 		GiveBack: Bind("r", "give back", "give the clock to the driver", "r"),
 
 		Job:    Bind("n", "new job", "new job, sweep or comparison", "n"),
+		Jobs:   Bind("j", "jobs", "jobs that run and wait: order and cancel them", "j"),
 		Prompt: Bind("p", "prompt", "a prompt of one's own, run next", "p"),
 		Pause:  Bind("z", "pause", "pause or resume the run", "z"),
 		Skip:   Bind("k", "skip", "skip the running point", "k"),
@@ -97,7 +98,7 @@ func (k *Keys) Groups() (before, after []KeyGroup) {
 	return []KeyGroup{
 			{"Program", []Key{k.Quit, k.Interrupt, k.Help, k.Close}},
 			{"Clock", []Key{k.Clock, k.Arm, k.GiveBack}},
-			{"Run", []Key{k.Job, k.Prompt, k.Pause, k.Skip, k.Stop}},
+			{"Run", []Key{k.Job, k.Jobs, k.Prompt, k.Pause, k.Skip, k.Stop}},
 			{"Keep", []Key{k.Mark, k.Export, k.Save}},
 			{"Picture", []Key{k.Window, k.Freeze, k.Newest, k.GPU, k.Theme}},
 		}, []KeyGroup{

@@ -1,0 +1,282 @@
+// Package grid is the table that one can go through, the same wherever rows are listed:
+// it scrolls both ways, sorts by a column, filters by what is typed, and keeps its place
+// while rows arrive. It costs what the rows on the screen cost; sorting and filtering
+// look at all rows, and no more often than is cheap.
+package grid
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"jouletop/tui/draw"
+)
+
+// Rows are what a grid lists: rows numbered in the order in which they came.
+type Rows[T any] struct {
+	First   int    // number of the oldest that is kept
+	Len     int    // how many are kept
+	Version uint64 // changes whenever a row comes, changes or goes
+	At      func(n int) T
+}
+
+func (r *Rows[T]) last() int { return r.First + r.Len - 1 }
+
+// Grid is where one is in a table. The zero value shows the newest row first.
+type Grid[T any] struct {
+	Columns []draw.Column[T]
+
+	rows   Rows[T]
+	chosen int          // number of the chosen row
+	held   bool         // it was chosen: until then the newest is
+	first  int          // row of the list shown first
+	column int          // the chosen column
+	left   int          // the first column beside the fixed one
+	height int          // rows there was room for when last drawn
+	places []draw.Place // of the columns when last drawn
+
+	sorted int // 1 + the column sorted by, descending where negative; 0: as they came
+	filter string
+	typing *line
+	order  []int // numbers of the rows listed, where they are sorted or filtered
+	of     listing
+	took   time.Duration // to list them
+	when   time.Time
+	stamp  uint64 // counts changes of what is shown
+}
+
+// listing is what order was made of.
+type listing struct {
+	version uint64
+	first   int
+	sorted  int
+	filter  string
+	known   bool
+}
+
+// See takes the rows as they are now; it is called before keys and drawing.
+func (g *Grid[T]) See(rows Rows[T]) {
+	at := g.position() - g.first // row of the screen that the chosen one is on
+	g.rows = rows
+	g.list()
+	if !g.held {
+		g.first = 0
+		return
+	}
+	g.chosen = min(max(g.chosen, rows.First), max(rows.last(), rows.First))
+	g.first = g.position() - at
+	g.clamp()
+}
+
+// plain tells that rows are listed as they came, the newest first.
+func (g *Grid[T]) plain() bool { return g.sorted == 0 && g.filter == "" }
+
+// count is how many rows are listed.
+func (g *Grid[T]) count() int {
+	if g.plain() {
+		return g.rows.Len
+	}
+	return len(g.order)
+}
+
+// number is that of the row at a place of the list.
+func (g *Grid[T]) number(at int) int {
+	if g.plain() {
+		return g.rows.last() - at
+	}
+	return g.order[at]
+}
+
+// position is the place in the list of the chosen row; of the nearest where it is not
+// listed.
+func (g *Grid[T]) position() int {
+	switch {
+	case !g.held:
+		return 0
+	case g.plain():
+		return min(max(g.rows.last()-g.chosen, 0), max(g.rows.Len-1, 0))
+	}
+	return max(slices.Index(g.order, g.chosen), 0)
+}
+
+// share of the time that listing rows anew may take.
+const listingShare = 20
+
+// list makes the order, where it is asked for anew, or rows have changed and it was not
+// made just now.
+func (g *Grid[T]) list() {
+	if g.plain() {
+		g.order, g.of = nil, listing{}
+		return
+	}
+	now := listing{g.rows.Version, g.rows.First, g.sorted, g.filter, true}
+	if now == g.of {
+		return
+	}
+	same := g.of.known && g.of.sorted == g.sorted && g.of.filter == g.filter && g.of.first == g.rows.First
+	began := time.Now()
+	if same && began.Sub(g.when) < listingShare*g.took {
+		return // a little later will do: the rows listed are still there
+	}
+	g.match(now)
+	g.sort()
+	g.of, g.when, g.took = now, began, time.Since(began)
+	g.stamp++
+}
+
+// match lists the rows that the filter leaves, the newest first.
+func (g *Grid[T]) match(now listing) {
+	from := g.order
+	narrower := g.of.known && g.of.version == now.version && g.of.first == now.first && g.of.filter != "" && strings.HasPrefix(g.filter, g.of.filter)
+	if !narrower {
+		from = make([]int, g.rows.Len)
+		for i := range from {
+			from[i] = g.rows.last() - i
+		}
+	}
+	if g.filter == "" {
+		g.order = from
+		return
+	}
+	words := strings.Fields(strings.ToLower(g.filter))
+	g.order = slices.DeleteFunc(from, func(n int) bool { return !g.has(g.rows.At(n), words) })
+}
+
+// has tells whether each of the words stands in a column of text.
+func (g *Grid[T]) has(row T, words []string) bool {
+	for _, w := range words {
+		if !slices.ContainsFunc(g.Columns, func(c draw.Column[T]) bool {
+			return c.Num == nil && strings.Contains(strings.ToLower(c.Text(row)), w)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// sort sorts what is listed; what is unknown stands last.
+func (g *Grid[T]) sort() {
+	if g.sorted == 0 {
+		return
+	}
+	by, down := g.sortedBy()
+	c := g.Columns[by]
+	type row struct {
+		n    int
+		num  float64
+		text string
+	}
+	rows := make([]row, len(g.order))
+	for i, n := range g.order {
+		rows[i].n = n
+		if at := g.rows.At(n); c.Num != nil {
+			rows[i].num = c.Num(at)
+		} else {
+			rows[i].text = c.Text(at)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int {
+		if an, bn := math.IsNaN(a.num), math.IsNaN(b.num); an || bn {
+			return cmp.Compare(b2i(an), b2i(bn))
+		}
+		d := cmp.Or(cmp.Compare(a.num, b.num), cmp.Compare(a.text, b.text))
+		if down {
+			d = -d
+		}
+		return d
+	})
+	for i, r := range rows {
+		g.order[i] = r.n
+	}
+}
+
+func b2i(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// sortedBy is the column sorted by, and whether the greatest come first.
+func (g *Grid[T]) sortedBy() (column int, down bool) {
+	if g.sorted < 0 {
+		return -g.sorted - 1, true
+	}
+	return g.sorted - 1, false
+}
+
+// clamp keeps the chosen row on the screen, and the screen within the list.
+func (g *Grid[T]) clamp() {
+	at, high := g.position(), max(g.height, 1)
+	g.first = min(g.first, at)
+	g.first = max(g.first, at-high+1)
+	g.first = max(min(g.first, g.count()-high), 0)
+}
+
+// Chosen is the chosen row; false where there is none.
+func (g *Grid[T]) Chosen() (row T, ok bool) {
+	if g.count() == 0 {
+		return row, false
+	}
+	return g.rows.At(g.number(g.position())), true
+}
+
+// choose chooses the row at a place of the list.
+func (g *Grid[T]) choose(at int) {
+	if g.count() == 0 {
+		return
+	}
+	at = min(max(at, 0), g.count()-1)
+	g.chosen, g.held = g.number(at), true
+	if at == 0 && g.plain() {
+		g.held = false // the newest again
+	}
+	g.clamp()
+	g.stamp++
+}
+
+// Newest goes back to the newest row, unsorted and unfiltered.
+func (g *Grid[T]) Newest() {
+	g.held, g.first, g.sorted, g.filter, g.typing = false, 0, 0, "", nil
+	g.list()
+	g.stamp++
+}
+
+// toColumn chooses a column.
+func (g *Grid[T]) toColumn(i int) {
+	g.column = min(max(i, 0), max(len(g.Columns)-1, 0))
+	g.stamp++
+}
+
+// sortBy sorts by a column: by numbers the greatest first, by text from A on; the other
+// way round where it is sorted so already, and then as the rows came.
+func (g *Grid[T]) sortBy(i int) {
+	if i < 0 || i >= len(g.Columns) {
+		return
+	}
+	first, second := -(i + 1), i+1
+	if g.Columns[i].Num == nil {
+		first, second = second, first
+	}
+	switch g.sorted {
+	case first:
+		g.sorted = second
+	case second:
+		g.sorted = 0
+	default:
+		g.sorted = first
+	}
+	g.relist()
+}
+
+// relist lists the rows in another way, and shows the list from its beginning.
+func (g *Grid[T]) relist() {
+	g.list()
+	g.held, g.first = false, 0
+	if !g.plain() && len(g.order) > 0 {
+		g.chosen, g.held = g.order[0], true
+	}
+	g.stamp++
+}
