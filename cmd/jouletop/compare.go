@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +38,7 @@ size, card, sensor, other tokens, throttling, flags. --anyway compares it all th
 			if len(tables) == 0 {
 				return err
 			}
-			return errors.Join(write(os.Stdout, tables, nil, false), err)
+			return errors.Join(write(stdout(), tables, nil, false), err)
 		},
 	}
 	f := c.Flags()

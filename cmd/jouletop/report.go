@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/analysis/report"
@@ -78,7 +76,7 @@ them into the session.`,
 			if page != "" {
 				return r.HTML(page, slow)
 			}
-			return write(os.Stdout, append(powers, r.Tables(slow, paper)...), r.Notes, paper)
+			return write(stdout(), append(powers, r.Tables(slow, paper)...), r.Notes, paper)
 		},
 	}
 	f := c.Flags()

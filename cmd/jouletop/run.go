@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -105,7 +104,7 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	if e != nil {
 		return errors.Join(err, e)
 	}
-	return errors.Join(err, sum.Write(os.Stdout, o.json))
+	return errors.Join(err, sum.Write(stdout(), o.json))
 }
 
 // checkServing finds what is wrong with the flags about serving.

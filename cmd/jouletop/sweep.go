@@ -123,5 +123,5 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 		s.Table = report.RunAt(done.Points, slow)
 		s.Table.Simulated = r.Simulated()
 	}
-	return errors.Join(err, s.Write(os.Stdout, o.json))
+	return errors.Join(err, s.Write(stdout(), o.json))
 }

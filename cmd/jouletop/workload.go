@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/analysis/report"
@@ -60,7 +58,7 @@ one row a query; its column "model" is what run --route FILE takes.`,
 					return nil
 				}
 			}
-			return write(os.Stdout, report.Workload(w.Workload, paper), w.Remarks, paper)
+			return write(stdout(), report.Workload(w.Workload, paper), w.Remarks, paper)
 		},
 	}
 	f := c.Flags()

@@ -409,7 +409,7 @@ func TestOTLPFileReadsBack(t *testing.T) {
 		"hw.energy": 100, "jouletop.request.energy": 3.75, "jouletop.request.energy.uncertainty": 1, "jouletop.request.unresolved": 1,
 		"jouletop.phase.energy": 5, "jouletop.phase.duration": 0.008, "jouletop.token.input": 30, "hw.power": 310,
 	} {
-		if p := last[name]; len(p) != 1 || math.Abs(p[0].AsDouble-want) > 1e-9 || !strings.HasPrefix(p[0].TimeUnixNano, "17000000009") {
+		if p := last[name]; len(p) != 1 || !strings.HasPrefix(p[0].StartTimeUnixNano, "1700000000") || math.Abs(p[0].AsDouble-want) > 1e-9 || !strings.HasPrefix(p[0].TimeUnixNano, "17000000009") {
 			t.Errorf("%s: %+v, want %g", name, p, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,10 +65,16 @@ func (t *fileTransport) write(path string, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("OTLP: %w", err)
 	}
+	// The library's blanks are not the same in every build.
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, line); err != nil {
+		return fmt.Errorf("OTLP: %w", err)
+	}
+	compact.WriteByte('\n')
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err == nil {
-		_, t.err = t.out.Write(append(line, '\n'))
+		_, t.err = compact.WriteTo(t.out)
 	}
 	return t.err
 }

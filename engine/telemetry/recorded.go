@@ -118,7 +118,7 @@ func setTimes(rm *metricdata.ResourceMetrics, start, now time.Time) {
 			switch d := m.Data.(type) {
 			case metricdata.Gauge[float64]:
 				for i := range d.DataPoints {
-					d.DataPoints[i].Time = now
+					d.DataPoints[i].StartTime, d.DataPoints[i].Time = start, now
 				}
 			case metricdata.Sum[float64]:
 				for i := range d.DataPoints {

@@ -123,7 +123,7 @@ func TestMetricsAreWhatTheSessionStates(t *testing.T) {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
 	open := scrape(t, address, "application/openmetrics-text; version=1.0.0")
-	if !strings.Contains(open, `# {span_id="`) || !strings.HasSuffix(open, "# EOF\n") {
+	if !strings.Contains(open, `trace_id="`) || !strings.Contains(open, `span_id="`) || !strings.HasSuffix(open, "# EOF\n") {
 		t.Errorf("no exemplars:\n%s", open)
 	}
 	if err := x.Close(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"jouletop/engine/analysis/answers"
 	"jouletop/engine/analysis/plot"
@@ -121,10 +122,9 @@ func Load(dirs []string) (*Sessions, error) {
 // lays the published numbers beside ours.
 var Formats = map[string]func(w io.Writer, tables []table.Table, notes []string, paper bool) error{
 	"text": func(w io.Writer, tables []table.Table, notes []string, paper bool) error {
-		for _, n := range notes {
-			fmt.Fprintln(w, n)
+		if err := table.WriteLines(w, strings.Join(append(notes, ""), "\n")+"\n"); err != nil {
+			return err
 		}
-		fmt.Fprintln(w)
 		for _, t := range tables {
 			if err := t.WriteText(w, paper); err != nil {
 				return err

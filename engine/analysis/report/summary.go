@@ -1,12 +1,12 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"jouletop/engine/analysis/answers"
 	"jouletop/engine/analysis/table"
@@ -132,24 +132,26 @@ func (s Summary) Write(w io.Writer, asJSON bool) error {
 }
 
 func (s Summary) writeText(w io.Writer) error {
+	var errs []error
+	say := func(format string, args ...any) {
+		errs = append(errs, table.WriteLines(w, fmt.Sprintf(format, args...)+"\n"))
+	}
 	switch {
 	case s.Note != "":
-		fmt.Fprintf(w, "SIMULATED on %s: %s\n", s.GPU, s.Note)
+		say("SIMULATED on %s: %s", s.GPU, s.Note)
 	case s.Simulated:
-		fmt.Fprintf(w, "SIMULATED on %s: computed, not measured\n", s.GPU)
+		say("SIMULATED on %s: computed, not measured", s.GPU)
 	default:
-		fmt.Fprintf(w, "Measured on %s\n", s.GPU)
+		say("Measured on %s", s.GPU)
 	}
 	if len(s.Points) <= mostPoints {
-		if err := s.writePoints(w); err != nil {
-			return err
-		}
+		errs = append(errs, s.writePoints(w))
 	} else {
-		fmt.Fprintf(w, "%s; `jouletop report %s` has the tables\n", plaintext.Plural(len(s.Points), "point"), s.Session)
+		say("%s; `jouletop report %s` has the tables", plaintext.Plural(len(s.Points), "point"), s.Session)
 	}
 	for _, p := range s.Points {
 		if p.Error != "" {
-			fmt.Fprintf(w, "failed: %s: %s\n", p.Point, p.Error)
+			say("failed: %s: %s", p.Point, p.Error)
 		}
 	}
 	total := plaintext.Plural(s.Requests, "request")
@@ -162,28 +164,26 @@ func (s Summary) writeText(w io.Writer) error {
 	case s.note != "":
 		total += "; " + s.note
 	}
-	fmt.Fprintln(w, total)
+	say("%s", total)
 	if len(s.Table.Rows) > 0 {
-		if err := s.Table.WriteText(w, false); err != nil {
-			return err
-		}
+		errs = append(errs, s.Table.WriteText(w, false))
 	}
-	_, err := fmt.Fprintln(w, "session:", s.Session)
-	return err
+	say("session: %s", s.Session)
+	return errors.Join(errs...)
 }
 
 // mostPoints is how many points a summary lists one by one.
 const mostPoints = 24
 
 func (s Summary) writePoints(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "model\tdataset\tbatch\tclock MHz\trepeat\tqueries\tlatency s\tprefill s\tafter s\ttokens/s\tJ/query\t± J\tJ/token\tEDP J·s\tquality\tflags\t")
+	header := []string{"model", "dataset", "batch", "clock MHz", "repeat", "queries", "latency s", "prefill s", "after s", "tokens/s", "J/query", "± J", "J/token", "EDP J·s", "quality", "flags"}
+	var rows [][]string
 	for _, p := range s.Points {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", p.Model, p.Dataset, p.batch(), p.clock(), p.Repeat, p.Queries,
+		rows = append(rows, []string{p.Model, p.Dataset, p.batch(), p.clock(), strconv.Itoa(p.Repeat), strconv.Itoa(p.Queries),
 			significant(p.LatencyS, 4), significant(p.PrefillS, 3), significant(p.DecodeS, 4), significant(p.TokensPerS, 4), significant(p.EnergyJ, 4), significant(p.EnergyErrJ, 2),
-			significant(p.JoulesPerToken, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags)
+			significant(p.JoulesPerToken, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags})
 	}
-	return t.Flush()
+	return table.WriteGrid(w, header, rows)
 }
 
 // batch is the batch size, where there is one.

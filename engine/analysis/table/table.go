@@ -5,12 +5,12 @@ package table
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/nulljson"
@@ -150,60 +150,18 @@ func (t Table) heading() string {
 	return h
 }
 
-// WriteText writes the table for a terminal, columns aligned.
+// WriteText writes the table for people, columns aligned; on a Page no line is longer
+// than that is wide.
 func (t Table) WriteText(w io.Writer, paper bool) error {
 	header, rows := t.grid(paper)
-	width := make([]int, len(header))
-	for _, r := range append([][]string{header}, rows...) {
-		for i, c := range r {
-			width[i] = max(width[i], utf8.RuneCountInString(c))
-		}
+	var notes strings.Builder
+	writeNotes(&notes, t.Notes, columnsOf(w))
+	notes.WriteByte('\n')
+	if err := errors.Join(WriteLines(w, t.heading()), WriteGrid(w, header, rows)); err != nil {
+		return err
 	}
-	var b strings.Builder
-	b.WriteString(t.heading() + "\n")
-	line := func(r []string) {
-		for i, c := range r {
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
-			if i == 0 {
-				b.WriteString("  " + c + pad)
-			} else {
-				b.WriteString("  " + pad + c)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	line(header)
-	for _, r := range rows {
-		line(r)
-	}
-	for _, n := range t.Notes {
-		for _, l := range wrap(plaintext.Line(n)) {
-			b.WriteString("  " + l + "\n")
-		}
-	}
-	b.WriteByte('\n')
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, notes.String())
 	return err
-}
-
-// noteWidth is how wide a note is set, in columns: no wider than any terminal is.
-const noteWidth = 78
-
-// wrap breaks text at spaces into lines of noteWidth, the indent left out; a word that
-// is longer has a line of its own.
-func wrap(text string) []string {
-	var lines []string
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > noteWidth-2 {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }
 
 // markdown keeps text from being markup, a link, a picture or HTML.
