@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"jouletop/engine"
 	"jouletop/engine/serving"
+	"jouletop/engine/synth"
 	"jouletop/workloads"
 )
 
@@ -22,15 +25,16 @@ type answer struct {
 	text, heard    string
 }
 
-// serveAll serves requests that come while others run, a few each pass.
-func serveAll(t *testing.T, b *Backend, requests []engine.Request, slots, chunk int, schedule serving.Schedule, rng *rand.Rand) []answer {
+// serveAll serves requests that come while others run, a few each pass. passed are the
+// tokens of prompts, and the sequences that went on by one, over all passes.
+func serveAll(t *testing.T, b *Backend, requests []engine.Request, slots, chunk int, schedule serving.Schedule, rng *rand.Rand) (out []answer, passed [2]int) {
 	t.Helper()
 	b.slots = slots
 	sched, err := serving.New(serving.Config{Slots: slots, Chunk: chunk, Schedule: schedule, KVTokens: b.Room()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make([]answer, len(requests))
+	out = make([]answer, len(requests))
 	came := 0
 	for ended := 0; ended < len(requests); {
 		for came < len(requests) && (sched.Active()+sched.Queued() == 0 || rng.IntN(4) == 0) {
@@ -47,6 +51,7 @@ func serveAll(t *testing.T, b *Backend, requests []engine.Request, slots, chunk 
 		if !some {
 			continue
 		}
+		passed[0], passed[1] = passed[0]+p.PrefillTokens(), passed[1]+p.Decodes()
 		r, err := b.Pass(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +77,7 @@ func serveAll(t *testing.T, b *Backend, requests []engine.Request, slots, chunk 
 	if len(b.served.of) != 0 || len(b.served.active) != 0 {
 		t.Errorf("%d requests are left, %d with a sequence", len(b.served.of), len(b.served.active))
 	}
-	return out
+	return out, passed
 }
 
 // alone generates for one prompt, and tells how far apart the two best logits were at
@@ -113,39 +118,75 @@ func alone(t *testing.T, b *Backend, prompt []int32, n int) (tokens []int32, gap
 func TestServedAsAlone(t *testing.T) {
 	b, _ := loadSmall(t)
 	for _, schedule := range []serving.Schedule{serving.Mixed, serving.PrefillFirst, serving.Static} {
-		rng := rand.New(rand.NewPCG(7, 8))
-		var requests []engine.Request
-		for i := range 60 {
-			words := strings.Fields(strings.Join(questions, " "))
-			var prompt []string
-			for range 1 + rng.IntN(40) {
-				prompt = append(prompt, words[rng.IntN(len(words))])
-			}
-			requests = append(requests, engine.Request{ID: fmt.Sprint(i), Query: workloads.Query{Prompt: strings.Join(prompt, " ")}, MaxTokens: 1 + rng.IntN(30)})
-		}
-		answers := serveAll(t, b, requests, 5, 24, schedule, rng)
-		close := 0
-		for i, a := range answers {
-			if a.heard != a.text || len(a.tokens) == 0 || len(a.tokens) > requests[i].MaxTokens {
-				t.Fatalf("request %d: %d tokens, heard %q, got %q", i, len(a.tokens), a.heard, a.text)
-			}
-			tokens, gaps := alone(t, b, a.prompt, len(a.tokens))
-			for k := range tokens {
-				if tokens[k] == a.tokens[k] {
-					continue
-				}
-				if gaps[k] > 1e-2 {
-					t.Errorf("%s, request %d: token %d is %d, alone %d, which is better by %g", schedule, i, k, a.tokens[k], tokens[k], gaps[k])
-				}
-				close++
-				break
-			}
-		}
-		if close > len(answers)/4 {
-			t.Errorf("%s: %d of %d answers differ", schedule, close, len(answers))
-		}
+		servedAsAlone(t, b, 60, 5, 24, schedule)
 		b.served = nil // the cache was used
 	}
+}
+
+// The same of a thousand requests on a real shape; it takes minutes.
+func TestThousandServedAsAlone(t *testing.T) {
+	if os.Getenv("JOULETOP_WHOLE") == "" {
+		t.Skip("JOULETOP_WHOLE=1 runs it")
+	}
+	path := filepath.Join(t.TempDir(), "15m.gguf")
+	shape, err := synth.Lookup("llama-15m")
+	if err == nil {
+		err = synth.Write(t.Context(), shape, synth.F16, 1, path, func(int64, int64) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "15m", Path: path, Threads: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	servedAsAlone(t, b, 1000, 16, 512, serving.Mixed)
+}
+
+// servedAsAlone serves n requests of random lengths that come at random, and checks that
+// each is answered as alone, and that passes and requests tell of the same tokens.
+func servedAsAlone(t *testing.T, b *Backend, n, slots, chunk int, schedule serving.Schedule) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(7, 8))
+	words := strings.Fields(strings.Join(questions, " "))
+	var requests []engine.Request
+	for i := range n {
+		var prompt []string
+		for range 1 + rng.IntN(40) {
+			prompt = append(prompt, words[rng.IntN(len(words))])
+		}
+		requests = append(requests, engine.Request{ID: fmt.Sprint(i), Query: workloads.Query{Prompt: strings.Join(prompt, " ")}, MaxTokens: 1 + rng.IntN(30)})
+	}
+	answers, passed := serveAll(t, b, requests, slots, chunk, schedule, rng)
+	close, prompts, generated := 0, 0, 0
+	for i, a := range answers {
+		if a.heard != a.text || len(a.tokens) == 0 || len(a.tokens) > requests[i].MaxTokens {
+			t.Fatalf("request %d: %d tokens, heard %q, got %q", i, len(a.tokens), a.heard, a.text)
+		}
+		prompts, generated = prompts+len(a.prompt), generated+len(a.tokens)
+		tokens, gaps := alone(t, b, a.prompt, len(a.tokens))
+		for k := range tokens {
+			if tokens[k] == a.tokens[k] {
+				continue
+			}
+			if gaps[k] > 1e-2 {
+				t.Errorf("%s, request %d: token %d is %d, alone %d, which is better by %g", schedule, i, k, a.tokens[k], tokens[k], gaps[k])
+			}
+			close++
+			break
+		}
+	}
+	if close > len(answers)/4 {
+		t.Errorf("%s: %d of %d answers differ", schedule, close, len(answers))
+	}
+	if passed != [2]int{prompts, generated - len(answers)} {
+		t.Errorf("%s: passes read and generated %v tokens, requests %d and %d", schedule, passed, prompts, generated-len(answers))
+	}
+	t.Logf("%s: %d requests, %d tokens read, %d generated; %d answers differ where the two best tokens are within 1e-2", schedule, n, prompts, generated, close)
 }
 
 // A batch after requests were served, and requests after a batch, find their room.
@@ -154,7 +195,8 @@ func TestServeAndRun(t *testing.T) {
 	b.slots = 3
 	serve := func() string {
 		rng := rand.New(rand.NewPCG(1, 1))
-		return serveAll(t, b, []engine.Request{{ID: "a", Query: workloads.Query{Prompt: questions[0]}, MaxTokens: 9}}, 3, 512, serving.Mixed, rng)[0].text
+		answers, _ := serveAll(t, b, []engine.Request{{ID: "a", Query: workloads.Query{Prompt: questions[0]}, MaxTokens: 9}}, 3, 512, serving.Mixed, rng)
+		return answers[0].text
 	}
 	run := func() string {
 		r, err := b.Run(t.Context(), generate(9, questions[0]), &heard{})

@@ -28,9 +28,12 @@ type Live struct {
 	gaps     []int64    // between the newest that came of different requests, ns
 	sent     int64      // when the last of the newest pass came; 0 before any
 	reaches  bool       // how long prompts took is told, not when they came forward
-	n        int        // passes so far
-	numbers  int        // requests so far
 
+	progressive bool // when prompts come forward is told
+	n           int  // passes so far
+	numbers     int  // requests so far
+
+	guess                      guess
 	told                       []Told // that are in no pass yet
 	both, toldAlone, seenAlone int
 
@@ -115,7 +118,7 @@ func (l *Live) Read(id string, t int64, read int) {
 	case read <= 0:
 		r.begun = t
 	default:
-		r.progress = true
+		r.progress, l.progressive = true, true
 		l.events = append(l.events, mark{t: t, of: r, read: read})
 	}
 }
@@ -178,19 +181,51 @@ func (l *Live) settled(now int64) int64 {
 	}
 	for _, r := range l.order {
 		switch {
-		case r.gone || r.ended:
-		case r.first == 0:
-			if l.reaches && !r.progress {
-				until = min(until, r.sent)
-			}
+		case r.ended || r.first == 0:
 		case r.prompt.Tokens == 0:
 			until = min(until, r.first-1)
 		default:
 			until = min(until, r.last)
 		}
 	}
-	return max(until, now-patience)
+	until = max(until, now-patience)
+	if !l.reaches && !l.guesses() {
+		return until
+	}
+	// A prompt may have been read in any pass since it was sent.
+	least, waits := now-longestRead, false
+	for again := true; again; {
+		again = false
+		for _, r := range l.order {
+			if r.started || r.progress || r.first == 0 && r.ended || r.first > 0 && r.first <= until {
+				continue
+			}
+			if until > max(r.sent, least) {
+				until, again = max(r.sent, least), true
+			}
+			waits = waits || r.sent < until
+		}
+	}
+	if waits { // where one was read to its end, the next were hardly begun
+		newest := int64(0)
+		for _, r := range l.order {
+			if r.first <= until {
+				newest = max(newest, r.first)
+			}
+		}
+		if newest > l.sent {
+			until = min(until, newest+int64(2*within(l.gaps)))
+		}
+	}
+	return until
 }
+
+// longestRead is how long reading a prompt takes at most, where that is to be concluded
+// from how long passes take, in ns.
+const longestRead = int64(5e9)
+
+// guesses tells whether it is: nobody says anything of it.
+func (l *Live) guesses() bool { return !l.progressive && !l.reaches && l.both == 0 }
 
 // Passes returns the passes that are known by now and were not returned before, in order.
 func (l *Live) Passes(now int64) []event.Iteration {
@@ -259,6 +294,9 @@ type pass struct {
 // passes puts together what came until then.
 func (l *Live) passes(until int64) []event.Iteration {
 	ps := l.match(l.group(until), until)
+	if l.guesses() {
+		l.spread(ps)
+	}
 	at := map[*request]int{} // the pass of its newest token among these
 	for i, p := range ps {
 		if p.told != nil {
@@ -279,6 +317,9 @@ func (l *Live) passes(until int64) []event.Iteration {
 			}
 			at[m.of] = i
 		}
+	}
+	if l.guesses() {
+		l.guess.learn(ps)
 	}
 	var out []event.Iteration
 	for _, p := range ps {

@@ -24,7 +24,7 @@ func TestRecording(t *testing.T) {
 
 // Requests among others cost what they do in truth, about as well as is said.
 func TestSimulated(t *testing.T) {
-	r, err := simulate(8, 5)
+	r, err := simulate(8, 5, ran)
 	if err != nil {
 		t.Fatal(err)
 	}
