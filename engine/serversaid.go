@@ -41,6 +41,7 @@ func (w *serverSaid) begin(ctx context.Context, from Telemetry) error {
 	if r := from.Take().Readings; len(r) > 0 {
 		w.readings = r[len(r)-1:]
 	}
+	w.lost = from.Word().Lost
 	return err
 }
 
@@ -84,7 +85,12 @@ func (w *serverSaid) take(p *seenPasses) {
 	for len(w.ours) > 1 && len(w.readings) > 0 && w.ours[1].since < w.readings[0].TimeNS-kept {
 		w.ours = w.ours[1:]
 	}
-	if p.on && w.from.Word().Workers <= 1 { // of several, whose tokens came from which is not known
+	word := w.from.Word()
+	if word.Lost > w.lost || word.Workers > 1 { // of several, whose tokens came from which is not known
+		p.live.Distrust()
+	}
+	w.lost = word.Lost
+	if p.on {
 		for _, t := range said.Passes {
 			p.live.Told(observed.Told{T: t.ReadNS, Prefills: t.Prefills, PrefillTokens: t.PrefillTokens, Decodes: t.Decodes, Queued: t.Queued, Seconds: t.Seconds})
 		}
@@ -164,7 +170,7 @@ func doubtsOf(w event.ServerWord, made int) (out []string) {
 	say(w.Malformed > 0, "%d pages or records did not read", w.Malformed)
 	say(w.Impossible > 0, "%d values cannot be, and were left out", w.Impossible)
 	say(w.Restarts > 0, "counters or files began anew %d times: the server, or who writes for it, was started again", w.Restarts)
-	say(w.Lost > 0, "%d records of passes are missing, of %d", w.Lost, w.Lost+int64(w.Records))
+	say(w.Lost > 0, "%d records of passes are missing, of %d: from then on passes are concluded from the streams alone", w.Lost, w.Lost+int64(w.Records))
 	say(w.Workers > 1, "%d workers told of passes; whose tokens came from which is not known, so passes are concluded from the streams alone", w.Workers)
 	say(w.SkewSteps > 0, "its clock contradicted itself %d times", w.SkewSteps)
 	const off, spare = 0.02, 16 // of the tokens

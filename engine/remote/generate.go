@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -111,6 +112,9 @@ func (g *generation) try() error {
 		g.cached = -1
 		if g.heard != nil {
 			g.heard.Sent(g.res.StartNS)
+			if g.counted > 0 {
+				g.heard.Prompt(g.res.StartNS, engine.PromptWord{Tokens: g.counted, Read: -1, Seconds: math.NaN()})
+			}
 		}
 		g.enter(g.res.StartNS, g.counted)
 		path, body := g.request(g.q, g.prompt, k)

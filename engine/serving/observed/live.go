@@ -35,6 +35,8 @@ type Live struct {
 
 	guess                      guess
 	told                       []Told // that are in no pass yet
+	telling, distrusted        bool
+	ahead                      int // tokens of prompts that were told to be read, of those whose first token has not come
 	both, toldAlone, seenAlone int
 
 	steps  steps
@@ -176,7 +178,7 @@ func (l *Live) settled(now int64) int64 {
 	// What came may not have been noted, what was told not been read.
 	const underWay, written = int64(50e6), int64(200e6) // ns
 	until := now - underWay
-	if len(l.told)+l.both > 0 {
+	if l.telling {
 		until = now - written
 	}
 	for _, r := range l.order {
@@ -189,7 +191,7 @@ func (l *Live) settled(now int64) int64 {
 		}
 	}
 	until = max(until, now-patience)
-	if !l.reaches && !l.guesses() {
+	if !l.reaches && !l.guesses() && !l.telling {
 		return until
 	}
 	// A prompt may have been read in any pass since it was sent.
@@ -225,7 +227,7 @@ func (l *Live) settled(now int64) int64 {
 const longestRead = int64(5e9)
 
 // guesses tells whether it is: nobody says anything of it.
-func (l *Live) guesses() bool { return !l.progressive && !l.reaches && l.both == 0 }
+func (l *Live) guesses() bool { return !l.progressive && !l.reaches && !l.telling }
 
 // Passes returns the passes that are known by now and were not returned before, in order.
 func (l *Live) Passes(now int64) []event.Iteration {

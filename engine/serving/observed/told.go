@@ -15,7 +15,15 @@ type Told struct {
 }
 
 // Told notes a pass that the server tells of, in order.
-func (l *Live) Told(t Told) { l.told = append(l.told, t) }
+func (l *Live) Told(t Told) {
+	if !l.distrusted {
+		l.told, l.telling = append(l.told, t), true
+	}
+}
+
+// Distrust has passes concluded from what clients see alone, from now on: what the server
+// tells of them has holes.
+func (l *Live) Distrust() { l.told, l.telling, l.distrusted = nil, false, true }
 
 // Matched returns how many passes that the server told of were found among those put
 // together from tokens, and how many of either were not found in the other, once it
@@ -45,8 +53,10 @@ func (l *Live) match(ps []*pass, until int64) []*pass {
 		}
 		later := until != math.MaxInt64 && t.T > ps[len(ps)-1].sent // it may be of one to come
 		k := at
-		for k < len(ps) && k < at+ahead && !ps[k].may(t) {
-			k++
+		for k < len(ps) && k < at+ahead && !l.may(ps[k], t) {
+			if k++; t.Decodes == 0 { // it is the next, or no token came out of it
+				k = len(ps)
+			}
 		}
 		if later && (k == len(ps) || k == at+ahead) {
 			break
@@ -57,17 +67,20 @@ func (l *Live) match(ps []*pass, until int64) []*pass {
 			out = append(out, ps[at:k]...)
 			out = append(out, between(silent, ps[k], t)...)
 			ps[k].told = &t
+			out = append(out, ps[k])
 			l.both += 1 + len(silent)
 			silent, at = nil, k+1
+			l.ahead = max(l.ahead+t.PrefillTokens-ps[k].whole(), 0)
 		case t.Decodes == 0:
 			silent = append(silent, t)
+			l.ahead += t.PrefillTokens
 		default:
 			l.toldAlone++
 		}
 		n++
 	}
 	if until == math.MaxInt64 {
-		n = len(l.told)
+		n, l.ahead = len(l.told), 0
 	}
 	l.told = slices.Delete(l.told, 0, n)
 	l.toldAlone += len(silent)
@@ -77,19 +90,32 @@ func (l *Live) match(ps []*pass, until int64) []*pass {
 	return append(out, ps[at:]...)
 }
 
-// may tells whether a pass may be the one told of: a token without text is not seen.
-func (p *pass) may(t Told) bool {
-	first, later := 0, 0
+// may tells whether a pass may be the one told of: a token without text is not seen, and
+// a prompt's first token comes once as much was read as it has.
+func (l *Live) may(p *pass, t Told) bool {
+	const late, slack = int64(60e6), 8 // ns; tokens
+	later := p.later()
+	first := 0
 	for _, m := range p.marks {
-		switch {
-		case m.token() && m.t == m.of.first:
+		if m.token() && m.t == m.of.first {
 			first++
-		case m.token():
-			later++
 		}
 	}
 	d := t.T - p.sent
+	if l.ahead+t.PrefillTokens+slack < p.whole() && d < late { // later, some may have been lost
+		return false
+	}
 	return first <= t.Prefills && later <= t.Decodes && later >= t.Decodes-max(1, t.Decodes/8) && later+first > 0 && -soon < d && d < soon
+}
+
+// whole are the tokens of the prompts whose first token came out of a pass.
+func (p *pass) whole() (n int) {
+	for _, m := range p.marks {
+		if m.token() && m.t == m.of.first {
+			n += m.of.prompt.Tokens
+		}
+	}
+	return n
 }
 
 // between makes passes of those that no token came out of, before the pass that is told
@@ -97,8 +123,18 @@ func (p *pass) may(t Told) bool {
 // be, by the tokens in each.
 func between(silent []Told, next *pass, t Told) []*pass {
 	all := append(slices.Clone(silent), t)
-	length := float64(next.end - next.start)
-	if len(silent) == 0 || length <= 0 || next.start == 0 {
+	if len(silent) == 0 {
+		return nil
+	}
+	from, sent := next.start, int64(math.MaxInt64)
+	for _, m := range next.marks {
+		sent = min(sent, m.of.sent)
+	}
+	if silent[0].Decodes+t.Decodes == 0 { // the server had nothing to do before
+		from = max(from, sent)
+	}
+	length := float64(next.end - from)
+	if length <= 0 || from == 0 {
 		return nil
 	}
 	weights, sum := make([]float64, len(all)), 0.0
@@ -118,13 +154,13 @@ func between(silent []Told, next *pass, t Told) []*pass {
 		fits = length / sum
 	}
 	var out []*pass
-	end := float64(next.end)
+	end := next.end
 	for i := len(all) - 1; i >= 0; i-- {
-		start := end - weights[i]*fits
+		start := max(end-int64(weights[i]*fits), from)
 		if i == len(all)-1 {
-			next.start = int64(start)
+			next.start = start
 		} else {
-			p := newPass(int64(start), int64(end), int64(end))
+			p := newPass(start, end, end)
 			p.told = &all[i]
 			out = append(out, p)
 		}
