@@ -32,7 +32,9 @@ type bench struct {
 	// guard, if not nil, stands before the control of the first GPU's clock.
 	guard *fakeGuard
 	rearm bool
-	real  bool // the run is not marked simulated
+	// telemetry, if not nil, is what the server says of itself.
+	telemetry engine.Telemetry
+	real      bool // the run is not marked simulated
 }
 
 func (b *bench) Record(e event.Event) { b.events = append(b.events, e) }
@@ -82,7 +84,7 @@ func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *b
 				backend = b.wrap(backend)
 			}
 			b.engine, err = engine.New(engine.Config{
-				Clock: clk, GPUs: gpus, Backend: backend, Stream: stream.New(b), Simulated: !b.real, Rearm: b.rearm,
+				Clock: clk, GPUs: gpus, Backend: backend, Stream: stream.New(b), Simulated: !b.real, Rearm: b.rearm, Telemetry: b.telemetry,
 			})
 			if err != nil {
 				return err

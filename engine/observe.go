@@ -41,7 +41,7 @@ func (p *seenPasses) begin(ctx context.Context, s *sender) {
 	if err := p.server.begin(ctx, s.cfg.Telemetry); err != nil && !s.cfg.Telemetry.Optional() {
 		s.Warn(fmt.Sprintf("point %s: %v", s.point.PointID, err))
 	} else if err != nil {
-		p.server.from = nil // it was tried
+		p.server = serverSaid{} // it was tried
 	}
 	if w, ok := s.model.(interface{ EvaluatesOnce() bool }); ok {
 		p.live.Whole = w.EvaluatesOnce()

@@ -18,6 +18,7 @@ type serverSaid struct {
 	ours     []underWay // how many requests were at the server, from when on
 	others   float64    // s in which it ran more than these
 	told     bool       // that others use it
+	lost     int64      // records so far
 }
 
 // underWay is how many requests were under way from a time on.
