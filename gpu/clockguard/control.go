@@ -244,6 +244,8 @@ func opName(o op) string {
 		return "reset"
 	case opBye:
 		return "bye"
+	case opHost:
+		return "host counters"
 	}
 	return fmt.Sprintf("operation %d", o)
 }

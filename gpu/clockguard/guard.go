@@ -65,6 +65,11 @@ func runGuard(fd int, cfg guardConfig) int {
 	raisePriority()
 	g := &guard{guardConfig: cfg, sock: fd, client: -1, wake: -1}
 	hello, err := g.start()
+	if errors.Is(err, errHostAsked) {
+		status := g.serveHost(hello)
+		g.close()
+		return status
+	}
 	r := reply{op: opHello, seq: hello.seq, code: codeOf(err)}
 	if err != nil {
 		// One that only connects, as often as it likes, has its line by the service,
@@ -173,6 +178,9 @@ func (g *guard) hello() (order, greeting, error) {
 		return order{}, greeting{}, err
 	}
 	var greet greeting
+	if r.op == opHost {
+		return r, greet, errHostAsked
+	}
 	if r.op != opHello {
 		return r, greet, fmt.Errorf("%w: %s before hello", ErrRefused, opName(r.op))
 	}

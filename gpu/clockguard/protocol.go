@@ -78,7 +78,7 @@ func decodeOrder(b []byte) (order, error) {
 	r.knob = gpu.KnobID(b[6])
 	value := binary.LittleEndian.Uint32(b[12:])
 	switch {
-	case r.op < opHello || r.op > opBye:
+	case (r.op < opHello || r.op > opBye) && r.op != opHost:
 		return order{}, fmt.Errorf("%w: unknown operation %d", ErrRefused, r.op)
 	case b[7] != 0:
 		return order{}, fmt.Errorf("%w: reserved bytes are not zero", ErrRefused)
