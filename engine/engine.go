@@ -43,6 +43,9 @@ type Config struct {
 	// Load, if not nil, is told what the device is doing: event.Idle or a phase.
 	// A simulated GPU under real inference needs it.
 	Load func(event.Phase)
+	// Host reads what the machine around the GPUs draws, from its call on until what it
+	// returns is called; nil does not.
+	Host func(tell func(event.HostPower), problem func(error)) (stop func())
 }
 
 // GPU is one GPU of an engine.
@@ -77,6 +80,7 @@ type Engine struct {
 	loading context.CancelFunc // of the model being loaded, nil if none
 	skip    bool
 	times   float64         // as fast as planned requests come; 0 none do by a process
+	endHost func()          // ends reading the host; nil: it is not read
 	state   timebase.Signal // wakes a paused run
 	loaded  ModelSpec
 	served  string // the model that was loaded last, also of a backend that has died since
@@ -124,6 +128,9 @@ func New(cfg Config) (*Engine, error) {
 // is called from one of the clock's goroutines, and so are Run and Close.
 func (e *Engine) Start() {
 	e.clocks.Start()
+	if e.cfg.Host != nil {
+		e.endHost = e.cfg.Host(func(p event.HostPower) { e.publish(p) }, func(err error) { e.Warn(err.Error()) })
+	}
 	for _, u := range e.units {
 		u.sampler = sampler.Start(u.Device, sampler.Options{
 			Clock:   e.clk,
@@ -141,6 +148,9 @@ func (e *Engine) Close() error {
 	err := e.clocks.Stop(event.ByExit)
 	for _, u := range e.units {
 		u.sampler.Stop()
+	}
+	if e.endHost != nil {
+		e.endHost()
 	}
 	for _, ev := range e.account.Flush() {
 		e.publish(ev)

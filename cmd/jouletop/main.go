@@ -53,6 +53,12 @@ func mainStatus(args []string) int {
 	if err == nil {
 		return 0
 	}
+	if passed, ok := errors.AsType[operator.Passed](err); ok {
+		if passed.Err != nil {
+			fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(passed.Error()))
+		}
+		return passed.Status
+	}
 	if besides := beside(err, operator.ErrInterrupted, context.Canceled); besides == nil || besides.Error() != err.Error() {
 		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
 		if besides == nil {
@@ -144,7 +150,7 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
 	root.AddCommand(
-		newRun(), newSweep(), newBench(), newReport(), newCompare(), newExport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
+		newRun(), newSweep(), newBench(), newWatch(), newReport(), newCompare(), newExport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
 	)
 	usageArgs(root)
 	root.Version = version()

@@ -28,10 +28,13 @@ type Account struct {
 	points   map[string]*pointAccount
 	clocks   clockHistory
 	limits   map[string]float64 // power limit set on each GPU, W
+	partly   []*batchAccount    // in pieces, not all of which are settled
 	loose    []event.PhaseSpan  // phases of no batch (idle times, steady blocks) waiting for the sensors
 	phases   phaseMaker
 	idleW    float64 // idle power as measured last, W; NaN before
 	idleErr  float64
+	inPieces energy.Estimate // of all batches in pieces
+	net      energy.Estimate // of them, less idle power
 }
 
 // Clocks knows which SM clock was requested when.
@@ -54,6 +57,9 @@ type batchAccount struct {
 	end       int64
 	phases    []event.PhaseSpan
 	requests  []event.Request
+	pieces    bool              // see event.BatchStart
+	parts     []energy.Estimate // of its first phases, where it is in pieces
+	clocks    []float64         // likewise, their mean SM clocks
 
 	// Of a busy time whose passes are known: those since the last piece, and what the
 	// requests under way have had.
@@ -138,7 +144,7 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 	case event.Power:
 		a.meter.add(ev)
 		out := a.meter.findings()
-		if len(a.queue)+len(a.loose)+len(a.pieces) > 0 {
+		if len(a.queue)+len(a.loose)+len(a.pieces)+len(a.partly) > 0 {
 			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.Confirmed()))...)
 		}
 		return out
@@ -156,9 +162,11 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 		}
 	case event.PointStart:
 		p := newPointAccount(ev)
-		a.points[ev.PointID], a.points[openPoint] = p, p
+		if a.points[ev.PointID] = p; !ev.Past {
+			a.points[openPoint] = p
+		}
 	case event.BatchStart:
-		b := &batchAccount{id: ev.BatchID, point: ev.PointID, size: len(ev.Queries), start: math.MaxInt64}
+		b := &batchAccount{id: ev.BatchID, point: ev.PointID, size: len(ev.Queries), start: math.MaxInt64, pieces: ev.Pieces}
 		if ev.Open {
 			b.size = stillOpen
 		}
@@ -205,6 +213,9 @@ func (a *Account) addPhase(s event.PhaseSpan) {
 		return
 	}
 	b.phases = append(b.phases, s)
+	if b.pieces && !slices.Contains(a.partly, b) {
+		a.partly = append(a.partly, b)
+	}
 	b.start, b.end = min(b.start, s.StartNS), max(b.end, s.EndNS)
 }
 
@@ -267,6 +278,7 @@ func (a *Account) resolve(t int64) []event.Event {
 		out = append(out, a.settleLoose(a.loose[0]))
 		a.loose = a.loose[1:]
 	}
+	a.partly = slices.DeleteFunc(a.partly, func(b *batchAccount) bool { return a.settleParts(b, t) })
 	for len(a.pieces) > 0 && a.pieces[0].span.EndNS <= t {
 		p := a.pieces[0]
 		a.pieces = a.pieces[1:]
@@ -337,13 +349,20 @@ func (a *Account) settle(b *batchAccount) []event.Event {
 	at := event.At{TimeNS: b.end}
 	whole, parts := a.energies(b)
 	net := whole.Net(a.idleW, a.idleErr, b.seconds())
+	if b.pieces {
+		a.inPieces, a.net = energy.Sum(a.inPieces, whole), energy.Sum(a.net, net)
+	}
 	shares := newShares(b)
 	for i, s := range b.phases {
 		e := parts[i]
 		if s.Phase != event.Idle {
 			shares.phase(s, e)
 		}
-		out = append(out, a.phaseRow(at, s, e))
+		row := a.phaseRow(at, s, e)
+		if b.pieces {
+			row.SMMHzMean = b.clocks[i] // the samples are gone
+		}
+		out = append(out, row)
 	}
 	for i, r := range b.requests {
 		share, shareErr := shares.of(i)
@@ -377,6 +396,10 @@ func (a *Account) phaseRow(at event.At, s event.PhaseSpan, e energy.Estimate) ev
 
 // energies are the batch's and each of its phases'.
 func (a *Account) energies(b *batchAccount) (whole energy.Estimate, parts []energy.Estimate) {
+	if b.pieces {
+		a.settleParts(b, math.MaxInt64)
+		return energy.Sum(b.parts...), b.parts
+	}
 	parts = make([]energy.Estimate, len(b.phases))
 	for i, s := range b.phases {
 		if s.Phase == event.Idle {
@@ -392,6 +415,28 @@ func (a *Account) energies(b *batchAccount) (whole energy.Estimate, parts []ener
 		wholes = append(wholes, w)
 	}
 	return energy.Sum(wholes...), parts
+}
+
+// Whole is what all batches in pieces came to together, and less what an idle GPU draws:
+// parts of it that are too short to be told may well be known together.
+func (a *Account) Whole() (whole, net event.Energy) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return eventEnergy(a.inPieces), eventEnergy(a.net)
+}
+
+// settleParts estimates the phases that ended by t of a batch in pieces, while the
+// readings are still there; it tells whether those are all so far.
+func (a *Account) settleParts(b *batchAccount, t int64) bool {
+	for i := len(b.parts); i < len(b.phases); i++ {
+		s := b.phases[i]
+		if s.EndNS > t {
+			return false
+		}
+		b.parts = append(b.parts, a.meter.phaseEnergy(meterPhase(s)))
+		b.clocks = append(b.clocks, a.clocks.mean(s.StartNS, s.EndNS))
+	}
+	return true
 }
 
 func eventEnergy(e energy.Estimate) event.Energy {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"math"
+	"time"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
@@ -17,7 +18,12 @@ type Meter struct {
 // NewMeter returns the meter of the GPU of that id, with its power sources as
 // discovered and its highest power limit in W (0 unknown).
 func NewMeter(id string, sources []gpu.PowerSource, limitW float64) Meter {
-	return Meter{id, energy.New(sources, energy.Options{PowerLimitW: limitW})}
+	return newMeter(id, sources, limitW, 0)
+}
+
+// newMeter returns one that remembers so much at least.
+func newMeter(id string, sources []gpu.PowerSource, limitW float64, horizon time.Duration) Meter {
+	return Meter{id, energy.New(sources, energy.Options{PowerLimitW: limitW, Horizon: max(horizon, 10*time.Minute)})}
 }
 
 // Meters estimate what GPUs that work on one job use together. Their errors are

@@ -20,6 +20,8 @@ type pointAccount struct {
 	busy            []energy.Span // of batches that follow each other, not yet in whole
 	whole, net      energy.Estimate
 	prefill, decode energy.Estimate
+	clock, limited  float64 // MHz and % of its phases, times the s that they took
+	clockS          float64
 	unsplit         bool // of some batch nobody knows what was prefill
 	methods         map[string]bool
 	limits          map[string]float64 // see Account
@@ -77,6 +79,11 @@ func (p *pointAccount) sample(s event.Sample) {
 // temperature (of the GPU that has most). farthest is the mean clock of the GPU
 // that is farthest from the requested one, MHz.
 func (p *pointAccount) sampled(d *event.PointDone) (farthest float64) {
+	if p.start.Past {
+		d.AchievedSMMHz, d.ThrottledPct, d.TempStartC, d.TempEndC = p.clock/p.clockS, p.limited/p.clockS, math.NaN(), math.NaN()
+		d.AchievedMemMHz, d.AchievedLimitW = math.NaN(), math.NaN()
+		return d.AchievedSMMHz
+	}
 	sum, mem, limit := 0.0, 0.0, 0.0
 	farthest = math.NaN()
 	d.AchievedSMMHz, d.ThrottledPct, d.TempStartC, d.TempEndC = math.NaN(), math.NaN(), math.NaN(), math.NaN()
@@ -133,6 +140,11 @@ func (p *pointAccount) settle(a *Account) {
 		seconds += float64(s.End-s.Start) / 1e9
 	}
 	p.busy = nil
+	p.take(a, e, seconds)
+}
+
+// take adds an energy and how long it took.
+func (p *pointAccount) take(a *Account, e energy.Estimate, seconds float64) {
 	p.methods[e.Method] = true
 	p.busyS += seconds
 	p.net = energy.Sum(p.net, e.Net(a.idleW, a.idleErr, seconds))
@@ -145,8 +157,13 @@ func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate,
 	if !slices.ContainsFunc(b.requests, func(r event.Request) bool { return r.Err == "" }) {
 		p.settle(a)
 	} else {
-		for _, s := range b.stretches() {
-			p.run(a, s)
+		if b.pieces {
+			p.settle(a)
+			p.take(a, energy.Sum(parts...), b.seconds())
+		} else {
+			for _, s := range b.stretches() {
+				p.run(a, s)
+			}
 		}
 		p.unsplit = p.unsplit || !slices.ContainsFunc(b.phases, func(s event.PhaseSpan) bool { return s.Phase == event.Prefill })
 		for i, s := range b.phases {
@@ -165,8 +182,12 @@ func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate,
 // addRequests takes in the rows of requests among others.
 func (p *pointAccount) addRequests(rows []event.Event) {
 	for _, ev := range rows {
-		if r, ok := ev.(event.RequestEnergy); ok {
+		switch r := ev.(type) {
+		case event.RequestEnergy:
 			p.totals.Add(&r)
+		case event.PhaseEnergy:
+			s := float64(r.EndNS-r.StartNS) / 1e9
+			p.clock, p.limited, p.clockS = p.clock+s*r.SMMHzMean, p.limited+s*r.ThrottledPct, p.clockS+s
 		}
 	}
 }

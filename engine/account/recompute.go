@@ -68,6 +68,7 @@ type Served struct {
 // known.
 func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s Served, sources map[string][]gpu.PowerSource, limits map[string]float64) *Recomputer {
 	r := &Recomputer{gpus: map[string]*rework{}, readBy: map[string][]*rework{}, phases: phases, requests: requests, places: map[string]int{}}
+	longest := longestBatch(phases)
 	batches := map[[2]string]*oldBatch{}
 	rework := func(gpuID string) *rework {
 		g := r.gpus[gpuID]
@@ -75,7 +76,7 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 			g = &rework{served: map[string]*batchAccount{}}
 			var parts Meters
 			for _, id := range gpu.MemberIDs(gpuID) {
-				parts = append(parts, NewMeter(id, sources[id], limits[id]))
+				parts = append(parts, newMeter(id, sources[id], limits[id], longest+2*time.Duration(hindsight)))
 				r.readBy[id] = append(r.readBy[id], g)
 			}
 			g.account = New(parts, noRequests{})
@@ -149,6 +150,20 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 		slices.SortStableFunc(g.fed, func(a, b event.PhaseSpan) int { return cmp.Compare(a.EndNS, b.EndNS) })
 	}
 	return r
+}
+
+// longestBatch is how long one lasted at most: its readings are needed at its end.
+func longestBatch(phases []event.PhaseEnergy) (longest time.Duration) {
+	began := map[string]int64{}
+	for _, p := range phases {
+		if at, seen := began[p.BatchID]; !seen || p.StartNS < at {
+			began[p.BatchID] = p.StartNS
+		}
+		if p.BatchID != "" {
+			longest = max(longest, time.Duration(p.EndNS-began[p.BatchID]))
+		}
+	}
+	return longest
 }
 
 // batchModels says which model ran a batch, for sessions whose phases do not say.

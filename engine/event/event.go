@@ -57,6 +57,14 @@ type (
 		GPU              string
 		gpu.PowerReading // with the reading's own time
 	}
+	// HostPower is one reading of what the machine around the GPUs draws: a row of
+	// host.csv.
+	HostPower struct {
+		At
+		Source   string  // as the manifest's host_sources name it
+		PowerW   float64 // NaN: a counter's, or unknown
+		CounterJ float64 // J, as the counter stands; NaN: a power's, or unknown
+	}
 )
 
 // When returns the reading's own time in ns.
@@ -97,6 +105,9 @@ type (
 	PointStart struct {
 		At
 		Point
+		// Past: the point is told of once it is over, so that what is sampled meanwhile is
+		// not its; its clock is its phases'.
+		Past bool `json:"past,omitempty"`
 	}
 	// PointDone closes it, with its means: a row of points.csv in a sweep.
 	PointDone struct {
@@ -114,6 +125,9 @@ type (
 		Class   string   `json:"class,omitempty"`
 		// Open: requests come and go while it runs; a BatchEnd says how many there were.
 		Open bool `json:"open,omitempty"`
+		// Pieces: it may last for hours. Its phases follow each other without a pause, each
+		// short enough to be measured by itself, and their sum is its energy.
+		Pieces bool `json:"pieces,omitempty"`
 	}
 	// BatchEnd ends a batch that was open: a time in which a model that serves
 	// requests was busy, from the first that came until none was left.
@@ -237,6 +251,17 @@ type (
 		SeenAlone int `json:"seen_alone"`
 		// Others is for how many s the server ran more requests than were sent to it from here.
 		OthersS float64 `json:"others_s"`
+	}
+	// CommandDone is what a command of somebody else's came to as a whole.
+	CommandDone struct {
+		At
+		StartNS int64 `json:"start_ns"`
+		EndNS   int64 `json:"end_ns"`
+		Energy
+		// NetEnergyJ is the energy less what the GPU draws idle, by idle power as measured
+		// before; NaN unknown.
+		NetEnergyJ    float64 `json:"net_energy_j"`
+		NetEnergyErrJ float64 `json:"net_energy_err_j"`
 	}
 	// Mark is an operator's note.
 	Mark struct {

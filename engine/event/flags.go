@@ -16,6 +16,9 @@ const (
 	FlagUnfinished     Flag = "unfinished"
 	FlagBackendDied    Flag = "backend-died"
 
+	// Of a command that was watched.
+	FlagCommandFailed Flag = "command-failed"
+
 	// Of the clock.
 	FlagThrottled    Flag = "throttled"
 	FlagClockOff     Flag = "clock-off"
@@ -63,12 +66,13 @@ var FlagMeanings = map[Flag]string{
 	FlagFailedRequests:   "some of the point's requests failed; means are over the others",
 	FlagUnfinished:       "the run ended before all of the point's queries had run; means are over those that had",
 	FlagBackendDied:      "the inference process ended or hung meanwhile: what ran in it is lost, and a sweep that is resumed runs the point again",
+	FlagCommandFailed:    "the command ended with a status other than 0, or by a signal: what it did may be a part of what it was to do",
 	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
 	FlagClockOff:         "the mean SM clock was more than one step away from the requested one",
 	FlagClockLost:        "the clock asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
 	FlagClockRefused:     "the clock asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
-	FlagGPUUnused:        "the model ran on the CPU: the energy is what the GPU drew meanwhile, not what the model took",
+	FlagGPUUnused:        "the model ran on the CPU, or no kernel ran on the GPU: the energy is what the GPU drew meanwhile, not what the model took",
 	FlagCachedTokens:     "the server had part of the prompt, or all of the answer, in a cache and did not compute it: the joules are too few",
 	FlagHiddenTokens:     "the server generated tokens that it did not show (reasoning): when the prefill ended is unknown, but for the server's own word",
 	FlagBufferedStream:   "the text came several tokens at a time, in bursts or all at once: when the prefill ended is unknown",
@@ -140,7 +144,7 @@ func (f Flags) With(flags ...Flag) Flags {
 
 // Spoils tells whether a point is of no use for the clock it asked for.
 func (f Flags) Spoils() bool {
-	return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished) || f.ClockFailed()
+	return f.Has(FlagThrottled, FlagClockOff, FlagUnfinished, FlagCommandFailed) || f.ClockFailed()
 }
 
 // OfClock returns those of f for which ClockFailed is true.

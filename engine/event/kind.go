@@ -6,6 +6,9 @@ func (Sample) Kind() string { return "sample" }
 // Kind returns "power".
 func (Power) Kind() string { return "power" }
 
+// Kind returns "host_power".
+func (HostPower) Kind() string { return "host_power" }
+
 // Kind returns "run_start".
 func (RunStart) Kind() string { return "run_start" }
 
@@ -26,6 +29,9 @@ func (PointDone) Kind() string { return "point_done" }
 
 // Kind returns "batch_start".
 func (BatchStart) Kind() string { return "batch_start" }
+
+// Kind returns "command_done".
+func (CommandDone) Kind() string { return "command_done" }
 
 // Kind returns "batch_end".
 func (BatchEnd) Kind() string { return "batch_end" }
@@ -82,7 +88,7 @@ func (State) Kind() string { return "state" }
 // CSV files of their own, and coalesced where a reader is slow.
 func Telemetry(e Event) bool {
 	switch e.(type) {
-	case Sample, Power:
+	case Sample, Power, HostPower:
 		return true
 	}
 	return false

@@ -47,6 +47,7 @@ func Manifest(r *rig.Rig, o *Config, what string) session.Manifest {
 	for _, g := range r.GPUs {
 		m.GPUs = append(m.GPUs, session.GPU{ID: g.Device.Info().ID(), Info: g.Device.Info(), Sensors: g.Sources})
 	}
+	m.HostSources, m.HostUnread = r.Host, r.HostUnread
 	if r.Backend != nil {
 		m.Backend = r.Backend.Name()
 	}
@@ -63,7 +64,7 @@ func startRecording(r *rig.Rig, rec *session.Recorder, p engine.Policy, hold fun
 	var err error
 	c.engine, err = engine.New(engine.Config{
 		Clock: r.Clock, GPUs: r.EngineGPUs(), Backend: r.Backend,
-		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Telemetry: r.Telemetry(), Rearm: r.Rearm,
+		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Telemetry: r.Telemetry(), Rearm: r.Rearm, Host: r.HostReader(),
 	})
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func (c *recording) describe() {
 		switch ev := ev.(type) {
 		case event.PointStart:
 			info := c.engine.Model()
-			if !models[info.Name] {
+			if info.Name != "" && !models[info.Name] {
 				models[info.Name] = true
 				c.update(func(m *session.Manifest) { m.Models = append(m.Models, info) })
 			}

@@ -19,6 +19,7 @@ type Config struct {
 	// NoClockList leaves the list of supported clocks unread.
 	NoClockList bool
 	Monitor     bool // watch only: nothing runs
+	Watch       bool // somebody else's command runs, in real time whatever the GPU is
 	// SimSpeed is simulated time against real time: a factor, max, or "" for the
 	// caller's default.
 	SimSpeed  string

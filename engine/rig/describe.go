@@ -25,6 +25,7 @@ type Report struct {
 	Simulated bool         `json:"simulated"`
 	Control   string       `json:"clock_control"`
 	GPUs      []GPUState   `json:"gpus"`
+	Host      HostReport   `json:"host"`
 	Engine    EngineReport `json:"engine"`
 }
 
@@ -225,9 +226,10 @@ func Show(ctx context.Context, o *Config, named, asJSON bool, out io.Writer) err
 		}
 	}
 	rep.Engine = describeEngine(o, !rep.Simulated)
+	rep.Host.Sources, rep.Host.Unread = hostSources()
 	if asJSON {
 		err = nulljson.Write(out, rep)
-	} else {
+	} else if err = rep.Host.write(out); err == nil {
 		err = rep.Engine.write(out)
 	}
 	if err == nil && (named || len(rigs) == 0) && len(unusable) > 0 {

@@ -15,6 +15,7 @@ import (
 	"jouletop/engine/usage"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
+	"jouletop/gpu/host"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/timebase"
 )
@@ -32,8 +33,12 @@ type Rig struct {
 	Note    string         // what the numbers do not mean
 	heard   atomic.Pointer[func(string)]
 	alarmed atomic.Pointer[func(string)]
-	Rearm   bool     // --on-clock-loss
-	notes   []string // of before anybody listened
+	// Host are the sources of what the machine around the GPUs draws, and HostUnread those
+	// that cannot be read.
+	Host       []host.Source
+	HostUnread []host.Problem
+	Rearm      bool     // --on-clock-loss
+	notes      []string // of before anybody listened
 	// promptCache is what is done about a server's; nil without a server.
 	promptCache *session.PromptCache
 	telemetry   *serverword.Watch // of a server that serves; nil without
@@ -90,6 +95,7 @@ func Open(ctx context.Context, o *Config, defaultSpeed float64, startNS int64) (
 func realRig(ctx context.Context, o *Config, gpus []GPU) (*Rig, error) {
 	r := &Rig{Clock: timebase.Monotonic(), Rearm: o.ClockLoss == ClockLossRearm}
 	r.use(gpus...)
+	r.findHost()
 	if o.SimSpeed != "" {
 		return nil, errors.Join(usage.Errorf("--sim-speed goes with a simulated GPU; this is a %s", r.Info.Name), r.Close())
 	}
@@ -172,7 +178,9 @@ func (r *Rig) ArmForRun() error {
 // simRig makes a simulated GPU. Under real inference its time is real.
 func simRig(o *Config, profile string, speed float64, startNS int64) (*Rig, error) {
 	r := &Rig{}
-	if o.realInference() {
+	if o.Watch {
+		r.Clock, r.Note = timebase.Monotonic(), "the command did not run on this simulated GPU: its times are real, and the joules mean nothing"
+	} else if o.realInference() {
 		if o.SimSpeed != "" {
 			return nil, usage.Errorf("--sim-speed %s: real inference takes the time it takes; leave the flag out or use --backend sim", o.SimSpeed)
 		}
@@ -197,6 +205,9 @@ func simRig(o *Config, profile string, speed float64, startNS int64) (*Rig, erro
 		return nil, err
 	}
 	r.use(one)
+	if r.Sim == nil {
+		r.findHost()
+	}
 	return r, nil
 }
 

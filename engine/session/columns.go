@@ -33,7 +33,7 @@ type csvFile interface {
 
 // csvFiles are the session's, by name.
 var csvFiles = map[string]csvFile{
-	SamplesFile: samplesTable, PowerFile: powerTable, PhasesFile: phasesTable, IterationsFile: iterationsTable,
+	SamplesFile: samplesTable, PowerFile: powerTable, HostFile: hostTable, PhasesFile: phasesTable, IterationsFile: iterationsTable,
 	RequestsFile: requestsTable, ClocksFile: clocksTable, PointsFile: pointsTable,
 }
 

@@ -26,6 +26,7 @@ const (
 	ManifestFile   = "manifest.json"
 	SamplesFile    = "samples.csv"
 	PowerFile      = "power.csv"
+	HostFile       = "host.csv" // where the machine around the GPUs tells what it draws
 	PhasesFile     = "phases.csv"
 	IterationsFile = "iterations.csv" // where a model served requests
 	RequestsFile   = "requests.csv"

@@ -15,6 +15,8 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
 	"jouletop/gpu"
+	"jouletop/gpu/host"
+	"jouletop/gpu/plaintext"
 	"jouletop/gpu/regular"
 )
 
@@ -37,6 +39,11 @@ type Manifest struct {
 	TimeBase  TimeBase  `json:"time_base"`
 	GPUs      []GPU     `json:"gpus"`
 
+	// HostSources tell what the machine around the GPUs draws, in host.csv; HostUnread are
+	// those that could not be read, and why.
+	HostSources []host.Source  `json:"host_sources,omitempty"`
+	HostUnread  []host.Problem `json:"host_unread,omitempty"`
+
 	Backend    string   `json:"backend"`
 	BuildFlags []string `json:"build_flags,omitempty"` // instruction sets the engine uses
 	// NoGraphSearch: the best tokens were searched in copied logits, not by nodes added
@@ -44,11 +51,13 @@ type Manifest struct {
 	NoGraphSearch bool               `json:"no_graph_search,omitempty"`
 	Models        []engine.ModelInfo `json:"models,omitempty"`
 	Datasets      []Dataset          `json:"datasets,omitempty"`
-	Requests      int                `json:"requests"` // done, once the session has ended
-	Plan          Plan               `json:"plan"`
-	Seed          uint64             `json:"seed"`
-	SampleKeep    string             `json:"samples"` // full, thin, none
-	Warnings      []string           `json:"warnings,omitempty"`
+	// Command is the command that was watched; nil for a run of our own.
+	Command    *Command `json:"command,omitempty"`
+	Requests   int      `json:"requests"` // done, once the session has ended
+	Plan       Plan     `json:"plan"`
+	Seed       uint64   `json:"seed"`
+	SampleKeep string   `json:"samples"` // full, thin, none
+	Warnings   []string `json:"warnings,omitempty"`
 	// PromptCache says what was done about a server's prompt cache; nil without a server.
 	PromptCache *PromptCache `json:"prompt_cache,omitempty"`
 	// Flags says what the words in the flags columns mean.
@@ -111,6 +120,9 @@ type Plan struct {
 
 // Command is the command line that does the same again; "" for what was no run or sweep.
 func (p Plan) Command(name string, m *Manifest) string {
+	if m.Command != nil {
+		return "jouletop watch -- " + m.Command.Line()
+	}
 	if name != "run" && name != "sweep" {
 		return ""
 	}
@@ -182,6 +194,35 @@ func shellQuoted(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// Command is a command of somebody else's that was run and measured. What is not known is
+// null.
+type Command struct {
+	Args   []string `json:"args"`
+	Ended  string   `json:"ended,omitempty"` // in words
+	Status *int     `json:"status"`          // its exit status; 128 and more: a signal's
+	// InputTokens and OutputTokens are all that it says it read and generated, TokensFrom
+	// where that was read, and Doubts what was printed and not believed.
+	InputTokens  *int     `json:"input_tokens"`
+	OutputTokens *int     `json:"output_tokens"`
+	TokensFrom   string   `json:"tokens_from,omitempty"`
+	Doubts       []string `json:"doubts,omitempty"`
+	StartNS      int64    `json:"start_ns,omitempty"`
+	EndNS        int64    `json:"end_ns,omitempty"`
+	EnergyJ      *float64 `json:"energy_j"`
+	EnergyErrJ   *float64 `json:"energy_err_j"` // half-width of a 95 % interval; where energy_j is null a bound
+	NetEnergyJ   *float64 `json:"net_energy_j"` // less what an idle GPU draws
+	NetErrJ      *float64 `json:"net_energy_err_j"`
+}
+
+// Line is the command line, quoted as a shell wants it.
+func (c Command) Line() string {
+	var out []string
+	for _, a := range c.Args {
+		out = append(out, shellQuoted(a))
+	}
+	return plaintext.Line(strings.Join(out, " "))
 }
 
 // Serving is how requests came and were served, in the words of the command line.

@@ -85,6 +85,9 @@ func (s *Session) Samples(each func(*event.Sample) error) error {
 // Power reads power.csv.
 func (s *Session) Power(each func(*event.Power) error) error { return powerTable.read(s.Dir, each) }
 
+// Host reads host.csv.
+func (s *Session) Host(each func(*event.HostPower) error) error { return hostTable.read(s.Dir, each) }
+
 // Phases reads phases.csv.
 func (s *Session) Phases(each func(*event.PhaseEnergy) error) error {
 	return phasesTable.read(s.Dir, each)

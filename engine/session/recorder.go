@@ -102,7 +102,7 @@ func (f *file) flush() error {
 
 // order in which files are flushed: a point's row comes after the rows it sums
 // up, and only once the disk has those.
-var order = []string{SamplesFile, PowerFile, OutputsFile, EventsFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile}
+var order = []string{SamplesFile, PowerFile, HostFile, OutputsFile, EventsFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile}
 
 // Create makes dir and starts recording into it. The manifest's schema and
 // sample keeping are filled in. Errors wrap ErrExists where dir holds anything.
@@ -159,8 +159,11 @@ func (r *Recorder) open() error {
 		SamplesFile: samplesTable.header(), PowerFile: powerTable.header(), PhasesFile: phasesTable.header(),
 		RequestsFile: requestsTable.header(), ClocksFile: clocksTable.header(), OutputsFile: nil, EventsFile: nil,
 	}
-	if m.Name == "sweep" || m.Name == "dashboard" {
+	if m.Name == "sweep" || m.Name == "dashboard" || m.Command != nil {
 		headers[PointsFile] = pointsTable.header()
+	}
+	if len(m.HostSources) > 0 {
+		headers[HostFile] = hostTable.header()
 	}
 	if m.Plan.Serving != nil {
 		headers[IterationsFile] = iterationsTable.header()
@@ -412,6 +415,11 @@ func (r *Recorder) put(e event.Event) error {
 	case event.Power:
 		if r.keep == Full || r.keep == Thin && r.thin.power(e) {
 			return putRow(r, powerTable, &e)
+		}
+		return nil
+	case event.HostPower:
+		if r.keep == Full || r.keep == Thin && r.thin.host(e) {
+			return putRow(r, hostTable, &e)
 		}
 		return nil
 	case event.Token:

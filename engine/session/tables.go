@@ -49,6 +49,17 @@ var powerTable = table[event.Power]{
 	},
 }
 
+var hostTable = table[event.HostPower]{
+	file:  HostFile,
+	blank: event.HostPower{PowerW: nan, CounterJ: nan},
+	columns: []column[event.HostPower]{
+		required(nanos("t_ns", func(r *event.HostPower) *int64 { return &r.TimeNS })),
+		required(text("host_source", func(r *event.HostPower) *string { return &r.Source })),
+		number("power_w", 7, func(r *event.HostPower) *float64 { return &r.PowerW }),
+		number("energy_counter_j", 15, func(r *event.HostPower) *float64 { return &r.CounterJ }),
+	},
+}
+
 var phasesTable = table[event.PhaseEnergy]{
 	file:  PhasesFile,
 	older: olderPhase,

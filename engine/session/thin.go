@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"jouletop/engine/event"
@@ -10,6 +11,7 @@ import (
 type thinner struct {
 	sampleAt map[string]int64    // by GPU
 	powerAt  map[[2]string]int64 // by GPU and source
+	hostAt   map[string]int64    // by source
 }
 
 const thinEvery = int64(time.Second)
@@ -28,6 +30,14 @@ func (t *thinner) power(e event.Power) bool {
 	return due(t.powerAt, [2]string{e.GPU, e.Source}, e.TimeNS)
 }
 
+// host lets through what failed as well: across that nothing is concluded.
+func (t *thinner) host(e event.HostPower) bool {
+	if t.hostAt == nil {
+		t.hostAt = map[string]int64{}
+	}
+	return math.IsNaN(e.PowerW) && math.IsNaN(e.CounterJ) || due(t.hostAt, e.Source, e.TimeNS)
+}
+
 // due tells whether t is late enough after the row let through last.
 func due[K comparable](last map[K]int64, k K, t int64) bool {
 	if at, seen := last[k]; seen && t-at < thinEvery {
@@ -41,4 +51,5 @@ func due[K comparable](last map[K]int64, k K, t int64) bool {
 func (t *thinner) phase() {
 	clear(t.sampleAt)
 	clear(t.powerAt)
+	clear(t.hostAt)
 }

@@ -234,6 +234,12 @@ func (p *page) describe(s *session.Session) error {
 			add("sensor", "%s: renewed every %.4g ms, averaging over %.4g ms %s", q.Name, q.PeriodMS, q.WindowMS, q.Note)
 		}
 	}
+	for _, h := range m.HostSources {
+		add("host power", "%s, by %s", h.Domain, h.Kind)
+	}
+	for _, u := range m.HostUnread {
+		add("host power", "not read: %s", u)
+	}
 	add("backend", "%s %s", m.Backend, strings.Join(m.BuildFlags, " "))
 	for _, o := range m.Models {
 		add("model", "%s, %s, SHA-256 %s", o.Name, o.Quantisation, cmp.Or(o.SHA256, "unknown"))

@@ -71,6 +71,8 @@ type Sessions struct {
 	workload  *answers.Characterized // nil where the sessions do not have one
 	routed    table.Table
 	served    []table.Table
+	commands  []table.Table
+	host      []table.Table
 }
 
 // Tables are the tables that have rows.
@@ -90,7 +92,7 @@ func (r *Sessions) Tables(slowdown float64, paper bool) []table.Table {
 	if len(r.routed.Rows) > 0 {
 		out = append(out, r.routed)
 	}
-	return append(out, r.served...)
+	return slices.Concat(out, r.served, r.commands, r.host)
 }
 
 // Load reads recorded sessions; one without a finished point or request is an error.
@@ -109,13 +111,26 @@ func Load(dirs []string) (*Sessions, error) {
 			return nil, fmt.Errorf("%s: the session has no finished point or request", dir)
 		}
 		r.sessions = append(r.sessions, s)
-		r.points = append(r.points, answers.Unrouted(points)...)
+		if s.Manifest.Command == nil { // what a command did is no point of a study
+			r.points = append(r.points, answers.Unrouted(points)...)
+		}
 		r.simulated = r.simulated || s.Manifest.Simulated
 		if s.Manifest.Note != "" {
 			r.Notes = append(r.Notes, dir+": "+s.Manifest.Note)
 		}
 	}
-	return r, nil
+	for _, s := range r.sessions {
+		t, ok, err := Command(s)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			r.commands = append(r.commands, t)
+		}
+	}
+	var err error
+	r.host, err = r.hostTables()
+	return r, err
 }
 
 // Formats are the formats of a report: each writes tables, with notes before them; paper
