@@ -12,10 +12,11 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
+	"jouletop/gpu/host"
 )
 
 func manifest() Manifest {
-	return Manifest{Program: "jouletop test", Name: "sweep", Simulated: true, Backend: "sim", Plan: Plan{Serving: &Serving{Concurrency: 4}}}
+	return Manifest{Program: "jouletop test", Name: "sweep", Simulated: true, Backend: "sim", Plan: Plan{Serving: &Serving{Concurrency: 4}}, HostSources: []host.Source{{ID: "rapl:package-0", RangeJ: 262143.32885}}}
 }
 
 // iteration is a row of iterations.csv.
@@ -53,12 +54,16 @@ func record(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	s, p, ph, rq, cc, pd := rows()
-	for _, e := range []event.Event{s, p, event.PhaseEnd{At: ph.At, PhaseSpan: ph.PhaseSpan}, event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq, iteration(), cc, pd} {
+	for _, e := range []event.Event{s, p, event.PhaseEnd{At: ph.At, PhaseSpan: ph.PhaseSpan}, event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq, iteration(), cc, pd, hostPower()} {
 		r.Record(e)
 	}
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func hostPower() event.HostPower {
+	return event.HostPower{At: event.At{TimeNS: 5}, Source: "rapl:package-0", PowerW: math.NaN(), CounterJ: 262143.32885}
 }
 
 func all[T any](t *testing.T, read func(func(*T) error) error) []T {
@@ -103,6 +108,7 @@ func TestRoundTrip(t *testing.T) {
 	s, p, ph, rq, cc, pd := rows()
 	same(t, s, all(t, ses.Samples)[0])
 	same(t, p, all(t, ses.Power)[0])
+	same(t, hostPower(), all(t, ses.Host)[0])
 	// A row has its own times, not that of the event that carried it.
 	ph.At, rq.At, pd.At = event.At{}, event.At{}, event.At{}
 	same(t, ph, all(t, ses.Phases)[0])
@@ -127,7 +133,7 @@ func TestRoundTrip(t *testing.T) {
 func TestTornLastLineIsNoRow(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	record(t, dir)
-	for _, name := range []string{SamplesFile, PowerFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile, OutputsFile, EventsFile} {
+	for _, name := range []string{SamplesFile, PowerFile, HostFile, PhasesFile, IterationsFile, RequestsFile, ClocksFile, PointsFile, OutputsFile, EventsFile} {
 		path := filepath.Join(dir, name)
 		whole, err := os.ReadFile(path)
 		if err != nil {
@@ -145,7 +151,7 @@ func TestTornLastLineIsNoRow(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := map[string]func() int{
-				SamplesFile: func() int { return len(all(t, ses.Samples)) }, PowerFile: func() int { return len(all(t, ses.Power)) },
+				SamplesFile: func() int { return len(all(t, ses.Samples)) }, PowerFile: func() int { return len(all(t, ses.Power)) }, HostFile: func() int { return len(all(t, ses.Host)) },
 				PhasesFile: func() int { return len(all(t, ses.Phases)) }, IterationsFile: func() int { return len(all(t, ses.Iterations)) }, RequestsFile: func() int { return len(all(t, ses.Requests)) },
 				ClocksFile: func() int { return len(all(t, ses.Clocks)) }, PointsFile: func() int { return len(all(t, ses.Points)) },
 			}[name]
@@ -318,6 +324,7 @@ func FuzzTables(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		fuzzTable(t, samplesTable, body)
 		fuzzTable(t, powerTable, body)
+		fuzzTable(t, hostTable, body)
 		fuzzTable(t, phasesTable, body)
 		fuzzTable(t, requestsTable, body)
 		fuzzTable(t, clocksTable, body)

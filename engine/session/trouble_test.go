@@ -316,7 +316,7 @@ func TestOnlyRegularFilesOfABoundedKind(t *testing.T) {
 			s, err := Open(dir)
 			if err == nil {
 				err = errors.Join(
-					s.Samples(func(*event.Sample) error { return nil }), s.Power(func(*event.Power) error { return nil }),
+					s.Samples(func(*event.Sample) error { return nil }), s.Power(func(*event.Power) error { return nil }), s.Host(func(*event.HostPower) error { return nil }),
 					s.Phases(func(*event.PhaseEnergy) error { return nil }), s.Iterations(func(*event.IterationEnergy) error { return nil }), s.Requests(func(*event.RequestEnergy) error { return nil }),
 					s.Clocks(func(*event.ClockChange) error { return nil }), s.Points(func(*event.PointDone) error { return nil }),
 					s.Outputs(func(OutputLine) error { return nil }), s.Events(func(event.Event) error { return nil }),
