@@ -21,7 +21,7 @@ func TestCellsAndTextsThatLookLikeFormulas(t *testing.T) {
 		rq.RequestID, rq.Model, rq.QueryID, rq.Dataset, rq.Class, rq.Err, rq.QualityMetric = evil, evil, evil, evil, evil, evil, evil
 		cc.Err, cc.Cause = evil, event.Cause{By: event.ByPolicy, Policy: evil}
 		pd.Model, pd.Dataset, ph.Model, p.Source = evil, evil, evil, evil
-		for _, e := range []event.Event{s, p, ph, rq, iteration(), cc, pd} {
+		for _, e := range []event.Event{s, p, ph, rq, iteration(), cc, pd, hostPower()} {
 			rec.Record(e)
 		}
 		if err := rec.Close(); err != nil {
