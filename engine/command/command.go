@@ -63,8 +63,8 @@ type Controller interface {
 
 	// Mark puts a note into the session.
 	Mark(note string) error
-	// Export writes the session's CSV files to path ("" for a place of the
-	// controller's choice) and returns where they are.
+	// Export writes the session's files to path ("" for a place of the controller's
+	// choice), and a zip file of them beside it, and returns where they are, in words.
 	Export(path string) (string, error)
 	// Workload describes the queries of the datasets in use.
 	Workload() (Workload, error)

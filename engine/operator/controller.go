@@ -382,16 +382,21 @@ func (c *Controller) SeekTo(int64) error { return errNoReplay }
 var errNoReplay = errors.New("this is a live session, not a replay")
 
 // exportSession copies a session's files as they stand, complete lines all, to
-// path or to a new folder in the working directory.
+// path or to a new folder in the working directory, with one zip file of them beside it.
+// It says where both are.
 func exportSession(dir, path string) (string, error) {
 	if path == "" {
 		path = filepath.Base(dir) + "-export-" + time.Now().Format("150405")
 	}
 	path = session.ExpandHome(path)
-	if err := session.Export(dir, path); err != nil {
+	path, err := filepath.Abs(path)
+	if err != nil {
 		return "", err
 	}
-	return filepath.Abs(path)
+	if _, err := session.ExportZip(dir, path); err != nil {
+		return "", err
+	}
+	return path + " and .zip", nil
 }
 
 // Workload describes the queries of the datasets in use.

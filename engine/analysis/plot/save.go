@@ -84,15 +84,7 @@ func save(p *plot.Plot, base string, simulated bool) (files []string, err error)
 	legend := p.Legend
 	legend.Top, legend.Left, legend.XOffs = true, true, 0
 	p.Legend = plot.NewLegend()
-	for _, format := range []string{"svg", "png"} {
-		picture, err := draw.NewFormattedCanvas(width, height, format)
-		if err != nil {
-			return files, fmt.Errorf("save plot: %w", err)
-		}
-		all := draw.New(picture)
-		all.SetColor(color.White)
-		all.Fill(all.Rectangle.Path())
-		inner := draw.Crop(all, margin, -margin, margin, -margin)
+	return savePicture(base, func(inner draw.Canvas) {
 		size := legend.Rectangle(inner).Size()
 		beside := vg.Length(0)
 		if size.X > 0 {
@@ -103,6 +95,20 @@ func save(p *plot.Plot, base string, simulated bool) (files []string, err error)
 			under := p.Title.TextStyle.Font.Size + p.Title.Padding
 			legend.Draw(draw.Crop(inner, inner.Size().X-size.X, 0, 0, -under))
 		}
+	})
+}
+
+// savePicture writes what draw draws within a margin, as SVG and PNG.
+func savePicture(base string, onto func(inner draw.Canvas)) (files []string, err error) {
+	for _, format := range []string{"svg", "png"} {
+		picture, err := draw.NewFormattedCanvas(width, height, format)
+		if err != nil {
+			return files, fmt.Errorf("save plot: %w", err)
+		}
+		all := draw.New(picture)
+		all.SetColor(color.White)
+		all.Fill(all.Rectangle.Path())
+		onto(draw.Crop(all, margin, -margin, margin, -margin))
 		var b bytes.Buffer
 		if _, err := picture.WriteTo(&b); err != nil {
 			return files, fmt.Errorf("save plot: %w", err)

@@ -18,6 +18,7 @@ import (
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/gpu"
 	"jouletop/gpu/plaintext"
 )
 
@@ -231,7 +232,7 @@ func (p *page) describe(s *session.Session) error {
 	for _, g := range m.GPUs {
 		add("GPU", "%s (%s), driver %s, VBIOS %s, limit %s W", g.Name, g.ID, cmp.Or(g.Driver, "unknown"), cmp.Or(g.VBIOS, "unknown"), plaintext.Significant(g.PowerLimitW, 4))
 		for _, q := range g.Sensors {
-			add("sensor", "%s: renewed every %.4g ms, averaging over %.4g ms %s", q.Name, q.PeriodMS, q.WindowMS, q.Note)
+			add("sensor", "%s", sensorText(q))
 		}
 	}
 	for _, h := range m.HostSources {
@@ -252,4 +253,19 @@ func (p *page) describe(s *session.Session) error {
 	}
 	p.Sessions = append(p.Sessions, v)
 	return nil
+}
+
+// sensorText says what is known of a power source.
+func sensorText(q gpu.PowerSource) string {
+	var known []string
+	if q.PeriodMS > 0 {
+		known = append(known, fmt.Sprintf("renewed every %.4g ms", q.PeriodMS))
+	}
+	if q.WindowMS > 0 {
+		known = append(known, fmt.Sprintf("averaging over %.4g ms", q.WindowMS))
+	}
+	if q.Note != "" {
+		known = append(known, q.Note)
+	}
+	return q.Name + ": " + cmp.Or(strings.Join(known, ", "), "renewal unknown")
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +12,58 @@ import (
 	"jouletop/engine/analysis/curve/curvetest"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/gpu"
 )
+
+// A served session's page has the picture of its passes.
+func TestHTMLHasThePasses(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "s")
+	m := session.Manifest{Program: "jouletop test", Name: "run", Plan: session.Plan{Serving: &session.Serving{Concurrency: 2}}, GPUs: []session.GPU{{ID: "0:GPU-1", Sensors: []gpu.PowerSource{{Name: "counter"}}}}}
+	rec, err := session.Create(dir, m, session.Full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ms = int64(1e6)
+	for i := range int64(40) {
+		s := event.Sample{At: event.At{TimeNS: (10*i + 1) * ms}, GPU: "0:GPU-1", Sample: gpu.UnknownSample()}
+		s.SMMHz = 1980
+		rec.Record(s)
+		rec.Record(event.Power{GPU: "0:GPU-1", PowerReading: gpu.PowerReading{TimeNS: (10*i + 2) * ms, Source: gpu.SourceBuffer, PowerW: 300, Fresh: true}})
+		rec.Record(event.IterationEnergy{IterationSpan: event.IterationSpan{IterationID: "i", GPU: "0:GPU-1", StartNS: 10 * i * ms, EndNS: (10*i + 9) * ms, PrefillRequests: 1, DecodeRequests: 2, Queued: 1}})
+	}
+	rec.Record(event.RequestEnergy{Request: event.Request{RequestID: "r", PointID: "p", EndNS: 400 * ms}})
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	course, err := courseOf(r.sessions[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean := 0.0
+	for _, v := range course.Decode {
+		mean += v / float64(len(course.Decode))
+	}
+	if math.Abs(mean-2*0.9*400/399) > 1e-9 || course.PowerSource != gpu.SourceBuffer {
+		t.Errorf("%g requests at once, power of %q", mean, course.PowerSource)
+	}
+	file := filepath.Join(t.TempDir(), "out.html")
+	if err := r.HTML(file, 0.03); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`aria-label="passes"`, "waiting for a slot", "power (buffer)", "counter: renewal unknown"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
 
 // A page of sessions with names that would be markup: it holds them as text, asks
 // nobody for anything, and says what it is.

@@ -36,6 +36,9 @@ func (r *Sessions) pictures(dir string, slowdown float64) ([]string, error) {
 		return nil, err
 	}
 	for _, s := range r.sessions {
+		if s.Manifest.Plan.Serving != nil {
+			continue // its passes are drawn
+		}
 		samples, phases, err := phaseAwareMoment(s)
 		if err != nil {
 			return nil, err
@@ -47,6 +50,20 @@ func (r *Sessions) pictures(dir string, slowdown float64) ([]string, error) {
 		files = append(files, more...)
 		if len(more) > 0 {
 			break // one session's profile is the picture
+		}
+	}
+	for _, s := range r.sessions {
+		course, err := courseOf(s)
+		if err != nil {
+			return nil, err
+		}
+		more, err := plot.DrawCourse(dir, course, r.simulated)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, more...)
+		if len(more) > 0 {
+			break // as above
 		}
 	}
 	if r.workload != nil {
