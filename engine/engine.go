@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"jouletop/engine/account"
+	"jouletop/engine/binding"
 	"jouletop/engine/clocks"
 	"jouletop/engine/event"
 	"jouletop/engine/stream"
@@ -66,6 +67,7 @@ type Engine struct {
 	units   []*unit
 	clocks  clocks.Drivers
 	account *account.Account
+	binding *binding.Watch
 
 	mu      sync.Mutex
 	policy  Policy
@@ -109,17 +111,21 @@ func New(cfg Config) (*Engine, error) {
 	}
 	var infos []gpu.Info
 	var parts []account.Meter
+	var held []binding.GPU
 	for _, g := range cfg.GPUs {
 		info := g.Device.Info()
 		u := &unit{GPU: g, id: info.ID(), highest: info.MaxSM(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
 		u.clocks.Rearm, u.clocks.Failed = cfg.Rearm, e.clockFailed
 		u.clocks.Limit = func() (int, error) { return gpu.KnobState(g.Device, gpu.KnobPower) }
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
+		held = append(held, binding.GPU{ID: u.id, HighestMHz: u.highest, LimitW: info.PowerLimitW})
 		infos, parts = append(infos, info), append(parts, account.NewMeter(u.id, g.Sources, info.MostPowerLimitW()))
 	}
 	e.gpuID = gpu.Together(infos...).ID()
 	e.account = account.New(parts, e.clocks)
+	e.binding = binding.New(held...)
 	e.stream.Observe(e.account.Observe)
+	e.stream.Observe(e.binding.Observe)
 	e.stream.Observe(e.observe)
 	return e, nil
 }

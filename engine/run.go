@@ -196,6 +196,7 @@ func (x *execution) runPoint(ctx context.Context, pt PointPlan) error {
 	}
 	x.awaitEnergies(ctx, pt.PointID)
 	done := x.account.Finish(pt.PointID, x.clk.Now(), err)
+	done.Held = x.binding.Point()
 	if errors.Is(err, ErrStopped) || ctx.Err() != nil {
 		return err // an unfinished point has no row, and runs again on resume
 	}

@@ -200,6 +200,7 @@ const clockTolerance = 15
 func (p *pointAccount) result(end int64, err error) event.PointDone {
 	n := p.totals.Succeeded()
 	d := event.PointDone{At: event.At{TimeNS: end}, Point: p.start.Point}
+	d.Held = event.UnknownHeld()
 	farthest := p.sampled(&d)
 	d.Energy = eventEnergy(p.whole.Times(1 / n))
 	d.Method = joinKeys(p.methods)

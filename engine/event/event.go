@@ -226,6 +226,14 @@ type (
 		Cause     Cause      `json:"cause"`
 		Err       string     `json:"error,omitempty"`
 	}
+	// Bound says what held the SM clock while there was work, about once a minute.
+	Bound struct {
+		At
+		GPU    string     `json:"gpu"`
+		FromNS int64      `json:"from_ns"`
+		LimitW float64    `json:"power_limit_w"` // in force at the end; NaN unknown
+		Held   HeldPhases `json:"held"`
+	}
 	// PolicyNote is a decision of a policy worth showing: a skipped switch, an
 	// optimizer's trial.
 	PolicyNote struct {
@@ -442,12 +450,14 @@ type PointResult struct {
 	// where one was requested.
 	AchievedMemMHz float64 `json:"achieved_mem_mhz"`
 	AchievedLimitW float64 `json:"achieved_power_limit_w"`
-	InputTokens    float64 `json:"input_tokens"`
-	OutputTokens   float64 `json:"output_tokens"`
-	PrefillS       float64 `json:"prefill_s"`
-	DecodeS        float64 `json:"decode_s"`
-	LatencyS       float64 `json:"latency_s"`
-	TokensPerS     float64 `json:"tokens_per_s"` // generated (or scored) over the point's time
+	// Held is what held the SM clock in each kind of phase.
+	Held         HeldPhases `json:"held"`
+	InputTokens  float64    `json:"input_tokens"`
+	OutputTokens float64    `json:"output_tokens"`
+	PrefillS     float64    `json:"prefill_s"`
+	DecodeS      float64    `json:"decode_s"`
+	LatencyS     float64    `json:"latency_s"`
+	TokensPerS   float64    `json:"tokens_per_s"` // generated (or scored) over the point's time
 	Energy
 	NetEnergyJ     float64 `json:"net_energy_j"`
 	PrefillEnergyJ float64 `json:"prefill_energy_j"`

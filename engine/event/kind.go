@@ -66,6 +66,9 @@ func (ClockChange) Kind() string { return "clock_change" }
 // Kind returns "knob_change".
 func (KnobChange) Kind() string { return "knob_change" }
 
+// Kind returns "bound".
+func (Bound) Kind() string { return "bound" }
+
 // Kind returns "policy_note".
 func (PolicyNote) Kind() string { return "policy_note" }
 

@@ -252,13 +252,29 @@ var pointsTable = table[event.PointDone]{
 		requestedKnob("requested_power_limit_w", func(r *event.PointDone) *int { return &r.Knobs.PowerW }),
 		number("achieved_power_limit_w", 6, func(r *event.PointDone) *float64 { return &r.AchievedLimitW }),
 		requestedKnob("requested_profiles", func(r *event.PointDone) *int { return &r.Knobs.Profiles }),
+		heldBy("prefill_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Prefill }),
+		heldPct("prefill_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Prefill }),
+		heldBy("decode_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Decode }),
+		heldPct("decode_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Decode }),
+		heldBy("score_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Score }),
+		heldPct("score_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Score }),
+		heldBy("mixed_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
+		heldPct("mixed_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
 	},
+}
+
+func heldBy[T any](name string, at func(*T) *event.Held) column[T] {
+	return text(name, func(r *T) *string { return (*string)(&at(r).By) })
+}
+
+func heldPct[T any](name string, at func(*T) *event.Held) column[T] {
+	return number(name, 4, func(r *T) *float64 { return &at(r).Pct })
 }
 
 var blankPoint = event.PointDone{
 	Point: event.Point{BatchSize: -1, Repeat: -1, Queries: -1},
 	PointResult: event.PointResult{
-		AchievedSMMHz: nan, AchievedMemMHz: nan, AchievedLimitW: nan, InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
+		AchievedSMMHz: nan, AchievedMemMHz: nan, AchievedLimitW: nan, Held: event.UnknownHeld(), InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
 		TokensPerS: nan, Energy: noEnergy, NetEnergyJ: nan, PrefillEnergyJ: nan, DecodeEnergyJ: nan,
 		JoulesPerToken: nan, EDPJS: nan, MeanPowerW: nan, Quality: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	},

@@ -1,0 +1,281 @@
+// Package binding says what held a GPU's SM clock in each kind of phase: a limit of
+// power or heat, the clock that was asked for, or nothing; and for how much of the time.
+//
+// A sample is held where the driver names a limit as the reason (throttle reasons) and
+// the clock is below the one asked for, or the highest: a limit that is named while the
+// clock is where it should be costs nothing. Where a driver names no reasons at all, a
+// clock that is too low is held by power if the power drawn came near the limit.
+//
+// Which phase a sample tells of depends on the card. A simulated one tells at once. An
+// H100 renews its clock every 100 ms, so that what a prefill of 120 ms did to it is read
+// in the decode that follows, and it takes up to 400 ms to let the clock rise again
+// (recorded with 8B prefills at batch 4). So it is first found out from the samples how
+// soon the clock follows a boundary; where that is late, a long phase is judged by what
+// comes after its first half second, and a short one by whether anything was held in it or
+// in the 120 ms after it, unless its neighbours were held too: then nobody can tell.
+package binding
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+)
+
+// GPU is what must be known of a GPU.
+type GPU struct {
+	ID         string
+	HighestMHz int     // SM clock; 0 unknown
+	LimitW     float64 // power limit at the start; NaN or 0 unknown
+}
+
+// Times of the rule, ns.
+const (
+	settled   = int64(500 * time.Millisecond) // of a long phase, from its start
+	long      = int64(600 * time.Millisecond)
+	tail      = int64(120 * time.Millisecond) // after a short phase
+	followIn  = int64(300 * time.Millisecond) // a clock that follows a boundary does so within
+	promptly  = int64(25 * time.Millisecond)
+	afterLock = int64(60 * time.Millisecond)  // a clock that was set has not settled before
+	powerKept = int64(400 * time.Millisecond) // a clock comes back so much later than the power that held it
+)
+
+const (
+	fewDelays  = 4   // boundaries that must be seen to tell how soon a clock follows
+	fewSamples = 3   // in a kind of phase
+	nearLimit  = 0.8 // share of the limit, of power drawn where a limit may hold the clock: it is on peaks
+	offMHz     = 7   // half a step of 15 MHz: further off the clock is another
+	mostFacts  = 1e5 // phases remembered
+	everyNS    = int64(time.Minute)
+)
+
+// Watch follows a run; Observe is an observer of its stream.
+type Watch struct {
+	mu     sync.Mutex
+	units  []*unit
+	point  tally
+	minute tally
+	from   int64 // when the minute began, ns
+}
+
+// unit is one GPU.
+type unit struct {
+	GPU
+	samples []sample
+	pending []event.PhaseSpan // whose samples may not all be there
+	reasons bool              // the driver names throttle reasons
+	changed int64             // when another clock was asked for last
+	wanted  int
+	watts   float64 // the most that was read within powerKept
+	wattsAt int64
+	limitW  float64
+}
+
+type sample struct {
+	t           int64
+	mhz, wanted int
+	power, heat bool
+}
+
+// New returns a watch of GPUs that work on one job.
+func New(gpus ...GPU) *Watch {
+	w := &Watch{}
+	for _, g := range gpus {
+		w.units = append(w.units, &unit{GPU: g, watts: math.NaN(), limitW: g.LimitW})
+	}
+	return w
+}
+
+// Observe takes an event in. Once a minute of work it tells what held the clock.
+func (w *Watch) Observe(ev event.Event) []event.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch ev := ev.(type) {
+	case event.Sample:
+		for _, u := range w.units {
+			if u.ID == ev.GPU {
+				u.sample(ev)
+				w.settle(u, ev.TimeNS)
+			}
+		}
+		return w.tell(ev.TimeNS)
+	case event.Power:
+		for _, u := range w.units {
+			if u.ID == ev.GPU && !math.IsNaN(ev.PowerW) && ev.Source != gpu.SourceAverage {
+				u.power(ev.TimeNS, ev.PowerW)
+			}
+		}
+	case event.KnobChange:
+		for _, u := range w.units {
+			if u.ID == ev.GPU && ev.Knob == gpu.KnobPower {
+				u.limitW = u.LimitW
+				if ev.Achieved > 0 {
+					u.limitW = float64(ev.Achieved) / 1000
+				}
+			}
+		}
+	case event.PointStart:
+		w.point = tally{}
+	case event.PhaseEnd:
+		if ev.Phase != event.Idle {
+			for _, u := range w.units {
+				u.pending = append(u.pending, ev.PhaseSpan)
+			}
+		}
+	}
+	return nil
+}
+
+// Point returns what held the clock in the point that began last, as far as samples have
+// come.
+func (w *Watch) Point() event.HeldPhases {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, u := range w.units {
+		w.settle(u, math.MaxInt64)
+	}
+	return w.point.verdict()
+}
+
+// tell says what the last minute came to, where there was work in it.
+func (w *Watch) tell(t int64) []event.Event {
+	if w.from == 0 {
+		w.from = t
+	}
+	if t-w.from < everyNS {
+		return nil
+	}
+	m, from := w.minute, w.from
+	w.minute, w.from = tally{}, t
+	if len(m.facts) == 0 {
+		return nil
+	}
+	b := event.Bound{At: event.At{TimeNS: t}, FromNS: from, LimitW: math.NaN(), Held: m.verdict()}
+	for i, u := range w.units {
+		if i == 0 || u.limitW < b.LimitW {
+			b.LimitW = u.limitW
+		}
+		if i > 0 {
+			b.GPU += "+"
+		}
+		b.GPU += u.ID
+	}
+	return []event.Event{b}
+}
+
+// power takes in a reading of power.
+func (u *unit) power(t int64, watts float64) {
+	if !(watts < u.watts) || t-u.wattsAt > powerKept {
+		u.watts, u.wattsAt = watts, t
+	}
+}
+
+// sample takes in a sample of the GPU.
+func (u *unit) sample(ev event.Sample) {
+	if ev.SMMHz < 0 {
+		return
+	}
+	u.reasons = u.reasons || ev.Throttle != 0
+	if ev.RequestedSMMHz != u.wanted {
+		u.wanted, u.changed = ev.RequestedSMMHz, ev.TimeNS
+	}
+	s := sample{t: ev.TimeNS, mhz: ev.SMMHz, wanted: ev.RequestedSMMHz}
+	target := s.wanted
+	if target == 0 {
+		target = u.HighestMHz
+	}
+	low := target == 0 || s.mhz < target
+	switch {
+	case u.reasons:
+		s.power, s.heat = low && ev.Throttle.ByPower(), low && ev.Throttle.ByHeat()
+	case target > 0 && s.mhz < target-offMHz && ev.TimeNS-u.changed > afterLock:
+		s.power = u.watts >= nearLimit*u.limitW
+	}
+	u.samples = append(u.samples, s)
+}
+
+// settle turns the phases that all samples have come of by t into facts.
+func (w *Watch) settle(u *unit, t int64) {
+	done := 0
+	for _, p := range u.pending {
+		if t != math.MaxInt64 && p.EndNS+tail > t {
+			break
+		}
+		done++
+		f := u.fact(p)
+		w.point.add(f)
+		w.minute.add(f)
+	}
+	u.pending = u.pending[done:]
+	// What was before the first phase that is left is not asked for any more, but for the
+	// latest: a phase under way is told of at its end.
+	const keep = int64(20 * time.Second)
+	if oldest := len(u.samples) - 4096; oldest > 4096 && t != math.MaxInt64 {
+		from := t - keep
+		if len(u.pending) > 0 {
+			from = min(from, u.pending[0].StartNS-followIn)
+		}
+		n, _ := slices.BinarySearchFunc(u.samples, from, func(s sample, t int64) int { return int(max(-1, min(1, s.t-t))) })
+		u.samples = append([]sample(nil), u.samples[n:]...)
+	}
+}
+
+// fact is what the samples tell of one phase on one GPU.
+type fact struct {
+	phase   event.Phase
+	ns      int64
+	n       int
+	power   int // of n
+	heat    int
+	steadyN int // of those after the first half second
+	steady  [2]int
+	after   [2]bool // whether any was held in what came after: power, heat
+	delay   int64   // after which the clock followed the beginning; -1 it did not
+	locked  bool
+}
+
+func (u *unit) fact(p event.PhaseSpan) fact {
+	f := fact{phase: p.Phase, ns: p.EndNS - p.StartNS, delay: -1}
+	from, _ := slices.BinarySearchFunc(u.samples, p.StartNS, func(s sample, t int64) int { return int(max(-1, min(1, s.t-t))) })
+	before := sample{mhz: -1}
+	if from > 0 {
+		before = u.samples[from-1]
+	}
+	for _, s := range u.samples[from:] {
+		if s.t > p.EndNS+tail {
+			break
+		}
+		if in := s.t - p.StartNS; before.mhz >= 0 && f.delay < 0 && in < followIn && s.t < p.EndNS && s.unlike(before) {
+			f.delay = in
+		}
+		switch {
+		case s.t >= p.EndNS:
+			f.after[0], f.after[1] = f.after[0] || s.power, f.after[1] || s.heat
+			continue
+		case s.t-p.StartNS > settled:
+			f.steadyN++
+			f.steady[0] += number(s.power)
+			f.steady[1] += number(s.heat)
+		}
+		f.n++
+		f.power += number(s.power)
+		f.heat += number(s.heat)
+		f.locked = f.locked || s.wanted > 0 && s.wanted < u.HighestMHz
+	}
+	return f
+}
+
+// unlike tells whether the clock, or what holds it, is another.
+func (s sample) unlike(o sample) bool {
+	return max(s.mhz-o.mhz, o.mhz-s.mhz) > offMHz || s.power != o.power || s.heat != o.heat
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

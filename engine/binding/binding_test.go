@@ -1,0 +1,133 @@
+package binding
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"jouletop/engine/event"
+	"jouletop/gpu"
+)
+
+// card plays a GPU's samples and phases to a watch, each ms a step.
+type card struct {
+	w       *Watch
+	t       int64
+	lag     int64 // by which what is read comes late, and how often it is renewed, ns
+	mhz     int
+	bits    gpu.Throttle
+	wanted  int
+	history []event.Sample // what truly was
+	events  []event.Event
+}
+
+const ms = int64(time.Millisecond)
+
+func newCard(lag time.Duration, limitW float64) *card {
+	return &card{w: New(GPU{ID: "g", HighestMHz: 1980, LimitW: limitW}), t: 1000 * ms, lag: int64(lag), mhz: 1980}
+}
+
+func (c *card) see(e event.Event) { c.events = append(c.events, c.w.Observe(e)...) }
+
+// step goes on for d with the clock at mhz, for these reasons.
+func (c *card) step(d time.Duration, mhz int, bits gpu.Throttle) {
+	for end := c.t + int64(d); c.t < end; c.t += 10 * ms {
+		c.history = append(c.history, event.Sample{At: event.At{TimeNS: c.t}, Sample: gpu.Sample{SMMHz: mhz, Throttle: bits}})
+		shown := c.history[len(c.history)-1]
+		if c.lag > 0 {
+			renewed := c.t - c.t%c.lag - ms
+			for i := len(c.history) - 1; i >= 0 && c.history[i].TimeNS > renewed; i-- {
+				shown = c.history[max(i-1, 0)]
+			}
+		}
+		shown.TimeNS, shown.GPU, shown.RequestedSMMHz = c.t, "g", c.wanted
+		c.see(shown)
+	}
+}
+
+func (c *card) phase(p event.Phase, d time.Duration, mhz int, bits gpu.Throttle) {
+	start := c.t
+	c.step(d, mhz, bits)
+	c.see(event.PhaseEnd{At: event.At{TimeNS: c.t}, PhaseSpan: event.PhaseSpan{PointID: "p", GPU: "g", Phase: p, StartNS: start, EndNS: c.t}})
+}
+
+func TestVerdicts(t *testing.T) {
+	const cap, hot, lock, idle = gpu.ThrottleSWPowerCap, gpu.ThrottleHWThermal, gpu.ThrottleAppClocks, gpu.ThrottleIdle
+	for name, c := range map[string]struct {
+		lag             time.Duration
+		wanted          int
+		prefill, decode time.Duration
+		pMHz, dMHz      int
+		pBits, dBits    gpu.Throttle
+		p, d            event.HeldBy
+		pPct, dPct      float64
+	}{
+		"prefill capped, told at once": {0, 0, 120 * time.Millisecond, time.Second, 1905, 1980, cap, 0, event.HeldByPower, event.HeldByNothing, 100, 0},
+		"prefill capped, told late":    {100 * time.Millisecond, 0, 120 * time.Millisecond, 1500 * time.Millisecond, 1905, 1980, cap, 0, event.HeldByPower, event.HeldByNothing, 100, 0},
+		"both capped, told at once":    {0, 0, 120 * time.Millisecond, time.Second, 1300, 1400, cap, cap, event.HeldByPower, event.HeldByPower, 100, 100},
+		"both capped, told late":       {100 * time.Millisecond, 0, 120 * time.Millisecond, 1500 * time.Millisecond, 1300, 1400, cap, cap, event.HeldByPower, event.HeldByPower, 100, 100},
+		"short phases, told late":      {100 * time.Millisecond, 0, 120 * time.Millisecond, 150 * time.Millisecond, 1905, 1980, cap, 0, "", "", math.NaN(), math.NaN()},
+		"named, but at its clock":      {0, 0, 120 * time.Millisecond, time.Second, 1980, 1980, cap, 0, event.HeldByNothing, event.HeldByNothing, 0, 0},
+		"locked":                       {0, 1005, 120 * time.Millisecond, time.Second, 1005, 1005, lock, lock, event.HeldByLock, event.HeldByLock, 0, 0},
+		"locked, and capped below":     {0, 1500, 120 * time.Millisecond, time.Second, 1400, 1500, lock | cap, lock, event.HeldByPower, event.HeldByLock, 100, 0},
+		"hot":                          {0, 0, 120 * time.Millisecond, time.Second, 1700, 1700, hot, hot, event.HeldByHeat, event.HeldByHeat, 100, 100},
+	} {
+		k := newCard(c.lag, 700)
+		k.wanted = c.wanted
+		k.step(2*time.Second, 1980, idle)
+		k.see(event.PointStart{Point: event.Point{PointID: "p"}})
+		for range 12 {
+			k.phase(event.Prefill, c.prefill, c.pMHz, c.pBits)
+			k.phase(event.Decode, c.decode, c.dMHz, c.dBits)
+		}
+		h := k.w.Point()
+		check := func(phase string, got event.Held, by event.HeldBy, pct float64) {
+			if got.By != by || math.Abs(got.Pct-pct) > 8 && !(math.IsNaN(pct) && math.IsNaN(got.Pct)) {
+				t.Errorf("%s: %s: %q %.0f %%, want %q %.0f %%", name, phase, got.By, got.Pct, by, pct)
+			}
+		}
+		check("prefill", h.Prefill, c.p, c.pPct)
+		check("decode", h.Decode, c.d, c.dPct)
+		if h.Score.Known() || h.Mixed.Known() {
+			t.Errorf("%s: knows of phases that were not: %+v", name, h)
+		}
+	}
+}
+
+// Each minute of work is told of once, and idle ones are not.
+func TestMinutes(t *testing.T) {
+	k := newCard(0, 700)
+	k.step(70*time.Second, 1980, gpu.ThrottleIdle)
+	if len(k.events) != 0 {
+		t.Fatalf("told of idleness: %+v", k.events)
+	}
+	k.see(event.KnobChange{GPU: "g", Knob: gpu.KnobPower, Requested: 400_000, Achieved: 400_000})
+	for range 130 {
+		k.phase(event.Decode, time.Second, 1500, gpu.ThrottleSWPowerCap)
+	}
+	if len(k.events) != 2 {
+		t.Fatalf("%d minutes of 130 s", len(k.events))
+	}
+	for _, e := range k.events {
+		b := e.(event.Bound)
+		if b.LimitW != 400 || b.GPU != "g" || b.Held.Decode.By != event.HeldByPower || b.Held.Prefill.Known() || b.TimeNS-b.FromNS < everyNS {
+			t.Errorf("%+v", b)
+		}
+	}
+}
+
+// Where a driver names no reasons, the power drawn tells a limit from what else may hold
+// a clock down.
+func TestWithoutReasons(t *testing.T) {
+	for watts, want := range map[float64]event.HeldBy{650: event.HeldByPower, 300: event.HeldByNothing} {
+		k := newCard(0, 700)
+		k.see(event.Power{GPU: "g", PowerReading: gpu.PowerReading{Source: gpu.SourceInstant, PowerW: watts}})
+		for range 10 {
+			k.phase(event.Prefill, 200*time.Millisecond, 1905, 0)
+			k.phase(event.Decode, time.Second, 1980, 0)
+		}
+		if h := k.w.Point(); h.Prefill.By != want || h.Decode.By != event.HeldByNothing {
+			t.Errorf("at %g W: %+v", watts, h)
+		}
+	}
+}
