@@ -77,6 +77,9 @@ type Clock struct {
 	Quality        Stat
 	TokensPerS     Stat
 
+	Knobs gpu.Setting      // requested beside the SM clock
+	Held  event.HeldPhases // what held the clock, over the repeats
+
 	Flagged int         // repeats left out: throttled or off the requested clock
 	Flags   event.Flags // why
 	repeats []event.PointDone
@@ -163,6 +166,7 @@ func clockOf(ps []event.PointDone) Clock {
 	if len(c.repeats) == 0 {
 		c.repeats = ps
 	}
+	c.Knobs, c.Held = ps[0].Knobs, heldOver(c.repeats)
 	over := func(f func(event.PointDone) float64) Stat {
 		xs := make([]float64, len(c.repeats))
 		for i, p := range c.repeats {

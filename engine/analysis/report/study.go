@@ -24,9 +24,13 @@ var nan = math.NaN()
 // lowest.
 func Study(points []event.PointDone, slowdown float64) []table.Table {
 	each, pooled := curve.Of(points), curve.Of(curve.Pool(points))
+	energies, knobs := Energies(points), Knobs(points)
+	if len(knobs.Rows) == 0 {
+		energies.Notes = append(energies.Notes, knobs.Notes...)
+	}
 	return []table.Table{
 		tableI(points), tableXI(pooled), tableXII(pooled), tableXIII(each, pooled), tableXIV(pooled), tableXVI(pooled),
-		Energies(points), runAt(pooled, slowdown), policies(pooled), flagged(points),
+		energies, runAt(pooled, slowdown), policies(pooled), knobs, flagged(points),
 	}
 }
 
