@@ -15,7 +15,6 @@ type card struct {
 	t       int64
 	lag     int64 // by which what is read comes late, and how often it is renewed, ns
 	mhz     int
-	bits    gpu.Throttle
 	wanted  int
 	history []event.Sample // what truly was
 	events  []event.Event

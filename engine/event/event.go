@@ -443,6 +443,15 @@ type Point struct {
 	Knobs gpu.Setting `json:"knobs,omitzero"`
 }
 
+// ClockAlone is the SM clock that the point is to run at, MHz, where that is all that is
+// set: with other knobs it is a setting of its own. 0 where it is not.
+func (p Point) ClockAlone() int {
+	if p.Knobs != (gpu.Setting{}) {
+		return 0
+	}
+	return max(p.RequestedSMMHz, 0)
+}
+
 // PointResult is what a point came to; times and energies are means per query.
 type PointResult struct {
 	AchievedSMMHz float64 `json:"achieved_sm_mhz"`

@@ -19,7 +19,6 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
 )
 
 // Stat is a mean over repeats.
@@ -77,8 +76,7 @@ type Clock struct {
 	Quality        Stat
 	TokensPerS     Stat
 
-	Knobs gpu.Setting      // requested beside the SM clock
-	Held  event.HeldPhases // what held the clock, over the repeats
+	Held event.HeldPhases // what held the clock, over the repeats
 
 	Flagged int         // repeats left out: throttled or off the requested clock
 	Flags   event.Flags // why
@@ -105,7 +103,7 @@ func Of(points []event.PointDone) []Curve {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		s := slot{Key: keyOf(p), mhz: clockAlone(p)}
+		s := slot{Key: keyOf(p), mhz: p.ClockAlone()}
 		if s.mhz == 0 {
 			s.policy = p.Policy
 		}
@@ -139,15 +137,6 @@ func Of(points []event.PointDone) []Curve {
 	return out
 }
 
-// clockAlone is the SM clock that a point was to run at, MHz, where that was all that was
-// set: with other knobs it is a setting of its own. 0 where it was not.
-func clockAlone(p event.PointDone) int {
-	if p.Knobs != (gpu.Setting{}) {
-		return 0
-	}
-	return max(p.RequestedSMMHz, 0)
-}
-
 func keyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize} }
 
 // clockOf averages the repeats of one clock. Where all are spoilt they are shown
@@ -166,7 +155,7 @@ func clockOf(ps []event.PointDone) Clock {
 	if len(c.repeats) == 0 {
 		c.repeats = ps
 	}
-	c.Knobs, c.Held = ps[0].Knobs, heldOver(c.repeats)
+	c.Held = heldOver(c.repeats)
 	over := func(f func(event.PointDone) float64) Stat {
 		xs := make([]float64, len(c.repeats))
 		for i, p := range c.repeats {
@@ -281,7 +270,7 @@ func Pool(points []event.PointDone) []event.PointDone {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, clockAlone(p), p.Repeat}
+		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, p.ClockAlone(), p.Repeat}
 		if groups[g] == nil {
 			groups[g] = map[setting]map[string][]event.PointDone{}
 		}

@@ -32,7 +32,7 @@ func Knobs(points []event.PointDone) table.Table {
 	doubted := false
 	for _, c := range curve.Of(points) {
 		rows := knobRows(c)
-		knobs := slices.ContainsFunc(rows, func(r *knobRow) bool { return r.Knobs != (gpu.Setting{}) })
+		knobs := slices.ContainsFunc(rows, func(r *knobRow) bool { return r.setting.Others() != (gpu.Setting{}) })
 		for _, r := range rows {
 			if !knobs {
 				break
