@@ -592,6 +592,25 @@ func CountedTokens(input, output float64) float64 {
 	return tokens
 }
 
+// JoulesPerTotal returns an energy over all tokens, those read and those generated; NaN
+// where either is unknown, or there were none.
+func JoulesPerTotal(joules, input, output float64) float64 {
+	if !(input+output > 0) {
+		return math.NaN()
+	}
+	return joules / (input + output)
+}
+
+// JoulesPerTotal returns the point's energy over all tokens, read and generated.
+func (p PointResult) JoulesPerTotal() float64 {
+	return JoulesPerTotal(p.EnergyJ, p.InputTokens, p.OutputTokens)
+}
+
+// JoulesPerTotal returns the request's energy over all its tokens, read and generated.
+func (r RequestEnergy) JoulesPerTotal() float64 {
+	return JoulesPerTotal(r.EnergyJ, Count(r.InputTokens), Count(r.OutputTokens))
+}
+
 // CountedTokens are the request's.
 func (r Request) CountedTokens() float64 {
 	return CountedTokens(Count(r.InputTokens), Count(r.OutputTokens))

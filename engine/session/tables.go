@@ -156,6 +156,7 @@ var requestsTable = table[event.RequestEnergy]{
 		number("capped_token_share_j", 7, func(r *event.RequestEnergy) *float64 { return &r.CappedJ }),
 		number("server_prefill_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerPrefillS }),
 		number("server_decode_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerDecodeS }),
+		derived("joules_per_total_token", 7, func(r *event.RequestEnergy) float64 { return r.JoulesPerTotal() }),
 	},
 }
 
@@ -260,6 +261,7 @@ var pointsTable = table[event.PointDone]{
 		heldPct("score_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Score }),
 		heldBy("mixed_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
 		heldPct("mixed_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
+		derived("joules_per_total_token", 7, func(r *event.PointDone) float64 { return r.JoulesPerTotal() }),
 	},
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/analysis/verdict"
+	"jouletop/engine/event"
 	"jouletop/engine/plan"
 	"jouletop/engine/usage"
 	"jouletop/gpu/plaintext"
@@ -89,7 +90,8 @@ func Against(a, b *Side) Comparison {
 		}
 	}
 	add("energy a query", "J", 1, verdict.Compare(joules))
-	add("energy a token", "J", 1, verdict.Compare(perToken(a, b, both, joules)))
+	add("energy a token", "J", 1, verdict.Compare(perToken(a, b, both, joules, event.CountedTokens)))
+	add("energy a token, read too", "J", 1, verdict.Compare(perToken(a, b, both, joules, func(in, out float64) float64 { return in + out })))
 	add("latency", "s", 1, verdict.Compare(latency))
 	add("EDP", "J·s", 1, verdict.Compare(verdict.Product(joules, latency)))
 	for _, f := range []struct {
@@ -143,9 +145,8 @@ func (s *Side) sums(queries []query, of func(*figures) float64) []float64 {
 	return out
 }
 
-// perToken turns energies into those over the mean tokens of a query: of generated ones,
-// or of those read where none were generated.
-func perToken(a, b *Side, both []query, joules verdict.Sides) verdict.Sides {
+// perToken turns energies into those over the mean tokens of a query, counted so.
+func perToken(a, b *Side, both []query, joules verdict.Sides, counted func(in, out float64) float64) verdict.Sides {
 	tokens := func(s *Side) float64 {
 		in, out := 0.0, 0.0
 		for i, q := range both {
@@ -155,10 +156,7 @@ func perToken(a, b *Side, both []query, joules verdict.Sides) verdict.Sides {
 			m := mean(s.runs[q])
 			in, out = in+m.in, out+m.out
 		}
-		if out == 0 {
-			out = in
-		}
-		return out
+		return counted(in, out)
 	}
 	ta, tb := tokens(a), tokens(b)
 	n := 0.0

@@ -228,7 +228,7 @@ func (s *Side) add(r *event.RequestEnergy, batch int) {
 		s.runs[q] = map[int][]figures{}
 	}
 	s.runs[q][r.Repeat] = append(s.runs[q][r.Repeat], figures{
-		r.EnergyJ, r.LatencyS(), r.TTFTS, r.PrefillS, r.DecodeS, r.Quality, float64(r.InputTokens), float64(r.OutputTokens),
+		r.EnergyJ, r.LatencyS(), r.TTFTS, r.PrefillS, r.DecodeS, r.Quality, event.Count(r.InputTokens), event.Count(r.OutputTokens),
 	})
 	s.settings[Setting(r.Policy, r.RequestedSMMHz)] = true
 	s.gpus[r.GPU] = true

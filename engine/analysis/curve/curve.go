@@ -166,7 +166,7 @@ func clockOf(ps []event.PointDone) Clock {
 	c.MHz = over(func(p event.PointDone) float64 { return p.AchievedSMMHz }).Mean
 	c.Energy = over(func(p event.PointDone) float64 { return p.EnergyJ })
 	c.Stated = over(func(p event.PointDone) float64 { return p.EnergyErrJ }).Mean
-	c.JoulesPerTotal = over(func(p event.PointDone) float64 { return p.EnergyJ / (p.InputTokens + p.OutputTokens) })
+	c.JoulesPerTotal = over(func(p event.PointDone) float64 { return p.JoulesPerTotal() })
 	c.JoulesPerToken = over(func(p event.PointDone) float64 { return p.JoulesPerToken })
 	c.Latency = over(func(p event.PointDone) float64 { return p.LatencyS })
 	c.Prefill = over(func(p event.PointDone) float64 { return p.PrefillS })
