@@ -9,3 +9,9 @@ bench-sweep: build ## sweeps, and what is made of them
 .PHONY: bench-workload
 bench-workload: build ## from queries to routing's savings
 	$(GO_ENV) go run ./engine/analysis/internal/benchworkload bin/jouletop
+
+# Whether comparisons are right: equal sides called different, a true difference found
+# with the repeats that were stated, mismatches refused, --until. SEED=… for other noise.
+.PHONY: bench-verdict
+bench-verdict: build ## whether comparisons are right
+	$(GO_ENV) go run ./engine/analysis/internal/benchverdict bin/jouletop
