@@ -27,16 +27,21 @@ func main() {
 	recordings := flag.String("recording", "../shared/data/h100/serving", "folder of the recording of a real server")
 	program := flag.String("program", "", "jouletop, to serve by llama.cpp")
 	seeds := flag.Int("seeds", 3, "seeds of each load")
+	server := flag.String("llama-server", "", "llama-server to compare the throughput with, alone")
 	flag.Parse()
 	start := time.Now()
 	var err error
-	if *seeds > 0 {
+	if *server != "" {
+		if err = versus(*program, *server); err == nil && !failed {
+			return
+		}
+	} else if *seeds > 0 {
 		err = simulated(*seeds)
 	}
-	if err == nil {
+	if err == nil && *server == "" {
 		err = recorded(*recordings)
 	}
-	if err == nil {
+	if err == nil && *server == "" {
 		err = llama(*program)
 	}
 	if err != nil {
