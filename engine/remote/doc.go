@@ -14,6 +14,10 @@
 //   - A batch is that many requests at once. With more than one they overlap in
 //     different phases, so the batch is one phase, mixed. Where some waited at the
 //     server until others had ended, it was no batch of its size, and is flagged.
+//   - Requests that are sent as they come ([Backend.Send]) are told of as they are
+//     answered: what a stream says of how the prompt comes forward and of how many tokens
+//     were made (llama-server's prompt_progress and timings, usage with each chunk of vLLM
+//     and SGLang), as far as that can be. The engine puts passes together from it.
 //   - Whatever stands still in the middle of a text (a server that halts, a proxy, this
 //     machine) is in its joules, and flagged. So is an answer that is another model's
 //     by the server's own word, and one of which a cache gave a part.
