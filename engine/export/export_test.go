@@ -17,6 +17,7 @@ import (
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
+	"jouletop/gpu/host"
 )
 
 const (
@@ -30,7 +31,7 @@ func recorded(t *testing.T, simulated bool) *session.Session {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "s")
 	id := "0:GPU-1a2b3c4d"
-	m := session.Manifest{Program: "jouletop test", Name: "run", Simulated: simulated, Plan: session.Plan{Serving: &session.Serving{Concurrency: 2}},
+	m := session.Manifest{Program: "jouletop test", Name: "run", Simulated: simulated, Plan: session.Plan{Serving: &session.Serving{Concurrency: 2}}, HostSources: []host.Source{{ID: "psys"}},
 		TimeBase: session.TimeBase{Kind: "monotonic", WallOffsetNS: 1_700_000_000_000_000_000}}
 	if simulated {
 		id = "sim:h100"
@@ -55,6 +56,7 @@ func recorded(t *testing.T, simulated bool) *session.Session {
 	}
 	for _, e := range []event.Event{
 		sample, reading(1*unit, 300, 1000), reading(900*unit, 310, 1100), reading(950*unit, 1e9, 900),
+		event.HostPower{At: event.At{TimeNS: 5 * unit}, Source: "psys", PowerW: 90, CounterJ: math.NaN()},
 		event.PhaseEnergy{PhaseSpan: event.PhaseSpan{BatchID: "b", GPU: id, Phase: event.Mixed, StartNS: 1 * unit, EndNS: 9 * unit, BatchSize: 2, Tokens: 28, ThrottledPct: math.NaN()}, SMMHzMean: math.NaN(), Energy: event.Energy{EnergyJ: 5, EnergyErrJ: 1, Method: "buffer"}},
 		event.IterationEnergy{IterationSpan: event.IterationSpan{IterationID: "i", GPU: id, StartNS: 1 * unit, EndNS: 2 * unit, PrefillTokens: 20, PrefillRequests: 2}, Energy: event.Energy{EnergyJ: 1, EnergyErrJ: .1, Method: "buffer"}},
 		event.ClockChange{At: event.At{TimeNS: 3 * unit}, GPU: id, RequestedSMMHz: 1005, AchievedSMMHz: -1, CallMS: 2, SettleMS: math.NaN(), DelayMS: math.NaN(), Cause: event.Cause{By: event.ByOperator}},
@@ -130,7 +132,7 @@ func TestPerfettoReadsBack(t *testing.T) {
 		for _, c := range trace.counters {
 			last[trace.tracks[c.track].name] = c.value
 		}
-		if last["SM clock"] != 1005 || last["energy (counter)"] != 900 || trace.tracks[trace.counters[0].track].unit != "MHz" {
+		if last["SM clock"] != 1005 || last["power (psys)"] != 90 || last["power (counter)"] != 310 || last["energy (counter)"] != 900 || trace.tracks[trace.counters[0].track].unit != "MHz" {
 			t.Errorf("counters: %v", last)
 		}
 	}
@@ -143,8 +145,8 @@ func TestParquetReadsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 6 {
-		t.Errorf("files %v, want one for each of six", files)
+	if len(files) != 7 {
+		t.Errorf("files %v, want one for each of seven", files)
 	}
 	type row struct {
 		RequestID string   `parquet:"request_id,optional"`

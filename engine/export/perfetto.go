@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/gpu"
 	"jouletop/gpu/plaintext"
 )
 
@@ -43,7 +44,7 @@ func (t *trace) write() error {
 		clock := func(id, ns uint64) message { return message{}.uint(clockID, id).uint(clockTime, ns) }
 		t.packet(packetClockSnapshot, message{}.within(snapshotClocks, clock(clockBoottime, at)).within(snapshotClocks, clock(clockRealtime, uint64(base.WallOffsetNS)+at)))
 	}
-	for _, part := range []func() error{t.requests, t.iterations, t.phases, t.clocks, t.samples, t.power} {
+	for _, part := range []func() error{t.requests, t.iterations, t.phases, t.clocks, t.samples, t.power, t.host} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -65,7 +66,11 @@ func (t *trace) going() error {
 // gpu is the track of a GPU.
 func (t *trace) gpu(id string) uint64 {
 	if _, ok := t.gpus[id]; !ok {
-		t.gpus[id] = t.newTrack(t.root, cmp.Or("GPU "+plaintext.Line(id), "GPU"), "")
+		name := "GPU " + plaintext.Line(id)
+		if id == hostTrack {
+			name = "host"
+		}
+		t.gpus[id] = t.newTrack(t.root, name, "")
 	}
 	return t.gpus[id]
 }
@@ -227,8 +232,25 @@ func (t *trace) power() error {
 	c := counters{t, map[[2]string]*counterTrack{}}
 	return t.session.Power(func(r *event.Power) error {
 		source := plaintext.Line(r.Source)
-		c.put(r.GPU, "power ("+source+")", "W", r.TimeNS, r.PowerW)
+		if gpu.Plausible(r.PowerW) { // what no board draws is in no energy either
+			c.put(r.GPU, "power ("+source+")", "W", r.TimeNS, r.PowerW)
+		}
 		c.put(r.GPU, "energy ("+source+")", "J", r.TimeNS, r.CounterJ)
 		return t.going()
 	})
 }
+
+// host are what the machine around the GPUs told, on a track of its own: none of it is
+// in any energy.
+func (t *trace) host() error {
+	c := counters{t, map[[2]string]*counterTrack{}}
+	return t.session.Host(func(r *event.HostPower) error {
+		source := plaintext.Line(r.Source)
+		c.put(hostTrack, "power ("+source+")", "W", r.TimeNS, r.PowerW)
+		c.put(hostTrack, "energy ("+source+")", "J", r.TimeNS, r.CounterJ)
+		return t.going()
+	})
+}
+
+// hostTrack stands for the host where a track is a GPU's.
+const hostTrack = "\x00host"

@@ -127,7 +127,7 @@ func TestMeasuredIsInOrder(t *testing.T) {
 		last = e.When()
 		kinds = append(kinds, e.Kind())
 	}
-	if got := strings.Join(kinds, " "); got != "sample power phase_energy iteration_energy clock_change request_energy" {
+	if got := strings.Join(kinds, " "); got != "host_power sample power phase_energy iteration_energy clock_change request_energy" {
 		t.Error(got)
 	}
 }

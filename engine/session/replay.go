@@ -18,11 +18,14 @@ func (s *Session) Replay() iter.Seq2[event.Event, error] {
 	return merged(append([]reader{s.Events}, s.telemetry()...)...)
 }
 
-// Measured yields the rows of the CSV files as they stand, by time: samples, power
-// readings, phases, iterations, requests and clock changes, each at its own end. Unlike
+// Measured yields the rows of the CSV files as they stand, by time: samples, power and
+// host readings, phases, iterations, requests and clock changes, each at its own end. Unlike
 // Replay it has what `report --recompute` made of them. It stops at the first error.
 func (s *Session) Measured() iter.Seq2[event.Event, error] {
 	return merged(append(s.telemetry(),
+		func(each func(event.Event) error) error {
+			return s.Host(func(r *event.HostPower) error { return each(*r) })
+		},
 		func(each func(event.Event) error) error {
 			return s.Phases(func(r *event.PhaseEnergy) error { r.TimeNS = r.EndNS; return each(*r) })
 		},

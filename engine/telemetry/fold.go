@@ -72,6 +72,7 @@ type fold struct {
 	now      func() time.Time // of the readings' freshness
 	samples  map[string]reading[event.Sample]
 	power    map[sourceOf]reading[event.Power]
+	host     map[string]reading[event.HostPower] // by source
 	counters map[string]*counter
 	phases   map[phaseOf]*sum
 	requests map[string]*requestsOf // by model
@@ -81,7 +82,7 @@ type fold struct {
 
 func newFold(now func() time.Time) *fold {
 	return &fold{
-		now: now, samples: map[string]reading[event.Sample]{}, power: map[sourceOf]reading[event.Power]{}, counters: map[string]*counter{},
+		now: now, samples: map[string]reading[event.Sample]{}, power: map[sourceOf]reading[event.Power]{}, counters: map[string]*counter{}, host: map[string]reading[event.HostPower]{},
 		phases: map[phaseOf]*sum{}, requests: map[string]*requestsOf{}, changes: map[string]int64{},
 	}
 }
@@ -94,6 +95,8 @@ func (f *fold) take(e event.Event) {
 		f.samples[e.GPU] = reading[event.Sample]{e, f.now()}
 	case event.Power:
 		f.takePower(e)
+	case event.HostPower:
+		f.host[e.Source] = reading[event.HostPower]{e, f.now()}
 	case event.PhaseEnergy:
 		of(f.phases, phaseOf{e.GPU, string(e.Phase)}).add(e.Energy, float64(e.EndNS-e.StartNS)/1e9)
 	case event.RequestEnergy:

@@ -151,6 +151,13 @@ func gpuTold(gauge, count maker) {
 		}
 		return event.Count(s.RequestedSMMHz) * perMHz
 	})
+	gauge("jouletop.host.power", "W", "Power of a part of the machine around the GPUs; in no energy", func(f *fold, put func(float64, ...attribute.KeyValue)) {
+		for source, r := range f.host {
+			if f.isFresh(r.at) {
+				put(r.of.PowerW, keySource.String(plaintext.Line(source)))
+			}
+		}
+	})
 	count("jouletop.gpu.clock.changes", "{change}", "Changes of the SM clock, asked for or not", func(f *fold, put func(float64, ...attribute.KeyValue)) {
 		for id, n := range f.changes {
 			put(float64(n), ofGPU(id)...)

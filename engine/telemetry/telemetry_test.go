@@ -41,6 +41,7 @@ func events() []event.Event {
 		event.PhaseEnergy{PhaseSpan: event.PhaseSpan{GPU: "sim:h100", Phase: event.Decode, StartNS: 0, EndNS: 5e8}, Energy: event.Energy{EnergyJ: 7, EnergyErrJ: 1}},
 		event.PhaseEnergy{PhaseSpan: event.PhaseSpan{GPU: "sim:h100", Phase: event.Decode, StartNS: 0, EndNS: 5e8}, Energy: event.Energy{EnergyJ: math.NaN(), EnergyErrJ: 9}},
 		request("r1", 2.5), request("r2", math.NaN()), request("r3", 1),
+		event.HostPower{Source: "psys", PowerW: 90, CounterJ: math.NaN()},
 		event.ClockChange{GPU: "sim:h100"}, event.Warning{Text: "w"},
 	}
 }
@@ -103,6 +104,7 @@ func TestMetricsAreWhatTheSessionStates(t *testing.T) {
 		`jouletop_request_unresolved_total{gen_ai_request_model="m� \"",jouletop_simulated="true"} 1`,
 		`jouletop_token_output_total{gen_ai_request_model="m� \"",jouletop_simulated="true"} 15`,
 		`gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="text_completion",gen_ai_provider_name="jouletop",gen_ai_request_model="m� \"",jouletop_simulated="true"} 3`,
+		`jouletop_host_power_watts{jouletop_simulated="true",jouletop_source="psys"} 90`,
 		`jouletop_warnings_total{jouletop_simulated="true"} 1`,
 		`jouletop_session="SIMULATED s"`,
 	} {
@@ -154,7 +156,7 @@ func TestStaleReadingsAreNotTold(t *testing.T) {
 		return slices.Sorted(maps.Keys(all))
 	}
 	now = now.Add(fresh)
-	if got := fmt.Sprint(put()); got != "[hw.energy hw.gpu.memory.usage hw.power hw.temperature jouletop.gpu.clock jouletop.gpu.clock.changes]" {
+	if got := fmt.Sprint(put()); got != "[hw.energy hw.gpu.memory.usage hw.power hw.temperature jouletop.gpu.clock jouletop.gpu.clock.changes jouletop.host.power]" {
 		t.Error(got)
 	}
 	now = now.Add(1)
