@@ -72,7 +72,7 @@ func (m *Model) openForm() tea.Cmd {
 		f = page.JobForm(m.Context)
 	}
 	m.lay(f)
-	return nil
+	return f.Open()
 }
 
 // answered takes the answer to a form.
@@ -179,6 +179,8 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		m.page().Newest()
 	case k.Job.Is(msg):
 		return m.openForm(), true
+	case k.Jobs.Is(msg):
+		m.lay(panel.NewJobs(m.Context))
 	case k.Prompt.Is(msg):
 		return m.askPrompt(""), true
 	case k.Mark.Is(msg):
@@ -203,14 +205,9 @@ func (m *Model) askPrompt(text string) tea.Cmd {
 	if m.Mode != view.Dashboard {
 		return m.Say(view.ErrNotHere.Error(), true)
 	}
-	l := panel.NewLine(m.Context, "prompt: ", func(text string) tea.Cmd {
-		if text == "" {
-			return nil
-		}
+	m.lay(panel.NewPrompt(m.Context, text, func(text string) tea.Cmd {
 		return m.Do(func(c command.Controller) (string, error) { return "prompt queued to run next", c.RunPrompt(text) })
-	})
-	l.Paste(text)
-	m.lay(l)
+	}))
 	return nil
 }
 
@@ -293,7 +290,7 @@ func keyGroups(keys view.Keys, shown []page.Page) []view.KeyGroup {
 	pages.Keys = append(pages.Keys, keys.Next, keys.Prev)
 	groups := append(slices.Clip(before[:1]), pages)
 	groups = append(groups, before[1:]...)
-	groups = append(groups, panel.ClockKeys())
+	groups = append(groups, panel.ClockKeys(), panel.JobKeys())
 	groups = append(groups, own...)
 	return append(groups, after...)
 }

@@ -121,14 +121,14 @@ func TestJobPromptAndMark(t *testing.T) {
 	d.press("right", "down", "right", "down", "backspace", "8", "down", "x", "enter")
 	d.wants(`queries: "32x" is not a whole number`)
 	d.press("backspace", "enter")
-	d.called("job {Model:llama-3.2-3b Dataset:hellaswag Batch:8 Queries:32 MaxTokens:100}")
+	d.called("job {Model:llama-3.2-3b Dataset:hellaswag Batch:8 Queries:32 MaxTokens:100 Repeats:1 Policy: Until:}")
 
 	d.press("p")
 	d.send(tea.PasteMsg{Content: "why is\nthe sky"})
 	d.typeText(" blue?")
-	d.wants("prompt: why is the sky blue?")
+	d.wants("Prompt", "why is", "the sky blue?")
 	d.press("enter")
-	d.called("prompt why is the sky blue?")
+	d.called("prompt why is\nthe sky blue?")
 	d.send(tea.PasteMsg{Content: "pasted out of the blue"})
 	d.press("enter")
 	d.called("prompt pasted out of the blue")
@@ -173,7 +173,7 @@ func TestSweepFromTheKeyboard(t *testing.T) {
 	}
 	d.typeText("960,1980")
 	d.press("enter")
-	d.called("sweep {Models:[llama-3.2-1b llama-3.1-8b] Datasets:[boolq hellaswag] Clocks:960,1980 Policies:[] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
+	d.called("sweep {Models:[llama-3.2-1b llama-3.1-8b] Datasets:[boolq hellaswag] Clocks:960,1980 Knobs:[] Policies:[] Batches:[1] Repeats:3 Queries:8 MaxTokens:100 Until:}")
 	d.press("z")
 	d.called("pause")
 	d.told(func(s *command.Status) { s.Paused = true })
@@ -255,7 +255,7 @@ func TestCompareFromTheKeyboard(t *testing.T) {
 	d.press("4", "n")
 	d.wants("fixed:1980", "phase:1980/1005")
 	d.press("enter")
-	d.called("sweep {Models:[llama-3.2-1b] Datasets:[truthfulqa] Clocks: Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100}")
+	d.called("sweep {Models:[llama-3.2-1b] Datasets:[truthfulqa] Clocks: Knobs:[] Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100 Until:}")
 }
 
 func TestQuit(t *testing.T) {

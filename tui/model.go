@@ -94,7 +94,7 @@ func New(o Options) *Model {
 	m := &Model{opt: o, pal: newPalette(o.Theme), dirty: true}
 	m.Context = &view.Context{
 		Setup: o.setup(), State: state.New(), Keys: view.NewKeys(), Frame: draw.NewFrame(),
-		Controller: o.Controller, Say: m.say,
+		Controller: o.Controller, Say: m.say, Typed: map[string][]string{},
 	}
 	m.operator = &operator{Context: m.Context}
 	m.player = player{Context: m.Context}
@@ -213,6 +213,9 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case page.Shown:
 		m.dirty = true
 		return m.open(slices.Index(m.names, msg.Name))
+	case panel.Told:
+		m.dirty = true
+		msg.Take()
 	case panel.Answer:
 		return m.answered(msg)
 	case doneMsg:

@@ -170,6 +170,7 @@ var goldenScreens = []struct {
 	{"curves", "sweep", 0, []string{"2"}},
 	{"sweep", "sweep", 0, []string{"3"}},
 	{"plan", "sweep", 0, []string{"3", "n", "down", "down"}},
+	{"job", "sweep", 0, []string{"n", "down", "down", "x"}},
 	{"compare", "sweep", 0, []string{"4"}},
 	{"workload", "sweep", 0, []string{"5", "down"}},
 	{"session", "sweep", 0, []string{"6", "down", "enter"}},

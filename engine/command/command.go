@@ -40,6 +40,13 @@ type Controller interface {
 
 	// StartJob queues a job, run after those already asked for.
 	StartJob(Job) error
+	// Forecast says what a plan comes to, without running it. An error names the part that
+	// is wrong.
+	Forecast(Sweep) (Forecast, error)
+	// MoveJob moves a job that waits by so many places, sooner where by is negative;
+	// CancelJob takes it from the queue, or, where it runs, ends it after its batch.
+	MoveJob(id, by int) error
+	CancelJob(id int) error
 	// RunPrompt queues one prompt of the operator's own, to run next.
 	RunPrompt(text string) error
 	// StartSweep runs a plan. An error names the part that is wrong.
@@ -111,6 +118,8 @@ type Status struct {
 	// Session is the session being recorded or replayed; no Path when none is.
 	Session SessionInfo
 	Files   []File
+	// Queue are the jobs, the one that runs first.
+	Queue []Queued
 	// SLO is the service level that requests are served by, as --slo takes it; "" none.
 	SLO string
 	// MaxSlowdown is by how much, as a share, the clock to run at may be slower than the
@@ -153,15 +162,26 @@ type Choice struct {
 
 // Job asks for one run of queries.
 type Job struct {
-	Model     string
-	Dataset   string
+	Model     string // a name, or a file
+	Dataset   string // the same
 	Batch     int
 	Queries   int
 	MaxTokens int
+	Repeats   int    // 0 is 1
+	Policy    string // a spec; "" leaves the operator's in force
+	Until     string // repeats go on until energies are known so well: 2%; "" do not
+}
+
+// Sweep is the job as a plan of one combination.
+func (j Job) Sweep() Sweep {
+	return Sweep{
+		Models: []string{j.Model}, Datasets: []string{j.Dataset}, Policies: []string{j.Policy}, Batches: []int{j.Batch}, Repeats: j.Repeats,
+		Queries: j.Queries, MaxTokens: j.MaxTokens, Until: j.Until,
+	}
 }
 
 // Sweep asks for every combination of its parts. Where Policies is given it
-// takes the place of Clocks (a comparison).
+// takes the place of Clocks (a comparison); a policy "" leaves the operator's in force.
 type Sweep struct {
 	Models    []string
 	Datasets  []string
@@ -172,6 +192,26 @@ type Sweep struct {
 	Repeats   int
 	Queries   int // a point and repeat
 	MaxTokens int
+	Until     string // as a Job's
+}
+
+// Forecast is what a plan comes to.
+type Forecast struct {
+	Settings         int // clocks or policies
+	Points, Requests int
+	Seconds          float64 // about; NaN before anything alike has run
+	Rough            bool    // some of it is like what has run by its model alone
+}
+
+// Queued is a job that runs or waits.
+type Queued struct {
+	ID               int
+	Name             string // a few words
+	Points, Requests int
+	Done             int     // points
+	Seconds          float64 // left, about; NaN unknown
+	Rough            bool    // as a Forecast's
+	Running          bool
 }
 
 // Workload describes queries by named features.

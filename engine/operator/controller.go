@@ -13,12 +13,12 @@ import (
 	"jouletop/engine"
 	"jouletop/engine/command"
 	"jouletop/engine/event"
-	"jouletop/engine/plan"
 	"jouletop/engine/policy"
 	"jouletop/engine/session"
 	"jouletop/engine/stream"
 	"jouletop/gpu"
 	"jouletop/gpu/clockguard"
+	"jouletop/gpu/plaintext"
 )
 
 // Controller does what the dashboard's operator asks for. It implements
@@ -28,6 +28,7 @@ type Controller struct {
 	lib    *library
 	o      *Config
 	jobs   *jobQueue
+	times  *forecast
 	events *stream.Subscriber
 
 	mu     sync.Mutex
@@ -63,6 +64,7 @@ func (c *Controller) Status() command.Status {
 	if t := c.trouble.Load(); t != nil {
 		s.Alarm = "the run pauses: make room, then z resumes: " + *t
 	}
+	s.Queue = c.queue()
 	s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
 	return s
 }
@@ -293,11 +295,17 @@ func (c *Controller) enqueue(j job, next bool) error {
 
 // StartJob queues a job.
 func (c *Controller) StartJob(j command.Job) error {
-	plan, err := c.lib.jobPlan(j)
+	if j.Policy != "" && j.Policy != "none" {
+		if err := c.mayset(); err != nil {
+			return err
+		}
+	}
+	j.Queries = max(j.Queries, 1)
+	todo, err := c.lib.jobPlan(j)
 	if err != nil {
 		return err
 	}
-	return c.enqueue(job{plan: plan}, false)
+	return c.enqueue(job{name: j.Model + " on " + j.Dataset, plan: todo, clocks: todo.NeedsClocks}, false)
 }
 
 // RunPrompt queues one prompt, to run next.
@@ -309,7 +317,7 @@ func (c *Controller) RunPrompt(text string) error {
 	if err != nil {
 		return err
 	}
-	return c.enqueue(job{plan: plan}, true)
+	return c.enqueue(job{name: "prompt: " + plaintext.Line(text), plan: plan}, true)
 }
 
 // StartSweep runs a sweep plan.
@@ -320,26 +328,53 @@ func (c *Controller) StartSweep(s command.Sweep) error {
 	if c.Note != "" {
 		return errors.New(c.Note)
 	}
-	var settings []plan.Setting
-	for _, spec := range s.Policies {
-		settings = append(settings, plan.ByPolicy(spec))
-	}
-	if len(settings) == 0 {
-		axes, err := plan.ParseAxes(s.Clocks, s.Knobs, c.Info, c.Knobs)
-		if err != nil {
-			return err
-		}
-		settings = plan.Settings(axes)
-	}
-	if len(settings) == 0 || len(s.Models) == 0 || len(s.Datasets) == 0 || len(s.Batches) == 0 {
-		return errors.New("the plan is empty: choose models, datasets, clocks and batch sizes")
-	}
-	pts, err := c.lib.points(s.Models, s.Datasets, s.Batches, settings, max(s.Repeats, 1), s.Queries, s.MaxTokens)
+	todo, settings, err := c.lib.sweepPlan(c.lib.nextJob(), s)
 	if err != nil {
 		return err
 	}
-	return c.enqueue(job{plan.Sweep(pts, c.o.Rig.Seed), true}, false)
+	what := fmt.Sprintf("%d clocks", settings)
+	if len(s.Policies) > 0 {
+		what = strings.Join(s.Policies, " against ")
+	}
+	return c.enqueue(job{name: what + ": " + strings.Join(s.Models, ", ") + " on " + strings.Join(s.Datasets, ", "), plan: todo, clocks: true}, false)
 }
+
+// Forecast says what a plan comes to.
+func (c *Controller) Forecast(s command.Sweep) (command.Forecast, error) {
+	var todo engine.Plan
+	var settings int
+	var err error
+	if c.lib.router != nil && slices.Contains(s.Models, routedModel) && len(s.Datasets) > 0 && len(s.Batches) > 0 {
+		settings = 1
+		todo, err = c.lib.jobPlan(command.Job{Model: routedModel, Dataset: s.Datasets[0], Batch: s.Batches[0], Queries: s.Queries, MaxTokens: s.MaxTokens})
+	} else {
+		todo, settings, err = c.lib.sweepPlan(0, s)
+	}
+	if err != nil {
+		return command.Forecast{}, err
+	}
+	f := command.Forecast{Settings: settings, Points: len(todo.Points), Requests: todo.Requests()}
+	f.Seconds, f.Rough, _ = c.times.left(todo.Points, 0)
+	f.Seconds += 2 * todo.Idle.Seconds()
+	return f, nil
+}
+
+// queue lists the jobs with what is left of them.
+func (c *Controller) queue() (out []command.Queued) {
+	jobs, running := c.jobs.list()
+	for i, j := range jobs {
+		q := command.Queued{ID: j.id, Name: j.name, Points: len(j.plan.Points), Requests: j.plan.Requests(), Running: running && i == 0}
+		q.Seconds, q.Rough, q.Done = c.times.left(j.plan.Points, c.Clock.Now())
+		out = append(out, q)
+	}
+	return out
+}
+
+// MoveJob moves a job that waits.
+func (c *Controller) MoveJob(id, by int) error { return c.jobs.move(id, by) }
+
+// CancelJob takes a job from the queue, or ends it after its batch.
+func (c *Controller) CancelJob(id int) error { return c.jobs.drop(id) }
 
 // Pause holds the run after the batch in hand.
 func (c *Controller) Pause() error { c.engine.Pause(); return nil }

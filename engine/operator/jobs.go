@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"jouletop/engine"
@@ -19,12 +20,16 @@ type jobQueue struct {
 
 	mu     sync.Mutex
 	jobs   []job
+	now    job // the one in hand, while busy
+	last   int // id given last
 	busy   bool
 	ending bool
 }
 
 // job is a plan waiting.
 type job struct {
+	id     int
+	name   string // a few words
 	plan   engine.Plan
 	clocks bool // its points set clocks of their own
 }
@@ -47,6 +52,8 @@ func (q *jobQueue) add(j job, next bool) error {
 	if q.ending {
 		return errEnding
 	}
+	q.last++
+	j.id = q.last
 	if next {
 		q.jobs = append([]job{j}, q.jobs...)
 	} else {
@@ -65,6 +72,48 @@ func (q *jobQueue) stop() {
 	if busy {
 		q.engine.StopRun()
 	}
+}
+
+// list returns the jobs, the one in hand first, and whether it is.
+func (q *jobQueue) list() (jobs []job, running bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy {
+		jobs = append(jobs, q.now)
+	}
+	return append(jobs, q.jobs...), q.busy
+}
+
+var errNoJob = errors.New("that job is not waiting any more")
+
+// move moves a job that waits by so many places, as far as there are.
+func (q *jobQueue) move(id, by int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := slices.IndexFunc(q.jobs, func(j job) bool { return j.id == id })
+	if at < 0 {
+		return errNoJob
+	}
+	j := q.jobs[at]
+	to := min(max(at+by, 0), len(q.jobs)-1)
+	q.jobs = slices.Insert(slices.Delete(q.jobs, at, at+1), to, j)
+	return nil
+}
+
+// drop takes a job from the queue, or ends it after its batch where it is in hand.
+func (q *jobQueue) drop(id int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy && q.now.id == id {
+		q.engine.StopRun()
+		return nil
+	}
+	at := slices.IndexFunc(q.jobs, func(j job) bool { return j.id == id })
+	if at < 0 {
+		return errNoJob
+	}
+	q.jobs = slices.Delete(q.jobs, at, at+1)
+	return nil
 }
 
 // running tells whether a job is in hand.
@@ -97,8 +146,10 @@ func (q *jobQueue) run() error {
 		q.mu.Lock()
 		var next *job
 		if len(q.jobs) > 0 && !q.ending {
-			next = &q.jobs[0]
-			q.jobs = q.jobs[1:]
+			q.now = q.jobs[0]
+			taken := q.now
+			next = &taken
+			q.jobs = slices.Delete(q.jobs, 0, 1)
 		}
 		q.busy = next != nil
 		ending := q.ending

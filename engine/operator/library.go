@@ -1,8 +1,11 @@
 package operator
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"jouletop/engine"
@@ -23,8 +26,9 @@ type library struct {
 	o      *Config
 	info   gpu.Info
 	knobs  func() []gpu.Knob
-	specs  []engine.ModelSpec // the first is the default
-	router *plan.Router       // nil without --route
+	specs  []engine.ModelSpec                          // the first is the default
+	router *plan.Router                                // nil without --route
+	find   func(name string) (engine.ModelSpec, error) // a model that is not listed
 
 	mu   sync.Mutex
 	data map[string]plan.Dataset // read so far, by the name asked for
@@ -49,6 +53,7 @@ func NewLibrary(ctx context.Context, r *rig.Rig, o *Config) (*library, error) {
 	if l.specs, err = r.OpenBackend(ctx, &o.Rig); err != nil {
 		return nil, err
 	}
+	l.find = func(name string) (engine.ModelSpec, error) { return r.ModelSpec(&o.Rig, name) }
 	if l.router, err = plan.NewRouter(&o.Work, l.specs); err != nil {
 		return nil, err
 	}
@@ -63,12 +68,35 @@ func NewLibrary(ctx context.Context, r *rig.Rig, o *Config) (*library, error) {
 }
 
 func (l *library) spec(name string) (engine.ModelSpec, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range l.specs {
 		if s.Name == name {
 			return s, true
 		}
 	}
 	return engine.ModelSpec{}, false
+}
+
+// model is a model that is listed, or a file or name that the operator typed, which is
+// listed from then on.
+func (l *library) model(name string) (engine.ModelSpec, error) {
+	if s, ok := l.spec(name); ok {
+		return s, nil
+	}
+	if l.find == nil {
+		return engine.ModelSpec{}, fmt.Errorf("no model %q", name)
+	}
+	s, err := l.find(session.ExpandHome(name))
+	if err != nil {
+		return s, err
+	}
+	if _, ok := l.spec(s.Name); !ok {
+		l.mu.Lock()
+		l.specs = append(l.specs, s)
+		l.mu.Unlock()
+	}
+	return s, nil
 }
 
 // datasetNames are the ones given, else the built-in styles.
@@ -119,7 +147,10 @@ func (l *library) choices() command.Choices {
 	if l.router != nil {
 		c.Models = append(c.Models, command.Choice{Name: routedModel, Note: "each query to the model its class asks for: " + l.router.How})
 	}
-	for _, s := range l.specs {
+	l.mu.Lock()
+	specs := slices.Clone(l.specs)
+	l.mu.Unlock()
+	for _, s := range specs {
 		c.Models = append(c.Models, command.Choice{Name: s.Name, Note: session.ShortenHome(s.Path)})
 	}
 	// What generates comes first: a scored dataset hardly decodes, and a phase-aware
@@ -178,12 +209,20 @@ func (l *library) jobPlan(j command.Job) (engine.Plan, error) {
 	if l.router != nil && j.Model == routedModel {
 		return l.routedPlan(j)
 	}
-	pts, err := l.points([]string{j.Model}, []string{j.Dataset}, []int{l.atOnce(j.Batch)}, []plan.Setting{plan.ByPolicy("none")}, 1, j.Queries, j.MaxTokens)
+	own := j.Policy != "" // a policy of the job's own
+	n := l.nextJob()
+	list := func(repeats int) ([]engine.PointPlan, error) {
+		pts, err := l.points(n, []string{j.Model}, []string{j.Dataset}, []int{l.atOnce(j.Batch)}, []plan.Setting{plan.ByPolicy(cmp.Or(j.Policy, "none"))}, repeats, j.Queries, j.MaxTokens)
+		for i := range pts {
+			if !own {
+				pts[i].Policy = nil
+			}
+		}
+		return pts, err
+	}
+	pts, err := list(max(j.Repeats, 1))
 	if err != nil {
 		return engine.Plan{}, err
-	}
-	for i := range pts {
-		pts[i].Policy = nil
 	}
 	if l.o.Serve.On() {
 		o := l.o.Work
@@ -192,7 +231,49 @@ func (l *library) jobPlan(j command.Job) (engine.Plan, error) {
 			return engine.Plan{}, err
 		}
 	}
-	return plan.Job(pts), nil
+	todo := plan.Job(pts)
+	todo.NeedsClocks = own && event.PolicyOf(j.Policy).Kind != event.NoPolicy
+	return todo, l.until(&todo, j.Until, list)
+}
+
+// until has a plan go on until its points are known so well.
+func (l *library) until(todo *engine.Plan, share string, list func(repeats int) ([]engine.PointPlan, error)) error {
+	if share != "" && l.o.Serve.On() {
+		return errors.New("until: repeats batches of the same queries; requests that are served as they come have none")
+	}
+	u, err := plan.NewUntil(share, list)
+	if u != nil {
+		todo.More = u.More
+	}
+	return err
+}
+
+// sweepPlan makes the plan of a sweep or a comparison, and tells how many settings it
+// has: clocks or policies. job is the number that its points are named by.
+func (l *library) sweepPlan(job int, s command.Sweep) (todo engine.Plan, n int, err error) {
+	var settings []plan.Setting
+	for _, spec := range s.Policies {
+		settings = append(settings, plan.ByPolicy(cmp.Or(spec, "none")))
+	}
+	if len(settings) == 0 {
+		axes, err := plan.ParseAxes(s.Clocks, s.Knobs, l.info, l.knobs)
+		if err != nil {
+			return todo, 0, err
+		}
+		settings = plan.Settings(axes)
+	}
+	if len(settings) == 0 || len(s.Models) == 0 || len(s.Datasets) == 0 || len(s.Batches) == 0 {
+		return todo, 0, errors.New("the plan is empty: choose models, datasets, clocks and batch sizes")
+	}
+	list := func(repeats int) ([]engine.PointPlan, error) {
+		return l.points(job, s.Models, s.Datasets, s.Batches, settings, repeats, s.Queries, s.MaxTokens)
+	}
+	pts, err := list(max(s.Repeats, 1))
+	if err != nil {
+		return todo, 0, err
+	}
+	todo = plan.Sweep(pts, l.o.Rig.Seed)
+	return todo, len(settings), l.until(&todo, s.Until, list)
 }
 
 // atOnce is how many requests of a job run together.
@@ -223,7 +304,7 @@ func (l *library) promptPlan(text, model string) (engine.Plan, error) {
 }
 
 // points resolves names and lists the combinations.
-func (l *library) points(models, dataNames []string, batches []int, settings []plan.Setting, repeats, queries, maxTokens int) ([]engine.PointPlan, error) {
+func (l *library) points(job int, models, dataNames []string, batches []int, settings []plan.Setting, repeats, queries, maxTokens int) ([]engine.PointPlan, error) {
 	o := *l.o
 	o.Work.Batches = batches
 	if maxTokens > 0 {
@@ -231,9 +312,9 @@ func (l *library) points(models, dataNames []string, batches []int, settings []p
 	}
 	var specs []engine.ModelSpec
 	for _, m := range models {
-		s, ok := l.spec(m)
-		if !ok {
-			return nil, fmt.Errorf("no model %q", m)
+		s, err := l.model(m)
+		if err != nil {
+			return nil, err
 		}
 		specs = append(specs, s)
 	}
@@ -249,7 +330,6 @@ func (l *library) points(models, dataNames []string, batches []int, settings []p
 		data = append(data, d)
 	}
 	pts, err := plan.Points(&o.Work, l.info, specs, data, settings, repeats)
-	job := l.nextJob()
 	for i := range pts {
 		pts[i].PointID = plan.JobID(job, pts[i].Point)
 	}

@@ -19,8 +19,9 @@ func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config, observers 
 		return nil, errors.Join(err, rec.Close())
 	}
 	rc.describe()
-	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: engine.NoPolicy{}}
+	c := &Controller{recording: rc, lib: lib, o: o, events: rc.stream.Subscribe(4096), policy: engine.NoPolicy{}, times: newForecast()}
 	rc.stream.Observe(c.lost)
+	rc.stream.Observe(c.times.observe)
 	for _, observe := range observers {
 		rc.stream.Observe(observe)
 	}
@@ -37,7 +38,7 @@ func open(r *rig.Rig, rec *session.Recorder, lib *library, o *Config, observers 
 		rc.engine.Warn(err.Error())
 		return c, nil
 	}
-	return c, c.enqueue(job{plan: plan}, false)
+	return c, c.enqueue(job{name: "every dataset with the first model", plan: plan}, false)
 }
 
 // Start opens the session and works what is asked for, within the rig's clock, until it

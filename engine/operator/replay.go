@@ -79,6 +79,14 @@ func (c *replayController) SetPolicy(string) error { return errReplay }
 
 func (c *replayController) StartJob(command.Job) error { return errReplay }
 
+func (c *replayController) Forecast(command.Sweep) (command.Forecast, error) {
+	return command.Forecast{}, errReplay
+}
+
+func (c *replayController) MoveJob(int, int) error { return errReplay }
+
+func (c *replayController) CancelJob(int) error { return errReplay }
+
 func (c *replayController) RunPrompt(string) error { return errReplay }
 
 func (c *replayController) StartSweep(command.Sweep) error { return errReplay }

@@ -95,27 +95,9 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 	}
 	var specs []engine.ModelSpec
 	for _, m := range names {
-		spec := engine.ModelSpec{Name: m, GPULayers: o.GPULayers, Devices: cards, Threads: o.Threads}
-		if r.Simulated() && spec.GPULayers < 0 {
-			spec.GPULayers = 0 // beside a simulated GPU inference is the CPU's
-		}
-		switch name {
-		case "sim":
-			if !simKnows(m) {
-				return nil, usage.Errorf("--model %s: the simulated model knows %s", m, strings.Join(SimNames(), ", "))
-			}
-		case "llama":
-			f, err := resolveModel(m)
-			if err != nil {
-				return nil, err
-			}
-			if o.Template && !f.ChatTemplate {
-				return nil, usage.Errorf("--chat: model %s has no chat template; leave --chat out, or take the model's instruct variant", m)
-			}
-			spec.Path = f.Path
-			if spec.Path == m {
-				spec.Name = strings.TrimSuffix(filepath.Base(m), ".gguf")
-			}
+		spec, err := r.modelSpec(o, name, m, cards)
+		if err != nil {
+			return nil, err
 		}
 		specs = append(specs, spec)
 	}
@@ -132,6 +114,45 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 		return nil, err
 	}
 	return specs, nil
+}
+
+// ModelSpec names one more model for the backend that was opened: a file, or a name as
+// --model takes it.
+func (r *Rig) ModelSpec(o *Config, m string) (engine.ModelSpec, error) {
+	var cards []gpu.Card
+	if r.Backend.Name() == "llama" && o.GPULayers != 0 {
+		var err error
+		if cards, err = r.cards(); err != nil {
+			return engine.ModelSpec{}, err
+		}
+	}
+	return r.modelSpec(o, r.Backend.Name(), m, cards)
+}
+
+func (r *Rig) modelSpec(o *Config, backend, m string, cards []gpu.Card) (engine.ModelSpec, error) {
+	spec := engine.ModelSpec{Name: m, GPULayers: o.GPULayers, Devices: cards, Threads: o.Threads}
+	if r.Simulated() && spec.GPULayers < 0 {
+		spec.GPULayers = 0 // beside a simulated GPU inference is the CPU's
+	}
+	switch backend {
+	case "sim":
+		if !simKnows(m) {
+			return spec, usage.Errorf("--model %s: the simulated model knows %s", m, strings.Join(SimNames(), ", "))
+		}
+	case "llama":
+		f, err := resolveModel(m)
+		if err != nil {
+			return spec, err
+		}
+		if o.Template && !f.ChatTemplate {
+			return spec, usage.Errorf("--chat: model %s has no chat template; leave --chat out, or take the model's instruct variant", m)
+		}
+		spec.Path = f.Path
+		if spec.Path == m {
+			spec.Name = strings.TrimSuffix(filepath.Base(m), ".gguf")
+		}
+	}
+	return spec, nil
 }
 
 // ownPIDs are the program's processes that may be on the GPU.

@@ -75,6 +75,21 @@ func Left(s float64) string {
 	return Clock(int64(max(s, 0) * 1e9))
 }
 
+// About writes a time in s that is known about: in s, min or h.
+func About(s float64) string {
+	switch {
+	case math.IsNaN(s) || math.IsInf(s, 0):
+		return Unknown
+	case s < 90:
+		return Float(max(s, 1), 0) + " s"
+	case s < 90*60:
+		return Float(s/60, 0) + " min"
+	case s < 48*3600:
+		return Float(s/3600, 1) + " h"
+	}
+	return Float(s/86400, 1) + " days"
+}
+
 // Bytes writes a size.
 func Bytes(n int64) string {
 	v, u := float64(n), "B"

@@ -153,7 +153,7 @@ func (p *Live) drawProgress(c *canvas.Canvas) {
 		return
 	}
 	tail := draw.Pad(draw.Int(done.Done), len(draw.Int(done.Total))) + "/" + draw.Int(done.Total) + " " + done.What +
-		"  " + draw.Pad(draw.Float(100*done.Share(), 0), 3) + " %  left " + draw.Pad(draw.Left(done.Left), 7)
+		"  " + draw.Pad(draw.Float(100*done.Share(), 0), 3) + " %  left " + draw.Pad(draw.Left(p.Left(done)), 7)
 	head := p.workText()
 	barMin := 8
 	room := c.W - canvas.Width(tail) - barMin - 4

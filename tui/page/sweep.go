@@ -137,7 +137,7 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 		c.TextMax(1, y+2, c.W-2, theme.Muted, "z pauses between batches, k skips the point, x stops; all that ran is kept.")
 		return
 	}
-	tail := draw.Int(done.Done) + "/" + draw.Int(done.Total) + " points  " + draw.Pad(draw.Float(100*done.Share(), 0), 3) + " %  left " + draw.Pad(draw.Left(done.Left), 7)
+	tail := draw.Int(done.Done) + "/" + draw.Int(done.Total) + " points  " + draw.Pad(draw.Float(100*done.Share(), 0), 3) + " %  left " + draw.Pad(draw.Left(p.Left(done)), 7)
 	bar := c.W - canvas.Width(tail) - 4
 	draw.Gauge(c, 1, y, bar, done.Share(), theme.Accent)
 	c.Right(c.W-1, y, theme.Strong, tail)

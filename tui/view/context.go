@@ -4,6 +4,7 @@ package view
 
 import (
 	"errors"
+	"math"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -57,8 +58,10 @@ type Context struct {
 	Keys    Keys
 	Window  Window
 	Beside  *Earlier // nil: none
-	Leaving bool     // the session is being ended
-	Closed  bool     // the stream is: nothing more will come
+	// Typed is what was typed last, by what asked for it: a form's fields, a prompt.
+	Typed   map[string][]string
+	Leaving bool // the session is being ended
+	Closed  bool // the stream is: nothing more will come
 
 	Size  Size
 	Body  canvas.Rect // of the page
@@ -115,6 +118,15 @@ func (c *Context) Policy() string {
 		return c.State.Run.Policy
 	}
 	return "none"
+}
+
+// Left is how long the job that runs still takes, in s: by what the controller knows of
+// how long its points take, where it does, else by the share that is done.
+func (c *Context) Left(p state.Progress) float64 {
+	if q := c.Status.Queue; len(q) > 0 && q[0].Running && !math.IsNaN(q[0].Seconds) {
+		return q[0].Seconds
+	}
+	return p.Left
 }
 
 // Paused tells whether jobs are held back between batches.

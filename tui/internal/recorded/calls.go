@@ -3,6 +3,7 @@ package recorded
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"jouletop/engine/command"
@@ -138,6 +139,8 @@ func (c *Calls) SetPolicy(spec string) error               { return c.note("poli
 func (c *Calls) StartJob(j command.Job) error              { return c.note("job %+v", j) }
 func (c *Calls) RunPrompt(text string) error               { return c.note("prompt %s", text) }
 func (c *Calls) StartSweep(s command.Sweep) error          { return c.note("sweep %+v", s) }
+func (c *Calls) MoveJob(id, by int) error                  { return c.note("move %d %d", id, by) }
+func (c *Calls) CancelJob(id int) error                    { return c.note("cancel %d", id) }
 func (c *Calls) Pause() error                              { return c.note("pause") }
 func (c *Calls) Resume() error                             { return c.note("resume") }
 func (c *Calls) ChangePace(by float64) (float64, error)    { return by, c.note("pace %g", by) }
@@ -148,6 +151,15 @@ func (c *Calls) SetReplaySpeed(times float64) error        { return c.note("spee
 func (c *Calls) SeekTo(t int64) error                      { return c.note("seek %d", t) }
 func (c *Calls) Export(path string) (string, error)        { return path, c.note("export %s", path) }
 func (c *Calls) Workload() (command.Workload, error)       { return c.session.workload() }
+
+// Forecast takes a clock of a plan for each comma, and a minute for a point.
+func (c *Calls) Forecast(s command.Sweep) (command.Forecast, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := max(len(s.Policies), 1+strings.Count(s.Clocks, ","))
+	points := n * len(s.Models) * len(s.Datasets) * len(s.Batches) * s.Repeats
+	return command.Forecast{Settings: n, Points: points, Requests: points * s.Queries, Seconds: 60 * float64(points)}, c.err
+}
 
 // End closes the stream.
 func (c *Calls) End() error {
