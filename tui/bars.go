@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
@@ -72,7 +75,7 @@ func (b *bars) drawTabs(plain bool, show func(int)) (noted bool) {
 	noted = note == "" || noteAt > x
 	b.Frame.Place("tabs", r, key{b.at, note, style, plain, b.IsSimulated(), b.Size}, func(c *canvas.Canvas) {
 		c.Fill(r, theme.Tab, ' ')
-		if b.Size != view.Compact {
+		if b.Size == view.Wide {
 			c.Text(1, 0, theme.Bar, "jouletop")
 		}
 		x := from
@@ -95,7 +98,7 @@ func (b *bars) drawTabs(plain bool, show func(int)) (noted bool) {
 
 // tabTexts are the tabs as they are written, and the column of the first.
 func (b *bars) tabTexts(plain bool) (texts []string, from int) {
-	if b.Size != view.Compact {
+	if b.Size == view.Wide {
 		from = len(" jouletop  ")
 	}
 	for i, name := range b.tabs {
@@ -232,6 +235,7 @@ type lastLine struct {
 	text  string
 	style canvas.Style
 	keys  []key.Binding
+	ends  []key.Binding // those that it always ends with
 }
 
 // drawKeys draws the last line, with the note at its end where the first had no
@@ -248,7 +252,7 @@ func (b *bars) drawKeys(l lastLine, noted bool) {
 	if !noted {
 		k.note, k.noteStyle = b.tabNote()
 	}
-	for _, h := range l.keys {
+	for _, h := range slices.Concat(l.keys, l.ends) {
 		k.keys += h.Help().Key + " " + h.Help().Desc + "\n"
 	}
 	b.Frame.Place("keys", canvas.Rect{Y: b.Frame.H - 1, W: b.Frame.W, H: 1}, k, func(c *canvas.Canvas) {
@@ -258,9 +262,17 @@ func (b *bars) drawKeys(l lastLine, noted bool) {
 		}
 		room := c.W - 1
 		if k.note != "" {
-			room -= canvas.Width(k.note) + 3
-			c.Text(room+3, 0, k.noteStyle, k.note)
+			note := ansi.Truncate(k.note, c.W/2, "…")
+			room -= canvas.Width(note) + 3
+			c.Text(room+3, 0, k.noteStyle, note)
 		}
-		c.Print(canvas.Rect{X: 1, W: room, H: 1}, draw.Hints(c, l.keys, room))
+		ends := draw.Hints(c, l.ends, room)
+		keys := draw.Hints(c, l.keys, room-lipgloss.Width(ends)-2)
+		at := 1
+		if keys != "" && len(l.keys) > 0 {
+			c.Print(canvas.Rect{X: 1, W: room, H: 1}, keys)
+			at += lipgloss.Width(keys) + 2
+		}
+		c.Print(canvas.Rect{X: at, W: room - at + 1, H: 1}, ends)
 	})
 }

@@ -23,6 +23,16 @@ func (p panels) top() panel.Panel {
 	return p[len(p)-1]
 }
 
+// typing tells whether what lies on top takes every letter: no key means what it does on
+// a page.
+func (p panels) typing() bool {
+	switch p.top().(type) {
+	case *panel.Form, *panel.Line, *panel.Prompt:
+		return true
+	}
+	return false
+}
+
 // open are those that are not done with.
 func (p panels) open() panels { return slices.DeleteFunc(p, panel.Panel.Closed) }
 
@@ -272,7 +282,7 @@ func (m *Model) hints() []view.Key {
 	case view.Monitor:
 		own = []view.Key{k.Window, k.Freeze, k.Mark, k.Export, k.Save}
 	}
-	return append([]view.Key{k.Quit, k.Help}, own...)
+	return own
 }
 
 // keyGroups are all keys, for the help.

@@ -211,16 +211,16 @@ func TestRefusedFormStaysOpen(t *testing.T) {
 	}
 }
 
-// The key bar begins with what leaves and what explains, at every size, and the
+// The key bar ends with what explains and what leaves, at every size, and the
 // help cuts nothing.
-func TestQuitAndHelpComeFirst(t *testing.T) {
+func TestKeysEndWithHelpAndQuit(t *testing.T) {
 	for _, w := range []int{60, 80, 120, 200} {
 		d := started(t, tui.Options{})
 		d.size(w, 24)
-		for _, tab := range []string{"1", "2", "3", "4", "5", "6"} {
+		for _, tab := range []string{"1", "2", "3", "4", "5", "6", "7"} {
 			d.press(tab)
 			lines := strings.Split(strings.TrimRight(d.screen(), "\n"), "\n")
-			if bar := strings.TrimSpace(lines[len(lines)-1]); !strings.HasPrefix(bar, "q quit  ? help") {
+			if bar := strings.TrimSpace(lines[len(lines)-1]); !strings.HasSuffix(bar, "? help  q quit") {
 				t.Errorf("%d columns, screen %s: %q", w, tab, bar)
 			}
 		}

@@ -3,6 +3,8 @@ package tui
 import (
 	"slices"
 
+	"charm.land/bubbles/v2/key"
+
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/panel"
@@ -66,6 +68,10 @@ func (m *Model) lastLine() lastLine {
 	line := lastLine{}
 	for _, k := range m.hints() {
 		line.keys = append(line.keys, k.Short())
+	}
+	line.ends = []key.Binding{m.Keys.Help.Short(), m.Keys.Quit.Short()}
+	if m.panels.typing() {
+		line.ends = []key.Binding{m.Keys.Interrupt.Short()}
 	}
 	return line
 }

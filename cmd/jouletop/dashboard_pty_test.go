@@ -345,7 +345,7 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 	x.shows("marked")
 
 	x.keys("p")
-	x.shows("prompt:")
+	x.shows("─ Prompt ─")
 	x.keys("Why is the sky blue?", enterKey)
 	x.shows("prompt queued")
 	x.keys("x") // what waits is dropped with the run, so ask once it has ended
@@ -353,7 +353,7 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 	x.keys("k") // skips nothing that is yet to come
 	x.shows("no point to skip")
 	x.keys("p")
-	x.shows("prompt:")
+	x.shows("─ Prompt ─")
 	x.keys("Why is the grass green?", enterKey)
 	// Its text appears, and its row among the recent requests.
 	x.shows("› Why is the grass green?")

@@ -164,7 +164,7 @@ func TestDashboardRealInference(t *testing.T) {
 	x.shows("the joules mean nothing")
 	x.matches(`truthfulqa +\d+ +\d+ `)
 	x.keys("p")
-	x.shows("prompt:")
+	x.shows("─ Prompt ─")
 	x.keys("Once upon a time", enterKey)
 	x.shows("› Once upon a time")
 	x.matches(`prompt +\d+ +\d+ `)

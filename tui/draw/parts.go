@@ -82,7 +82,17 @@ func Keymap(c *canvas.Canvas, w int) help.Model {
 	return h
 }
 
-// Hints are keys in a line.
+// Hints are keys in a line: as many of the first as find room in w columns, whole.
 func Hints(c *canvas.Canvas, keys []key.Binding, w int) string {
-	return Keymap(c, w).ShortHelpView(keys)
+	all := Keymap(c, 0)
+	for n := len(keys); n > 0; n-- {
+		text := all.ShortHelpView(keys[:n])
+		if n < len(keys) {
+			text += c.Style(theme.Muted).Render(" …")
+		}
+		if lipgloss.Width(text) <= w {
+			return text
+		}
+	}
+	return ""
 }
