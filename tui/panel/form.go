@@ -163,7 +163,6 @@ type Field struct {
 	chosen  []bool
 	cursor  int
 	in      textinput.Model
-	typing  bool         // beside options: what is not listed is being typed
 	open    bool         // what is not listed may be typed
 	check   func() error // what is wrong with it as it stands; nil: nothing can be
 }
