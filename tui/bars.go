@@ -98,11 +98,27 @@ func (b *bars) drawTabs(plain bool, show func(int)) (noted bool) {
 
 // tabTexts are the tabs as they are written, and the column of the first.
 func (b *bars) tabTexts(plain bool) (texts []string, from int) {
+	room := b.Frame.W
+	if b.IsSimulated() {
+		room -= 11
+	}
+	texts, from = b.tabsOf(plain, func(int) bool { return true })
+	if need := canvas.Width(strings.Join(texts, "")); from+need > room {
+		texts, from = b.tabsOf(plain, func(i int) bool { return i == b.at }) // the others by their numbers
+	}
+	return texts, from
+}
+
+// tabsOf are the tabs, those with their names that named tells.
+func (b *bars) tabsOf(plain bool, named func(int) bool) (texts []string, from int) {
 	if b.Size == view.Wide {
 		from = len(" jouletop  ")
 	}
 	for i, name := range b.tabs {
-		text := " " + draw.Int(i+1) + " " + name + " "
+		text := " " + draw.Int(i+1) + " "
+		if named(i) {
+			text += name + " "
+		}
 		if i == b.at && plain {
 			text = "[" + strings.TrimSpace(text) + "]"
 		}

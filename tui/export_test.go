@@ -18,3 +18,6 @@ func StatusMessage(s command.Status) tea.Msg { return statusMsg{s, true} }
 
 // Broken is the error that ended the dashboard, nil for none.
 func (m *Model) Broken() error { return m.broken }
+
+// Drain takes what the source has.
+func (m *Model) Drain() tea.Cmd { return m.drain() }

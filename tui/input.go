@@ -171,7 +171,9 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Prev.Is(msg):
 		return m.open((m.at + n - 1) % n), true
 	case k.Help.Is(msg):
-		m.lay(panel.NewHelp(m.Context, keyGroups(m.Keys, m.pages)))
+		m.lay(panel.NewHelp(m.Context, m.helpGroups()))
+	case k.Terms.Is(msg):
+		m.lay(panel.NewDetails(m.Context, "What the words mean: "+m.page().Name(), page.Explain(m.page())))
 	case k.Quit.Is(msg):
 		if m.State.Busy() && m.Mode == view.Dashboard {
 			m.asking = true
@@ -283,6 +285,17 @@ func (m *Model) hints() []view.Key {
 		own = []view.Key{k.Window, k.Freeze, k.Mark, k.Export, k.Save}
 	}
 	return own
+}
+
+// helpGroups are all keys, those of the page that is shown first.
+func (m *Model) helpGroups() []view.KeyGroup {
+	groups := keyGroups(m.Keys, m.pages)
+	own := slices.IndexFunc(groups, func(g view.KeyGroup) bool { return g.Title == "On "+m.page().Name() })
+	if own < 0 {
+		return groups
+	}
+	first := groups[own]
+	return append([]view.KeyGroup{first}, slices.Delete(groups, own, own+1)...)
 }
 
 // keyGroups are all keys, for the help.

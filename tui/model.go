@@ -44,6 +44,9 @@ type Model struct {
 	operator *operator
 	player   player
 
+	// ring tells of a run that has ended, to those who look elsewhere; "" nothing.
+	ring string
+
 	untimed bool // tests: nothing waits for a time or for the stream
 	// present shows a frame, of whose rows the parts changed may differ from the one
 	// before; nil: View's text is shown.
@@ -250,8 +253,12 @@ func (m *Model) toPages(msg tea.Msg) tea.Cmd {
 func (m *Model) drain() tea.Cmd {
 	events, closed := m.opt.Source.Drain()
 	m.Apply(events...)
+	var ring tea.Cmd
+	if m.ring != "" {
+		ring, m.ring = tea.Raw(notification(m.ring)), ""
+	}
 	if !closed {
-		return m.wait()
+		return tea.Batch(m.wait(), ring)
 	}
 	m.Closed = true
 	if m.Leaving {
@@ -264,6 +271,9 @@ func (m *Model) drain() tea.Cmd {
 func (m *Model) Apply(events ...event.Event) {
 	for _, e := range events {
 		m.State.Apply(e)
+		if e, ok := e.(event.RunEnd); ok {
+			m.ring = ringFor(m.Context, e)
+		}
 		if e, ok := e.(event.Error); ok {
 			// Until a key is pressed: it may come while nobody looks.
 			m.message = message{text: causeFirst(e), bad: true, n: m.message.n + 1}

@@ -19,6 +19,8 @@ type Page interface {
 	Keys() []view.Key
 	// Hints are the keys to show on the last line, the most wanted first.
 	Hints() []view.Key
+	// Terms are the words of the glossary that stand on the page.
+	Terms() []string
 	// Open is told that the page is shown now; it may ask for what it needs.
 	Open() tea.Cmd
 	// Greedy tells whether a key press is the page's though it is one of the keys of
@@ -68,6 +70,9 @@ func (Base) Keys() []view.Key { return nil }
 
 // Hints are none.
 func (Base) Hints() []view.Key { return nil }
+
+// Terms are none.
+func (Base) Terms() []string { return nil }
 
 // Open asks for nothing.
 func (Base) Open() tea.Cmd { return nil }

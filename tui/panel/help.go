@@ -46,7 +46,7 @@ func (h *Help) Wheel(_, _, by int) bool {
 }
 
 // Hints are the keys that leave.
-func (h *Help) Hints() []view.Key { return []view.Key{h.Keys.Close, h.Keys.Quit} }
+func (h *Help) Hints() []view.Key { return []view.Key{h.Keys.Close} }
 
 func (h *Help) area() canvas.Rect {
 	return center(h.Frame.W, h.Body, view.Pick(h.Size, h.Frame.W, 112, 120), view.Pick(h.Size, h.Body.H, 36, 40))
@@ -120,7 +120,11 @@ func (h *Help) Draw(name string) {
 		title += " · jouletop " + h.Version
 	}
 	r := h.area()
-	h.Frame.Lay(name, r, h.shown.YOffset(), func() string {
+	type key struct {
+		of *Help
+		at int
+	}
+	h.Frame.Lay(name, r, key{h, h.shown.YOffset()}, func() string {
 		h.layOut()
 		return draw.Box(h.Frame.Canvas, r.W, r.H, title, h.note(), h.shown.View())
 	})

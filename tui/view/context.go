@@ -157,8 +157,11 @@ func (c *Context) Title() string {
 	if id := c.GPUID(); id != "" {
 		t += " " + id
 	}
-	if c.State.Work.InPoint && c.State.Work.Model != "" {
+	switch {
+	case c.State.Work.InPoint && c.State.Work.Model != "":
 		t += " · " + c.State.Work.Model
+	case c.State.Ended && c.Mode == Dashboard:
+		t += " · " + string(c.State.End.How)
 	}
 	return plaintext.Line(t)
 }

@@ -48,7 +48,7 @@ type Keys struct {
 	Mark, Export, Save                                       Key
 	Window, Freeze, Newest, GPU, Theme                       Key
 	Slower, Faster, SeekBack, SeekOn, SeekFarBack, SeekFarOn Key
-	Help, Quit, Interrupt, Close                             Key
+	Help, Terms, Quit, Interrupt, Close                      Key
 }
 
 // NewKeys returns the keys of the dashboard.
@@ -85,7 +85,8 @@ func NewKeys() Keys {
 		SeekFarBack: Bind("<", "1 min back", "replay 1 min back", "<"),
 		SeekFarOn:   Bind(">", "1 min on", "replay 1 min on", ">"),
 
-		Help:      Bind("?", "help", "this help", "?"),
+		Help:      Bind("?", "help", "this help: the page's keys first", "?"),
+		Terms:     Bind("i", "terms", "what the words on this page mean", "i"),
 		Quit:      Bind("q", "quit", "quit, in a run after its batch", "q"),
 		Interrupt: Bind("Ctrl+C", "quit", "quit; twice: at once", "ctrl+c"),
 		Close:     Bind("Esc", "close", "close", "esc"),
@@ -96,7 +97,7 @@ func NewKeys() Keys {
 // common ones and the replay's; every key is in one.
 func (k *Keys) Groups() (before, after []KeyGroup) {
 	return []KeyGroup{
-			{"Program", []Key{k.Quit, k.Interrupt, k.Help, k.Close}},
+			{"Program", []Key{k.Quit, k.Interrupt, k.Help, k.Terms, k.Close}},
 			{"Clock", []Key{k.Clock, k.Arm, k.GiveBack}},
 			{"Run", []Key{k.Job, k.Jobs, k.Prompt, k.Pause, k.Skip, k.Stop}},
 			{"Keep", []Key{k.Mark, k.Export, k.Save}},
