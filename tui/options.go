@@ -47,7 +47,8 @@ type Options struct {
 	SaveDir string
 	// Theme overrides what the terminal says of itself; "" asks it.
 	Theme theme.Name
-	// FPS is the most frames a second; 0 is 10.
+	// FPS is the most frames a second but for keys, which are answered at once; 0 is 5: the
+	// picture moves on no more often (view.Window), and text is read no faster.
 	FPS int
 	// Wall tells the wall-clock time for file names; nil is time.Now.
 	Wall func() time.Time
@@ -59,7 +60,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	if o.FPS <= 0 {
-		o.FPS = 10
+		o.FPS = 5
 	}
 	if o.Wall == nil {
 		o.Wall = time.Now
