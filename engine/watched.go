@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"jouletop/engine/event"
@@ -48,6 +49,8 @@ const (
 	partLimit = 5 * time.Minute
 	// pieceTime is how long a piece of it is that is measured by itself, at most.
 	pieceTime = 20 * time.Second
+	// hearEvery is how often what a command tells is heard.
+	hearEvery = 50 * time.Millisecond
 	// shortest is the shortest time between parts that is accounted for.
 	shortest = time.Millisecond
 )
@@ -76,51 +79,63 @@ func (e *Engine) watch(ctx, hard context.Context, x *execution, w Watched) error
 	c := &cutter{Engine: e, w: w, repeats: map[[2]string]int{}}
 	c.start = e.clk.Now()
 	c.cursor = c.start
-	ended := make(chan WatchedEnd, 1)
-	parts := make(chan WatchedPart, 1000)
+	var inbox struct {
+		sync.Mutex
+		parts []WatchedPart
+		end   *WatchedEnd
+	}
 	e.clk.Go(func() {
-		ended <- w.Run(func(p WatchedPart) { parts <- p })
+		end := w.Run(func(p WatchedPart) {
+			inbox.Lock()
+			defer inbox.Unlock()
+			inbox.parts = append(inbox.parts, p)
+		})
+		inbox.Lock()
+		defer inbox.Unlock()
+		inbox.end = &end
 	})
 	if l := e.cfg.Load; l != nil {
 		l(event.Mixed)
 		defer l(event.Idle)
 	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for {
-		select {
-		case p := <-parts:
+		inbox.Lock()
+		parts, end := inbox.parts, inbox.end
+		inbox.parts = nil
+		inbox.Unlock()
+		for _, p := range parts {
 			c.part(p)
-			continue
-		case <-tick.C:
-			c.until(e.clk.Now() - int64(partLimit))
-			continue
-		case end := <-ended:
-			for len(parts) > 0 {
-				c.part(<-parts)
-			}
-			if l := e.cfg.Load; l != nil {
-				l(event.Idle)
-			}
-			e.Mark("the command has ended: " + end.Note)
-			if end.Flags.Has(event.FlagGPUUnused) {
-				e.Warn("no kernel ran on the GPU while the command did: its energy is what an idle GPU draws")
-			}
-			c.end(end)
-			_ = x.measureIdle(ctx, w.Idle) // which ctx may end
-			for _, id := range c.points {
-				x.awaitEnergies(hard, id)
-			}
-			whole, net := e.account.Whole()
-			if math.IsNaN(net.EnergyJ) {
-				net.EnergyErrJ = net.EnergyJ // idle power is not known, and no bound of it
-			}
-			e.publish(event.CommandDone{At: e.now(), StartNS: c.start, EndNS: c.cursor, Energy: whole, NetEnergyJ: net.EnergyJ, NetEnergyErrJ: net.EnergyErrJ})
-			for _, id := range c.points {
-				e.publish(e.account.Finish(id, e.clk.Now(), nil))
-			}
+		}
+		if end != nil {
+			e.finish(ctx, hard, x, c, *end)
 			return nil
 		}
+		c.until(e.clk.Now() - int64(partLimit))
+		_ = e.clk.Sleep(context.Background(), hearEvery)
+	}
+}
+
+// finish books what a command came to that has ended.
+func (e *Engine) finish(ctx, hard context.Context, x *execution, c *cutter, end WatchedEnd) {
+	if l := e.cfg.Load; l != nil {
+		l(event.Idle)
+	}
+	e.Mark("the command has ended: " + end.Note)
+	if end.Flags.Has(event.FlagGPUUnused) {
+		e.Warn("no kernel ran on the GPU while the command did: its energy is what an idle GPU draws")
+	}
+	c.end(end)
+	_ = x.measureIdle(ctx, x.plan.Idle) // which ctx may end
+	for _, id := range c.points {
+		x.awaitEnergies(hard, id)
+	}
+	whole, net := e.account.Whole()
+	if math.IsNaN(net.EnergyJ) {
+		net.EnergyErrJ = net.EnergyJ // idle power is not known, and no bound of it
+	}
+	e.publish(event.CommandDone{At: e.now(), StartNS: c.start, EndNS: c.cursor, Energy: whole, NetEnergyJ: net.EnergyJ, NetEnergyErrJ: net.EnergyErrJ})
+	for _, id := range c.points {
+		e.publish(e.account.Finish(id, e.clk.Now(), nil))
 	}
 }
 

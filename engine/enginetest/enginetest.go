@@ -20,6 +20,8 @@ type World struct {
 	GPU   []simgpu.Option
 	Model []simllm.Option
 	Heard func(event.Event) // is told of every event, in order
+	// Load, if not nil, is what the GPU does in a phase, where nothing is run on it.
+	Load func(g *simgpu.GPU, p event.Phase)
 }
 
 // Run calls do with an engine that is started, within simulated time, ends it, and
@@ -38,7 +40,12 @@ func (w World) Run(t testing.TB, do func(clk timebase.Clock, e *engine.Engine) e
 			if err != nil {
 				return err
 			}
+			var load func(event.Phase)
+			if w.Load != nil {
+				load = func(p event.Phase) { w.Load(g, p) }
+			}
 			e, err := engine.New(engine.Config{
+				Load:  load,
 				Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources(), Control: control}},
 				Backend: simllm.New(g, clk, w.Seed, w.Model...), Stream: stream.New(recorder(w.Heard)), Simulated: true,
 			})
