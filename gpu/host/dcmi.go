@@ -44,7 +44,7 @@ func findDCMI(o Options) ([]Source, []Problem) {
 		return nil, []Problem{{DCMI, err.Error(), ""}}
 	}
 	return []Source{{
-		ID: string(DCMI), Kind: DCMI, Domain: "server", PeriodMS: first.periodMS, every: dcmiEvery,
+		ID: string(DCMI), Kind: DCMI, Domain: "server", PeriodMS: first.periodMS, StepW: 1, every: dcmiEvery,
 		read: func() (float64, error) {
 			r, err := askDCMI(tool)
 			return r.watts, err

@@ -18,7 +18,7 @@
 //   - Domains lie within each other: cores within their package, all within psys.
 //     [Total] adds packages and memory, never a part to its whole.
 //   - Power (hwmon, DCMI) is taken to go straight from one reading to the next; by how
-//     much they differ is in the error.
+//     much they differ is in the error, and so is the step in which it is told.
 //
 // What is not known is not stated. The gain of these sensors is not known from within,
 // and in no error here.

@@ -91,7 +91,7 @@ func (m *Meter) Add(r Reading) {
 	if m.Counter() {
 		step, p.why = m.counted(v, dt, r.TimeNS)
 	} else {
-		step, p.slack = (v+m.last)/2*dt.Seconds(), math.Abs(v-m.last)/2*dt.Seconds()
+		step, p.slack = (v+m.last)/2*dt.Seconds(), (math.Abs(v-m.last)+m.StepW)/2*dt.Seconds()
 		if dt > metersGap {
 			p.why = "it was not read for a while"
 		}

@@ -30,6 +30,8 @@ type Source struct {
 	// PeriodMS is how often the source renews its value as it says itself, in ms; for
 	// RAPL about 1 (Intel SDM vol. 3B, 16.10). 0 unknown.
 	PeriodMS float64 `json:"period_ms"`
+	// StepW is in what steps a power is told, in W; 0 unknown, or a counter.
+	StepW float64 `json:"step_w,omitempty"`
 	// Within is the ID of the source that this one is a part of; "" none known.
 	Within string `json:"within,omitempty"`
 	// Through says who reads it, where this program may not: the clock guard's service.
