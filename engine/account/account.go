@@ -66,6 +66,7 @@ type batchAccount struct {
 	iterations []passed
 	shares     map[string]*servedShare
 	begun      bool
+	blur       float64 // J, drawn while a pass may have ended, where passes are concluded
 	woke       string  // request that ended the pause before it
 	idle       float64 // J, of the pause
 }

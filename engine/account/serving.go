@@ -150,6 +150,7 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 			})
 		}
 		a.divide(p, phases, whole, parts)
+		b.blur = max(b.blur, blur(p.iterations, whole))
 		a.idleBefore(p)
 		if pt := a.points[b.point]; pt != nil {
 			pt.unsplit = true
@@ -176,6 +177,30 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 	a.clocks.forget(from)
 	a.requests.Forget(from)
 	return append(out, rows...)
+}
+
+// blur is how many J are drawn in the time in which each end of a pass may lie, where they are concluded from what clients saw: a pass ended when the first
+// of its tokens came, or later, and nobody knows how much of the time until the last came
+// was the next one's.
+func blur(its []passed, whole energy.Estimate) float64 {
+	var apart, seconds, n float64
+	for i, it := range its {
+		if it.Origin == event.OriginRun {
+			return 0
+		}
+		seconds += it.phase.Seconds()
+		if i == 0 {
+			continue
+		}
+		const most = 5e-3 // s; longer is a pause
+		if d := float64(it.StartNS-its[i-1].EndNS) / 1e9; d >= 0 && d < most {
+			apart, n = apart+d, n+1
+		}
+	}
+	if joules := whole.Likely(); n > 0 && seconds > 0 && joules > 0 {
+		return joules / seconds * apart / n
+	}
+	return 0
 }
 
 // idleBefore notes what the pause before a busy time drew.
@@ -397,6 +422,9 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event
 		}
 		for k := range s.bent {
 			v += sq(z95 * s.bent[k])
+		}
+		if s.observed { // where it came, and where it went
+			v += 2 * sq(z95*b.blur) / 12 // anywhere in it
 		}
 		row.EnergyErrJ = math.Sqrt(sq(row.EnergyErrJ) + s.own + sq(s.shared) + sq(z95*s.cost) + v)
 	}

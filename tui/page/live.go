@@ -170,7 +170,10 @@ func (p *Live) workText() string {
 	if at.Model == "" {
 		return "starting"
 	}
-	parts := []string{at.Model, at.Dataset, "batch " + draw.Int(at.BatchSize)}
+	parts := []string{at.Model, at.Dataset}
+	if at.BatchSize >= 0 { // a server decides by itself
+		parts = append(parts, "batch "+draw.Int(at.BatchSize))
+	}
 	if at.Repeat > 1 {
 		parts = append(parts, "repeat "+draw.Int(at.Repeat))
 	}

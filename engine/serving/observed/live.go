@@ -36,7 +36,8 @@ type Live struct {
 	guess                      guess
 	told                       []Told // that are in no pass yet
 	telling, distrusted        bool
-	ahead                      int // tokens of prompts that were told to be read, of those whose first token has not come
+	ahead                      int     // tokens of prompts that were told to be read, of those whose first token has not come
+	toldS, seenS               float64 // s that passes took, by the server and by their tokens
 	both, toldAlone, seenAlone int
 
 	steps  steps

@@ -47,13 +47,21 @@ func (l *Live) match(ps []*pass, until int64) []*pass {
 	var out []*pass
 	var silent []Told // told, no token came out
 	at, n := 0, 0
+	for _, p := range ps {
+		if p.start > 0 && p.later() > 0 { // others may have begun after a pause
+			l.seenS += p.seconds()
+		}
+	}
 	for _, t := range l.told {
 		if len(ps) == 0 {
 			break
 		}
 		later := until != math.MaxInt64 && t.T > ps[len(ps)-1].sent // it may be of one to come
 		k := at
-		for k < len(ps) && k < at+ahead && !l.may(ps[k], t) {
+		for k < len(ps) && k < at+ahead && !(l.may(ps[k], t) && l.lasts(ps[k], t, silent)) {
+			if len(silent) > 0 && t.Decodes > 0 { // they were about that one
+				l.toldAlone, silent = l.toldAlone+len(silent), nil
+			}
 			if k++; t.Decodes == 0 { // it is the next, or no token came out of it
 				k = len(ps)
 			}
@@ -70,9 +78,11 @@ func (l *Live) match(ps []*pass, until int64) []*pass {
 			out = append(out, ps[k])
 			l.both += 1 + len(silent)
 			silent, at = nil, k+1
+			l.toldS += t.Seconds
 			l.ahead = max(l.ahead+t.PrefillTokens-ps[k].whole(), 0)
 		case t.Decodes == 0:
 			silent = append(silent, t)
+			l.toldS += t.Seconds
 			l.ahead += t.PrefillTokens
 		default:
 			l.toldAlone++
@@ -106,6 +116,22 @@ func (l *Live) may(p *pass, t Told) bool {
 		return false
 	}
 	return first <= t.Prefills && later <= t.Decodes && later >= t.Decodes-max(1, t.Decodes/8) && later+first > 0 && -soon < d && d < soon
+}
+
+// lasts tells whether a pass, with those before it that no token came out of, took about
+// as long as the server says; also where the server says times that cannot be: some count
+// what is left to do once the GPU has been asked.
+func (l *Live) lasts(p *pass, t Told, silent []Told) bool {
+	const enough, least = 50, 0.5
+	if l.both < enough || !(l.toldS > least*l.seenS) || p.start == 0 || p.later() == 0 {
+		return true
+	}
+	for _, s := range silent {
+		t.Seconds += s.Seconds
+	}
+	const off, spare = 1.6, 1e-3 // s
+	d := p.seconds()
+	return d < off*t.Seconds+spare && t.Seconds < off*d+spare
 }
 
 // whole are the tokens of the prompts whose first token came out of a pass.

@@ -134,6 +134,7 @@ func (r *run) Close() error { return nil }
 const (
 	ran   = iota // they were run by this program
 	said         // by the streams of a server that says how prompts come forward, and how much it made
+	told         // by a server that tells of each in its log
 	timed        // by when the tokens of a server came
 )
 
@@ -153,13 +154,19 @@ func simulate(rate float64, seed int64, known int) (*run, error) {
 			}
 			r.truth = &truth{Backend: simllm.New(g, clk, seed), gpu: g, profile: profile, ids: map[int]string{}, joules: map[string]float64{}, alone: map[string]float64{}}
 			var model engine.Backend = r.truth
+			var says engine.Telemetry
 			if known != ran {
-				if model, err = streamOf(r.truth, clk, seed, known == said); err != nil {
+				s, err := streamOf(r.truth, clk, seed, known)
+				if err != nil {
 					return err
+				}
+				model = s
+				if known == told {
+					says = s
 				}
 			}
 			e, err := engine.New(engine.Config{
-				Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources()}}, Backend: model, Stream: stream.New(r), Simulated: true,
+				Clock: clk, GPUs: []engine.GPU{{Device: g, Sources: g.PowerSources()}}, Backend: model, Stream: stream.New(r), Simulated: true, Telemetry: says,
 			})
 			if err != nil {
 				return err
@@ -187,7 +194,7 @@ func simulate(rate float64, seed int64, known int) (*run, error) {
 // simulated judges the simulator's requests.
 func simulated(seeds int) error {
 	fmt.Printf("simulated H100, 8B, %d slots, %d requests of 64 to 1536 tokens and 8 to 199 out, %d seeds\n", slots, requests, seeds)
-	for known, how := range []string{"", "a server's, by what its streams say: ", "a server's, by when tokens came: "} {
+	for known, how := range []string{"", "a server's, by what its streams say: ", "a server's, by what it tells of passes: ", "a server's, by when tokens came: "} {
 		for _, rate := range loads {
 			if known != ran && rate == loads[1] && seeds > 1 {
 				continue // between two others

@@ -9,6 +9,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/engine/serverword"
 	"jouletop/engine/serving"
 	"jouletop/gpu/timebase"
 )
@@ -21,12 +22,15 @@ type streamed struct {
 	clk   timebase.Clock
 	rng   *rand.Rand
 	says  bool // how prompts come forward, and how many tokens it has made
+	tells bool // of its passes
 
 	mu    sync.Mutex
 	sched *serving.Scheduler
 	of    map[int]*streaming
 	busy  bool
 	n     int
+	told  []serverword.Pass
+	count int // passes
 }
 
 // streaming is a request at the server.
@@ -37,9 +41,9 @@ type streaming struct {
 	ended bool
 }
 
-func streamOf(model *truth, clk timebase.Clock, seed int64, says bool) (*streamed, error) {
+func streamOf(model *truth, clk timebase.Clock, seed int64, known int) (*streamed, error) {
 	sched, err := serving.New(serving.Config{Slots: slots, Chunk: chunk, Schedule: serving.Mixed, KVTokens: model.Room()})
-	return &streamed{Backend: struct{ engine.Backend }{model}, model: model, clk: clk, rng: rand.New(rand.NewPCG(uint64(seed), 5)), says: says, sched: sched, of: map[int]*streaming{}}, err
+	return &streamed{Backend: struct{ engine.Backend }{model}, model: model, clk: clk, rng: rand.New(rand.NewPCG(uint64(seed), 5)), says: known == said, tells: known == told, sched: sched, of: map[int]*streaming{}}, err
 }
 
 // EvaluatesOnce is as of most servers.
@@ -95,6 +99,7 @@ func (s *streamed) work(ctx context.Context) {
 			panic(err) // of a simulation that is not stopped
 		}
 		s.mu.Lock()
+		s.tell(p, out)
 		t := out.EndNS
 		arrives := func() int64 { // one after another, and a network after each
 			t += 20_000
@@ -134,3 +139,36 @@ func (s *streamed) work(ctx context.Context) {
 		s.mu.Unlock()
 	}
 }
+
+// tell notes a pass as a log that is read now and then would.
+func (s *streamed) tell(p serving.Pass, out engine.Passed) {
+	s.count++
+	if !s.tells {
+		return
+	}
+	const every = int64(20e6) // ns
+	s.told = append(s.told, serverword.Pass{
+		Prefills: p.Prefills(), PrefillTokens: p.PrefillTokens(), Decodes: p.Decodes(), DecodeTokens: p.Decodes(), KVTokens: -1, Queued: s.sched.Queued(),
+		Seconds: float64(out.EndNS-out.StartNS) / 1e9, Number: int64(s.count), ReadNS: out.EndNS + s.rng.Int64N(every),
+	})
+}
+
+// Take implements engine.Telemetry.
+func (s *streamed) Take() (out serverword.Told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clk.Now()
+	for len(s.told) > 0 && s.told[0].ReadNS <= now {
+		out.Passes, s.told = append(out.Passes, s.told[0]), s.told[1:]
+	}
+	return out
+}
+
+// Look implements engine.Telemetry.
+func (s *streamed) Look(context.Context) error { return nil }
+
+// Optional implements engine.Telemetry.
+func (s *streamed) Optional() bool { return false }
+
+// Word implements engine.Telemetry.
+func (s *streamed) Word() event.ServerTelemetry { return event.ServerTelemetry{Workers: 1} }
