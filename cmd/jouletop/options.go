@@ -49,7 +49,7 @@ func (o *options) addWork(f *pflag.FlagSet) {
 	f.IntVar(&o.Work.Queries, "queries", 0, "queries of each dataset, 0 for all there are")
 	f.IntSliceVar(&o.Work.Batches, "batch", []int{1}, "batch sizes")
 	f.BoolVar(&o.Work.Lenient, "lenient", false, "skip malformed dataset rows instead of failing")
-	f.StringVar(&o.Work.Policy, "policy", "none", "clock `policy`: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy or min-edp; with other knobs fixed:sm=1005,power=400 or phase:sm=1980/1005,power=400")
+	f.StringVar(&o.Work.Policy, "policy", "none", "clock `policy`: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy or min-edp; with other knobs fixed:sm=1005,power=400, phase:sm=1980/1005,power=400 or min-energy:sm,mem,power")
 	f.StringVar(&o.Rig.ClockLoss, "on-clock-loss", rig.ClockLossStop, "`what` to do when a clock that was set is lost (guard ended, somebody else's reset): stop, or rearm to set it again and go on; rows that it touched are flagged either way")
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound of min-energy and min-edp, against the highest clock")
 }

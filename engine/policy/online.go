@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // How long a trial lasts: at least minTrial of batches whose energy is known,
@@ -37,11 +38,31 @@ type Online struct {
 
 	jobs    map[jobKey]*job
 	job     *job
-	current int // requested clock in force
+	current gpu.Setting // requested and in force; zero: not known
+	knobs   *knobGrid   // nil: the SM clock alone is searched
 	batches map[string]*batch
 	order   []string // of batches, oldest first
 	failed  int
 	notes   []event.PolicyNote
+}
+
+// searcher finds a setting: an Optimizer or a KnobSearch.
+type searcher interface {
+	Setting() gpu.Setting // to run at now
+	Baseline() bool       // whether that is the baseline
+	Done() bool
+	Why() string
+	Took() int
+	Trials() []Trial
+	Report(Trial)
+	slower(Trial) float64
+	settled() string
+}
+
+// knobGrid is what a search over several knobs goes through.
+type knobGrid struct {
+	knobs  []gpu.KnobID
+	values [][]int
 }
 
 type jobKey struct {
@@ -51,7 +72,7 @@ type jobKey struct {
 
 // job is the search for one kind of work.
 type job struct {
-	opt     *Optimizer
+	opt     searcher
 	lengths *lengthModel // of phases at the baseline, in its first trial
 	since   int64        // when the trial began, ns
 	trial   []*batch
@@ -64,7 +85,8 @@ type batch struct {
 	energies int // requests whose energy has come
 	start    int64
 	mhz      int
-	planned  int // by phase: the clock meant for what follows prefill
+	planned  int         // by phase: the clock meant for what follows prefill
+	others   gpu.Setting // the other knobs when it began
 	mixed    bool
 	failed   bool
 	seconds  float64 // of its phases
@@ -77,6 +99,14 @@ type batch struct {
 // NewOnline returns the policy for a GPU's supported clocks (MHz, ascending).
 func NewOnline(goal Goal, clocks []int, maxSlowdown float64) *Online {
 	o := &Online{goal: goal, clocks: clocks, maxSlowdown: maxSlowdown, jobs: map[jobKey]*job{}, batches: map[string]*batch{}}
+	o.enter(jobKey{})
+	return o
+}
+
+// NewOnlineKnobs returns the policy that searches over several knobs, through all
+// combinations of values (each ascending, in units for people).
+func NewOnlineKnobs(goal Goal, knobs []gpu.KnobID, values [][]int, maxSlowdown float64) *Online {
+	o := &Online{goal: goal, knobs: &knobGrid{knobs, values}, maxSlowdown: maxSlowdown, jobs: map[jobKey]*job{}, batches: map[string]*batch{}}
 	o.enter(jobKey{})
 	return o
 }
@@ -95,6 +125,11 @@ func NewOnlineByPhase(goal Goal, clocks []int, maxSlowdown float64) *Online {
 func (o *Online) Name() string {
 	p := o.goal.policy()
 	p.ByPhase = o.aware != nil
+	if o.knobs != nil {
+		for _, k := range o.knobs.knobs {
+			p.Searched |= 1 << k
+		}
+	}
 	return p.String()
 }
 
@@ -104,31 +139,47 @@ func (o *Online) Start() int {
 	if o.aware != nil {
 		return o.aware.Start()
 	}
-	o.current = o.job.opt.Suggest()
-	return o.current
+	o.current = o.job.opt.Setting()
+	return o.current.SMMHz
 }
+
+// Knobs returns what the knobs beside the SM clock are to be at.
+func (o *Online) Knobs() gpu.Setting { return o.current.Others() }
 
 func (o *Online) baseline() int { return o.clocks[len(o.clocks)-1] }
 
-// Optimizer returns the search for the job in hand.
-func (o *Online) Optimizer() *Optimizer { return o.job.opt }
+// Optimizer returns the search for the job in hand; nil where several knobs are searched.
+func (o *Online) Optimizer() *Optimizer {
+	opt, _ := o.job.opt.(*Optimizer)
+	return opt
+}
+
+// KnobSearch returns the search over several knobs for the job in hand; nil where the SM
+// clock alone is searched.
+func (o *Online) KnobSearch() *KnobSearch {
+	opt, _ := o.job.opt.(*KnobSearch)
+	return opt
+}
 
 // Phase asks for the next trial's clock where a batch begins, or by phase where
 // prefill has ended.
 func (o *Online) Phase(p event.PhaseStart) (int, bool) {
-	want := o.job.opt.Suggest()
+	want := o.job.opt.Setting()
 	if o.aware != nil {
 		if b := o.batches[p.BatchID]; b != nil && p.Phase != event.Prefill {
-			b.planned = want
+			b.planned = want.SMMHz
 		}
-		o.aware.clocks.Decode, o.aware.clocks.Score = want, want
+		o.aware.clocks.Decode, o.aware.clocks.Score = want.SMMHz, want.SMMHz
 		return o.aware.Phase(p)
 	}
-	if o.failed >= maxFailures || want == o.current || p.Phase != event.Prefill && p.Phase != event.Mixed {
-		return o.current, false
+	set := o.failed < maxFailures && want != o.current && (p.Phase == event.Prefill || p.Phase == event.Mixed)
+	if set {
+		o.current = want
 	}
-	o.current = want
-	return want, true
+	if b := o.batches[p.BatchID]; b != nil && b.spans == nil {
+		b.others = o.current.Others()
+	}
+	return o.current.SMMHz, set
 }
 
 // Observe collects trials from batches that have ended and whose energy has
@@ -148,8 +199,10 @@ func (o *Online) Observe(e event.Event) []event.PolicyNote {
 		o.account(e)
 	case event.ClockChange:
 		if o.aware == nil {
-			o.changed(e)
+			o.changed(e.Cause, e.Err, e.At)
 		}
+	case event.KnobChange:
+		o.changed(e.Cause, e.Err, e.At)
 	}
 	notes := o.notes
 	o.notes = nil
@@ -161,7 +214,13 @@ func (o *Online) Observe(e event.Event) []event.PolicyNote {
 
 func (o *Online) enter(k jobKey) {
 	if o.jobs[k] == nil {
-		o.jobs[k] = &job{opt: NewOptimizer(o.goal, o.clocks, o.maxSlowdown), lengths: newLengthModel()}
+		var opt searcher
+		if o.knobs != nil {
+			opt = NewKnobSearch(o.goal, o.knobs.knobs, o.knobs.values, o.maxSlowdown)
+		} else {
+			opt = NewOptimizer(o.goal, o.clocks, o.maxSlowdown)
+		}
+		o.jobs[k] = &job{opt: opt, lengths: newLengthModel()}
 	}
 	o.job = o.jobs[k]
 	o.job.trial = nil
@@ -210,11 +269,11 @@ func (o *Online) account(e event.RequestEnergy) {
 		}
 	}
 	j := b.job
-	ran, whole := b.mhz, !b.mixed
+	ran, whole := b.others.With(gpu.KnobSM, b.mhz), !b.mixed
 	if o.aware != nil {
-		ran, whole = b.planned, true
+		ran, whole = gpu.Setting{SMMHz: b.planned}, true
 	}
-	if j != o.job || !whole || b.failed || ran != j.opt.Suggest() || b.start < j.since || b.seconds <= 0 {
+	if j != o.job || !whole || b.failed || ran != j.opt.Setting() || b.start < j.since || b.seconds <= 0 {
 		return
 	}
 	j.trial = append(j.trial, b)
@@ -231,9 +290,8 @@ func (o *Online) judge(at event.At) {
 			known += b.seconds
 		}
 	}
-	baseline := j.opt.Suggest() == o.baseline()
 	care := 1.0
-	if baseline {
+	if j.opt.Baseline() {
 		care = 2
 	}
 	switch {
@@ -260,7 +318,8 @@ func (o *Online) judge(at event.At) {
 
 // measure makes a trial of the batches collected.
 func (j *job) measure() Trial {
-	t := Trial{MHz: j.opt.Suggest()}
+	s := j.opt.Setting()
+	t := Trial{MHz: s.SMMHz, Others: s.Others()}
 	var energy, latency []float64
 	for _, b := range j.trial {
 		work := 0.0
@@ -300,30 +359,28 @@ func (o *Online) report(at event.At, t Trial) {
 	if len(opt.Trials()) == n {
 		return // not a measurement
 	}
-	text := fmt.Sprintf("%s trial %d: %d MHz", o.Name(), n+1, t.MHz)
+	text := fmt.Sprintf("%s trial %d: %s", o.Name(), n+1, knobText(t.setting()))
 	if n > 0 {
 		first := opt.Trials()[0]
 		text += fmt.Sprintf(", energy %+.1f %%, latency %+.1f %%", 100*(t.Energy/first.Energy-1), 100*opt.slower(t))
 	}
 	switch {
 	case opt.Done() && was:
-		text += fmt.Sprintf(": broke the bound of %+.3g %%, now %d MHz", 100*o.maxSlowdown, opt.Suggest())
+		text += fmt.Sprintf(": broke the bound of %+.3g %%, now %s", 100*o.maxSlowdown, knobText(opt.Setting()))
 	case opt.Done():
-		text += "; " + o.settled()
+		text += "; " + opt.settled()
 	default:
-		text += fmt.Sprintf("; next %d MHz (%s)", opt.Suggest(), opt.Why())
+		text += fmt.Sprintf("; next %s (%s)", knobText(opt.Setting()), opt.Why())
 	}
 	o.notes = append(o.notes, event.PolicyNote{At: at, Text: text, SMMHz: t.MHz, Cost: perToken})
 }
 
-func (o *Online) settled() string {
-	opt := o.job.opt
-	text := fmt.Sprintf("settled at %d MHz", opt.Suggest())
-	if e, ok := opt.Estimate(opt.Suggest()); ok && opt.Suggest() != o.baseline() {
-		text += fmt.Sprintf(": %.1f ± %.1f %% less energy, %.1f ± %.1f %% slower",
-			100*e.Saving, 196*e.SavingSD, 100*e.Slowdown, 196*e.SlowdownSD)
+// knobText words a setting: the SM clock alone in MHz.
+func knobText(s gpu.Setting) string {
+	if s.Others() == (gpu.Setting{}) {
+		return fmt.Sprintf("%d MHz", s.SMMHz)
 	}
-	return text
+	return s.String()
 }
 
 // joulesPerToken is a trial's energy per token: of tokens generated, or
@@ -342,21 +399,20 @@ func (j *job) joulesPerToken() float64 {
 	return energy / float64(tokens)
 }
 
-func (o *Online) changed(e event.ClockChange) {
-	if e.Cause.Unasked() {
-		o.current = 0
+// changed learns from a change of a knob that was made, refused or lost.
+func (o *Online) changed(cause event.Cause, failure string, at event.At) {
+	if cause.Unasked() {
+		o.current = gpu.Setting{}
 		return
 	}
-	if e.Err == "" {
+	if failure == "" {
 		o.failed = 0
 		return
 	}
-	if e.RequestedSMMHz == o.current {
-		o.current = 0 // unknown: the next batch asks again
-	}
+	o.current = gpu.Setting{} // unknown: the next batch asks again
 	if o.failed++; o.failed == maxFailures {
-		o.notes = append(o.notes, event.PolicyNote{At: e.At, Text: fmt.Sprintf(
-			"%s given up after %d refused clock changes: %s", o.goal, maxFailures, e.Err)})
+		o.notes = append(o.notes, event.PolicyNote{At: at, Text: fmt.Sprintf(
+			"%s given up after %d refused clock changes: %s", o.goal, maxFailures, failure)})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 )
 
 // Goal is what an optimizer makes small.
@@ -33,13 +34,16 @@ const MaxTrials = 12
 // The unit of work is free but must be the same in all trials.
 type Trial struct {
 	MHz     int
-	Batches int     // how many batches it is the mean of
-	Energy  float64 // J per unit of work; NaN where the sensors resolved nothing
-	Latency float64 // s per unit of work
+	Others  gpu.Setting // of the other knobs
+	Batches int         // how many batches it is the mean of
+	Energy  float64     // J per unit of work; NaN where the sensors resolved nothing
+	Latency float64     // s per unit of work
 	// EnergySD and LatencySD are the standard deviations between batches, as a
 	// share of the mean; NaN where one batch is all there is.
 	EnergySD, LatencySD float64
 }
+
+func (t Trial) setting() gpu.Setting { return t.Others.With(gpu.KnobSM, t.MHz) }
 
 // Optimizer finds the SM clock of least energy (or energy × delay) that keeps
 // latency within a bound of the baseline's, from few noisy trials. It is a pure
@@ -114,6 +118,22 @@ func NewOptimizer(goal Goal, clocks []int, maxSlowdown float64) *Optimizer {
 // Suggest returns the clock to run at now, in MHz: the next trial's, or once
 // Done the one to keep.
 func (o *Optimizer) Suggest() int { return o.next }
+
+// Setting is Suggest as a setting.
+func (o *Optimizer) Setting() gpu.Setting { return gpu.Setting{SMMHz: o.next} }
+
+// Baseline tells whether the suggestion is the baseline, the highest clock.
+func (o *Optimizer) Baseline() bool { return o.next == o.top() }
+
+// settled words what is known of the clock that is kept.
+func (o *Optimizer) settled() string {
+	text := fmt.Sprintf("settled at %d MHz", o.next)
+	if e, ok := o.Estimate(o.next); ok && !o.Baseline() {
+		text += fmt.Sprintf(": %.1f ± %.1f %% less energy, %.1f ± %.1f %% slower",
+			100*e.Saving, 196*e.SavingSD, 100*e.Slowdown, 196*e.SlowdownSD)
+	}
+	return text
+}
 
 // Done tells whether the search is over. Trials reported later still count: a
 // kept clock that turns out to break the bound is given up for a better one.

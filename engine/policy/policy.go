@@ -9,6 +9,7 @@
 //	phase:sm=PREFILL/DECODE,...   the same, with other knobs throughout
 //	min-energy                    find the clock of least energy while jobs run
 //	min-edp                       find the clock of least energy × delay
+//	min-energy:sm,mem,power       the same over several knobs, and for min-edp
 //	phase:min-energy, phase:min-edp  the same for what follows prefill
 //
 // The searching ones keep latency within Options.MaxSlowdown of the highest clock's.
@@ -86,12 +87,23 @@ func Parse(spec string, info gpu.Info, o Options) (engine.Policy, error) {
 		}
 		return NewPhaseAware(p.Clocks).WithKnobs(p.Knobs), nil
 	case event.MinEnergy, event.MinEDP:
-		if len(info.SMClocks) < 2 {
-			return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
-		}
 		goal := MinEnergy
 		if p.Kind == event.MinEDP {
 			goal = MinEDP
+		}
+		if p.Searched != 0 {
+			var all []gpu.Knob
+			if o.Knobs != nil {
+				all = o.Knobs()
+			}
+			knobs, values, err := knobAxes(p, all)
+			if err != nil {
+				return nil, fmt.Errorf("policy %s: %w", spec, err)
+			}
+			return NewOnlineKnobs(goal, knobs, values, o.MaxSlowdown), nil
+		}
+		if len(info.SMClocks) < 2 {
+			return nil, fmt.Errorf("%w: %s needs a GPU that lists its supported clocks", gpu.ErrBadClock, spec)
 		}
 		if p.ByPhase {
 			return NewOnlineByPhase(goal, info.SMClocks, o.MaxSlowdown), nil
@@ -131,4 +143,5 @@ func (Fixed) Observe(event.Event) []event.PolicyNote { return nil }
 var (
 	_ engine.KnobPolicy = Fixed{}
 	_ engine.KnobPolicy = (*PhaseAware)(nil)
+	_ engine.KnobPolicy = (*Online)(nil)
 )
