@@ -185,7 +185,7 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Save.Is(msg):
 		return m.saveScreen(), true
 	case k.Theme.Is(msg):
-		m.nextTheme()
+		return m.nextTheme(), true
 	case k.Newest.Is(msg):
 		m.Window.Freeze(m.State, false)
 		m.page().Newest()

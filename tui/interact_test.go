@@ -490,3 +490,17 @@ func TestDrawPicture(t *testing.T) {
 		t.Errorf("too small: %v", err)
 	}
 }
+
+// Two seconds are the shortest window, and the theme is named as it changes.
+func TestShortWindowAndThemesName(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {200, 60}} {
+		d := started(t, tui.Options{})
+		d.size(size[0], size[1])
+		d.press("w", "w", "w", "w")
+		d.wants("window 2 s (w)")
+		d.press("w")
+		d.wants("window 10 s (w)")
+		d.press("t")
+		d.wants("theme: " + string(d.m.Theme().Name))
+	}
+}

@@ -3,6 +3,7 @@ package tui
 import (
 	"slices"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
 	"jouletop/tui/theme"
@@ -41,10 +42,11 @@ func (m *Model) setTheme() {
 	m.dirty = true
 }
 
-// nextTheme goes on to the next theme.
-func (m *Model) nextTheme() {
+// nextTheme goes on to the next theme, and names it.
+func (m *Model) nextTheme() tea.Cmd {
 	i := slices.Index(theme.Names, m.th.Name)
 	m.SetTheme(theme.Names[(i+1)%len(theme.Names)])
+	return m.say("theme: "+string(m.th.Name), false)
 }
 
 // SetTheme takes a theme whatever the terminal says.

@@ -9,10 +9,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/gpu"
-
-	"jouletop/engine/command"
 	"jouletop/tui"
 )
 

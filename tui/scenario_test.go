@@ -176,6 +176,7 @@ var goldenScreens = []struct {
 	{"session", "sweep", 0, []string{"6", "down", "enter"}},
 	{"rows", "sweep", 0, []string{"7", "v", "right", "right", "right", "right", "right", "right", "o", "down", "down"}},
 	{"details", "sweep", 0, []string{"3", "down", "down", "enter"}},
+	{"terms", "sweep", 0, []string{"2", "i"}},
 	{"help", "run", 9200 * time.Millisecond, []string{"?"}},
 }
 

@@ -72,7 +72,7 @@ func NewKeys() Keys {
 		Export: Bind("e", "export", "export the session's CSV files", "e"),
 		Save:   Bind("s", "save", "save this screen as text", "s"),
 
-		Window: Bind("w", "window", "window: 10 s to the whole session", "w"),
+		Window: Bind("w", "window", "window: 2 s to the whole session", "w"),
 		Freeze: Bind("Space", "freeze", "freeze the picture, hold a replay", "space"),
 		Newest: Bind("End", "newest", "back to the newest", "end"),
 		GPU:    Bind("g", "GPU", "next GPU", "g"),

@@ -9,8 +9,9 @@ import (
 	"jouletop/tui/state"
 )
 
-// windows of the profiles; 0 is the whole session.
-var windows = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, 0}
+// windows of the profiles, in the order in which one goes through them; 0 is the whole
+// session. In 2 s even a prefill of some ms is seen.
+var windows = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, 0, 2 * time.Second}
 
 // Window is which part of the session is looked at.
 type Window struct {
