@@ -278,7 +278,8 @@ func (b *bars) drawKeys(l lastLine, noted bool) {
 		}
 		room := c.W - 1
 		if k.note != "" {
-			note := ansi.Truncate(k.note, c.W/2, "…")
+			// What the figures do not mean comes before the keys, but for the last ones.
+			note := ansi.Truncate(k.note, c.W-lipgloss.Width(draw.Hints(c, l.ends, c.W))-5, "…")
 			room -= canvas.Width(note) + 3
 			c.Text(room+3, 0, k.noteStyle, note)
 		}
