@@ -178,7 +178,8 @@ func (f *round) judgeLines(dir string, requests int) {
 	}
 }
 
-// sessionFiles are the files of a session in which no model serves.
+// sessionFiles are the files of a session in which no model serves, on a machine that
+// tells nothing of its host.
 func sessionFiles() []string {
-	return slices.DeleteFunc(session.Files(), func(name string) bool { return name == session.IterationsFile })
+	return slices.DeleteFunc(session.Files(), func(name string) bool { return name == session.IterationsFile || name == session.HostFile })
 }
