@@ -357,7 +357,9 @@ func TestDashboardPromptMarkAndSavedScreen(t *testing.T) {
 	x.keys("Why is the grass green?", enterKey)
 	// Its text appears, and its row among the recent requests.
 	x.shows("› Why is the grass green?")
-	x.until("the generated text", func(s string) bool { return regexp.MustCompile(`green\?.*\n +(\[simulated\] )?(\w+ ){3}`).MatchString(s) })
+	x.until("the generated text", func(s string) bool {
+		return regexp.MustCompile(`green\?.*\n +(\[simulated\] )?(\w+ ){3}`).MatchString(s)
+	})
 	x.matches(`prompt +\d+ +\d+ `)
 
 	x.keys("s")
