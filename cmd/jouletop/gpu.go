@@ -33,16 +33,16 @@ func newGPUReset(o *options) *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use:   "reset",
-		Short: "Give locked clocks back to the driver",
-		Long: `Give a clock that jouletop locked and could not give back (after a power loss of
-every process at once, say) back to the driver. --force resets any lock, another
-tool's too.`,
+		Short: "Give back locked clocks and other knobs",
+		Long: `Give back what jouletop set and could not give back (after every process was killed
+at once, say): clocks to the driver, a power limit to what it was before. --force
+gives every knob to the driver, whoever set it: clocks unlocked, the default limit.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return rig.ResetClocks(cmd.Context(), &o.Rig, force, os.Stdout)
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "reset whoever locked the clock")
+	c.Flags().BoolVar(&force, "force", false, "reset every knob, whoever set it")
 	return c
 }
 
