@@ -25,9 +25,11 @@ class best_tokens {
     // best tokens only; with n_rows 0, the logits of what rows there are. on_device
     // tells that a device other than the CPU computes the logits, or (for tests) that
     // the way of such a one is to be taken; then n_rows is 0 only where there is no
-    // row. Where the best tokens can't be found there, the logits are copied as ever.
-    // submitted() follows once the evaluation is submitted.
-    void ask(int n_rows, int n_vocab, bool on_device);
+    // row. apart tells that rows which llama.cpp evaluates together may have others
+    // between them in the order of the batch. Where the best tokens can't be found
+    // there, the logits are copied as ever. submitted() follows once the evaluation is
+    // submitted.
+    void ask(int n_rows, int n_vocab, bool on_device, bool apart);
     void submitted();
 
     // The best tokens asked for, once the context is synchronized; nullptr if the

@@ -197,7 +197,7 @@ llama_context * best_tokens::make_context(llama_model * model, llama_context_par
     return llama_init_from_model(model, p);
 }
 
-void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
+void best_tokens::ask(int n_rows, int n_vocab, bool on_device, bool) {
     asked = { n_rows, n_vocab, on_device, nullptr };
 }
 

@@ -32,6 +32,9 @@ type evaluator struct {
 	rows             int  // wanted
 	onDevice         bool // best tokens are found where a GPU has the logits
 	best             []int32
+	// apart: rows that are evaluated together may have others between them, as where
+	// prompts end that are not in the order of their lengths.
+	apart bool
 }
 
 // What wait answers in place of a best token.
@@ -76,6 +79,7 @@ func (x *evaluator) abort(on bool) { C.jt_abort(x.c, cbool(on)) }
 // reset begins a new batch.
 func (x *evaluator) reset() {
 	x.tokens, x.pos, x.seq, x.want, x.rows = x.tokens[:0], x.pos[:0], x.seq[:0], x.want[:0], 0
+	x.apart = false
 }
 
 // add puts a token in the batch; want asks for the logits after it.
@@ -96,6 +100,9 @@ func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
 	if bestOnly && x.onDevice {
 		best = 2
+		if x.apart {
+			best = 3
+		}
 	}
 	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
 		(*C.int8_t)(unsafe.SliceData(x.want)), best))

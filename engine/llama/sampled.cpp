@@ -50,6 +50,7 @@ constexpr float lowest = -3e38f;
 struct search {
     ggml_tensor * at     = nullptr; // in its part; nullptr: not built yet
     ggml_tensor * logits = nullptr; // the best ones
+    bool          apart  = false;   // each row of the next graph answers for itself
 
     // The parts of a row.
     static int64_t parts(int64_t vocab) {
@@ -74,7 +75,8 @@ struct search {
     // Answers for data->logits, a view of one row among all of the graph: after them
     // is one of padding, which is not searched. The first row answers with the parts
     // of all rows, so that they take two copies to the host and not two a row; the
-    // others with nothing. Rows of many parts for their length answer for themselves.
+    // others with nothing. Rows of many parts for their length answer for themselves,
+    // and so do rows that may not follow each other.
     //
     // The graph of a pass that wants no token, of a long prompt, has as many nodes as
     // the one of the last pass, all empty. Were it another, llama.cpp would plan it
@@ -93,9 +95,11 @@ struct search {
         }
         const int64_t r = known ? row->view_offs / padded->nb[1] : 0, all = ggml_nelements(at);
         int64_t       n = parts(row->ne[0]), first = r * n;
-        if (all <= row->ne[0]) {
+        if (all <= row->ne[0] && !apart) {
             n     = r == 0 ? all : 0;
             first = 0;
+        } else if (all == 0) { // a part of prompts that end later
+            n = 0;
         }
         data->candidates = ggml_view_1d(c, at, n, first * sizeof(int32_t));
         data->logits     = ggml_view_1d(c, ggml_reshape_1d(c, logits, all), n, first * sizeof(float));
@@ -156,9 +160,10 @@ template <typename S> struct with_samplers<S, true> {
     }
 
     // Finds the best tokens of rows, which are in the order of the batch; negative
-    // numbers count them from the last. Those that answer together follow each other:
-    // llama.cpp evaluates sequences of consecutive numbers in a pass. Each function
-    // called here waits for the GPU, which takes a microsecond or two.
+    // numbers count them from the last. Those that answer together follow each other,
+    // for ask() was told so; a graph that was made for an evaluation without prompts is
+    // used again for the end of some alike, and llama.cpp evaluates sequences of
+    // consecutive numbers together. Each function called here waits for the GPU, which takes a microsecond or two.
     template <typename C> static bool read(C * ctx, int n_vocab, std::vector<int32_t> & tokens) {
         const int64_t each = search::parts(n_vocab), rows = (int64_t) tokens.size();
         for (int64_t r = 0; r < rows;) {
@@ -215,8 +220,9 @@ llama_context * best_tokens::make_context(llama_model * model, llama_context_par
     return s->ctx;
 }
 
-void best_tokens::ask(int n_rows, int n_vocab, bool on_device) {
-    s->n_vocab = n_vocab;
+void best_tokens::ask(int n_rows, int n_vocab, bool on_device, bool apart) {
+    s->n_vocab      = n_vocab;
+    s->shared.apart = apart;
     const bool want = on_device && !s->refused;
     if (want && s->list.empty()) { // llama.cpp plans its graphs anew, so they stay for as long as they can
         s->refused = !samplers::set(s->ctx, s->n_seq, &s->shared, s->list);

@@ -116,10 +116,17 @@ func alone(t *testing.T, b *Backend, prompt []int32, n int) (tokens []int32, gap
 // What a request is answered does not depend on who else is served: but where the two
 // best tokens are as good as one another, it is what it is alone.
 func TestServedAsAlone(t *testing.T) {
-	b, _ := loadSmall(t)
-	for _, schedule := range []serving.Schedule{serving.Mixed, serving.PrefillFirst, serving.Static} {
-		servedAsAlone(t, b, 60, 5, 24, schedule)
-		b.served = nil // the cache was used
+	for name, gpu := range map[string]bool{"on the CPU": false, "as on a GPU": true} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := loadSmall(t)
+			if gpu {
+				asGPU(b)
+			}
+			for _, schedule := range []serving.Schedule{serving.Mixed, serving.PrefillFirst, serving.Static} {
+				servedAsAlone(t, b, 60, 5, 24, schedule)
+				b.served = nil // the cache was used
+			}
+		})
 	}
 }
 

@@ -26,23 +26,27 @@ func check(what string, got float64, unit string, lo, hi float64) {
 func main() {
 	recordings := flag.String("recording", "../shared/data/h100/serving", "folder of the recording of a real server")
 	program := flag.String("program", "", "jouletop, to serve by llama.cpp")
+	sessions := flag.String("sessions", "", "folder of sessions in which jouletop served on one GPU, judged alone")
 	seeds := flag.Int("seeds", 3, "seeds of each load")
 	server := flag.String("llama-server", "", "llama-server to compare the throughput with, alone")
 	flag.Parse()
 	start := time.Now()
 	var err error
-	if *server != "" {
-		if err = versus(*program, *server); err == nil && !failed {
-			return
+	switch {
+	case *server != "":
+		err = versus(*program, *server)
+	case *sessions != "":
+		err = servedSessions(*sessions)
+	default:
+		if *seeds > 0 {
+			err = simulated(*seeds)
 		}
-	} else if *seeds > 0 {
-		err = simulated(*seeds)
-	}
-	if err == nil && *server == "" {
-		err = recorded(*recordings)
-	}
-	if err == nil && *server == "" {
-		err = llama(*program)
+		if err == nil {
+			err = recorded(*recordings)
+		}
+		if err == nil {
+			err = llama(*program)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchserving:", err)
