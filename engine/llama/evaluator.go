@@ -32,9 +32,6 @@ type evaluator struct {
 	rows             int  // wanted
 	onDevice         bool // best tokens are found where a GPU has the logits
 	best             []int32
-	// apart: rows that are evaluated together may have others between them, as where
-	// prompts end that are not in the order of their lengths.
-	apart bool
 }
 
 // What wait answers in place of a best token.
@@ -79,7 +76,6 @@ func (x *evaluator) abort(on bool) { C.jt_abort(x.c, cbool(on)) }
 // reset begins a new batch.
 func (x *evaluator) reset() {
 	x.tokens, x.pos, x.seq, x.want, x.rows = x.tokens[:0], x.pos[:0], x.seq[:0], x.want[:0], 0
-	x.apart = false
 }
 
 // add puts a token in the batch; want asks for the logits after it.
@@ -100,7 +96,7 @@ func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
 	if bestOnly && x.onDevice {
 		best = 2
-		if x.apart {
+		if len(x.tokens) > x.rows { // prompts end in any order, and some are not at their end
 			best = 3
 		}
 	}

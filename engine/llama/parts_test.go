@@ -3,6 +3,7 @@
 package llama
 
 import (
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
@@ -49,6 +50,26 @@ func TestParts(t *testing.T) {
 				checkGreedy(t, b, s.prompt, s.generated, whole[i].generated)
 			}
 		})
+	}
+}
+
+// TestRaggedParts has prompts end in any order.
+func TestRaggedParts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	b, _ := loadSmall(t)
+	gpu, _ := loadSmall(t)
+	asGPU(gpu)
+	for range 40 {
+		lengths := make([]int, 4)
+		for i := range lengths {
+			lengths[i] = 480 + 300*rng.IntN(2) + rng.IntN(90) // some padded to the same
+		}
+		whole, parts := prompted(b, lengths...), prompted(gpu, lengths...)
+		evaluate(t, b, whole, false)
+		evaluate(t, gpu, parts, false)
+		for i, s := range parts {
+			checkGreedy(t, b, s.prompt, s.generated, whole[i].generated)
+		}
 	}
 }
 

@@ -120,7 +120,6 @@ func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, erro
 	defer b.stopWith(ctx)()
 	x := b.eval
 	x.reset()
-	x.apart = p.Prefills() > 0
 	var sampled []*served // by row
 	for _, m := range members {
 		s := b.served.of[m.ID]
