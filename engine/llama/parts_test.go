@@ -129,7 +129,7 @@ func TestNoGraphSearch(t *testing.T) {
 	with, _ := loadSmall(t)
 	want := prompted(with, lengths...)
 	evaluate(t, with, want, false)
-	if !with.eval.found() {
+	if !installed && !with.eval.found() { // an installed one is not hooked on a CPU
 		t.Error("the logits were copied")
 	}
 	for _, gpu := range []bool{false, true} {
