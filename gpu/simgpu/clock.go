@@ -73,6 +73,12 @@ func (g *GPU) ResetSMClock() error {
 }
 
 func (g *GPU) changeClock(mhz float64, lock bool) error {
+	return g.call(func(end int64) { g.planRamp(end, mhz, lock) })
+}
+
+// call makes a call of the driver's. What it does, if anything, is planned with mu held,
+// for its end.
+func (g *GPU) call(plan func(end int64)) error {
 	g.mu.Lock()
 	now := g.advance()
 	faults := g.faults
@@ -82,7 +88,7 @@ func (g *GPU) changeClock(mhz float64, lock bool) error {
 		call = int64(faults.CallTime)
 	}
 	if faults.SetClock == nil && !faults.IgnoreClock {
-		g.planRamp(now+call, mhz, lock)
+		plan(now + call)
 	}
 	g.mu.Unlock()
 	// The call can't be given up half-way, as on a real driver.

@@ -2,10 +2,8 @@ package simgpu
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"jouletop/gpu"
 )
@@ -91,26 +89,14 @@ func (g *GPU) change(k gpu.KnobID, effect func()) error {
 	if k == gpu.KnobProfile {
 		return fmt.Errorf("%w: %s", gpu.ErrNotSupported, k.Title())
 	}
-	g.mu.Lock()
-	now := g.advance()
-	faults := g.faults
-	call := g.latency.of(g.seed, g.clockCalls)
-	g.clockCalls++
-	if faults.CallTime > 0 {
-		call = int64(faults.CallTime)
-	}
-	if faults.SetClock == nil && !faults.IgnoreClock {
-		g.later = append(g.later, effectAt{now + call, effect})
+	err := g.call(func(end int64) {
+		g.later = append(g.later, effectAt{end, effect})
 		slices.SortStableFunc(g.later, func(a, b effectAt) int { return cmp.Compare(a.atNS, b.atNS) })
-	}
-	g.mu.Unlock()
-	if err := g.clk.Sleep(context.Background(), time.Duration(call)); err != nil {
-		return err
-	}
+	})
 	g.mu.Lock()
 	g.advance()
 	g.mu.Unlock()
-	return faults.SetClock
+	return err
 }
 
 // effectAt is a change of a knob that comes into force at a time, ns.
