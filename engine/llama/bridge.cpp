@@ -287,7 +287,8 @@ int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * 
     }
     struct llama_batch b = { n, tokens, nullptr, pos, c->ones.data(), c->seq_ptr.data(), want };
     const int r = guarded("llama_decode", JT_THREW, [&] {
-        c->best.ask(best_only ? c->n_rows : 0, c->n_vocab, best_only > 1, best_only > 2);
+        // Where prompts are read, they may end in any order.
+        c->best.ask(best_only ? c->n_rows : 0, c->n_vocab, best_only > 1, n > c->n_rows);
         return llama_decode(c->ctx, b);
     });
     c->best.submitted();

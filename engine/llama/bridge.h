@@ -58,10 +58,9 @@ void jt_abort(jt_context * c, int on);
 
 // Starts evaluating n tokens: what llama_decode returns, or JT_THREW. With
 // best_only the best tokens alone are wanted afterwards, not the logits, which
-// then need not be copied (see best.h; 2 where a device computes them, 3 where besides
-// rows evaluated together may have others between them); the rows must be in the order
-// of their sequences, one each, or none. On a GPU it returns before they are evaluated,
-// and the next may be submitted at once.
+// then need not be copied (see best.h; 2 where a device computes them); the rows
+// must be in the order of their sequences, one each, or none. On a GPU it returns
+// before they are evaluated, and the next may be submitted at once.
 int jt_submit(jt_context * c, int n, int32_t * tokens, int32_t * pos, int32_t * seq, int8_t * want, int best_only);
 // Waits for it and returns the time. If best is not NULL, finds the best token
 // of each row (the tokens for which want was set, in their order) first; where

@@ -96,9 +96,6 @@ func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
 	if bestOnly && x.onDevice {
 		best = 2
-		if len(x.tokens) > x.rows { // prompts end in any order, and some are not at their end
-			best = 3
-		}
 	}
 	return int(C.jt_submit(x.c, C.int(len(x.tokens)), i32(x.tokens), i32(x.pos), i32(x.seq),
 		(*C.int8_t)(unsafe.SliceData(x.want)), best))
