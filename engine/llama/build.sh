@@ -32,6 +32,9 @@ broken() {
 
 if [ "$MARCH" = native ]; then
 	cpu=-DGGML_NATIVE=ON
+	# As in native.mk without AMX: llama.cpp's code for it ended in illegal
+	# instructions on a machine that has it (0.5.0, quantised models).
+	[ "$(uname -m)" != x86_64 ] || cpu="$cpu -DCMAKE_C_FLAGS=-mno-amx-int8 -DCMAKE_CXX_FLAGS=-mno-amx-int8"
 else
 	cpu="-DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=$MARCH -DCMAKE_CXX_FLAGS=-march=$MARCH"
 fi
