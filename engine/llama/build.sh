@@ -30,17 +30,17 @@ broken() {
 	fail "llama.cpp could not be built; all of it is in $log"
 }
 
-if [ "$MARCH" = native ]; then
-	cpu=-DGGML_NATIVE=ON
-	# As in native.mk without AMX: llama.cpp's code for it ended in illegal
-	# instructions on a machine that has it (0.5.0, quantised models).
-	[ "$(uname -m)" != x86_64 ] || cpu="$cpu -DCMAKE_C_FLAGS=-mno-amx-int8 -DCMAKE_CXX_FLAGS=-mno-amx-int8"
-else
-	cpu="-DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=$MARCH -DCMAKE_CXX_FLAGS=-march=$MARCH"
-fi
+# Without two parts of the processor that llama.cpp (0.5.0) would use: AMX, as in
+# native.mk, for its code for that ended in illegal instructions on a machine that has
+# it; and half-precision arithmetic, in which it adds up whole rows of F16 products, so
+# that what a model says depends on how many tokens are evaluated together.
+native=ON flags=""
+[ "$MARCH" = native ] || native=OFF flags="-march=$MARCH"
+for part in amx-int8 avx512fp16; do
+	! echo | ${CC:-cc} -mno-$part -E - >/dev/null 2>&1 || flags="$flags -mno-$part"
+done
 [ -e "$prefix/lib/libllama.so" ] || echo "building llama.cpp of $src (some minutes, once)"
-# shellcheck disable=SC2086
-configure "$prefix/cmake" $cpu && cmake --build "$prefix/cmake" --parallel "$jobs" >>"$log" 2>&1 &&
+configure "$prefix/cmake" -DGGML_NATIVE=$native "-DCMAKE_C_FLAGS=$flags" "-DCMAKE_CXX_FLAGS=$flags" && cmake --build "$prefix/cmake" --parallel "$jobs" >>"$log" 2>&1 &&
 	cmake --install "$prefix/cmake" >>"$log" 2>&1 || broken
 
 nvcc=$(PATH="${CUDA_HOME:-/none}/bin:$PATH:/usr/local/cuda/bin" command -v nvcc || ls -d /usr/local/cuda-*/bin/nvcc /opt/cuda/bin/nvcc 2>/dev/null | sort -V | tail -1)
