@@ -67,14 +67,17 @@ type batchAccount struct {
 	shares     map[string]*servedShare
 	begun      bool
 	blur       float64 // J, drawn while a pass may have ended, where passes are concluded
-	woke       string  // request that ended the pause before it
-	idle       float64 // J, of the pause
+	traffic    traffic
+	costs      [2]energy.Cost // of passes, by kind, as known last
+	woke       string         // request that ended the pause before it
+	idle       float64        // J, of the pause
 }
 
 // add takes a request in, after the batch's phases. One that failed may have run
 // at no time: it makes the batch no longer than its phases.
 func (b *batchAccount) add(r event.Request) {
 	b.requests = append(b.requests, r)
+	b.traffic.request(r)
 	if r.Err == "" || len(b.phases) == 0 {
 		b.start, b.end = min(b.start, r.StartNS), max(b.end, r.EndNS)
 	}

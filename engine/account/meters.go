@@ -106,10 +106,13 @@ func (m Meters) cost(p energy.Phase) (sum energy.Cost) {
 			return energy.Cost{}
 		}
 		sum.IdleW += c.IdleW
+		sum.Base, sum.BaseS = sum.Base+c.Base, max(sum.BaseS, c.BaseS)
 		for i := range c.PerUnit {
 			sum.Seconds[i] = max(sum.Seconds[i], c.Seconds[i])
 			sum.PerUnit[i] += c.PerUnit[i]
-			for j := range c.PerUnit {
+		}
+		for i := range c.Cov {
+			for j := range c.Cov {
 				sum.Cov[i][j] += c.Cov[i][j] * float64(len(m)) // as if they were off alike
 			}
 		}

@@ -127,6 +127,7 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 			r.places[q.RequestID] = i
 			b.point = q.PointID
 			b.requests = append(b.requests, q.Request)
+			b.traffic.request(q.Request)
 			continue
 		}
 		if id == "" {

@@ -80,6 +80,7 @@ type servedShare struct {
 	bent, marginalBent [2]float64
 	luck               float64     // J², variance: how many evaluations were its
 	observed           bool        // its passes are concluded
+	before             before      // its first
 	doubts             event.Flags // of its passes
 	tokens, capped     float64     // J
 }
@@ -98,9 +99,10 @@ func (a *Account) pass(b *batchAccount, it event.Iteration) {
 	if b.shares == nil {
 		b.shares = map[string]*servedShare{}
 	}
+	fresh := b.traffic.pass(it)
 	for _, m := range it.Members {
 		if b.shares[m.RequestID] == nil {
-			b.shares[m.RequestID] = &servedShare{start: it.StartNS}
+			b.shares[m.RequestID] = &servedShare{start: it.StartNS, before: fresh[m.RequestID]}
 		}
 		s := b.shares[m.RequestID]
 		s.observed = s.observed || it.Origin != event.OriginRun
@@ -159,12 +161,13 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 	}
 	var rows []event.Event
 	left := b.requests[:0:0]
+	after := b.traffic.after()
 	for _, r := range b.requests {
-		if r.EndNS > p.span.EndNS && !p.last {
+		if r.EndNS+after > p.span.EndNS && !p.last {
 			left = append(left, r)
 			continue
 		}
-		rows = append(rows, a.servedRow(at, b, r))
+		rows = append(rows, a.servedRow(at, b, r, p.last))
 	}
 	b.requests = left
 	if pt := a.points[b.point]; pt != nil {
@@ -174,6 +177,7 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 	for _, s := range b.shares {
 		from = min(from, s.start)
 	}
+	b.traffic.forget(from)
 	a.clocks.forget(from)
 	a.requests.Forget(from)
 	return append(out, rows...)
@@ -244,7 +248,6 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 		throttled bool
 	}
 	costs := map[sort]energy.Cost{}
-	var latest [2]energy.Cost     // by kind
 	parted := map[string][]held{} // by request
 	for i, it := range p.iterations {
 		of := sort{phases[i].Kind, phases[i].SMMHz, phases[i].Throttled}
@@ -253,7 +256,7 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 			c = a.meter.cost(phases[i])
 			costs[of] = c
 		}
-		latest[kindOf(phases[i])] = c
+		p.batch.costs[kindOf(phases[i])] = c
 		for k, h := range hold(it.Members, joules[i], phases[i].Seconds(), c, known, a.split()) {
 			h.iteration = i
 			h.luck = c.PerUnit[loadPasses] * it.Members[k].EvaluationsErr
@@ -296,7 +299,7 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 		s.own += apart
 		s.shared += together
 		s.luck += luck * luck // who is beside whom stays for seconds
-		for k, c := range latest {
+		for k, c := range p.batch.costs {
 			s.cost += quadratic(c.Cov, dev[k])
 			s.marginalCost += quadratic(c.Cov, own[k])
 			s.bent[k] += c.Unexplained * product(c.PerUnit, dev[k])
@@ -313,7 +316,7 @@ func kindOf(p energy.Phase) int {
 }
 
 // quadratic is the standard deviation of a sum of loads.
-func quadratic(cov [4][4]float64, x energy.Loads) float64 {
+func quadratic(cov [5][5]float64, x energy.Loads) float64 {
 	v := 0.0
 	for i := range x {
 		for j := range x {
@@ -395,7 +398,7 @@ func hold(members []event.IterationMember, joules, seconds float64, c energy.Cos
 }
 
 // servedRow is the row of a request that has ended, all of whose pieces are told.
-func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event.RequestEnergy {
+func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over bool) event.RequestEnergy {
 	s := b.shares[r.RequestID]
 	delete(b.shares, r.RequestID)
 	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
@@ -431,7 +434,18 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request) event
 	row.NetEnergyJ = s.net
 	row.Flags = row.Flags.Union(flagsOf(s.energy.Faults))
 	row.MarginalJ, row.TokenJ, row.CappedJ = s.marginal, s.tokens, s.capped
-	row.MarginalErrJ = z95 * math.Sqrt(sq(s.marginalCost)+s.luck+sq(s.marginalBent[0])+sq(s.marginalBent[1]))
+	v := sq(s.marginalCost) + s.luck
+	bent := s.marginalBent
+	if o := b.traffic.of[r.RequestID]; o != nil && o.start > 0 {
+		if p, ok := b.traffic.without(o, s.before, at.TimeNS, over, b.costs); ok {
+			if j, sd, more, ok := p.beyond(); ok {
+				row.MarginalJ += j
+				v += sq(sd)
+				bent[0], bent[1] = bent[0]+more[0], bent[1]+more[1]
+			}
+		}
+	}
+	row.MarginalErrJ = z95 * math.Sqrt(v+sq(bent[0])+sq(bent[1]))
 	if b.woke == r.RequestID {
 		row.IdleJ = b.idle
 	}

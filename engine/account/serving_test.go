@@ -27,7 +27,7 @@ func TestRequestInNoPass(t *testing.T) {
 			r.Err = c.err.Error()
 		}
 		a := &Account{requests: noClocks{}}
-		row := a.servedRow(event.At{}, &batchAccount{}, r)
+		row := a.servedRow(event.At{}, &batchAccount{}, r, true)
 		if math.IsNaN(row.EnergyJ) != c.unknown || math.IsNaN(row.NetEnergyJ) != c.unknown || math.IsNaN(row.MarginalJ) != c.unknown {
 			t.Errorf("failed %v: %g J, net %g J, marginal %g J by %s", c.err, row.EnergyJ, row.NetEnergyJ, row.MarginalJ, row.Method)
 		}

@@ -47,10 +47,12 @@ const (
 // ways of dividing come to; NaN for a request of a batch that ran together.
 type ServedEnergy struct {
 	Split Split `json:"energy_split,omitempty"` // by which EnergyJ was divided
-	// MarginalJ is what the request's own tokens and sequence added to the passes that
-	// it was in, by what such loads were learned to cost, beyond what an idle GPU draws in
-	// the time they took: the total with it less the total without. MarginalErrJ is the
-	// half-width of its 95 % interval.
+	// MarginalJ is the total with the request less the total without it, of all that was
+	// served: what its own tokens and sequence added to the passes that it was in, by what
+	// such loads were learned to cost, beyond what an idle GPU draws in the time they took;
+	// and what it made of the others' passes, by replaying who came without it: they share
+	// more passes as they wait for its prompt, or take longer as it has a slot. It may be
+	// below zero. MarginalErrJ is the half-width of its 95 % interval.
 	MarginalJ    float64 `json:"marginal_energy_j"`
 	MarginalErrJ float64 `json:"marginal_energy_err_j"`
 	// IdleJ is what the pause drew that the request ended by coming; in no energy_j.

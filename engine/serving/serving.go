@@ -153,6 +153,20 @@ func (s *Scheduler) Add(id, prompt, most int) error {
 	return nil
 }
 
+// Resume puts a request under way at once, of whose prompt so many tokens are read and
+// for which so many are generated: fewer than prompt, or all, and fewer than most.
+// Errors wrap ErrConfig where there is no slot, or no such state.
+func (s *Scheduler) Resume(id, prompt, read, generated, most int) error {
+	slot := slices.Index(s.free, true)
+	if slot < 0 || read < 0 || read > prompt || generated < 0 || generated >= most || generated > 0 && read < prompt || generated == 0 && read == prompt {
+		return fmt.Errorf("%w: request %d, %d of %d tokens read, %d of %d generated", ErrConfig, id, read, prompt, generated, most)
+	}
+	s.free[slot] = false
+	s.kv += prompt + most
+	s.active = append(s.active, &request{id: id, prompt: prompt, most: most, slot: slot, read: read, generated: generated})
+	return nil
+}
+
 // Queued is how many requests wait for a slot.
 func (s *Scheduler) Queued() int { return len(s.queue) }
 
@@ -243,6 +257,32 @@ func (s *Scheduler) Done(p Pass, ended ...int) []int {
 		s.Drop(id)
 	}
 	return gone
+}
+
+// Alike is how many passes in a row have the members that p has, which Next gave, where
+// none is added or ends by itself: 1 where prompts are read in it.
+func (s *Scheduler) Alike(p Pass) int {
+	n := 1
+	if p.PrefillTokens() > 0 || len(s.queue) > 0 && len(s.active) < s.cfg.Slots {
+		return n
+	}
+	for i, r := range s.active {
+		if left := r.most - r.generated; i == 0 || left < n {
+			n = left
+		}
+	}
+	return n
+}
+
+// DoneTimes says that n passes like p were evaluated, 1 to Alike(p), one after another; it
+// returns the requests that ended.
+func (s *Scheduler) DoneTimes(p Pass, n int) []int {
+	for _, r := range s.active {
+		if n > 1 {
+			r.generated += n - 1
+		}
+	}
+	return s.Done(p)
 }
 
 // Drop ends a request at once, wherever it is; false where there is none.

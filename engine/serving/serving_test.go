@@ -247,3 +247,69 @@ func TestErrors(t *testing.T) {
 		t.Error("a pass of nothing")
 	}
 }
+
+// Passes that are alike may be taken at once, and a request may be put under way: both
+// come to what passes one by one come to.
+func TestPassesAtOnce(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		cfg := Config{Slots: 1 + rng.IntN(6), Chunk: 1 + rng.IntN(40), Schedule: []Schedule{Mixed, PrefillFirst, Static}[rng.IntN(3)]}
+		one, many := newScheduler(t, cfg), newScheduler(t, cfg)
+		for id := range 12 {
+			prompt, most := 1+rng.IntN(60), 1+rng.IntN(30)
+			for _, s := range []*Scheduler{one, many} {
+				if err := s.Add(id, prompt, most); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for {
+			p, some := many.Next()
+			q, also := one.Next()
+			if some != also || shape(p) != shape(q) {
+				t.Fatalf("seed %d: %s, one by one %s", seed, shape(p), shape(q))
+			}
+			if !some {
+				break
+			}
+			n := many.Alike(p)
+			if n > 1 && rng.IntN(2) == 0 {
+				n = 1 + rng.IntN(n)
+			}
+			gone := many.DoneTimes(p, n)
+			var alone []int
+			for i := range n {
+				if q, _ = one.Next(); len(q.Members) != len(p.Members) {
+					t.Fatalf("seed %d: pass %d of %d has other members", seed, i, n)
+				}
+				alone = append(alone, one.Done(q)...)
+			}
+			if !slices.Equal(gone, alone) {
+				t.Fatalf("seed %d: %v ended, one by one %v", seed, gone, alone)
+			}
+		}
+	}
+}
+
+func TestResume(t *testing.T) {
+	cfg := Config{Slots: 2, Chunk: 4, Schedule: Mixed}
+	s := newScheduler(t, cfg)
+	if err := errors.Join(s.Resume(7, 5, 5, 2, 4), s.Resume(8, 9, 3, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := play(t, s), []string{"d7:6 p8:3+4", "d7:7 p8:7+2*"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, bad := range [][4]int{{5, 6, 0, 2}, {5, 3, 1, 2}, {5, 5, 0, 2}, {5, 5, 2, 2}, {5, -1, 0, 2}} {
+		if err := newScheduler(t, cfg).Resume(1, bad[0], bad[1], bad[2], bad[3]); !errors.Is(err, ErrConfig) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	full := newScheduler(t, Config{Slots: 1, Chunk: 4, Schedule: Mixed})
+	if err := full.Resume(1, 5, 5, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := full.Resume(2, 5, 5, 1, 2); !errors.Is(err, ErrConfig) {
+		t.Errorf("no slot: %v", err)
+	}
+}

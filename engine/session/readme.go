@@ -60,7 +60,7 @@ var columnMeanings = map[string]string{
 	"net_energy_j":  "energy less idle power times the time, J", PointsFile + ":net_energy_j": "the same, mean per query, J",
 	"prefill_energy_j": "of the prefills, mean per query, J", "decode_energy_j": "of what came after, mean per query, J",
 	"joules_per_token": "energy over generated tokens, or over those read where none were generated, J", "joules_per_total_token": "energy over all tokens, read and generated, J", "edp_js": "energy times latency, J·s", "mean_power_w": "mean power while busy, W",
-	"energy_split": "by which rule energies of passes were divided among requests", "marginal_energy_j": "what this request added, J", "marginal_energy_err_j": "half of its 95 % interval, J",
+	"energy_split": "by which rule energies of passes were divided among requests", "marginal_energy_j": "what the run drew more for this request, J: the total with it less the total without it", "marginal_energy_err_j": "half of its 95 % interval, J",
 	"idle_energy_j": "what the pause before its arrival drew, J; in no energy_j", "token_share_j": "its share by tokens, J", "capped_token_share_j": "its share by tokens, capped in each pass, J",
 	"quality": "0 to 1", "quality_metric": "by which measure", PointsFile + ":quality": "mean, 0 to 1",
 	"mixed_clock": "1: the clock asked for changed within", "throttled_pct": "time in which a limit held the clock down, %",

@@ -2,6 +2,7 @@ package energy
 
 import (
 	"math"
+	"slices"
 
 	"jouletop/gpu"
 )
@@ -13,10 +14,14 @@ type Cost struct {
 	PerUnit Loads
 	// Seconds is by how many s a unit lengthens a phase; it is never negative.
 	Seconds Loads
+	// Base and BaseS are what a phase costs beside its loads, in J, and how long it takes,
+	// in s; what loads do not explain of either.
+	Base, BaseS float64
 	// IdleW is what pauses draw, in W; 0 where none was seen.
 	IdleW float64
-	// Cov is its covariance in J², as far as the readings do not tell it.
-	Cov [4][4]float64
+	// Cov is the covariance of PerUnit and, last, of Base in J², as far as the readings do
+	// not tell them.
+	Cov [5][5]float64
 	// Unexplained is which part of what phases of the kind differ in length, 0 to 1 as a
 	// standard deviation, goes with none of their loads: so far what a unit costs is not
 	// proportional to it, or not the same each time.
@@ -33,8 +38,9 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 		}
 		s := &tr.model.stats[k]
 		var c Cost
-		length, unexplained := m.tl.lengths(p.key())
+		base, length, unexplained := m.tl.lengths(p.key())
 		c.Unexplained = unexplained
+		c.Base, c.BaseS = s.level0()*base, base
 		if i, ok := tr.model.keys[Key{Kind: KindIdle, SMMHz: p.SMMHz}]; ok {
 			c.IdleW = max(tr.model.stats[i].theta, 0)
 		}
@@ -43,13 +49,23 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 				c.PerUnit[i] = tr.model.stats[g].theta/s.rates[i] + s.level0()*length[i]
 			}
 		}
-		for i, g := range s.loads {
-			for j, h := range s.loads {
-				if g < 0 || h < 0 || s.rates[i] == 0 || s.rates[j] == 0 {
-					continue
+		// A unit's joules are made of its load's parameter and of the kind's, by the time
+		// that it takes; a base of the kind's alone.
+		cov := tr.model.covariance
+		of := append(slices.Clone(s.loads[:]), k)
+		byLoad, byTime := [5]float64{4: 0}, [5]float64{4: base}
+		for i, r := range s.rates {
+			if s.loads[i] >= 0 && r > 0 {
+				byLoad[i], byTime[i] = 1/r, length[i]
+			} else {
+				of[i] = -1
+			}
+		}
+		for i, g := range of {
+			for j, h := range of {
+				if g >= 0 && h >= 0 {
+					c.Cov[i][j] = cov(g, h)*byLoad[i]*byLoad[j] + cov(k, g)*byLoad[i]*byTime[j] + cov(k, h)*byLoad[j]*byTime[i] + cov(k, k)*byTime[i]*byTime[j]
 				}
-				cov := tr.model.covariance
-				c.Cov[i][j] = cov(g, h)/s.rates[i]/s.rates[j] + cov(k, g)*length[j]/s.rates[i] + cov(k, h)*length[i]/s.rates[j] + cov(k, k)*length[i]*length[j]
 			}
 		}
 		for i := range c.PerUnit {
@@ -126,10 +142,10 @@ func (f *lengthFit) rms(of []*placed, most float64) float64 {
 	return math.Sqrt(sum / max(n, 1))
 }
 
-// lengths returns by how many s a unit of each load lengthens phases of a kind, and
-// which part of what their lengths differ by is not explained by that. A phase that is
+// lengths returns how long phases of a kind last without their loads, by how many s a
+// unit of each lengthens them, and which part of what their lengths differ by is not explained by that. A phase that is
 // off by more than four standard deviations was held up by something else.
-func (tl *timeline) lengths(k Key) (perUnit Loads, unexplained float64) {
+func (tl *timeline) lengths(k Key) (base float64, perUnit Loads, unexplained float64) {
 	var f lengthFit
 	var own []*placed
 	var mean float64
@@ -144,7 +160,7 @@ func (tl *timeline) lengths(k Key) (perUnit Loads, unexplained float64) {
 	}
 	n := float64(len(own))
 	if n < 2*terms {
-		return perUnit, 1
+		return mean / max(n, 1), perUnit, 1
 	}
 	for j := range f.usual {
 		f.usual[j] /= n
@@ -153,7 +169,7 @@ func (tl *timeline) lengths(k Key) (perUnit Loads, unexplained float64) {
 	most := math.Inf(1)
 	for range 2 {
 		if !f.solve(own, most) {
-			return Loads{}, 1
+			return mean, Loads{}, 1
 		}
 		most = 4*f.rms(own, most) + 1e-9
 	}
@@ -168,7 +184,7 @@ func (tl *timeline) lengths(k Key) (perUnit Loads, unexplained float64) {
 			perUnit[j] = f.beta[j+1] / u
 		}
 	}
-	return perUnit, min(1, f.rms(own, most)/math.Sqrt(spread/max(within, 1)+1e-18))
+	return f.beta[0], perUnit, min(1, f.rms(own, most)/math.Sqrt(spread/max(within, 1)+1e-18))
 }
 
 // Expect returns what start to end (ns) are expected to draw by the phases and pauses in

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -39,7 +40,7 @@ func main() {
 		err = servedSessions(*sessions)
 	default:
 		if *seeds > 0 {
-			err = simulated(*seeds)
+			err = errors.Join(simulated(*seeds), marginals(*seeds))
 		}
 		if err == nil {
 			err = recorded(*recordings)

@@ -107,6 +107,9 @@ type run struct {
 	whole  float64 // J, of the busy time by the sensors
 	busy   float64 // J, in truth
 	passes int
+
+	start, end int64   // ns, of the first busy time and of the last
+	drew       float64 // J, from the one to the other, in truth
 }
 
 // Record takes an event in: run is a stream's recorder.
@@ -118,6 +121,11 @@ func (r *run) Record(ev event.Event) {
 		if ev.Phase == event.Mixed {
 			r.whole += ev.EnergyJ
 			r.busy += r.truth.gpu.TrueEnergyJ(ev.StartNS, ev.EndNS)
+			if r.start == 0 {
+				r.start = ev.StartNS
+			}
+			r.end = ev.EndNS
+			r.drew = r.truth.gpu.TrueEnergyJ(r.start, r.end)
 		}
 	case event.IterationEnergy:
 		r.passes++
@@ -139,6 +147,13 @@ const (
 )
 
 func simulate(rate float64, seed int64, known int) (*run, error) {
+	return simulateLoad(func() arrivals.Process {
+		return &mix{rng: rand.New(rand.NewPCG(uint64(seed), 77)), rate: rate, left: requests}
+	}, seed, known)
+}
+
+// simulateLoad runs a load on the simulated GPU.
+func simulateLoad(load func() arrivals.Process, seed int64, known int) (*run, error) {
 	clk := timebase.NewSim(0)
 	done := make(chan error, 1)
 	r := &run{}
@@ -176,9 +191,7 @@ func simulate(rate float64, seed int64, known int) (*run, error) {
 				Point: event.Point{PointID: "p1", Model: "llama-3.1-8b", Dataset: "mix", BatchSize: slots, Repeat: 1, Queries: requests},
 				Spec:  engine.ModelSpec{Name: "llama-3.1-8b"}, MaxTokens: 100,
 				Queries: []workloads.Query{{Dataset: "mix", Style: workloads.NarrativeQA, ID: "q", Prompt: text, Text: text, Question: text, Answer: -1, Answers: []string{text}}},
-				Serving: &engine.Serving{Slots: slots, Chunk: chunk, Schedule: serving.Mixed, Arrivals: func() (arrivals.Process, error) {
-					return &mix{rng: rand.New(rand.NewPCG(uint64(seed), 77)), rate: rate, left: requests}, nil
-				}},
+				Serving: &engine.Serving{Slots: slots, Chunk: chunk, Schedule: serving.Mixed, Arrivals: func() (arrivals.Process, error) { return load(), nil }},
 			}
 			e.Start()
 			err = e.Run(context.Background(), engine.Plan{Name: "run", Points: []engine.PointPlan{pt}, Idle: time.Second})
