@@ -156,8 +156,8 @@ func TestDividesPasses(t *testing.T) {
 		for _, r := range of[event.RequestEnergy](b) {
 			by[split][r.RequestID] = r.EnergyJ
 			sum, tokens, capped = sum+r.EnergyJ, tokens+r.TokenJ, capped+r.CappedJ
-			if r.Split != split || !(r.MarginalJ > 0 && r.MarginalJ < r.EnergyJ*1.5) || !(r.EnergyErrJ > 0 && r.EnergyErrJ < r.EnergyJ) || !(r.MarginalErrJ >= 0) || r.IdleJ != 0 {
-				t.Errorf("%s: %+v", split, r)
+			if r.Split != split || !(math.Abs(r.MarginalJ) < r.EnergyJ*1.5) || !(r.EnergyErrJ > 0 && r.EnergyErrJ < r.EnergyJ) || !(r.MarginalErrJ >= 0) || r.IdleJ != 0 {
+				t.Errorf("%s: %s by %s: %g ± %g J, added %g ± %g J, idle %g J", split, r.RequestID, r.Split, r.EnergyJ, r.EnergyErrJ, r.MarginalJ, r.MarginalErrJ, r.IdleJ)
 			}
 			if split == event.SplitTokens && math.Abs(r.EnergyJ/r.TokenJ-1) > 1e-6 {
 				t.Errorf("%g J by tokens, %g J beside it", r.EnergyJ, r.TokenJ)

@@ -47,6 +47,35 @@ const (
 	longOutput = 400
 )
 
+// difference is what a load drew more with one request than without it.
+type difference struct {
+	added        float64 // J, in truth
+	stated, errJ float64 // J, the request's marginal energy
+	byPass       float64 // J, what it added to its own passes, in truth
+}
+
+// replayed serves a load without the long request and with it.
+func replayed(rate float64, seed int64) (d difference, err error) {
+	a, b := replays(rate, seed)
+	without, err := simulateLoad(func() arrivals.Process { return &a }, seed, ran)
+	if err != nil {
+		return d, err
+	}
+	with, err := simulateLoad(func() arrivals.Process { return &b }, seed, ran)
+	if err != nil {
+		return d, err
+	}
+	i := slices.IndexFunc(with.rows, func(q event.RequestEnergy) bool { return q.InputTokens == longInput && q.OutputTokens == longOutput })
+	if i < 0 {
+		return d, fmt.Errorf("%g requests/s: the long request was not served", rate)
+	}
+	q := with.rows[i]
+	// The rest of the time it would have been idle.
+	d.added = with.drew - without.drew - idleW*(float64(with.end-with.start)-float64(without.end-without.start))/1e9
+	d.stated, d.errJ, d.byPass = q.MarginalJ, q.MarginalErrJ, with.truth.alone[q.RequestID]
+	return d, nil
+}
+
 // marginals judges the marginal energy of one request by the truth: the same load was
 // served without it.
 func marginals(seeds int) error {
@@ -55,24 +84,12 @@ func marginals(seeds int) error {
 	for _, rate := range loads {
 		var off, byPass, added []float64
 		for seed := range int64(seeds) {
-			a, b := replays(rate, seed+1)
-			without, err := simulateLoad(func() arrivals.Process { return &a }, seed+1, ran)
+			d, err := replayed(rate, seed+1)
 			if err != nil {
 				return err
 			}
-			with, err := simulateLoad(func() arrivals.Process { return &b }, seed+1, ran)
-			if err != nil {
-				return err
-			}
-			i := slices.IndexFunc(with.rows, func(q event.RequestEnergy) bool { return q.InputTokens == longInput && q.OutputTokens == longOutput })
-			if i < 0 {
-				return fmt.Errorf("%g requests/s: the long request was not served", rate)
-			}
-			q := with.rows[i]
-			// The rest of the time it would have been idle.
-			more := with.drew - without.drew - idleW*(float64(with.end-with.start)-float64(without.end-without.start))/1e9
-			added, off, byPass = append(added, more), append(off, math.Abs(q.MarginalJ-more)), append(byPass, math.Abs(with.truth.alone[q.RequestID]-more))
-			if n++; math.Abs(q.MarginalJ-more) <= q.MarginalErrJ {
+			added, off, byPass = append(added, d.added), append(off, math.Abs(d.stated-d.added)), append(byPass, math.Abs(d.byPass-d.added))
+			if n++; math.Abs(d.stated-d.added) <= d.errJ {
 				inside++
 			}
 		}
