@@ -135,7 +135,7 @@ func servedTable(s *session.Session, slo served.SLO) (table.Table, []servedSumma
 		t.Notes = append(t.Notes, note)
 		if cost.Split != "" {
 			j := func(v float64) string { return plaintext.Significant(v, 3) }
-			t.Notes = append(t.Notes, fmt.Sprintf("  a request cost %s J (passes divided: %s), of which it added %s J; idle before it %s J more; shares by tokens are off by %s %%, by capped tokens by %s %% (median)",
+			t.Notes = append(t.Notes, fmt.Sprintf("  a request cost %s J (passes divided: %s), without it the run had drawn %s J less; idle before it %s J more; shares by tokens are off by %s %%, by capped tokens by %s %% (median)",
 				j(cost.Share), cost.Split, j(cost.Marginal), j(cost.Idle), j(100*cost.Tokens), j(100*cost.Capped)))
 		}
 	}
