@@ -44,6 +44,9 @@ type Config struct {
 	// Load, if not nil, is told what the device is doing: event.Idle or a phase.
 	// A simulated GPU under real inference needs it.
 	Load func(event.Phase)
+	// Watch tells which processes are on the GPUs and what they take, and lets GPUs sleep:
+	// for where others' work is watched, and none is done.
+	Watch bool
 	// Host reads what the machine around the GPUs draws, from its call on until what it
 	// returns is called; nil does not.
 	Host func(tell func(event.HostPower), problem func(error)) (stop func())
@@ -97,7 +100,8 @@ type unit struct {
 	sampler *sampler.Sampler
 	tempC   float64 // as sampled last; guarded by Engine.mu
 	foreign clocks.Foreign
-	highest int // MHz, of the SM clock
+	highest int      // MHz, of the SM clock
+	tenants *tenants // nil: others' processes are not watched
 }
 
 // New returns an engine; nothing runs before Start.
@@ -138,13 +142,24 @@ func (e *Engine) Start() {
 		e.endHost = e.cfg.Host(func(p event.HostPower) { e.publish(p) }, func(err error) { e.Warn(err.Error()) })
 	}
 	for _, u := range e.units {
-		u.sampler = sampler.Start(u.Device, sampler.Options{
+		o := sampler.Options{
 			Clock:   e.clk,
 			Sources: u.Sources,
 			Sample:  func(t int64, s gpu.Sample) { e.sample(u, t, s) },
 			Power:   func(r gpu.PowerReading) { e.publish(event.Power{GPU: u.id, PowerReading: r}) },
 			Problem: func(err error) { e.Warn(fmt.Sprintf("readings of GPU %s: %v", u.id, err)) },
-		})
+		}
+		if e.cfg.Watch {
+			t := newTenants(e, u)
+			u.tenants = t
+			o.LetSleep, o.Asleep = true, t.slept
+			o.Power = func(r gpu.PowerReading) {
+				t.power(r)
+				e.publish(event.Power{GPU: u.id, PowerReading: r})
+			}
+			t.start()
+		}
+		u.sampler = sampler.Start(u.Device, o)
 	}
 }
 
@@ -154,6 +169,9 @@ func (e *Engine) Close() error {
 	err := e.clocks.Stop(event.ByExit)
 	for _, u := range e.units {
 		u.sampler.Stop()
+		if u.tenants != nil {
+			u.tenants.end()
+		}
 	}
 	if e.endHost != nil {
 		e.endHost()
@@ -185,8 +203,11 @@ func (e *Engine) sample(u *unit, t int64, s gpu.Sample) {
 	requested := u.clocks.Requested()
 	e.publish(event.Sample{At: event.At{TimeNS: t}, GPU: u.id, RequestedSMMHz: requested, Sample: s})
 	if u.foreign.Sample(t, s, requested, u.highest) {
-		e.Warn(fmt.Sprintf("GPU %s runs at %d of %d MHz for a clock setting that is not this program's: what is measured is at that clock (`jouletop gpu reset --force` gives it back)",
-			u.id, s.SMMHz, u.highest))
+		text := fmt.Sprintf("GPU %s runs at %d of %d MHz for a clock setting that is not this program's: what is measured is at that clock", u.id, s.SMMHz, u.highest)
+		if u.Control != nil {
+			text += " (`jouletop gpu reset --force` gives it back)"
+		}
+		e.Warn(text)
 	}
 }
 

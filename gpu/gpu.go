@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -102,14 +103,19 @@ func (i Info) MostPowerLimitW() float64 {
 }
 
 // ID is the value of every file's gpu column: "0:GPU-1a2b3c4d" for a real GPU
-// (index and the UUID's head), "sim:h100" for a simulated one. GPUs that work on
+// (index and the UUID's head), "sim:h100" for a simulated one, "sim:h100:1" for the
+// second of several. GPUs that work on
 // one job have theirs joined by "+" in the rows about the job.
 func (i Info) ID() string {
 	if len(i.Members) > 0 {
 		return strings.Join(i.Members, memberMark)
 	}
 	if i.Simulated() {
-		return "sim:" + i.Profile
+		id := "sim:" + i.Profile
+		if i.Index > 0 {
+			id += ":" + strconv.Itoa(i.Index)
+		}
+		return id
 	}
 	uuid := i.UUID
 	if const8 := len("GPU-") + 8; len(uuid) > const8 {
@@ -282,11 +288,4 @@ type PowerReading struct {
 	// Fresh is false where a poll returned a value the source had not renewed
 	// since the poll before: a repetition, not new evidence.
 	Fresh bool
-}
-
-// Process is a process with a context on the GPU.
-type Process struct {
-	PID       int    `json:"pid"`
-	Name      string `json:"name"`
-	MemoryMiB int    `json:"memory_mib" null:"-1"` // -1 unknown
 }

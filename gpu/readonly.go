@@ -26,6 +26,25 @@ func ReadOnly(dev Device) Device {
 
 type readOnly struct{ Device }
 
+// Unwrap returns what is read.
+func (r readOnly) Unwrap() Device { return r.Device }
+
+// As returns dev, or what it wraps, as what it can be besides a Device: a [ProcessMeter], a
+// [Sleeper].
+func As[T any](dev Device) (T, bool) {
+	for {
+		if t, ok := dev.(T); ok {
+			return t, true
+		}
+		w, ok := dev.(interface{ Unwrap() Device })
+		if !ok {
+			var none T
+			return none, false
+		}
+		dev = w.Unwrap()
+	}
+}
+
 func (readOnly) SetSMClock(int) error { return ErrReadOnly }
 func (readOnly) ResetSMClock() error  { return ErrReadOnly }
 

@@ -111,6 +111,9 @@ type Status struct {
 	Alarm string
 	// Processes are the others on the GPU, by gpu.Info.ID.
 	Processes map[string][]gpu.Process
+	// Tenants tells, by gpu.Info.ID, what processes took of GPUs that are watched; nil where
+	// none are, and Processes holds.
+	Tenants map[string]event.Processes
 	// PowerSources are the ones found, by gpu.Info.ID.
 	PowerSources map[string][]gpu.PowerSource
 	// Hidden explains what MIG, the driver or the platform hides, a sentence each.

@@ -266,6 +266,43 @@ type (
 		NetEnergyJ    float64 `json:"net_energy_j"`
 		NetEnergyErrJ float64 `json:"net_energy_err_j"`
 	}
+	// Sleep tells that a GPU that is watched was suspended, or is awake again. Between the
+	// two nothing reads it: there is no telemetry, and none is missing.
+	Sleep struct {
+		At
+		GPU    string `json:"gpu"`
+		Asleep bool   `json:"asleep"`
+	}
+	// Processes is what a GPU that is watched drew since the watching began, and which
+	// process took how much of it by Rule; told now and then, and at the end.
+	Processes struct {
+		At
+		GPU     string `json:"gpu"`
+		SinceNS int64  `json:"since_ns"`
+		Energy         // of KnownS; its error is all intervals' added up
+		// IdleEnergyJ is of EnergyJ what was drawn while no process did anything: nobody's.
+		IdleEnergyJ float64 `json:"idle_energy_j"`
+		KnownS      float64 `json:"known_s"`
+		// UnknownS is for how long the energy is not known: it slept, or was not read.
+		UnknownS float64 `json:"unknown_s"`
+		// UndividedS is for how much of KnownS the driver did not say which process was at
+		// work.
+		UndividedS float64         `json:"undivided_s"`
+		Rule       string          `json:"rule"` // see gpu.Ledger
+		List       []ProcessEnergy `json:"processes"`
+		Asleep     bool            `json:"asleep,omitempty"`
+		Err        string          `json:"error,omitempty"` // why processes are not known
+	}
+	// ProcessEnergy is what one process took, about.
+	ProcessEnergy struct {
+		gpu.Process
+		SinceNS    int64   `json:"since_ns"` // when it was first seen
+		Gone       bool    `json:"gone,omitempty"`
+		SMPct      float64 `json:"sm_pct"`     // of the last seconds; null where the driver does not tell
+		DRAMPct    float64 `json:"memory_pct"` // the same
+		EnergyJ    float64 `json:"energy_j"`   // null where none of the time was divided
+		EnergyErrJ float64 `json:"energy_err_j"`
+	}
 	// Mark is an operator's note.
 	Mark struct {
 		At

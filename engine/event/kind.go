@@ -75,6 +75,12 @@ func (PolicyNote) Kind() string { return "policy_note" }
 // Kind returns "server_word".
 func (ServerWord) Kind() string { return "server_word" }
 
+// Kind returns "sleep".
+func (Sleep) Kind() string { return "sleep" }
+
+// Kind returns "processes".
+func (Processes) Kind() string { return "processes" }
+
 // Kind returns "mark".
 func (Mark) Kind() string { return "mark" }
 

@@ -47,7 +47,7 @@ func (c *Controller) Status() command.Status {
 	c.mu.Unlock()
 	s := command.Status{
 		Knobs: c.engine.Setting(),
-		Armed: c.Armed(), ReadOnly: c.o.Rig.ReadOnly,
+		Armed: c.Armed(), ReadOnly: !c.Controlled(),
 		Policy: c.engine.Policy().Name(), Prefill: clocks.Prefill, Decode: clocks.Decode, Score: clocks.Score,
 		Paused: c.engine.Paused(), Hidden: c.Info.Hidden, Dropped: c.events.Dropped(),
 		PowerSources: c.PowerSources(),
@@ -65,7 +65,9 @@ func (c *Controller) Status() command.Status {
 		s.Alarm = "the run pauses: make room, then z resumes: " + *t
 	}
 	s.Queue = c.queue()
-	s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
+	if s.Tenants = c.engine.Tenants(); s.Tenants == nil {
+		s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
+	}
 	return s
 }
 

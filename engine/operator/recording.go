@@ -64,7 +64,7 @@ func startRecording(r *rig.Rig, rec *session.Recorder, p engine.Policy, hold fun
 	var err error
 	c.engine, err = engine.New(engine.Config{
 		Clock: r.Clock, GPUs: r.EngineGPUs(), Backend: r.Backend,
-		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Telemetry: r.Telemetry(), Rearm: r.Rearm, Host: r.HostReader(),
+		Stream: c.stream, Simulated: r.Simulated(), Policy: p, Load: r.Load(), Telemetry: r.Telemetry(), Rearm: r.Rearm, Watch: r.Watches, Host: r.HostReader(),
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +76,7 @@ func startRecording(r *rig.Rig, rec *session.Recorder, p engine.Policy, hold fun
 		c.engine.Fail(errors.New(text))
 	}
 	r.Listen(heard, alarmed)
+	r.Occupy()
 	c.engine.Start()
 	return c, nil
 }
@@ -113,6 +114,9 @@ func (c *recording) watchOthers() error {
 	}
 	for _, id := range gpu.MemberIDs(c.Info.ID()) {
 		for _, p := range others[id] {
+			if c.Watches {
+				break // it is they who are watched
+			}
 			c.engine.Warn(fmt.Sprintf("another process is on GPU %s: %s (pid %d); its energy is counted as ours", id, p.Name, p.PID))
 		}
 	}

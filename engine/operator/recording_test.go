@@ -22,7 +22,7 @@ func TestOtherProcessesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	r.SimGPU.SetProcesses([]gpu.Process{{PID: 4242, Name: "python3 train.py", MemoryMiB: 1000}})
+	r.Sims[0].SetProcesses([]gpu.Process{{PID: 4242, Name: "python3 train.py", MemoryMiB: 1000}})
 	dir := filepath.Join(t.TempDir(), "s")
 	rec, err := session.Create(dir, Manifest(r, o, "run"), session.Full)
 	if err != nil {

@@ -103,7 +103,7 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 	}
 	switch name {
 	case "sim":
-		r.Backend = simllm.New(r.SimGPU, r.Clock, int64(o.Seed), simOptions()...)
+		r.Backend = simllm.New(r.Sims[0], r.Clock, int64(o.Seed), append(simOptions(), simllm.WithSplit(r.Sims[1:]...))...)
 	case "llama":
 		if r.log, err = nativeLog(); err != nil {
 			return nil, fmt.Errorf("log file: %w", err)

@@ -35,7 +35,7 @@ func (brokenSensor) Processes() ([]gpu.Process, error) { return nil, gpu.ErrNotS
 
 // A failing sensor takes nothing else from the report.
 func TestReportWithoutASensor(t *testing.T) {
-	r, err := simRig(&Config{GPU: "sim", Backend: "sim"}, "h100", 0, 0)
+	r, err := simRig(&Config{GPU: "sim", Backend: "sim"}, []string{"h100"}, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

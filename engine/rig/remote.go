@@ -117,10 +117,10 @@ func some(names []string) string {
 // at all.
 func (r *Rig) serverLoad(p event.Phase) {
 	if p == event.Idle {
-		r.SimGPU.SetLoad(0, 0)
+		r.Sims.SetLoad(0, 0)
 		return
 	}
-	r.SimGPU.SetLoad(0.014, 0.56)
+	r.Sims.SetLoad(0.014, 0.56)
 }
 
 // NotePromptCache keeps in the manifest what was done about a server's prompt

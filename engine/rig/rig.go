@@ -27,7 +27,8 @@ type Rig struct {
 	Sim     *timebase.Sim // Clock, where time is simulated
 	GPUs    []GPU
 	Info    gpu.Info       // of the GPUs together
-	SimGPU  *simgpu.GPU    // the GPU, where it is simulated
+	Sims    simgpu.Joined  // the GPUs, where they are simulated
+	Watches bool           // others' work is watched, and none is done (--monitor)
 	Backend engine.Backend // nil until OpenBackend
 	log     *os.File       // of native code; nil without any
 	Note    string         // what the numbers do not mean
@@ -41,26 +42,39 @@ type Rig struct {
 	notes      []string // of before anybody listened
 	// promptCache is what is done about a server's; nil without a server.
 	promptCache *session.PromptCache
-	telemetry   *serverword.Watch // of a server that serves; nil without
+	// endTenants ends what simulated GPUs that are watched are given to do; nil: nothing.
+	endTenants func()
+	telemetry  *serverword.Watch // of a server that serves; nil without
 }
 
-// wantsSim reads --gpu as far as it names a simulated GPU.
-func wantsSim(name string) (profile string, sim bool, err error) {
-	switch kind, profile, _ := strings.Cut(name, ":"); {
-	case kind == "sim" && profile == "":
-		return "h100", true, nil
-	case kind == "sim":
-		return profile, true, nil
-	case name == "auto" || name == "nvml":
-		return "", false, nil
+// mostSims is how many simulated GPUs there may be.
+const mostSims = 16
+
+// wantsSim reads --gpu as far as it names simulated GPUs, separated by commas.
+func wantsSim(name string) (profiles []string, sim bool, err error) {
+	if name == "auto" || name == "nvml" {
+		return nil, false, nil
 	}
-	return "", false, usage.Errorf("--gpu %q: want auto, nvml, sim, sim:h100 or sim:rtx-pro-6000", name)
+	for one := range strings.SplitSeq(name, ",") {
+		switch kind, profile, _ := strings.Cut(strings.TrimSpace(one), ":"); {
+		case kind == "sim" && profile == "":
+			profiles = append(profiles, "h100")
+		case kind == "sim":
+			profiles = append(profiles, profile)
+		default:
+			return nil, false, usage.Errorf("--gpu %q: want auto, nvml, sim, sim:h100 or sim:rtx-pro-6000; several as in sim,sim (real ones: --device 0,1)", name)
+		}
+	}
+	if len(profiles) > mostSims {
+		return nil, false, usage.Errorf("--gpu: %d simulated GPUs, and %d is the most", len(profiles), mostSims)
+	}
+	return profiles, true, nil
 }
 
 // Open opens the GPU and the backend. Simulated time goes at defaultSpeed
 // (0: as fast as it goes) unless --sim-speed says otherwise.
 func Open(ctx context.Context, o *Config, defaultSpeed float64, startNS int64) (*Rig, error) {
-	profile, sim, err := wantsSim(o.GPU)
+	profiles, sim, err := wantsSim(o.GPU)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +83,9 @@ func Open(ctx context.Context, o *Config, defaultSpeed float64, startNS int64) (
 		return nil, err
 	}
 	if !sim {
+		if err := o.awaitWaking(ctx); err != nil {
+			return nil, err
+		}
 		indices, err := o.indices()
 		var gpus []GPU
 		if err == nil {
@@ -84,12 +101,12 @@ func Open(ctx context.Context, o *Config, defaultSpeed float64, startNS int64) (
 		case !errors.Is(err, gpu.ErrNoDriver): // there is one: a simulation must be asked for
 			return nil, fmt.Errorf("%w; --gpu sim simulates one", err)
 		}
-		profile = "h100"
+		profiles = []string{"h100"}
 	}
 	if !o.defaultDevice() {
-		return nil, usage.Errorf("--device %s: --gpu sim simulates one GPU", strings.Join(o.Devices, ","))
+		return nil, usage.Errorf("--device %s: --gpu sim simulates as many GPUs as it names: sim,sim are two", strings.Join(o.Devices, ","))
 	}
-	return simRig(o, profile, speed, startNS)
+	return simRig(o, profiles, speed, startNS)
 }
 
 func realRig(ctx context.Context, o *Config, gpus []GPU) (*Rig, error) {
@@ -102,6 +119,9 @@ func realRig(ctx context.Context, o *Config, gpus []GPU) (*Rig, error) {
 	if o.ReadOnly || o.Monitor {
 		for i := range r.GPUs {
 			r.GPUs[i].Device = gpu.ReadOnly(r.GPUs[i].Device)
+		}
+		if r.Watches = o.watches(); r.Watches {
+			r.notePersistence()
 		}
 		r.noteLocks()
 		return r, nil
@@ -175,8 +195,8 @@ func (r *Rig) ArmForRun() error {
 	return r.ArmClocks(true)
 }
 
-// simRig makes a simulated GPU. Under real inference its time is real.
-func simRig(o *Config, profile string, speed float64, startNS int64) (*Rig, error) {
+// simRig makes simulated GPUs. Under real inference their time is real.
+func simRig(o *Config, profiles []string, speed float64, startNS int64) (*Rig, error) {
 	r := &Rig{}
 	if o.Watch {
 		r.Clock, r.Note = timebase.Monotonic(), "the command did not run on this simulated GPU: its times are real, and the joules mean nothing"
@@ -193,18 +213,26 @@ func simRig(o *Config, profile string, speed float64, startNS int64) (*Rig, erro
 		r.Sim = timebase.NewSimAt(startNS, speed)
 		r.Clock = r.Sim
 	}
-	g, err := simgpu.New(profile, r.Clock, int64(o.Seed))
-	if err != nil {
-		return nil, usage.Wrap(err)
+	r.Watches = o.watches()
+	var all []GPU
+	for i, profile := range profiles {
+		opts := []simgpu.Option{simgpu.WithIndex(i)}
+		if r.Watches {
+			opts = append(opts, simgpu.WithSleep())
+		}
+		g, err := simgpu.New(profile, r.Clock, int64(o.Seed), opts...)
+		if err != nil {
+			return nil, usage.Wrap(err)
+		}
+		one := GPU{Device: g, Sources: g.PowerSources()}
+		if o.ReadOnly || r.Watches {
+			one.Device = gpu.ReadOnly(g)
+		} else if one.Control, err = clockguard.InProcess(g, r.Clock, clockguard.Options{}); err != nil {
+			return nil, err
+		}
+		r.Sims, all = append(r.Sims, g), append(all, one)
 	}
-	r.SimGPU = g
-	one := GPU{Device: g, Sources: g.PowerSources()}
-	if o.ReadOnly {
-		one.Device = gpu.ReadOnly(g)
-	} else if one.Control, err = clockguard.InProcess(g, r.Clock, clockguard.Options{}); err != nil {
-		return nil, err
-	}
-	r.use(one)
+	r.use(all...)
 	if r.Sim == nil {
 		r.findHost()
 	}
@@ -212,12 +240,12 @@ func simRig(o *Config, profile string, speed float64, startNS int64) (*Rig, erro
 }
 
 // Simulated tells whether anything of the rig is.
-func (r *Rig) Simulated() bool { return r.SimGPU != nil }
+func (r *Rig) Simulated() bool { return len(r.Sims) > 0 }
 
 // Load tells a simulated GPU what a real backend would be doing to it: the
 // shares seen on an H100 with a 3B model at batch 1.
 func (r *Rig) Load() func(event.Phase) {
-	if r.SimGPU == nil || r.Sim != nil {
+	if !r.Simulated() || r.Sim != nil {
 		return nil
 	}
 	if r.promptCache != nil {
@@ -226,11 +254,11 @@ func (r *Rig) Load() func(event.Phase) {
 	return func(p event.Phase) {
 		switch p {
 		case event.Prefill, event.Score:
-			r.SimGPU.SetLoad(0.16, 0.21)
+			r.Sims.SetLoad(0.16, 0.21)
 		case event.Decode, event.Mixed:
-			r.SimGPU.SetLoad(0.014, 0.56)
+			r.Sims.SetLoad(0.014, 0.56)
 		default:
-			r.SimGPU.SetLoad(0, 0)
+			r.Sims.SetLoad(0, 0)
 		}
 	}
 }
@@ -248,6 +276,9 @@ func (r *Rig) Close() error {
 	var errs []error
 	for _, n := range r.TakeNotes() {
 		fmt.Fprintln(os.Stderr, "jouletop:", n)
+	}
+	if r.endTenants != nil {
+		r.endTenants()
 	}
 	if r.telemetry != nil {
 		errs = append(errs, r.telemetry.Close())

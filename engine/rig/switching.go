@@ -12,12 +12,12 @@ import (
 
 // keepBusy loads a simulated GPU, so that its clock is under load.
 func (r *Rig) keepBusy(ctx context.Context) {
-	if r.SimGPU == nil {
+	if !r.Simulated() {
 		return
 	}
 	r.Clock.Go(func() {
 		for ctx.Err() == nil {
-			if _, _, err := r.SimGPU.Execute(ctx, simgpu.Work{Overhead: 100 * time.Millisecond, Tensor: 0.02, DRAM: 0.5}); err != nil {
+			if _, _, err := r.Sims.Execute(ctx, simgpu.Work{Overhead: 100 * time.Millisecond, Tensor: 0.02, DRAM: 0.5}); err != nil {
 				return
 			}
 		}

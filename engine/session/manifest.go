@@ -128,10 +128,14 @@ func (p Plan) Command(name string, m *Manifest) string {
 	}
 	args := []string{"jouletop", name}
 	add := func(flag, value string) { args = append(args, flag, shellQuoted(value)) }
+	var sims []string
 	for _, g := range m.GPUs {
 		if g.Profile != "" {
-			add("--gpu", "sim:"+g.Profile)
+			sims = append(sims, "sim:"+g.Profile)
 		}
+	}
+	if len(sims) > 0 {
+		add("--gpu", strings.Join(sims, ","))
 	}
 	for _, model := range p.Models {
 		add("--model", model)

@@ -119,7 +119,7 @@ func (r *run) execute(phase event.Phase, w simgpu.Work) (end int64, err error) {
 		k := 1 + r.b.jitter*draw.Normal(draw.Mix(r.b.seed, draw.Mix(draw.String(r.batch.ID), draw.String(string(phase)))))
 		w = scale(w, max(0.5, k))
 	}
-	_, end, err = r.b.gpu.Execute(r.ctx, w)
+	_, end, err = r.b.all.Execute(r.ctx, w)
 	if err != nil {
 		err = fmt.Errorf("batch %s, %s: %w", r.batch.ID, phase, err)
 	}

@@ -67,7 +67,7 @@ func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, erro
 	}
 	var out engine.Passed
 	var err error
-	if out.StartNS, out.EndNS, err = b.gpu.Execute(ctx, w); err != nil {
+	if out.StartNS, out.EndNS, err = b.all.Execute(ctx, w); err != nil {
 		if b.done.Err() != nil {
 			err = engine.ErrBackendDied
 		}

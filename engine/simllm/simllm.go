@@ -22,6 +22,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/simgpu/draw"
 	"jouletop/gpu/timebase"
@@ -43,6 +44,7 @@ type Features func(q workloads.Query) (entityDensity, causal float64, ok bool)
 // Backend is the simulated model; see New.
 type Backend struct {
 	gpu     *simgpu.GPU
+	all     simgpu.Joined // gpu first: those that the layers are split over
 	clk     timebase.Clock
 	seed    uint64
 	jitter  float64
@@ -68,6 +70,12 @@ type Option func(*Backend)
 // are drawn from a hash of the query, like the study's datasets on average.
 func WithFeatures(f Features) Option { return func(b *Backend) { b.quality.features = f } }
 
+// WithSplit divides the model's layers, and what they hold in memory, equally among its GPU
+// and these.
+func WithSplit(more ...*simgpu.GPU) Option {
+	return func(b *Backend) { b.all = append(b.all, more...) }
+}
+
 // WithJitter sets the standard deviation of a phase's length, as a share of it
 // (default 0.005; on an H100, equal phases differed by 0.3 to 1 %).
 func WithJitter(rel float64) Option { return func(b *Backend) { b.jitter = rel } }
@@ -80,7 +88,7 @@ const tokenEvery = 200 * time.Millisecond
 // and text.
 func New(g *simgpu.GPU, clk timebase.Clock, seed int64, opts ...Option) *Backend {
 	b := &Backend{
-		gpu: g, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
+		gpu: g, all: simgpu.Joined{g}, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
 		jitter: 0.005,
 	}
 	b.quality = quality{seed: draw.Mix(b.seed, 1), known: map[queryKey]*drawn{}}
@@ -111,10 +119,17 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	}
 	info := b.gpu.Info()
 	size := float64(s.WeightBytes())
-	free := float64(info.MemoryMiB)*(1<<20)*0.97 - size
+	room := 0.0
+	for _, i := range b.all.Infos() {
+		if i.Profile != info.Profile {
+			return engine.ModelInfo{}, fmt.Errorf("%w: the simulated model is split over equal GPUs alone, not over %s and %s", engine.ErrModel, info.Profile, i.Profile)
+		}
+		room += float64(i.MemoryMiB) * (1 << 20)
+	}
+	free := room*0.97 - size
 	if free <= 0 {
 		return engine.ModelInfo{}, fmt.Errorf("%w: %s needs %.1f GB, %s has %.1f GB",
-			engine.ErrTooLong, s.Name, size/1e9, info.Name, float64(info.MemoryMiB)*(1<<20)/1e9)
+			engine.ErrTooLong, s.Name, size/1e9, gpu.Together(b.all.Infos()...).Name, room/1e9)
 	}
 	b.shape = nil
 	for i := range loadSteps {
@@ -124,7 +139,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 		if err := b.clk.Sleep(ctx, loadTime/loadSteps); err != nil {
 			return engine.ModelInfo{}, err
 		}
-		b.gpu.SetMemory(size / (1 << 20) * float64(i+1) / loadSteps)
+		b.all.SetMemory(size / (1 << 20) * float64(i+1) / loadSteps)
 	}
 	if progress != nil {
 		progress(1)
@@ -136,7 +151,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	return engine.ModelInfo{
 		Name: s.Name, Architecture: s.Architecture, Parameters: s.Parameters(),
 		Quantisation: "F16", SizeBytes: s.WeightBytes(), ContextMax: s.Context,
-		Devices: []string{info.ID()}, Simulated: true,
+		Devices: gpu.MemberIDs(gpu.Together(b.all.Infos()...).ID()), Simulated: true,
 	}, nil
 }
 
@@ -148,7 +163,7 @@ func (b *Backend) CountTokens(text string) (int, error) { return countTokens(tex
 func (b *Backend) Close() error {
 	b.once.Do(func() {
 		b.closed()
-		b.gpu.SetMemory(0)
+		b.all.SetMemory(0)
 	})
 	return nil
 }

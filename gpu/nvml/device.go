@@ -6,11 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -32,10 +28,12 @@ type Device struct {
 	listing sync.Mutex
 	list    clockList
 
-	mu     sync.Mutex // guards what follows
-	wall   wallMap
-	empty  int     // reads of the sample buffer in a row that had nothing new
-	reader *reader // nil when closed
+	mu      sync.Mutex // guards what follows
+	wall    wallMap
+	empty   int     // reads of the sample buffer in a row that had nothing new
+	reader  *reader // nil when closed, or resting
+	resting bool    // let go of, for the GPU to sleep
+	use     uses
 }
 
 // abilities says which readings the GPU was found to offer. The others are left
@@ -75,6 +73,7 @@ func Open(index int) (*Device, error) {
 	if err := d.probe(); err != nil {
 		return nil, fmt.Errorf("GPU %d: %w", index, err)
 	}
+	d.held(1)
 	return d, nil
 }
 
@@ -216,7 +215,7 @@ func (d *Device) Poll() (gpu.Sample, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.reader == nil {
-		return gpu.UnknownSample(), errClosed
+		return gpu.UnknownSample(), d.gone()
 	}
 	return d.reader.poll()
 }
@@ -246,61 +245,10 @@ func (d *Device) Close() error {
 	if d.reader != nil {
 		d.reader.close()
 		d.reader = nil
+		d.held(-1)
+	} else if d.resting {
+		d.held(-1)
+		d.resting = false
 	}
 	return nil
-}
-
-// Processes implements gpu.Device: compute, graphics and MPS contexts. NVML
-// counts process ids in the host's namespace; in a container a process of
-// another namespace has the name "?".
-func (d *Device) Processes() ([]gpu.Process, error) {
-	lists := []struct {
-		symbol string
-		get    func() ([]nvml.ProcessInfo, nvml.Return)
-	}{
-		{"nvmlDeviceGetComputeRunningProcesses", d.dev.GetComputeRunningProcesses},
-		{"nvmlDeviceGetGraphicsRunningProcesses", d.dev.GetGraphicsRunningProcesses},
-		{"nvmlDeviceGetMPSComputeRunningProcesses", d.dev.GetMPSComputeRunningProcesses},
-	}
-	var all []gpu.Process
-	seen := map[int]bool{}
-	any := false
-	var first error
-	for _, l := range lists {
-		infos, ret := ask(d.lib, l.get, l.symbol, l.symbol+"_v2", l.symbol+"_v3")
-		if ret != nvml.SUCCESS {
-			if first == nil {
-				first = fail("listing the processes on the GPU", ret)
-			}
-			continue
-		}
-		any = true
-		for _, p := range infos {
-			pid := int(p.Pid)
-			if seen[pid] {
-				continue
-			}
-			seen[pid] = true
-			all = append(all, gpu.Process{PID: pid, Name: plaintext.Line(processName(pid)), MemoryMiB: wholeMiB(p.UsedGpuMemory)})
-		}
-	}
-	if !any {
-		return nil, first
-	}
-	return all, nil
-}
-
-// processName returns a program's name by /proc, "?" where it is not there.
-func processName(pid int) string {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	if args, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil && len(args) > 0 {
-		arg0, _, _ := strings.Cut(string(args), "\x00")
-		if name := filepath.Base(arg0); arg0 != "" {
-			return name
-		}
-	}
-	if comm, err := os.ReadFile(filepath.Join(dir, "comm")); err == nil {
-		return strings.TrimSpace(string(comm))
-	}
-	return "?"
 }

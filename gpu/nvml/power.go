@@ -55,8 +55,9 @@ func (d *Device) ReadPower(source string) (gpu.PowerReading, error) {
 	case gpu.SourceAverage, gpu.SourceInstant:
 		d.mu.Lock()
 		if d.reader == nil {
+			err := d.gone()
 			d.mu.Unlock()
-			return r, errClosed
+			return r, err
 		}
 		mw, got := d.reader.power(source)
 		d.mu.Unlock()

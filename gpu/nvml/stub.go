@@ -13,6 +13,12 @@ func errNoCgo() error {
 	return without("this jouletop was built without cgo, which a real GPU needs: build it with CGO_ENABLED=1 and gcc", "/")
 }
 
+// Suspended is never known.
+func Suspended(string) bool { return false }
+
+// OnBus lists none.
+func OnBus() []string { return nil }
+
 // Open returns an error wrapping gpu.ErrNoGPU.
 func Open(int) (*Device, error) { return nil, errNoCgo() }
 

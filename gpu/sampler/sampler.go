@@ -37,6 +37,10 @@ type Options struct {
 	// once when the GPU is lost (ErrLost) or a call hangs, and once when readings go
 	// on.
 	Problem func(error)
+	// LetSleep leaves a GPU alone that the system may suspend while nobody uses it (see
+	// gpu.Sleeper); Asleep is called when it has been, and when it is awake again.
+	LetSleep bool
+	Asleep   func(t int64, asleep bool)
 }
 
 // Sampler polls one GPU. It is started by [StartSampler] and runs until Stop:
@@ -78,6 +82,7 @@ type Sampler struct {
 	driverGone atomic.Bool
 	triedAt    int64 // to recover
 	watch      watch
+	sleep      sleep
 	wakeAt     atomic.Int64 // when the slow loop wants to be woken
 	slow       timebase.Signal
 	ended      timebase.Signal // to Stop
@@ -122,7 +127,13 @@ func Start(dev gpu.Device, opts Options) *Sampler {
 	if s.opts.Power == nil {
 		s.opts.Power = func(gpu.PowerReading) {}
 	}
+	if s.opts.Asleep == nil {
+		s.opts.Asleep = func(int64, bool) {}
+	}
 	s.problems = problems{tell: s.tellProblem, last: map[string]*problem{}}
+	if d, ok := gpu.As[gpu.Sleeper](dev); ok && opts.LetSleep {
+		s.sleep = sleep{dev: d, tell: func(on bool) { s.opts.Asleep(s.clock.Now(), on) }, fail: func(err error) { s.problems.report(s.clock.Now(), "sleep", err) }}
+	}
 	sources := opts.Sources
 	if sources == nil {
 		sources = dev.PowerSources()
@@ -197,7 +208,10 @@ func (s *Sampler) simulatedLoop() {
 	next := deadlines{period: int64(s.period), next: s.clock.Now()}
 	retry := int64(0)
 	for n := int64(0); !s.stop.Load(); n++ {
-		if t := s.clock.Now(); t >= retry {
+		if t := s.clock.Now(); s.sleep.away(t) {
+			s.sleep.letGo()
+			s.restart(t)
+		} else if t >= retry {
 			p := readRound(s.dev, s.clock, s.due, t, n)
 			s.take(&p)
 			if s.lost.Load() {
@@ -215,24 +229,30 @@ func (s *Sampler) simulatedLoop() {
 // realLoop has the rounds made by a poller and passes on what it read.
 func (s *Sampler) realLoop() {
 	defer s.end()
-	var polling gpu.Polling
-	if p, ok := s.dev.(gpu.Poller); ok {
-		var err error
-		if polling, err = p.StartPolling(s.period, s.due); err != nil {
-			s.problems.tell(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
+	start := func() (polling gpu.Polling) {
+		if p, ok := s.dev.(gpu.Poller); ok {
+			var err error
+			if polling, err = p.StartPolling(s.period, s.due); err != nil {
+				s.problems.tell(fmt.Errorf("polling from a goroutine, which may come late on a busy machine: %w", err))
+			}
 		}
+		if polling == nil {
+			polling = startGoPolling(s.dev, s.clock, s.period, s.due)
+		}
+		return polling
 	}
-	if polling == nil {
-		polling = startGoPolling(s.dev, s.clock, s.period, s.due)
-	}
+	polling := start()
 	var polls []gpu.Poll
 	var queue []told
+	var before int64 // missed until the last rest
 	pass := func() {
-		polls = polling.Read(polls[:0])
-		for i := range polls {
-			s.take(&polls[i])
+		if polling != nil {
+			polls = polling.Read(polls[:0])
+			for i := range polls {
+				s.take(&polls[i])
+			}
+			s.missed.Store(before + polling.Missed())
 		}
-		s.missed.Store(polling.Missed())
 		s.mu.Lock()
 		queue, s.later = s.later, queue[:0]
 		s.mu.Unlock()
@@ -247,17 +267,39 @@ func (s *Sampler) realLoop() {
 	for !s.stop.Load() {
 		pass()
 		now := s.clock.Now()
-		s.look(now)
-		s.recover(now)
+		switch away := s.sleep.away(now); {
+		case away && polling != nil:
+			polling.Stop()
+			pass()
+			before += polling.Missed()
+			polling = nil
+			s.sleep.letGo()
+		case !away && polling == nil:
+			polling = start()
+		}
+		if polling == nil {
+			s.restart(now)
+		} else {
+			s.look(now)
+			s.recover(now)
+		}
 		s.wakeSlow()
 		_ = s.clock.Sleep(background, passOn)
 	}
-	polling.Stop()
+	if polling != nil {
+		polling.Stop()
+	}
 	s.slow.Notify()
 	for s.running.Load() > 1 {
 		_ = s.slowEnded.Wait(background)
 	}
 	pass()
+}
+
+// restart forgets when readings came last: none are expected while the GPU is left alone.
+func (s *Sampler) restart(now int64) {
+	s.lastPoll = never
+	s.watch.polls.since, s.watch.buffer.since = now, now
 }
 
 // tellPower passes a reading of the slow loop on.
@@ -301,6 +343,7 @@ func (s *Sampler) take(p *gpu.Poll) {
 		return
 	}
 	s.back(p.TimeNS + p.Took)
+	s.sleep.saw(p.TimeNS, &p.Sample)
 	if p.Took <= longCall && p.Sample.Knows() { // a device may know some and not the rest
 		s.opts.Sample(p.TimeNS, p.Sample)
 	}
@@ -339,6 +382,9 @@ func (s *Sampler) drop(source string) {
 func (s *Sampler) failed(t int64, what string, err error) bool {
 	if err == nil {
 		return false
+	}
+	if s.sleep.resting.Load() {
+		return true
 	}
 	if isLost(err) {
 		s.driverGone.Store(errors.Is(err, gpu.ErrNoGPU))

@@ -48,7 +48,8 @@ func (s *Sampler) slowLoop() {
 			break
 		}
 		_ = s.clock.SleepUntil(background, next)
-		if s.lost.Load() {
+		if s.lost.Load() || s.sleep.resting.Load() {
+			s.tick.forget()
 			nextBuffer, nextCounter = later(nextBuffer, lostRetry), later(nextCounter, lostRetry)
 			continue
 		}
@@ -63,7 +64,7 @@ func (s *Sampler) slowLoop() {
 			nextCounter = s.readCounter()
 		}
 	}
-	if nextBuffer != never && !s.lost.Load() {
+	if nextBuffer != never && !s.lost.Load() && !s.sleep.resting.Load() {
 		s.readBuffer(newest)
 	}
 }

@@ -37,10 +37,7 @@ type history struct {
 // push begins a segment at t. One that brings nothing new only lengthens the
 // last; one at the last one's start replaces it.
 func (h *history) push(t int64, watts, mhz float64, why gpu.Throttle, a activity) {
-	rate := sums{joules: watts, dram: a.dram, tensor: a.tensor}
-	if a.busy {
-		rate.busy = 1
-	}
+	rate := sums{joules: watts, busy: a.share, dram: a.dram, tensor: a.tensor}
 	if why&gpu.ThrottleSWPowerCap != 0 {
 		rate.capped = 1
 	}

@@ -25,7 +25,7 @@ func (p *Profile) voltage(mhz float64) float64 {
 
 // activity is what goes on during a segment, as rates that power depends on.
 type activity struct {
-	busy   bool
+	share  float64 // of the time, with a kernel running
 	flops  float64 // FLOP rate as a share of the peak at the top clock
 	dram   float64 // byte rate as a share of the peak
 	tensor float64 // share of tensor cycles in use at the current clock
@@ -41,10 +41,7 @@ func (p *Profile) watts(at speed, leakC float64, context bool, a activity) float
 	v, x := p.voltage(at.mhz), at.mhz/p.top()
 	v2 := v * v
 	w += p.LeakW*v*(1+p.LeakPerC*(leakC-50)) + p.ContextW*v2*x
-	if a.busy {
-		w += p.BusyW * v2 * x
-	}
-	return w + p.TensorW*v2*a.flops + (p.CoreW*v2+p.MemoryW)*a.dram
+	return w + a.share*p.BusyW*v2*x + p.TensorW*v2*a.flops + (p.CoreW*v2+p.MemoryW)*a.dram
 }
 
 // thermal is a temperature that approaches AmbientC + CPerW·P exponentially.
@@ -65,7 +62,7 @@ func (g *GPU) beginSegment(t int64) {
 	p := &g.profile
 	g.thermal = thermal{t, g.thermal.at(t, p, g.powerW)}
 
-	busy := g.work != nil || g.load.busy()
+	busy := g.work != nil || g.joined != nil || g.load.busy()
 	if busy {
 		g.context = true
 	}
@@ -99,7 +96,10 @@ func (g *GPU) beginSegment(t int64) {
 	if g.work != nil {
 		g.work.anchor(t, speed{mhz, mem}, p)
 	}
-	g.hist.push(t, g.powerW, mhz, g.throttle, g.activity)
+	if g.asleep {
+		g.activity, g.powerW, g.achieved = activity{}, p.SleepW, 0
+	}
+	g.hist.push(t, g.powerW, g.achieved, g.throttle, g.activity)
 }
 
 // memory is the memory clock as a share of the highest.
@@ -125,9 +125,17 @@ func (g *GPU) cappedClock(mhz float64) float64 {
 // activityAt returns what would go on at a speed.
 func (g *GPU) activityAt(at speed) activity {
 	p := &g.profile
-	if g.work != nil {
-		return g.work.w.activity(p, at)
+	switch {
+	case g.work != nil:
+		return g.work.w.activity(p, at).part(g.part)
+	case g.joined != nil:
+		return g.joined.activity(p, at).part(g.part)
 	}
 	x := at.mhz / p.top()
-	return activity{busy: g.load.busy(), flops: g.load.tensor * x, dram: min(g.load.dram, at.mem), tensor: g.load.tensor}
+	return activity{share: g.load.share, flops: g.load.tensor * x, dram: min(g.load.dram, at.mem), tensor: g.load.tensor}
+}
+
+// part is the activity where it goes on for that share of the time.
+func (a activity) part(share float64) activity {
+	return activity{a.share * share, a.flops * share, a.dram * share, a.tensor * share}
 }

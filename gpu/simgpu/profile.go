@@ -46,6 +46,8 @@ type Profile struct {
 	// MemClockW is what the memory's clock draws at its highest, bytes or not. It is in
 	// IdleW, LeakW and ContextW.
 	MemClockW float64
+	// SleepW is what is left while the card is suspended.
+	SleepW float64
 
 	AmbientC float64
 	CPerW    float64 // thermal resistance to the air, K/W
@@ -70,7 +72,7 @@ var h100 = Profile{
 	PeakFLOPs: 989e12, PeakBytes: 3.35e12,
 	KneeMHz: 1000, VMin: 0.70, VMax: 1.0,
 	IdleW: 78, LeakW: 26, LeakPerC: 0.006, ContextW: 20, BusyW: 53,
-	TensorW: 1082, CoreW: 400, MemoryW: 186, MemClockW: 25,
+	TensorW: 1082, CoreW: 400, MemoryW: 186, MemClockW: 25, SleepW: 3,
 	AmbientC: 33, CPerW: 0.060, TauS: 20, HotC: 87,
 }
 
@@ -86,7 +88,7 @@ var rtxPro6000 = Profile{
 	PeakFLOPs: 500e12, PeakBytes: 1.79e12,
 	KneeMHz: 1000, VMin: 0.65, VMax: 1.0,
 	IdleW: 25, LeakW: 30, LeakPerC: 0.004, ContextW: 12, BusyW: 38,
-	TensorW: 400, CoreW: 160, MemoryW: 118, MemClockW: 15,
+	TensorW: 400, CoreW: 160, MemoryW: 118, MemClockW: 15, SleepW: 2,
 	AmbientC: 30, CPerW: 0.080, TauS: 25, HotC: 90,
 }
 

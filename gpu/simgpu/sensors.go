@@ -155,6 +155,9 @@ func (g *GPU) ReadPower(source string) (gpu.PowerReading, error) {
 		return gpu.PowerReading{}, err
 	}
 	now := g.advance()
+	if err := g.read(now); err != nil {
+		return gpu.PowerReading{}, err
+	}
 	r := gpu.PowerReading{TimeNS: now, Source: source, PowerW: math.NaN(), CounterJ: math.NaN(), Fresh: true}
 	s := &g.sensors
 	switch source {
@@ -196,6 +199,9 @@ func (g *GPU) ReadPowerBuffer(after int64) ([]gpu.PowerReading, error) {
 		return nil, err
 	}
 	now := g.advance()
+	if err := g.read(now); err != nil {
+		return nil, err
+	}
 	s := &g.sensors
 	last, _ := s.tick(now, s.phase.buffer, bufferPeriodNS)
 	first := max(last-bufferLength+1, 0)

@@ -43,6 +43,13 @@ type GPU struct {
 	mu        sync.Mutex
 	faults    Faults
 	processes []gpu.Process
+	tenants   []Tenant
+	sleeper   bool // it goes to sleep when nobody uses it
+	asleep    bool
+	held      bool  // somebody reads its sensors
+	usedNS    int64 // when it was last in use
+	woken     int   // by reading it
+	toldNS    int64 // of the processes' use
 	memoryMiB float64
 	context   bool // a context is open: clocks up, more idle power
 
@@ -68,9 +75,11 @@ type GPU struct {
 	leakC      float64 // temperature that leakage is computed from
 	gridNS     int64   // next time leakC is renewed
 
-	load pretended
-	work *running
-	hist history
+	load   pretended
+	work   *running
+	joined *Work   // work of others' that this one shares; see Joined
+	part   float64 // share of the time of work for which it is at it
+	hist   history
 }
 
 var _ gpu.Device = (*GPU)(nil)
@@ -126,6 +135,17 @@ func WithProcesses(p ...gpu.Process) Option {
 	return func(g *GPU) { g.processes = slices.Clone(p) }
 }
 
+// WithIndex makes it one of several of a machine: the second has index 1, and sensors
+// of its own. It comes before other options.
+func WithIndex(i int) Option {
+	return func(g *GPU) {
+		if g.info.Index = i; i > 0 {
+			g.seed = draw.Mix(g.seed, uint64(i))
+			g.sensors = newSensors(g.seed)
+		}
+	}
+}
+
 // New returns a simulated GPU of the named profile (see Profiles) at its idle
 // temperature, no context open. seed decides its gain error, the phases of its
 // sensors and their noise. The error wraps gpu.ErrNoGPU for an unknown profile.
@@ -136,7 +156,7 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 	}
 	g := &GPU{
 		profile: p, clk: clk, seed: draw.Mix(uint64(seed), draw.String(p.Name)),
-		memMHz:  p.MemMHz,
+		memMHz: p.MemMHz, part: 1, held: true,
 		latency: clockLatency{call: int64(4 * time.Millisecond), settle: int64(20 * time.Millisecond)},
 	}
 	g.info = gpu.Info{
@@ -179,6 +199,9 @@ func (g *GPU) Poll() (gpu.Sample, error) {
 		}
 	}
 	now := g.advance()
+	if err := g.read(now); err != nil {
+		return gpu.UnknownSample(), err
+	}
 	u := g.sensors.utilisation(&g.hist, now)
 	return gpu.Sample{
 		SMMHz: int(g.achieved), MemMHz: g.memMHz,
@@ -192,11 +215,18 @@ func (g *GPU) Poll() (gpu.Sample, error) {
 func percent(share float64) float64 { return math.Round(1e4*share) / 100 }
 
 // Processes lists other processes on the GPU: none but those injected with
-// WithProcesses or SetProcesses.
+// WithProcesses or SetProcesses, and its tenants.
 func (g *GPU) Processes() ([]gpu.Process, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Clone(g.processes), nil
+	if err := g.read(g.advance()); err != nil {
+		return nil, err
+	}
+	list := slices.Clone(g.processes)
+	for _, t := range g.tenants {
+		list = append(list, t.Process)
+	}
+	return list, nil
 }
 
 // SetProcesses changes what Processes lists.

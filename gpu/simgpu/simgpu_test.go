@@ -110,7 +110,7 @@ func TestCliffAppears(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		decode := activity{busy: true, dram: 0.7}
+		decode := activity{share: 1, dram: 0.7}
 		saved := func(from, to float64) float64 { // W a MHz
 			return (p.watts(speed{from, 1}, 50, true, decode) - p.watts(speed{to, 1}, 50, true, decode)) / (from - to)
 		}

@@ -35,9 +35,9 @@ type Work struct {
 }
 
 // pretended is what runs elsewhere but is to show here; see GPU.SetLoad.
-type pretended struct{ tensor, dram float64 }
+type pretended struct{ share, tensor, dram float64 }
 
-func (l pretended) busy() bool { return l.tensor > 0 || l.dram > 0 }
+func (l pretended) busy() bool { return l.share > 0 }
 
 // Seconds returns how long w takes at an SM clock in MHz, and the highest memory
 // clock.
@@ -71,7 +71,7 @@ func (w Work) activity(p *Profile, at speed) activity {
 	s, mhz := p.seconds(w, at), at.mhz
 	rate := w.FLOPs / s
 	return activity{
-		busy:   true,
+		share:  1,
 		flops:  rate/p.PeakFLOPs + w.Tensor*mhz/p.top(),
 		dram:   min(at.mem, w.Bytes/s/p.PeakBytes+w.DRAM),
 		tensor: min(1, rate/p.peak(w, mhz)+w.Tensor),
@@ -194,7 +194,10 @@ func (g *GPU) SetLoad(tensor, dram float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.advance()
-	g.load = pretended{clamp01(tensor), clamp01(dram)}
+	g.load = pretended{tensor: clamp01(tensor), dram: clamp01(dram)}
+	if tensor > 0 || dram > 0 {
+		g.load.share = 1
+	}
 	g.beginSegment(now)
 }
 
@@ -245,6 +248,7 @@ func (g *GPU) pass(t int64) {
 		g.gridNS += gridNS
 		g.leakC = g.thermal.at(t, &g.profile, g.powerW)
 		g.limitHeat()
+		g.doze(t)
 		g.hist.prune(t)
 	}
 	g.beginSegment(t)

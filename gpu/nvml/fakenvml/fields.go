@@ -120,6 +120,7 @@ const (
 	NoMemLock
 	NoPowerSet     // of the power limit, which can be read
 	NoPowerDefault // the default limit cannot be read
+	NoProcessUse
 )
 
 // Some of NVML's return codes, for the fault fields.

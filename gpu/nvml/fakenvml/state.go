@@ -33,11 +33,12 @@ const (
 
 	headMagic, headVersion, headDevices, headInitFault, headLogNext, headStampShift, headLoaded = 0, 1, 2, 3, 4, 5, 6
 
-	headDriver = 16 // 64 bytes
-	wordName   = 0  // 96 bytes
-	wordUUID   = 12 // 96 bytes
-	wordVBIOS  = 24 // 64 bytes
-	wordProcs  = 96 // pairs: pid<<32 | kind, MiB
+	headDriver = 16  // 64 bytes
+	wordName   = 0   // 96 bytes
+	wordUUID   = 12  // 96 bytes
+	wordVBIOS  = 24  // 64 bytes
+	wordProcs  = 96  // pairs: pid<<32 | kind, MiB
+	wordUse    = 192 // SM %, memory % << 8
 )
 
 // State is a mapped state file. Its methods may be called at any time from any
@@ -221,6 +222,8 @@ type Process struct {
 	PID       int
 	Kind      Kind
 	MemoryMiB int
+	SMPct     int // how busy it keeps the SMs, %
+	MemPct    int
 }
 
 // SetProcesses replaces the processes on the GPU (at most 32).
@@ -232,6 +235,7 @@ func (g GPU) SetProcesses(list ...Process) {
 	for i, p := range list {
 		g.s.put(g.base+wordProcs+2*i, uint64(p.PID)<<32|uint64(p.Kind))
 		g.s.put(g.base+wordProcs+2*i+1, uint64(p.MemoryMiB))
+		g.s.put(g.base+wordUse+i, uint64(p.SMPct)|uint64(p.MemPct)<<8)
 	}
 	g.Set(processesField, int64(len(list)))
 }

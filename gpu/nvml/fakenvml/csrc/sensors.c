@@ -222,6 +222,32 @@ PROCESS_LISTS(Compute, 0)
 PROCESS_LISTS(Graphics, 1)
 PROCESS_LISTS(MPSCompute, 2)
 
+struct process_use { u32 pid; u64 time_us; u32 sm, memory, encoder, decoder; };
+
+/* A sample a second of each process that was at work, as the driver has them. */
+ret_t nvmlDeviceGetProcessUtilization(struct device *dev, struct process_use *out, u32 *count, u64 last_us)
+{
+	FIXED();
+	if (get(d + UNSUPPORTED) & NO_PROCESS_USE)
+		return NOT_SUPPORTED;
+	u64 at = wall_us(now_ns()), n = 0, room = *count;
+	at -= at % 1000000;
+	for (u64 i = 0; at > last_us && i < get(d + PROCESSES) && i < MAX_PROCESSES; i++) {
+		u64 use = get(d + PROCESS_USE + i);
+		if (!(use & 0xff))
+			continue;
+		if (out && n < room) {
+			struct process_use v = {get(d + PROCESS_LIST + 2 * i) >> 32, at, use & 0xff, use >> 8 & 0xff, 0, 0};
+			out[n] = v;
+		}
+		n++;
+	}
+	*count = (u32)n;
+	if (!n)
+		return NOT_FOUND;
+	return out && n <= room ? OK : INSUFFICIENT_SIZE;
+}
+
 /* --- GPM ----------------------------------------------------------------- */
 
 struct gpm_sample { struct device *dev; int64_t t; };
