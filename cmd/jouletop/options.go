@@ -23,7 +23,7 @@ type options struct {
 }
 
 func (o *options) addGPU(f *pflag.FlagSet) {
-	f.StringVar(&o.Rig.GPU, "gpu", "auto", "`GPU`: auto, nvml, sim, sim:h100 or sim:rtx-pro-6000")
+	f.StringVar(&o.Rig.GPU, "gpu", "auto", "`GPU`: auto, nvml, sim, sim:h100 or sim:rtx-pro-6000; several simulated ones as in sim,sim")
 	f.StringSliceVar(&o.Rig.Devices, "device", []string{rig.DefaultDevice}, "`GPU` to use: index or UUID; several, as in 0,1, or all work together")
 	f.BoolVar(&o.Rig.ReadOnly, "read-only", false, "never set a clock or a limit")
 	f.BoolVar(&o.Rig.NoClockList, "no-clock-list", false, "leave the driver's list of supported clocks unread, where a driver hangs on it: no clock can be set then, a power limit can")

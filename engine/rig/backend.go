@@ -103,6 +103,11 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 	}
 	switch name {
 	case "sim":
+		for _, g := range r.Sims[1:] {
+			if a, b := r.Sims[0].Info().Profile, g.Info().Profile; a != b {
+				return nil, usage.Errorf("--gpu %s: a simulated model is split over equal GPUs alone; --monitor watches several kinds", o.GPU)
+			}
+		}
 		r.Backend = simllm.New(r.Sims[0], r.Clock, int64(o.Seed), append(simOptions(), simllm.WithSplit(r.Sims[1:]...))...)
 	case "llama":
 		if r.log, err = nativeLog(); err != nil {

@@ -120,8 +120,8 @@ func openEach(ctx context.Context, o *Config, named bool) (rigs []*Rig, unusable
 }
 
 // describeGPU finds out what there is to tell of a rig's GPU.
-func describeGPU(r *Rig, o *Config) GPUState {
-	dev := r.GPUs[0].Device
+func describeGPU(r *Rig, g GPU, o *Config) GPUState {
+	dev := g.Device
 	info := dev.Info()
 	st := GPUState{ID: info.ID(), Info: info, Knobs: knobStates(dev, can(r, o))}
 	problem := func(err error) {
@@ -216,8 +216,10 @@ func Show(ctx context.Context, o *Config, named, asJSON bool, out io.Writer) err
 	}
 	for _, r := range rigs {
 		rep.Simulated, rep.Control = r.Simulated(), controlText(r, o)
-		if err := show(describeGPU(r, o)); err != nil {
-			return err
+		for _, g := range r.GPUs {
+			if err := show(describeGPU(r, g, o)); err != nil {
+				return err
+			}
 		}
 	}
 	for _, st := range unusable {

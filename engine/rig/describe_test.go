@@ -41,7 +41,7 @@ func TestReportWithoutASensor(t *testing.T) {
 	}
 	defer r.Close()
 	r.GPUs[0].Device = brokenSensor{r.GPUs[0].Device, gpu.SourceAverage}
-	st := describeGPU(r, &Config{})
+	st := describeGPU(r, r.GPUs[0], &Config{})
 	var names []string
 	for _, s := range st.Sensors {
 		names = append(names, s.Name)

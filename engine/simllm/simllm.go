@@ -71,7 +71,7 @@ type Option func(*Backend)
 func WithFeatures(f Features) Option { return func(b *Backend) { b.quality.features = f } }
 
 // WithSplit divides the model's layers, and what they hold in memory, equally among its GPU
-// and these.
+// and these, which are of its kind.
 func WithSplit(more ...*simgpu.GPU) Option {
 	return func(b *Backend) { b.all = append(b.all, more...) }
 }
@@ -121,9 +121,6 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	size := float64(s.WeightBytes())
 	room := 0.0
 	for _, i := range b.all.Infos() {
-		if i.Profile != info.Profile {
-			return engine.ModelInfo{}, fmt.Errorf("%w: the simulated model is split over equal GPUs alone, not over %s and %s", engine.ErrModel, info.Profile, i.Profile)
-		}
 		room += float64(i.MemoryMiB) * (1 << 20)
 	}
 	free := room*0.97 - size

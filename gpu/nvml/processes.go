@@ -22,7 +22,7 @@ var _ gpu.ProcessMeter = (*Device)(nil)
 // uses is what was asked last of the driver's samples of processes.
 type uses struct {
 	stamp uint64 // newest, µs on the driver's clock
-	none  int    // answers in a row that had nothing
+	heard int64  // when it was taken, ns
 }
 
 const (
@@ -31,9 +31,9 @@ const (
 	// newUse is how old a sample may be, by the wall clock, where the one before it does
 	// not say what is new.
 	newUse = 2 * time.Second
-	// silentUses is after how many answers without a sample the newest stamp is forgotten:
-	// the clock of the stamps may have been set back.
-	silentUses = 10
+	// silentUses is after how long without a sample the newest stamp is forgotten: the clock
+	// of the stamps may have been set back. It is longer than newUse.
+	silentUses = 10 * time.Second
 )
 
 // ProcessUse implements gpu.ProcessMeter.
@@ -43,20 +43,20 @@ func (d *Device) ProcessUse() ([]gpu.ProcessUse, error) {
 	if d.reader == nil {
 		return nil, d.gone()
 	}
+	now := d.clock.Now()
 	list, ret := ask(d.lib, func() ([]nvml.ProcessUtilizationSample, nvml.Return) { return d.dev.GetProcessUtilization(d.use.stamp) }, useSymbol)
 	switch ret {
 	case nvml.SUCCESS:
 	case nvml.ERROR_NOT_FOUND, nvml.ERROR_INSUFFICIENT_SIZE: // none; or more by now than there was room for
-		if d.use.none++; d.use.none >= silentUses {
+		if now-d.use.heard > int64(silentUses) {
 			d.use = uses{}
 		}
 		return nil, nil
 	default:
 		return nil, fail("reading how busy the processes are", ret)
 	}
-	d.use.none = 0
 	out, newest := newestUses(list, d.use.stamp, uint64(time.Now().Add(-newUse).UnixMicro()))
-	d.use.stamp = newest
+	d.use = uses{newest, now}
 	return out, nil
 }
 
