@@ -38,6 +38,7 @@ type rework struct {
 	pieces  []oldPiece               // of them, by end
 	passed  []event.Iteration        // likewise
 	nextOf  int                      // passes fed so far
+	ended   []event.Request          // of busy times, by end; those not fed yet
 }
 
 // oldPiece is a piece with the place of its row.
@@ -123,11 +124,12 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 	}
 	for i, q := range requests {
 		id := q.BatchID
-		if b := rework(q.GPU).served[id]; b != nil {
+		if g := rework(q.GPU); g.served[id] != nil {
+			b := g.served[id]
 			r.places[q.RequestID] = i
 			b.point = q.PointID
 			b.requests = append(b.requests, q.Request)
-			b.traffic.request(q.Request)
+			g.ended = append(g.ended, q.Request)
 			continue
 		}
 		if id == "" {
@@ -148,6 +150,7 @@ func NewRecomputer(phases []event.PhaseEnergy, requests []event.RequestEnergy, s
 			g.pieces[i].last = true
 		}
 		slices.SortStableFunc(g.passed, func(a, b event.Iteration) int { return cmp.Compare(a.EndNS, b.EndNS) })
+		slices.SortStableFunc(g.ended, func(a, b event.Request) int { return cmp.Compare(a.EndNS, b.EndNS) })
 		slices.SortStableFunc(g.fed, func(a, b event.PhaseSpan) int { return cmp.Compare(a.EndNS, b.EndNS) })
 	}
 	return r
@@ -205,7 +208,17 @@ func (g *rework) feed(t int64) {
 	for g.nextOf < len(g.passed) && g.passed[g.nextOf].EndNS <= t {
 		it := g.passed[g.nextOf]
 		g.nextOf++
+		g.end(it.StartNS)
 		g.account.pass(g.served[it.BatchID], it)
+	}
+	g.end(t)
+}
+
+// end notes the requests of busy times that ended by t.
+func (g *rework) end(t int64) {
+	for len(g.ended) > 0 && g.ended[0].EndNS <= t {
+		g.served[g.ended[0].BatchID].traffic.request(g.ended[0])
+		g.ended = g.ended[1:]
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"jouletop/engine/event"
 	"jouletop/engine/serving"
 	"jouletop/gpu/energy"
 )
@@ -19,128 +18,6 @@ import (
 // loads were learned to take and to cost. Of the two only the difference counts, and of
 // that only what goes beyond the passes that the request was in: those were measured.
 
-// offered is a request as it came.
-type offered struct {
-	id             string
-	arrival, start int64 // ns; start: of its first pass
-	end            int64 // ns, 0 under way
-	prompt, output int   // tokens, as far as is known
-	read, made     int   // so far
-}
-
-// done tells whether it had ended by t.
-func (o *offered) done(t int64) bool { return o.end > 0 && o.end <= t }
-
-// traffic is who came to a busy time, and what its passes show of how it is scheduled.
-type traffic struct {
-	of map[string]*offered
-	// The most in flight while others waited; 0 where none ever did.
-	slots  int
-	chunk  int  // most tokens of prompts in a pass
-	beside bool // prompts are read beside decodes
-	gap    float64
-	gaps   float64 // how many
-	last   int64   // ns, end of the latest pass
-	queued int     // in it
-}
-
-// before is who was under way at a request's first pass.
-type before []offered
-
-// pass takes in a pass, and returns for each request that is new what was under way.
-func (f *traffic) pass(it event.Iteration) map[string]before {
-	var fresh map[string]before
-	if f.of == nil {
-		f.of = map[string]*offered{}
-	}
-	for _, m := range it.Members {
-		if o := f.of[m.RequestID]; o != nil && o.start > 0 {
-			continue
-		}
-		if fresh == nil {
-			fresh = map[string]before{}
-		}
-		fresh[m.RequestID] = nil
-	}
-	if fresh != nil {
-		var way before
-		for _, o := range f.of {
-			if o.start > 0 && !o.done(it.StartNS) {
-				way = append(way, *o)
-			}
-		}
-		slices.SortFunc(way, func(a, b offered) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id)) })
-		for id := range fresh {
-			fresh[id] = way
-		}
-	}
-	tokens := 0
-	for _, m := range it.Members {
-		o := f.of[m.RequestID]
-		if o == nil {
-			o = &offered{id: m.RequestID, arrival: it.StartNS}
-			f.of[m.RequestID] = o
-		}
-		if o.start == 0 {
-			o.start = it.StartNS
-		}
-		switch {
-		case m.Prefill:
-			o.read = m.Known + m.Fresh
-			tokens += m.Fresh
-		default:
-			o.made = max(o.made, 1) + 1
-		}
-	}
-	if it.Queued > 0 {
-		f.slots = max(f.slots, len(it.Members))
-	}
-	f.chunk = max(f.chunk, tokens)
-	f.beside = f.beside || it.PrefillTokens > 0 && it.DecodeRequests > 0
-	const pause = 5e-3 // s; longer is none between passes
-	if d := float64(it.StartNS-f.last) / 1e9; f.last > 0 && d >= 0 && d < pause {
-		f.gap, f.gaps = f.gap+d, f.gaps+1
-	}
-	f.last, f.queued = it.EndNS, it.Queued
-	return fresh
-}
-
-// request notes a request that has ended, or is known to have come.
-func (f *traffic) request(r event.Request) {
-	if f.of == nil {
-		f.of = map[string]*offered{}
-	}
-	o := f.of[r.RequestID]
-	if o == nil {
-		o = &offered{id: r.RequestID}
-		f.of[r.RequestID] = o
-	}
-	o.arrival, o.end = cmp.Or(r.ArrivalNS, r.StartNS), r.EndNS
-	o.prompt, o.output = max(r.InputTokens-max(r.CachedTokens, 0), 1), max(r.OutputTokens, 1)
-}
-
-// forget drops those that ended before t.
-func (f *traffic) forget(t int64) {
-	for id, o := range f.of {
-		if o.done(t) {
-			delete(f.of, id)
-		}
-	}
-}
-
-// after is how long after a request's end what it did to others is to be seen, in ns: it
-// fades as they end who were beside it.
-func (f *traffic) after() int64 {
-	const most = int64(10e9)
-	var sum, n int64
-	for _, o := range f.of {
-		if o.end > 0 && o.start > 0 {
-			sum, n = sum+o.end-o.start, n+1
-		}
-	}
-	return min(2*sum/max(n, 1), most)
-}
-
 // mostOffered is how many requests a replay has at most.
 const mostOffered = 400
 
@@ -148,7 +25,6 @@ const mostOffered = 400
 type replay struct {
 	cfg    serving.Config
 	closed bool
-	id     string
 	way    []offered // under way at the beginning
 	come   []offered // later, in order; the request itself first
 	costs  [2]energy.Cost
@@ -166,13 +42,16 @@ type replay struct {
 // some part of it on, 0 to 1.
 func (p *replay) later(from float64) []offered {
 	come := slices.Clone(p.come)
+	if p.over {
+		return come
+	}
 	if p.closed { // as long as clients send
 		for k := 0; p.known > 1 && len(come) < 2*p.known+p.cfg.Slots && len(come) < mostOffered; k++ {
 			come = append(come, p.come[1+(k+int(from*float64(p.known)))%(p.known-1)])
 		}
 		return come
 	}
-	if p.over || p.span <= 0 {
+	if p.span <= 0 {
 		return come
 	}
 	began := p.come[0].start
@@ -233,13 +112,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 		}
 		return o
 	}
-	p := &replay{id: r.id, costs: costs, gap: f.gap / max(f.gaps, 1), cfg: serving.Config{Slots: f.slots, Chunk: max(f.chunk, 1), Schedule: serving.PrefillFirst}}
-	if f.beside {
-		p.cfg.Schedule = serving.Mixed
-	}
-	if p.cfg.Slots == 0 {
-		p.cfg.Slots = math.MaxInt16
-	}
+	p := &replay{costs: costs, gap: f.gap / max(f.gaps, 1), cfg: f.config()}
 	for _, o := range way {
 		known := f.of[o.id]
 		if known == nil {
@@ -253,7 +126,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 	p.come = append(p.come, whole(*r, 0, 0))
 	late := 0.0
 	for _, o := range all {
-		if o.id == r.id || o.start > 0 && o.start <= r.start || o.end > 0 && o.start == 0 || len(p.come) >= mostOffered {
+		if o.id == r.id || o.start == 0 || o.start < r.start || len(p.come) >= mostOffered {
 			continue
 		}
 		p.come = append(p.come, whole(*o, 0, 0))
@@ -475,9 +348,9 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
 		v += sq(j-joules) / float64(len(got)-1)
 	}
 	v *= 1 + 1/float64(len(got))
-	if p.waited {
+	if p.waited || p.closed {
 		// Who is the last of those that wait, and who is beside it, no replay tells.
-		const passes = 3
+		const passes = 4
 		v += sq(passes * (p.unit(0, howMany) + p.unit(0, loadPasses)))
 	}
 	for k := range mean {

@@ -157,10 +157,12 @@ func TestWithout(t *testing.T) {
 		"more than is served":   {40, 0, 16, serving.Mixed, 20, 15},
 		"prompts first":         {6, 0, 16, serving.PrefillFirst, 20, 12},
 		"clients":               {0, 8, 16, serving.Mixed, 20, 15},
+		"all begin together":    {6, 0, 6, serving.Static, 20, 60},
 		"clients for few slots": {0, 24, 8, serving.Mixed, 20, 15},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var off, byPass []float64
+			inside := 0
 			for seed := range uint64(8) {
 				rng := rand.New(rand.NewPCG(seed, 9))
 				w := world{cfg: serving.Config{Slots: c.slots, Chunk: 512, Schedule: c.schedule}, closed: c.clients}
@@ -177,7 +179,13 @@ func TestWithout(t *testing.T) {
 				got, own, sd := with.marginal(t, id)
 				added := with.beyond - without.beyond
 				t.Logf("added %.1f J, stated %.1f ± %.1f, own passes %.1f", added, got, 1.96*sd, own)
+				if math.Abs(got-added) <= max(z95*sd, 5) {
+					inside++
+				}
 				off, byPass = append(off, math.Abs(got-added)), append(byPass, math.Abs(own-added))
+			}
+			if inside < len(off)-1 {
+				t.Errorf("only %d of %d inside their intervals", inside, len(off))
 			}
 			slices.Sort(off)
 			slices.Sort(byPass)
