@@ -259,30 +259,7 @@ func writeManifest(dir string, m *Manifest) error {
 }
 
 // ReplaceFile writes a file whole or not at all.
-func ReplaceFile(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
+func ReplaceFile(path string, content []byte) error { return regular.Replace(path, content, 0o644) }
 
 // maxManifest bounds a manifest, in bytes: a sweep of 10,000 points makes 1 MB.
 const maxManifest = 64 << 20
