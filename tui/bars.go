@@ -139,9 +139,9 @@ func (b *bars) tabNote() (string, canvas.Style) {
 		}
 		return "REPLAY " + speed + " " + draw.Clock(p.AtNS-p.StartNS) + " of " + draw.Clock(p.EndNS-p.StartNS), theme.Bar
 	case b.Window.Frozen:
-		return "FROZEN at " + draw.Clock(b.Window.End-b.State.StartNS) + " (Space goes on)", theme.Armed
+		return "FROZEN at " + draw.Clock(b.Window.End-b.State.StartNS) + " (" + b.Label(b.Keys.Freeze) + " goes on)", theme.Armed
 	case b.Paused():
-		return "RUN PAUSED (z resumes)", theme.Armed
+		return "RUN PAUSED (" + b.Label(b.Keys.Pause) + " resumes)", theme.Armed
 	case b.State.Status == event.StateStopping || b.Leaving:
 		return "STOPPING after this batch", theme.Armed
 	case b.Mode == view.Monitor:

@@ -4,6 +4,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/command"
+	"jouletop/tui/view"
 )
 
 // Draws returns how many panels were drawn so far.
@@ -21,3 +22,6 @@ func (m *Model) Broken() error { return m.broken }
 
 // Drain takes what the source has.
 func (m *Model) Drain() tea.Cmd { return m.drain() }
+
+// KeyLayers are the keys that are looked at together.
+func KeyLayers() (common []view.Key, layers []view.Layer) { return keyLayers(New(Options{}).pages) }

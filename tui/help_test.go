@@ -27,13 +27,13 @@ func TestHelpIsAboutThePage(t *testing.T) {
 			d.press("esc")
 		}
 		d.press("2", "i")
-		d.wants("What the words mean", "On this page", "cliff")
+		d.wants("What the words mean", "Under the cursor", "run at MHz")
 		seen := ""
 		for range 40 {
 			seen += d.screen()
 			d.press("pgdown")
 		}
-		for _, part := range []string{"run at", "--max-slowdown", "Elsewhere", "TTFT", "reader"} {
+		for _, part := range []string{"run at", "cannot be told from it", "On this page", "--max-slowdown", "Elsewhere", "TTFT", "reader"} {
 			if !strings.Contains(seen, part) {
 				t.Errorf("%v: %q is nowhere in the glossary", size, part)
 			}
@@ -42,6 +42,61 @@ func TestHelpIsAboutThePage(t *testing.T) {
 			t.Errorf("%v: the glossary is cut", size)
 		}
 	}
+}
+
+// `i` explains the column and the row that the cursor is on before anything else, and
+// every column of every table, whole at any size.
+func TestTermsAreOfTheRowAndTheColumn(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "sweep")
+	d.size(200, 60)
+	d.whole()
+	for _, c := range []struct {
+		keys []string
+		want []string // on the first screen
+		all  []string // somewhere
+	}{
+		{[]string{"2"}, []string{"curve", "run at MHz"}, []string{"at most 3 % slower"}},
+		{[]string{"3"}, []string{"model"}, []string{"± 95 % J/query"}},
+		{[]string{"5", "down"}, []string{"token entropy"}, []string{"complexity score"}},
+		{[]string{"6", "right"}, []string{"requests"}, []string{"laid beside this one"}},
+		{[]string{"7", "right", "right", "right", "right", "right", "right"}, []string{"Under the cursor", "energy J/token"}, []string{"Columns", "query", "tokens of the prompt"}},
+		{[]string{"v", "right", "right", "right"}, []string{"got MHz"}, []string{"rep", "only repeats tell", "rate token/s", "temp °C"}},
+		{[]string{"v", "right"}, []string{"kind"}, []string{"mark: a note of yours"}},
+		{[]string{"1", "f"}, []string{"In the clock panel", "armed"}, []string{"settle time"}},
+	} {
+		d.size(200, 60)
+		d.press(c.keys...)
+		for _, size := range [][2]int{{60, 16}, {80, 24}, {120, 40}, {200, 60}} {
+			d.size(size[0], size[1])
+			d.press("i")
+			d.wants(c.want...)
+			seen, last := "", ""
+			for last != d.screen() {
+				last = d.screen()
+				seen += strings.Join(strings.Fields(last), " ")
+				d.press("pgdown")
+			}
+			for _, part := range c.all {
+				if size[0] > 80 && !strings.Contains(seen, part) { // a narrow one breaks lines
+					t.Errorf("%v %v: %q is nowhere", size, c.keys, part)
+				}
+			}
+			if size[0] <= 80 && c.keys[0] != "1" && strings.Contains(seen, "…") { // of a wide one the page is seen beside
+				t.Errorf("%v %v: something is cut", size, c.keys)
+			}
+			d.press("esc")
+		}
+	}
+}
+
+// A flagged row's flags are explained on it.
+func TestFlagsAreExplainedOnTheirRow(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "run")
+	d.size(120, 40)
+	d.c.Put(event.RequestDone{At: event.At{TimeNS: 1}, Request: event.Request{RequestID: "r1", QueryID: "q1"}}, event.RequestEnergy{At: event.At{TimeNS: 1}, Request: event.Request{RequestID: "r1", QueryID: "q1", Flags: event.Flags(event.FlagClockLost)}})
+	d.see()
+	d.press("7", "i")
+	d.wants("Under the cursor", string(event.FlagClockLost), event.FlagMeanings[event.FlagClockLost][:30])
 }
 
 // rung is what a command writes to the terminal beside the picture.

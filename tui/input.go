@@ -127,6 +127,10 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 		}
 		return m.leave()
 	}
+	msg, means := readKey(m.Context, m.panels, m.pages, m.page(), msg)
+	if !means {
+		return nil
+	}
 	if m.asking {
 		m.asking = false
 		if k.Quit.Is(msg) || msg.String() == "y" {
@@ -173,7 +177,7 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Help.Is(msg):
 		m.lay(panel.NewHelp(m.Context, m.helpGroups()))
 	case k.Terms.Is(msg):
-		m.lay(panel.NewDetails(m.Context, "What the words mean: "+m.page().Name(), page.Explain(m.page())))
+		m.lay(panel.NewDetails(m.Context, "What the words mean: "+m.page().Name(), page.Explain(m.page(), m.Panel)))
 	case k.Quit.Is(msg):
 		if m.State.Busy() && m.Mode == view.Dashboard {
 			m.asking = true
@@ -290,6 +294,11 @@ func (m *Model) hints() []view.Key {
 // helpGroups are all keys, those of the page that is shown first.
 func (m *Model) helpGroups() []view.KeyGroup {
 	groups := keyGroups(m.Keys, m.pages)
+	for _, g := range groups {
+		for i, k := range g.Keys {
+			g.Keys[i] = m.Bindings.Shown(k)
+		}
+	}
 	own := slices.IndexFunc(groups, func(g view.KeyGroup) bool { return g.Title == "On "+m.page().Name() })
 	if own < 0 {
 		return groups
@@ -301,11 +310,9 @@ func (m *Model) helpGroups() []view.KeyGroup {
 // keyGroups are all keys, for the help.
 func keyGroups(keys view.Keys, shown []page.Page) []view.KeyGroup {
 	before, after := keys.Groups()
-	pages := view.KeyGroup{Title: "Pages"}
+	pages := view.KeyGroup{Title: "Pages", Keys: pageKeys(shown)}
 	var own []view.KeyGroup
-	for i, p := range shown {
-		n := strconv.Itoa(i + 1)
-		pages.Keys = append(pages.Keys, view.Bind(n, p.Name(), p.Name(), n))
+	for _, p := range shown {
 		if keys := p.Keys(); len(keys) > 0 {
 			own = append(own, view.KeyGroup{Title: "On " + p.Name(), Keys: keys})
 		}
@@ -313,7 +320,7 @@ func keyGroups(keys view.Keys, shown []page.Page) []view.KeyGroup {
 	pages.Keys = append(pages.Keys, keys.Next, keys.Prev)
 	groups := append(slices.Clip(before[:1]), pages)
 	groups = append(groups, before[1:]...)
-	groups = append(groups, panel.ClockKeys(), panel.JobKeys())
+	groups = append(groups, panel.KeyGroups()...)
 	groups = append(groups, own...)
 	return append(groups, after...)
 }

@@ -482,7 +482,16 @@ func TestDrawPicture(t *testing.T) {
 			t.Errorf("%q: not a whole, marked picture", screen)
 		}
 	}
+	for press, want := range map[string]string{"f 1 0 0 5": "SM clock", "?": "Keys", "3 down enter": "Point", "m h i": "hi"} {
+		var b strings.Builder
+		if err := tui.DrawPicture(&b, o, d.seen, tui.Picture{Press: strings.Fields(press)}); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("after %s there is no %q: %v", press, want, err)
+		}
+	}
 	var b strings.Builder
+	if err := tui.DrawPicture(&b, o, nil, tui.Picture{Press: []string{"nokey"}}); err == nil || b.Len() > 0 {
+		t.Errorf("a key that there is not: %v", err)
+	}
 	if err := tui.DrawPicture(&b, o, nil, tui.Picture{Screen: "moon"}); err == nil || !strings.Contains(err.Error(), `"moon"`) {
 		t.Errorf("an unknown screen: %v", err)
 	}

@@ -35,6 +35,8 @@ type Model struct {
 	th  *theme.Theme
 	pal palette
 
+	keeper keeper // of what was chosen and typed
+
 	asking   bool // whether to quit
 	forced   bool // left without waiting
 	broken   error
@@ -94,11 +96,13 @@ const (
 // New returns a dashboard.
 func New(o Options) *Model {
 	o.fill()
-	m := &Model{opt: o, pal: newPalette(o.Theme), dirty: true}
+	m := &Model{opt: o, dirty: true}
 	m.Context = &view.Context{
-		Setup: o.setup(), State: state.New(), Keys: view.NewKeys(), Frame: draw.NewFrame(),
+		Setup: o.setup(), State: state.New(), Keys: view.NewKeys(), Bindings: o.Keys, Frame: draw.NewFrame(),
 		Controller: o.Controller, Say: m.say, Typed: map[string][]string{},
 	}
+	m.keeper.Context = m.Context
+	m.pal = newPalette(m.keeper.recall(&o))
 	m.operator = &operator{Context: m.Context}
 	m.player = player{Context: m.Context}
 	m.Do = m.operator.do
@@ -110,6 +114,9 @@ func New(o Options) *Model {
 		m.names = append(m.names, p.Name())
 	}
 	m.setTheme()
+	if o.Notice != "" {
+		m.message = message{text: o.Notice, bad: true}
+	}
 	return m
 }
 
@@ -232,7 +239,7 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		return m.leave()
 	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseClickMsg, tea.MouseWheelMsg:
 		m.dirty = true
-		return m.input(msg)
+		return tea.Batch(m.input(msg), m.keeper.keep())
 	default:
 		m.dirty = true
 		return m.toPages(msg)

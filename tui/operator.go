@@ -103,7 +103,7 @@ func (o *operator) key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Pause.Is(msg) && o.Paused():
 		return ask("run goes on", command.Controller.Resume)
 	case k.Pause.Is(msg):
-		return ask("run pauses after this batch; z resumes", command.Controller.Pause)
+		return ask("run pauses after this batch; "+o.Label(k.Pause)+" resumes", command.Controller.Pause)
 	case k.Skip.Is(msg):
 		return ask("point skipped after this batch", command.Controller.SkipPoint)
 	case page.PaceKey.Is(msg) && o.serves():

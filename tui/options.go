@@ -43,10 +43,25 @@ type Options struct {
 	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
 	// costs out.
 	PricePerKWh float64
+	// Currency is written beside a price, "" for none.
+	Currency string
 	// SaveDir is where `s` saves screens; "" is the working directory.
 	SaveDir string
-	// Theme overrides what the terminal says of itself; "" asks it.
+	// Theme overrides what the terminal says of itself and what was chosen last; "" does
+	// not.
 	Theme theme.Name
+	// Window is how much of the session is shown at first, one of view.WindowNames; "" is
+	// as it was last.
+	Window string
+	// Keys are the operator's own; see BindKeys. nil: none.
+	Keys *view.Bindings
+	// Typed is what was chosen and typed last, by what asked for it.
+	Typed map[string][]string
+	// Keep is given what of Typed has changed, one call after the other; nil: it is
+	// forgotten.
+	Keep func(changed map[string][]string) error
+	// Notice stands on the last line until a key is pressed; "" for nothing.
+	Notice string
 	// FPS is the most frames a second but for keys, which are answered at once; 0 is 5: the
 	// picture moves on no more often (view.Window), and text is read no faster.
 	FPS int
@@ -71,6 +86,6 @@ func (o *Options) fill() {
 func (o *Options) setup() view.Setup {
 	return view.Setup{
 		Mode: o.Mode, Version: o.Version, GPUs: o.GPUs, Simulated: o.Simulated, Caveat: o.Caveat,
-		PricePerKWh: o.PricePerKWh,
+		PricePerKWh: o.PricePerKWh, Currency: o.Currency,
 	}
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
@@ -16,10 +17,11 @@ type palette struct {
 	fixed   theme.Name // chosen by the operator or the options
 }
 
-func (p palette) theme() theme.Name {
+func (p palette) theme() theme.Name { return cmp.Or(p.fixed, p.terminals()) }
+
+// terminals is the theme that the terminal asks for.
+func (p palette) terminals() theme.Name {
 	switch {
-	case p.fixed != "":
-		return p.fixed
 	case p.profile <= colorprofile.ASCII && p.profile != colorprofile.Unknown:
 		return theme.Plain
 	case p.profile == colorprofile.ANSI && p.dark:
@@ -42,14 +44,20 @@ func (m *Model) setTheme() {
 	m.dirty = true
 }
 
-// nextTheme goes on to the next theme, and names it.
+// nextTheme goes on to the next theme, and names it. The one that the terminal asks for
+// goes by the terminal again.
 func (m *Model) nextTheme() tea.Cmd {
 	i := slices.Index(theme.Names, m.th.Name)
-	m.SetTheme(theme.Names[(i+1)%len(theme.Names)])
-	return m.say("theme: "+string(m.th.Name), false)
+	next, said := theme.Names[(i+1)%len(theme.Names)], ""
+	if next == m.pal.terminals() {
+		next, said = "", ", as the terminal asks for"
+	}
+	m.SetTheme(next)
+	m.keeper.choose(themeKept, string(next))
+	return m.say("theme: "+string(m.th.Name)+said, false)
 }
 
-// SetTheme takes a theme whatever the terminal says.
+// SetTheme takes a theme whatever the terminal says; "" goes by it.
 func (m *Model) SetTheme(name theme.Name) {
 	m.pal.fixed = name
 	m.setTheme()

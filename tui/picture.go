@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	tea "charm.land/bubbletea/v2"
+
 	"jouletop/engine/event"
 	"jouletop/tui/shot"
 	"jouletop/tui/theme"
@@ -13,9 +15,11 @@ import (
 
 // Picture says what a picture of the dashboard shows.
 type Picture struct {
-	Screen string // live, curves, sweep, compare, workload or session; empty: live
+	Screen string // live, curves, sweep, compare, workload, session or rows; empty: live
 	W, H   int    // columns and rows; 0: 120×40
 	Theme  theme.Name
+	// Press are keys that are pressed before, as tea.KeyPressMsg.String has them.
+	Press []string
 }
 
 // DrawPicture draws the screen as it stands after events as an SVG: the README's
@@ -29,6 +33,7 @@ func DrawPicture(w io.Writer, o Options, events []event.Event, p Picture) error 
 		o.Theme = theme.Dark
 	}
 	m := New(o)
+	m.untimed = true
 	at, err := pageNamed(m.names, p.Screen)
 	if err != nil {
 		return err
@@ -41,10 +46,36 @@ func DrawPicture(w io.Writer, o Options, events []event.Event, p Picture) error 
 	if c := o.Controller; c != nil {
 		m.Status = c.Status()
 	}
-	if ask := m.open(at); ask != nil {
-		m.Update(ask())
+	settle(m, m.open(at))
+	for _, name := range p.Press {
+		msg, err := view.ParseAnyPress(name)
+		if err != nil {
+			return err
+		}
+		_, ask := m.Update(msg)
+		settle(m, ask)
+	}
+	if m.broken != nil {
+		return m.broken
 	}
 	return shot.SVG(w, m.Canvas(), m.Theme(), m.Title())
+}
+
+// settle runs a command, and those that come of it, to their end.
+func settle(m *Model, ask tea.Cmd) {
+	if ask == nil {
+		return
+	}
+	switch msg := ask().(type) {
+	case nil, tea.QuitMsg:
+	case tea.BatchMsg:
+		for _, one := range msg {
+			settle(m, one)
+		}
+	default:
+		_, next := m.Update(msg)
+		settle(m, next)
+	}
 }
 
 // pageNamed returns the number of the page of that name, the first for "".

@@ -57,7 +57,7 @@ func (m *Model) render() {
 func (m *Model) lastLine() lastLine {
 	switch {
 	case m.asking:
-		return lastLine{text: "A run is going. End it after the running batch?  q yes   Esc no", style: theme.Warn}
+		return lastLine{text: "A run is going. End it after the running batch?  " + m.Label(m.Keys.Quit) + " yes   Esc no", style: theme.Warn}
 	case m.Leaving:
 		return lastLine{text: "Ending after the running batch; everything is saved.  Ctrl+C leaves at once", style: theme.Warn}
 	case m.message.bad && m.message.text != "":
@@ -66,12 +66,16 @@ func (m *Model) lastLine() lastLine {
 		return lastLine{text: m.message.text, style: theme.Good}
 	}
 	line := lastLine{}
-	for _, k := range m.hints() {
-		line.keys = append(line.keys, k.Short())
-	}
-	line.ends = []key.Binding{m.Keys.Help.Short(), m.Keys.Quit.Short()}
-	if m.panels.typing() {
+	if typing(m.panels, m.page()) {
+		for _, k := range m.hints() {
+			line.keys = append(line.keys, k.Short())
+		}
 		line.ends = []key.Binding{m.Keys.Interrupt.Short()}
+		return line
 	}
+	for _, k := range m.hints() {
+		line.keys = append(line.keys, m.Bindings.Shown(k).Short())
+	}
+	line.ends = []key.Binding{m.Bindings.Shown(m.Keys.Help).Short(), m.Bindings.Shown(m.Keys.Quit).Short()}
 	return line
 }

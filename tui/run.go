@@ -58,6 +58,7 @@ func Run(ctx context.Context, o Options) error {
 	_, err = p.Run()
 	t.Close()
 	lost, second := stop()
+	forgotten := m.keeper.write()
 
 	switch {
 	case m.forced:
@@ -69,7 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	default:
 		err = fmt.Errorf("dashboard: %w", err)
 	}
-	return errors.Join(err, m.finish(second))
+	return errors.Join(err, forgotten, m.finish(second))
 }
 
 // watch turns signals and the end of ctx into messages: the first asks the model

@@ -18,8 +18,8 @@ import (
 
 // runDashboard opens the dashboard over a session of its own and starts a first
 // job where there is a model to run.
-func runDashboard(ctx context.Context, o *options) (err error) {
-	if err := o.check(); err != nil {
+func runDashboard(ctx context.Context, o *options, prefs *preferred, screen screenFlags) (err error) {
+	if err := errors.Join(o.check(), screen.check()); err != nil {
 		return err
 	}
 	slo, err := o.checkServing()
@@ -83,10 +83,10 @@ func runDashboard(ctx context.Context, o *options) (err error) {
 	if o.Rig.Monitor {
 		mode = tui.Monitor
 	}
-	err = tui.Run(ctx, tui.Options{
+	err = tui.Run(ctx, prefs.prefer(tui.Options{
 		Source: c.Source(), Controller: c, Mode: mode, Version: version(), GPUs: r.Infos(),
-		Simulated: r.Simulated(), Caveat: r.Note, PricePerKWh: o.price,
-	})
+		Simulated: r.Simulated(), Caveat: r.Note, PricePerKWh: o.price, Currency: o.currency,
+	}, screen))
 	if errors.Is(err, tui.ErrAbandoned) {
 		c.Abandon()
 		err = operator.ErrInterrupted

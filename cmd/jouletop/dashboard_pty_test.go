@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -413,5 +414,48 @@ func TestDashboardMonitor(t *testing.T) {
 	}
 	if err := s.Clocks(func(c *event.ClockChange) error { t.Errorf("a clock was set: %+v", c); return nil }); err != nil {
 		t.Error(err)
+	}
+}
+
+// What config.toml says holds in the dashboard, and what is chosen there is there again
+// the next time; the file stays as it is.
+func TestDashboardOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	path := filepath.Join(home, "jouletop", "config.toml")
+	config := "window = \"1m\"\nthme = \"dark\"\n[keys]\nclock = \"Ctrl+K\"\n[flags.dashboard]\ngpu = \"sim:rtx-pro-6000\"\nqueries = 1\n"
+	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(config), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range [][2]int{{80, 24}, {200, 60}} {
+		x := openIn(t, home, size[0], size[1], nil)
+		x.shows("unknown key \"thme\"")
+		x.keys("2", "1")
+		x.shows("Ctrl+K clock")
+		x.shows("rtx-pro-6000")
+		x.shows("window 1 min")
+		x.shows("no job running")
+		x.keys("\x0b")
+		x.shows("type to jump")
+		x.keys(escKey)
+		x.hides("type to jump")
+		x.keys("n")
+		x.shows("New job")
+		if i == 0 {
+			x.keys(downKey, downKey, wipeKey, "7", escKey)
+			x.hides("New job")
+			x.keys("t")
+			x.shows("theme: light")
+		} else {
+			x.shows("batch size   7")
+			x.keys(escKey)
+			x.hides("New job")
+			x.keys("t")
+			x.shows("theme: dark16")
+		}
+		x.quit()
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != config {
+		t.Errorf("the file is now %q, %v", b, err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"jouletop/engine/usage"
 	"jouletop/gpu/clockguard"
 	"jouletop/gpu/plaintext"
+	"jouletop/tui/preferences"
 )
 
 // Exit statuses.
@@ -43,7 +44,7 @@ func mainStatus(args []string) int {
 	ctx, stop := onSignals()
 	defer stop()
 
-	root := newRoot()
+	root, prefs := newRoot()
 	args = slices.Clone(args)
 	for i, a := range args {
 		args[i] = session.ExpandHome(a)
@@ -66,7 +67,14 @@ func mainStatus(args []string) int {
 		}
 		err = besides
 	}
-	fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(err.Error()))
+	if faults, ok := errors.AsType[preferences.Faults](err); ok {
+		for _, f := range faults {
+			fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(f.Error()))
+		}
+		fmt.Fprintln(os.Stderr, "jouletop: --config none does without the file")
+		return exitUsage
+	}
+	fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(prefs.blame(err).Error()))
 	if _, ok := errors.AsType[usage.Error](err); ok {
 		return exitUsage
 	}
@@ -125,8 +133,12 @@ func atOnce(ctx context.Context) context.Context {
 	return context.WithoutCancel(ctx)
 }
 
-func newRoot() *cobra.Command {
-	var o options
+func newRoot() (*cobra.Command, *preferred) {
+	var (
+		o      options
+		screen screenFlags
+		prefs  = new(preferred)
+	)
 	root := &cobra.Command{
 		Use:   "jouletop",
 		Short: "Clock, power and energy per token of LLM inference, live",
@@ -134,11 +146,15 @@ func newRoot() *cobra.Command {
 phase by phase, and lets you change the GPU's SM clock while they run.
 
 Without a subcommand it opens the dashboard. On a machine without an NVIDIA driver
-everything runs on a simulated GPU and model, marked SIMULATED.`,
+everything runs on a simulated GPU and model, marked SIMULATED.
+
+A flag comes before the environment (NO_COLOR, JOULETOP_CONFIG), that before
+config.toml, that before what the dashboard remembers of the last time, and that
+before the default. "jouletop config" says what holds and from where.`,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return runDashboard(cmd.Context(), &o) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return runDashboard(cmd.Context(), &o, prefs, screen) },
 	}
 	o.addGPU(root.Flags())
 	o.addModel(root.Flags())
@@ -148,15 +164,18 @@ everything runs on a simulated GPU and model, marked SIMULATED.`,
 	o.addRoute(root.Flags())
 	o.addTelemetry(root.Flags())
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
+	screen.add(root.Flags())
+	root.PersistentFlags().StringVar(&prefs.named, "config", "", "settings in this `file`, or none (default "+session.ShortenHome(configPath())+")")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return prefs.apply(cmd) }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
 	root.AddCommand(
-		newRun(), newSweep(), newBench(), newWatch(), newReport(), newCompare(), newExport(), newReplay(), newWorkload(), newModels(), newSynth(), newGPU(), newVersion(), newMan(), newLlamaWorker(),
+		newRun(), newSweep(), newBench(), newWatch(), newReport(), newCompare(), newExport(), newReplay(prefs), newWorkload(), newModels(), newSynth(), newGPU(), newConfig(prefs), newVersion(), newMan(), newLlamaWorker(),
 	)
 	usageArgs(root)
 	root.Version = version()
 	root.SetVersionTemplate("jouletop {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	return root
+	return root, prefs
 }
 
 // usageArgs makes a wrong number of arguments bad usage, like a wrong flag; where

@@ -12,14 +12,16 @@ import (
 	"jouletop/engine/serving"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
+	"jouletop/tui/preferences"
 )
 
 // options are the flags that subcommands share.
 type options struct {
 	operator.Config
-	price float64
-	json  bool
-	slo   string
+	price    float64
+	currency string
+	json     bool
+	slo      string
 }
 
 func (o *options) addGPU(f *pflag.FlagSet) {
@@ -84,12 +86,20 @@ func (o *options) addSession(f *pflag.FlagSet) {
 	f.StringVar(&o.Session, "session", "", "session `folder` (default: a new one under "+session.ShortenHome(session.DefaultDir())+")")
 	f.StringVar(&o.Samples, "samples", string(session.Full), "telemetry kept on disk: full, thin (a row a second and a phase) or none")
 	f.Uint64Var(&o.Rig.Seed, "seed", 1, "seed of everything random")
-	f.Float64Var(&o.price, "price", 0.30, "price of a kWh")
+	addPrice(f, &o.price, &o.currency)
 }
 
-func checkPrice(price float64) error {
+func addPrice(f *pflag.FlagSet, price *float64, currency *string) {
+	f.Float64Var(price, "price", 0.30, "price of a kWh")
+	f.StringVar(currency, "currency", "", "`currency` of the price, written beside it")
+}
+
+func checkPrice(price float64, currency string) error {
 	if !(price >= 0) || math.IsInf(price, 1) {
 		return usage.Errorf("--price %g: want 0 or more", price)
+	}
+	if err := preferences.CheckCurrency(currency); err != nil {
+		return usage.Errorf("--currency %v", err)
 	}
 	return nil
 }
@@ -97,7 +107,7 @@ func checkPrice(price float64) error {
 // check settles what follows from flags and refuses what is wrong with them.
 func (o *options) check() error {
 	o.Program = "jouletop " + version()
-	if err := checkPrice(o.price); err != nil {
+	if err := checkPrice(o.price, o.currency); err != nil {
 		return err
 	}
 	return o.Settle()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
 	"jouletop/tui"
-	"jouletop/tui/theme"
 )
 
 // picture is a picture of the dashboard at a moment of a recorded session.
@@ -21,18 +19,16 @@ type picture struct {
 	at     time.Duration // from the session's start; 0: its end
 	size   string        // COLUMNSxROWS
 	screen string
-	theme  string
+	press  string // keys, blanks between them
 }
 
 // draw writes the picture as SVG.
-func (p picture) draw(s *session.Session, o tui.Options) error {
+func (p picture) draw(s *session.Session, o tui.Options, look screenFlags) error {
 	if ext := strings.ToLower(filepath.Ext(p.file)); ext != ".svg" {
 		return usage.Errorf("--picture %s: pictures are SVG; name the file %s.svg", p.file, strings.TrimSuffix(p.file, filepath.Ext(p.file)))
 	}
-	if !slices.Contains(theme.Names, theme.Name(p.theme)) {
-		return usage.Errorf("--theme %q: want one of %s", p.theme, joinNames(theme.Names))
-	}
-	pic := tui.Picture{Screen: p.screen, Theme: theme.Name(p.theme)}
+	o.Window = look.window
+	pic := tui.Picture{Screen: p.screen, Theme: look.named(), Press: strings.Fields(p.press)}
 	if n, err := fmt.Sscanf(p.size, "%dx%d", &pic.W, &pic.H); n != 2 || err != nil {
 		return usage.Errorf("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
 	}
@@ -57,7 +53,7 @@ func (p picture) draw(s *session.Session, o tui.Options) error {
 	return session.ReplaceFile(p.file, svg.Bytes())
 }
 
-func joinNames(names []theme.Name) string {
+func joinNames[T ~string](names []T) string {
 	var out []string
 	for _, n := range names {
 		out = append(out, string(n))

@@ -27,5 +27,5 @@ func recorded(ctx context.Context, r *rig.Rig, rec *session.Recorder, plan engin
 
 // summarize sums up what was recorded.
 func (o *options) summarize(r *rig.Rig, rec *session.Recorder, points []event.PointDone) (report.Summary, error) {
-	return report.NewSummary(report.Summary{Session: rec.Dir(), GPU: r.Info.ID(), Simulated: r.Simulated(), Note: r.Note}, o.price, points)
+	return report.NewSummary(report.Summary{Session: rec.Dir(), GPU: r.Info.ID(), Simulated: r.Simulated(), Note: r.Note, Currency: o.currency}, o.price, points)
 }

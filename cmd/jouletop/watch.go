@@ -50,7 +50,7 @@ It never sets a clock.`,
 	f.SetInterspersed(false)
 	o.addGPU(f)
 	o.addSession(f)
-	for _, name := range []string{"sim-speed", "seed", "price"} {
+	for _, name := range []string{"sim-speed", "seed", "price", "currency"} {
 		_ = f.MarkHidden(name)
 	}
 	f.BoolVar(&o.json, "json", false, "summary as JSON")

@@ -71,20 +71,18 @@ func Box(c *canvas.Canvas, w, h int, title, note, content string) string {
 	return top + "\n" + below
 }
 
-// Keymap is Bubbles' view of keys in the styles of c: as many as find room in w
-// columns.
-func Keymap(c *canvas.Canvas, w int) help.Model {
+// keymap is Bubbles' view of keys in the styles of c.
+func keymap(c *canvas.Canvas) help.Model {
 	h := help.New()
 	h.ShortSeparator = "  "
 	k, d := c.Style(theme.Accent), c.Style(theme.Muted)
-	h.Styles = help.Styles{Ellipsis: d, ShortKey: k, ShortDesc: d, ShortSeparator: d, FullKey: k, FullDesc: c.Style(theme.Default), FullSeparator: d}
-	h.SetWidth(w)
+	h.Styles = help.Styles{Ellipsis: d, ShortKey: k, ShortDesc: d, ShortSeparator: d}
 	return h
 }
 
 // Hints are keys in a line: as many of the first as find room in w columns, whole.
 func Hints(c *canvas.Canvas, keys []key.Binding, w int) string {
-	all := Keymap(c, 0)
+	all := keymap(c)
 	for n := len(keys); n > 0; n-- {
 		text := all.ShortHelpView(keys[:n])
 		if n < len(keys) {

@@ -223,6 +223,12 @@ func (g *Grid[T]) Chosen() (row T, ok bool) {
 	return g.rows.At(g.number(g.position())), true
 }
 
+// Cursor is the chosen column, and the chosen row; false where there is no row.
+func (g *Grid[T]) Cursor() (column int, row T, ok bool) {
+	row, ok = g.Chosen()
+	return g.column, row, ok
+}
+
 // choose chooses the row at a place of the list.
 func (g *Grid[T]) choose(at int) {
 	if g.count() == 0 {

@@ -148,8 +148,8 @@ func (p *Compare) drawSide(c *canvas.Canvas, name, hint string, set state.Settin
 		return
 	}
 	if !known {
-		for _, l := range canvas.Wrap("Nothing to compare yet. n runs two policies on the same queries; "+
-			"or set another clock (f) while a job runs, and both are compared here on the queries both answered.", c.W-2, 0) {
+		for _, l := range canvas.Wrap("Nothing to compare yet. "+p.Label(p.Context.Keys.Job)+" runs two policies on the same queries; "+
+			"or set another clock"+p.bracketed(p.Context.Keys.Clock)+" while a job runs, and both are compared here on the queries both answered.", c.W-2, 0) {
 			c.Text(1, y, theme.Muted, l)
 			y++
 		}

@@ -137,14 +137,15 @@ var axes = []struct {
 
 func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	a := axes[axis]
-	filter := "all datasets (d)"
+	in := p.bracketed
+	filter := "all datasets" + in(curvesKeys.dataset)
 	if p.filter.Dataset != "" {
-		filter = p.filter.Dataset + " (d)"
+		filter = p.filter.Dataset + in(curvesKeys.dataset)
 	}
 	if p.filter.Batch > 0 {
-		filter += ", batch " + draw.Int(p.filter.Batch) + " (b)"
+		filter += ", batch " + draw.Int(p.filter.Batch) + in(curvesKeys.batch)
 	} else {
-		filter += ", all batch sizes (b)"
+		filter += ", all batch sizes" + in(curvesKeys.batch)
 	}
 	title := a.title
 	if p.one() {
@@ -153,7 +154,7 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	unit := a.unit
 	if p.share {
 		unit = "%"
-		filter = "% of the highest clock (y), " + filter
+		filter = "% of the highest clock" + in(curvesKeys.scale) + ", " + filter
 	}
 	if canvas.Width(title)+canvas.Width(filter)+10 > c.W { // the names say more
 		filter = ""
@@ -211,7 +212,7 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 		}
 		pic.Y = chart.Nice(max(lo, 0), yhi, max((c.H-5)/2, 2))
 	}
-	pic.Empty = "no points yet: n plans a sweep, and each point appears here as it is measured"
+	pic.Empty = "no points yet: " + p.Label(p.Context.Keys.Job) + " plans a sweep, and each point appears here as it is measured"
 	pic.Marks = p.marks(axis, set)
 	pic.Draw(c, canvas.Rect{Y: y, W: c.W, H: c.H - y})
 }

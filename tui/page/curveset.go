@@ -61,7 +61,7 @@ var runAtKeys = struct{ runAt, edp view.Key }{
 // latency bound, or by EDP.
 func applyOptimum(c *view.Context, s curveSet, i int, edp bool) tea.Cmd {
 	if i >= len(s.curves) {
-		return c.Say("no curve yet: n plans a sweep", true)
+		return c.Say("no curve yet: "+c.Label(c.Keys.Job)+" plans a sweep", true)
 	}
 	k := s.curves[i]
 	o, what := k.RunAt, "least energy"

@@ -97,13 +97,14 @@ func JobForm(c *view.Context) *panel.Form {
 		job.Repeats, err[3] = repeats.Number(1)
 		return job, needed(job.Model, job.Dataset, err[:]...)
 	}
+	queue := "; " + c.Label(c.Keys.Jobs) + " shows the queue"
 	return panel.NewForm(c, "New job", func() (panel.Order, error) {
 		job, err := read()
 		if err != nil {
 			return nil, err
 		}
 		return func(c command.Controller) (string, error) {
-			return "job queued: " + job.Model + " on " + job.Dataset + "; j shows the queue", c.StartJob(job)
+			return "job queued: " + job.Model + " on " + job.Dataset + queue, c.StartJob(job)
 		}, nil
 	}, model, dataset, batch, queries, tokens, policy, repeats, until).Plan(func() (command.Sweep, error) {
 		job, err := read()
@@ -135,13 +136,14 @@ func sweepForm(c *view.Context) *panel.Form {
 		err := f.read(&plan)
 		return plan, err
 	}
+	queue := "; " + c.Label(c.Keys.Jobs) + " shows the queue"
 	return panel.NewForm(c, "New sweep", func() (panel.Order, error) {
 		plan, err := read()
 		if err != nil {
 			return nil, err
 		}
 		return func(c command.Controller) (string, error) {
-			return "sweep queued; j shows the queue", c.StartSweep(plan)
+			return "sweep queued" + queue, c.StartSweep(plan)
 		}, nil
 	}, f.model, f.dataset, clocks, f.batches, f.repeats, f.queries, f.tokens, f.until).Plan(read)
 }

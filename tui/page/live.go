@@ -27,12 +27,15 @@ var liveKeys = struct{ scroll, stream, rows view.Key }{
 	rows:   view.Bind("Enter", "requests", "all requests, in a table", "enter"),
 }
 
+// sweepPage is the key that shows the page of the sweep.
+var sweepPage = view.Bind("3", "Sweep", "", "3")
+
 // Name stands on the tab.
 func (p *Live) Name() string { return "Live" }
 
 // Keys are the page's own.
 func (p *Live) Keys() []view.Key {
-	return append([]view.Key{liveKeys.scroll, liveKeys.stream, liveKeys.rows}, p.serving.keys(p.Context)...)
+	return append([]view.Key{liveKeys.scroll, liveKeys.stream, liveKeys.rows}, p.serving.keys()...)
 }
 
 // Hints are the keys on the last line.
@@ -181,15 +184,16 @@ func (p *Live) workText() string {
 }
 
 func (p *Live) idleText() string {
+	k := &p.Context.Keys
 	switch {
 	case p.Mode == view.Monitor:
 		return "watching; nothing is run here"
 	case p.Mode == view.Playback:
-		return "replay: Space holds, [ ] speed, , . 10 s, < > 1 min"
+		return "replay: " + p.Label(k.Freeze) + " holds, " + p.Label(k.Slower.As("[ ]", "speed")) + " speed, " + p.Label(k.SeekBack.As(", .", "10 s")) + " 10 s, " + p.Label(k.SeekFarBack.As("< >", "1 min")) + " 1 min"
 	case p.Closed || p.State.Ended && p.Leaving:
 		return "the session is closed"
 	}
-	return "no job running:  n starts one,  p runs a prompt of your own,  3 plans a sweep"
+	return "no job running:  " + p.Label(k.Job) + " starts one,  " + p.Label(k.Prompt) + " runs a prompt of your own,  " + p.Label(sweepPage) + " plans a sweep"
 }
 
 // drawText shows the prompt and what the model answers.
@@ -201,7 +205,7 @@ func (p *Live) drawText(c *canvas.Canvas) {
 	if n > 0 {
 		i = p.stream % n
 		if n > 1 {
-			right = "request " + draw.Int(i+1) + " of " + draw.Int(n) + " (v)"
+			right = "request " + draw.Int(i+1) + " of " + draw.Int(n) + p.bracketed(liveKeys.stream)
 		}
 	}
 	title := "Generated text"

@@ -243,7 +243,7 @@ func (p *Live) drawTimeAxis(c *canvas.Canvas, x0 int) {
 	c.Text(x0, 1, theme.Muted, left)
 	c.Right(c.W, 1, theme.Muted, right)
 	free := c.W - x0 - len(left) - len(right) - 2
-	legend := " window " + p.Window.Label(p.State) + " (w)"
+	legend := " window " + p.Window.Label(p.State) + p.bracketed(p.Context.Keys.Window)
 	letters := ""
 	for ph := history.Prefill; ph < history.Phases; ph++ {
 		letters += "  " + string(history.Letters[ph]) + " " + history.Names[ph]

@@ -139,7 +139,7 @@ func (p *Live) energyFigures() []figure {
 		figure{rank: 2, label: "per 1M tokens", value: draw.Sig(jpt * perMillionWh), unit: "Wh"},
 	)
 	if p.PricePerKWh > 0 {
-		rows = append(rows, figure{rank: 3, label: "at " + draw.Float(p.PricePerKWh, 2) + "/kWh",
+		rows = append(rows, figure{rank: 3, label: "at " + draw.Float(p.PricePerKWh, 2) + priceUnit(p.Currency),
 			value: draw.Float(jpt*1e6/joulesPerKWh*p.PricePerKWh, 4), unit: "per 1M"})
 	}
 	rows = append(rows, figure{rank: 4, label: "GPU since start", value: draw.Sig(p.State.EnergyJ() / joulesPerWh), unit: "Wh"})
@@ -199,7 +199,7 @@ func (p *Live) gpuFigures() []figure {
 	s := &t.Sample
 	name := info.Name
 	if len(p.State.GPUs) > 1 {
-		name = id + " (g)"
+		name = id + p.bracketed(p.Context.Keys.GPU)
 	}
 	temp := theme.Default
 	if s.TempC >= 85 {
@@ -284,4 +284,12 @@ func (p *Live) processFigures(w int) []figure {
 		}
 	}
 	return rows
+}
+
+// priceUnit is what a price is of, in its currency.
+func priceUnit(currency string) string {
+	if currency != "" {
+		currency = " " + currency
+	}
+	return currency + "/kWh"
 }

@@ -31,13 +31,8 @@ func (s *serving) on(c *view.Context) bool {
 	return ok
 }
 
-// keys are those of the strip, while there is one.
-func (s *serving) keys(c *view.Context) []view.Key {
-	if !s.on(c) {
-		return nil
-	}
-	return []view.Key{servingKeys.lanes, PaceKey}
-}
+// keys are those of the strip.
+func (s *serving) keys() []view.Key { return []view.Key{servingKeys.lanes, PaceKey} }
 
 // servingRows is how high the strip is: a heading, rows of requests, and the queue.
 func servingRows(size view.Size) int { return view.Pick(size, 4, 6, 8) }

@@ -21,6 +21,9 @@ type Page interface {
 	Hints() []view.Key
 	// Terms are the words of the glossary that stand on the page.
 	Terms() []string
+	// Here explains what the page's cursor is on, and the columns of its table: a name and
+	// what it means each; none where there is none.
+	Here() (here, columns [][2]string)
 	// Open is told that the page is shown now; it may ask for what it needs.
 	Open() tea.Cmd
 	// Greedy tells whether a key press is the page's though it is one of the keys of
@@ -74,6 +77,9 @@ func (Base) Hints() []view.Key { return nil }
 // Terms are none.
 func (Base) Terms() []string { return nil }
 
+// Here is nothing.
+func (Base) Here() (here, columns [][2]string) { return nil, nil }
+
 // Open asks for nothing.
 func (Base) Open() tea.Cmd { return nil }
 
@@ -115,6 +121,9 @@ func datasetKey() view.Key { return view.Bind("d", "dataset", "dataset shown", "
 
 // chartStyles are the styles of the charts' own parts.
 var chartStyles = chart.Styles{Axis: theme.Faint, Label: theme.Muted, Grid: theme.Faint, Odd: theme.Bad}
+
+// bracketed is a key behind what it changes.
+func (b Base) bracketed(k view.Key) string { return " (" + b.Label(k) + ")" }
 
 // next returns the value after now, the first where it is not there.
 func next[T comparable](all []T, now T) T {

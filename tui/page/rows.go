@@ -84,7 +84,7 @@ func (p *Rows) Draw() {
 			}
 			x = c.Text(x, 0, s, n) + 1
 		}
-		c.TextMax(x+1, 0, max(c.W-x-2, 0), theme.Muted, "v: next")
+		c.TextMax(x+1, 0, max(c.W-x-2, 0), theme.Muted, p.Label(rowsKeys.next)+": next")
 	})
 	x := head.X + 1
 	for i, n := range names {
@@ -117,12 +117,13 @@ func flagPairs(flags event.Flags) (out [][2]string) {
 // requestsTable lists the requests that have ended.
 func requestsTable(c *view.Context) *table[*state.Request] {
 	r := &c.State.Requests
-	t := &table[*state.Request]{Context: c, look: grid.Look[*state.Request]{Title: "Requests", Empty: "none has ended yet: n starts a job, p runs a prompt of your own"}}
+	t := &table[*state.Request]{Context: c, look: grid.Look[*state.Request]{Title: "Requests", Empty: "none has ended yet: " + c.Label(c.Keys.Job) + " starts a job, " + c.Label(c.Keys.Prompt) + " runs a prompt of your own"}}
 	t.grid.Columns = requestColumns
 	t.look.Style = func(q *state.Request) canvas.Style { return failed(q.Err, q.Flags) }
 	t.rows = func() grid.Rows[*state.Request] {
 		return grid.Rows[*state.Request]{First: r.Total - r.Recent.Len(), Len: r.Recent.Len(), Version: c.State.Versions.Rows, At: func(n int) *state.Request { return r.Recent.At(r.Total - 1 - n) }}
 	}
+	t.flags = func(q *state.Request) event.Flags { return q.Flags }
 	t.name = func(q *state.Request) string { return "Request " + q.RequestID }
 	t.more = func(q *state.Request) [][2]string {
 		out := [][2]string{
@@ -177,6 +178,7 @@ func pointsTable(c *view.Context) *table[*event.PointDone] {
 		first := s.Count - len(s.Done)
 		return grid.Rows[*event.PointDone]{First: first, Len: len(s.Done), Version: s.Version(), At: func(n int) *event.PointDone { return &s.Done[n-first] }}
 	}
+	t.flags = func(p *event.PointDone) event.Flags { return p.Flags }
 	t.name = func(p *event.PointDone) string { return "Point " + p.PointID }
 	t.more = func(p *event.PointDone) [][2]string {
 		out := [][2]string{
@@ -195,7 +197,7 @@ func pointsTable(c *view.Context) *table[*event.PointDone] {
 // eventsTable lists marks, clock changes, warnings and errors.
 func eventsTable(c *view.Context) *table[event.Event] {
 	l := &c.State.Log
-	t := &table[event.Event]{Context: c, look: grid.Look[event.Event]{Title: "Events", Empty: "none yet; m marks a moment with a note"}}
+	t := &table[event.Event]{Context: c, look: grid.Look[event.Event]{Title: "Events", Empty: "none yet; " + c.Label(c.Keys.Mark) + " marks a moment with a note"}}
 	t.grid.Columns = []draw.Column[event.Event]{
 		{Title: "time", Width: 8, Text: func(e event.Event) string { return draw.Clock(max(e.When()-c.State.StartNS, 0)) }, Num: func(e event.Event) float64 { return float64(e.When()) }},
 		{Title: "kind", Width: -8, Text: func(e event.Event) string { kind, _, _ := told(e); return kind }},

@@ -297,7 +297,7 @@ func (p *Session) drawEvents(c *canvas.Canvas) {
 	l := &p.State.Log
 	y := draw.Heading(c, 0, "Marks, clocks, warnings: newest first", fmt.Sprint(p.State.Logged))
 	if l.Len() == 0 {
-		c.TextMax(1, y, c.W-2, theme.Muted, "none yet; m marks a moment with a note")
+		c.TextMax(1, y, c.W-2, theme.Muted, "none yet; "+p.Label(p.Context.Keys.Mark)+" marks a moment with a note")
 		return
 	}
 	for i := 0; i < l.Len() && y < c.H; i++ {

@@ -115,7 +115,7 @@ var pointColumns = []draw.Column[*event.PointDone]{
 }
 
 func (p *Sweep) drawPlan(c *canvas.Canvas) {
-	s := &p.State.Sweep
+	s, k := &p.State.Sweep, p.Label
 	status := p.State.Status
 	switch {
 	case p.State.Ended || !p.State.Work.InPoint && !s.Running:
@@ -127,14 +127,14 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 	}
 	title := "Sweep"
 	if n := p.State.Run.Name; n != "" && n != "sweep" {
-		title = "Running: " + n + " (n plans a sweep)"
+		title = "Running: " + n + " (" + k(p.Context.Keys.Job) + " plans a sweep)"
 	}
 	y := draw.Heading(c, 0, title, string(status))
 	done := p.State.SweepProgress()
 	if done.Total == 0 {
-		c.TextMax(1, y, c.W-2, theme.Default, "No sweep yet. n plans one: models, datasets, clocks, batch sizes and repeats.")
+		c.TextMax(1, y, c.W-2, theme.Default, "No sweep yet. "+k(p.Context.Keys.Job)+" plans one: models, datasets, clocks, batch sizes and repeats.")
 		c.TextMax(1, y+1, c.W-2, theme.Muted, "Each point runs its queries at one clock; the table and the curves (2) grow as points are measured.")
-		c.TextMax(1, y+2, c.W-2, theme.Muted, "z pauses between batches, k skips the point, x stops; all that ran is kept.")
+		c.TextMax(1, y+2, c.W-2, theme.Muted, k(p.Context.Keys.Pause)+" pauses between batches, "+k(p.Context.Keys.Skip)+" skips the point, "+k(p.Context.Keys.Stop)+" stops; all that ran is kept.")
 		return
 	}
 	tail := draw.Int(done.Done) + "/" + draw.Int(done.Total) + " points  " + draw.Pad(draw.Float(100*done.Share(), 0), 3) + " %  left " + draw.Pad(draw.Left(p.Left(done)), 7)

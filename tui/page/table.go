@@ -5,6 +5,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/event"
 	"jouletop/tui/canvas"
 	"jouletop/tui/grid"
 	"jouletop/tui/panel"
@@ -19,6 +20,8 @@ type table[T any] struct {
 	rows func() grid.Rows[T]
 	name func(T) string      // of a row, over its details
 	more func(T) [][2]string // details beyond the columns; nil: none
+	// flags are a row's; nil: it has none.
+	flags func(T) event.Flags
 }
 
 // list is a table of whatever.
@@ -29,6 +32,7 @@ type list interface {
 	wheel(by int)
 	hints() []view.Key
 	newest()
+	here() (here, columns [][2]string)
 	draw(part string, r canvas.Rect)
 	title() string
 	count() int

@@ -1,6 +1,12 @@
 package page
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"jouletop/tui/draw"
+)
 
 // term is a word of the screens with what it means.
 type term struct{ name, means string }
@@ -9,7 +15,8 @@ type term struct{ name, means string }
 var glossary = []term{
 	{"± 95 %", "half of the interval that holds the true mean in 95 of 100 cases, by how much repeats differ (Student's t)"},
 	{"achieved clock", "the SM clock that the GPU ran at, on average; power and heat limits may hold it below the requested one"},
-	{"armed", "clocks may be set: a arms and disarms. The clock is given back to the driver on exit"},
+	{"armed", "clocks may be set from here. The clock is given back to the driver on exit"},
+	{"baseline", "what savings are against: the highest clock, or the driver's own"},
 	{"batch size", "how many prompts are worked on at once"},
 	{"break-even", "the least length of a phase for which changing the clock pays, given what the change costs"},
 	{"cliff", "the clock below which lowering it further saves little or no energy, by two lines fitted to the curve; its interval in brackets"},
@@ -23,6 +30,7 @@ var glossary = []term{
 	{"GPU busy", "share of the time in which a kernel ran, by the driver; it says nothing of how much of the GPU it used"},
 	{"iteration", "one pass of the model over the sequences that are in it; prompts are read and answers made in the same pass"},
 	{"J/token", "energy by generated token; where options were scored and nothing generated, by token read"},
+	{"knob", "what the driver lets one set: SM clock, memory clock, power limit"},
 	{"latency", "time of a request from its arrival (or its batch's start) to its own last token"},
 	{"mixed", "several requests in different phases at once: power cannot be told apart by phase"},
 	{"net energy", "energy less what the GPU draws idle in the same time"},
@@ -38,34 +46,153 @@ var glossary = []term{
 	{"requested clock", "the SM clock asked for, as the driver's locked clocks"},
 	{"run at", "the clock of least energy that is slower than the highest by no more than --max-slowdown; in brackets the clocks that the repeats cannot tell from it"},
 	{"score", "answered by the log-likelihood of given options: the prompt is read with each, nothing is generated"},
-	{"slot", "a place for one request in a model that serves several"},
+	{"settle time", "from the call that sets a clock until the GPU runs at it"},
 	{"SLO", "service level: bounds on TTFT, TPOT and latency that a request is to keep to"},
+	{"slot", "a place for one request in a model that serves several"},
 	{"source", "the power sensor that is read: buffer (a value every 20 ms), instant, or average over a second"},
 	{"throttle", "what holds the clock down: a power or thermal limit, or nothing"},
 	{"TPOT", "time per output token after the first"},
 	{"TTFT", "time to the first token, as its reader saw it"},
 	{"unresolved", "the sensors do not tell the energy to within 15 %"},
+	{"verdict", "what a difference comes to, by its interval: lower, higher, or not resolved"},
 	{"vs MHz", "the highest clock of the curve, which the change is against"},
 }
 
-// explain are the terms of a page first, and then the others.
-func explain(own []string) [][2]string {
-	var first, rest [][2]string
-	for _, t := range glossary {
-		if slices.Contains(own, t.name) {
-			first = append(first, [2]string{t.name, t.means})
-		} else {
-			rest = append(rest, [2]string{t.name, t.means})
-		}
-	}
-	if len(first) == 0 {
-		return rest
-	}
-	return slices.Concat([][2]string{{"On this page", ""}}, first, [][2]string{{"Elsewhere", ""}}, rest)
+// columns explain what stands under the titles of tables, where no term of the glossary
+// does.
+var columns = map[string]string{
+	"query": "the query's number in its dataset", "model": "the model that answered", "dataset": "where the query is from",
+	"clock MHz": "the SM clock asked for; auto leaves it to the driver. Two clocks: one for prefill, one for decode",
+	"got MHz":   "the SM clock that the GPU ran at, on average; power and heat limits may hold it below the one asked for",
+	"energy J":  "energy of the request: its share of its batch, or of the passes it was in", "energy J/query": "energy of a query, on average over the point",
+	"± 95 % J/query":  "half of the interval that holds the energy of a query, by how well sensors tell it",
+	"prefill J/query": "energy of reading the prompt, on average", "decode J/query": "energy of making the answer, on average",
+	"in": "tokens of the prompt", "out": "tokens of the answer", "batch": "how many prompts were worked on at once", "class": "what kind of query it is: how long, how hard",
+	"id": "the request's own number", "rep": "which repeat of the same point it is: only repeats tell how sure a difference is",
+	"rate token/s": "tokens generated a second, of all requests at once", "power W": "mean power of the board over the point", "temp °C": "temperature of the GPU at the point's end",
+	"time": "since the session began", "kind": "mark: a note of yours; clock: one was set or given back; policy: what it found; warning and error: what is wrong; run: one ended", "what": "what happened; Enter shows all of it",
+	"pid": "number of the process", "program": "its name, as far as this user may see it", "memory": "memory of the GPU that it holds, by the driver", "GPU": "the GPU it is on",
+	"session": "its folder's name: when it began, and what it was; ◆ is laid beside this one", "requests": "how many requests ended in it", "points": "how many points were done in it", "size": "of its files on disk",
+	"took": "from its beginning to its end", "ended": "how: completed, interrupted, failed, or crashed where it was cut off", "models": "the models that ran",
+	"length": "tokens of the query", "token entropy": "Shannon entropy of its tokens, bits: more where fewer repeat", "entity density": "share of its content tokens that name somebody or something, 0 to 1", "causal score": "words that ask for a cause, a question, at most 1",
+	"reasoning complexity": "words that connect causes and compare, five times their share of all words, at most 1",
+	"complexity score":     "mean of four shares, 0 to 1: entropy against its most, different tokens, entities, sentence length",
 }
 
-// Explain returns the terms of the dashboard, those of p first.
-func Explain(p Page) [][2]string { return explain(p.Terms()) }
+// meaning explains a column by its title, with its unit or without; "" for one that says
+// what it is.
+func meaning(named, title string) string {
+	title = strings.TrimSpace(title)
+	for _, name := range []string{strings.TrimSpace(named), title} {
+		if text, ok := columns[name]; ok {
+			return text
+		}
+	}
+	for _, t := range glossary {
+		if t.name == title || strings.HasSuffix(named, t.name) {
+			return t.means
+		}
+	}
+	return ""
+}
+
+// clockTerms are the words of the clock panel.
+var clockTerms = []string{"armed", "requested clock", "achieved clock", "policy", "settle time", "break-even", "throttle", "knob"}
+
+// Explain returns what is under the cursor of a page, its columns and its terms, and then
+// the other terms, each under a heading; those of the clock panel first where that stands
+// beside it.
+func Explain(p Page, clock bool) (out [][2]string) {
+	var beside, own, rest [][2]string
+	for _, t := range glossary {
+		pair := [2]string{t.name, t.means}
+		switch {
+		case clock && slices.Contains(clockTerms, t.name):
+			beside = append(beside, pair)
+		case slices.Contains(p.Terms(), t.name):
+			own = append(own, pair)
+		default:
+			rest = append(rest, pair)
+		}
+	}
+	here, columns := p.Here()
+	part := func(title string, pairs [][2]string) {
+		if len(pairs) > 0 {
+			out = append(append(out, [2]string{title, ""}), pairs...)
+		}
+	}
+	part("In the clock panel", beside)
+	part("Under the cursor", here)
+	part("Columns", columns)
+	part("On this page", own)
+	part("Elsewhere", rest)
+	return out
+}
+
+// here explains the chosen column and row, and all columns.
+func (t *table[T]) here() (here, columns [][2]string) {
+	t.grid.See(t.rows())
+	at, row, ok := t.grid.Cursor()
+	for i, c := range t.grid.Columns {
+		text := meaning(c.Named(), c.Title)
+		if text == "" {
+			continue
+		}
+		pair := [2]string{strings.TrimSpace(c.Named()), text}
+		columns = append(columns, pair)
+		if i == at && ok {
+			here = [][2]string{{pair[0], strings.TrimSpace(cmp.Or(c.Text(row), draw.Unknown)) + ": " + text}}
+		}
+	}
+	if ok && t.flags != nil {
+		here = append(here, flagPairs(t.flags(row))...)
+	}
+	return here, columns
+}
+
+// Here are the chosen column and row of the points.
+func (p *Sweep) Here() (here, columns [][2]string) { return p.points.here() }
+
+// Here are those of the table that is shown.
+func (p *Rows) Here() (here, columns [][2]string) { return p.lists[p.at].here() }
+
+// Here are those of the earlier sessions.
+func (p *Session) Here() (here, columns [][2]string) { return p.earlier.here() }
+
+// Here is the chosen curve: where it says to run.
+func (p *Curves) Here() (here, columns [][2]string) {
+	set := p.curveSet()
+	if len(set.curves) == 0 {
+		return nil, nil
+	}
+	k := set.curves[min(p.sel, len(set.curves)-1)]
+	here = [][2]string{{"curve", set.name(k)}}
+	if len(k.RunAt.Alike) > 0 {
+		here = append(here, [2]string{"run at MHz", optimumText(k.RunAt) + ": " + boundText(p.Status.MaxSlowdown) + "; in brackets the clocks that cannot be told from it"})
+	}
+	if len(k.EDP.Alike) > 0 {
+		here = append(here, [2]string{"EDP MHz", optimumText(k.EDP) + ": where energy times latency is least"})
+	}
+	if k.Cliff.MHz > 0 {
+		here = append(here, [2]string{"cliff MHz", cliffText(k.Cliff) + ": below it a lower clock saves little or no energy"})
+	}
+	return here, nil
+}
+
+// Here is the chosen feature.
+func (p *Workload) Here() (here, columns [][2]string) {
+	for i, f := range p.data.Features {
+		text := meaning(f.Name, f.Name)
+		if text == "" {
+			continue
+		}
+		columns = append(columns, [2]string{f.Name, text})
+		if i == p.feature {
+			here = [][2]string{{f.Name, text}}
+		}
+	}
+	return here, columns
+}
 
 // Terms of the pages, by what stands on them.
 func (p *Live) Terms() []string {
@@ -88,10 +215,18 @@ func (p *Sweep) Terms() []string {
 
 // Terms are those of a comparison.
 func (p *Compare) Terms() []string {
-	return []string{"policy", "± 95 %", "EDP", "latency", "TTFT", "J/token", "quality", "break-even"}
+	return []string{"policy", "verdict", "baseline", "± 95 %", "EDP", "latency", "TTFT", "J/token", "quality", "break-even"}
 }
 
 // Terms are those of the tables.
 func (p *Rows) Terms() []string {
 	return []string{"clock", "latency", "J/token", "TTFT", "TPOT", "queue", "EDP", "flags", "policy", "net energy", "point"}
+}
+
+// Terms are those of the queries.
+func (p *Workload) Terms() []string { return []string{"quality", "score", "point"} }
+
+// Terms are those of the sessions.
+func (p *Session) Terms() []string {
+	return []string{"J/token", "latency", "TTFT", "repeat", "point", "policy", "flags"}
 }

@@ -229,7 +229,7 @@ func (p *Workload) drawHistogram(c *canvas.Canvas) {
 	if f.Unit != "" {
 		title += " (" + f.Unit + ")"
 	}
-	y := draw.Heading(c, 0, title, of+" (d)")
+	y := draw.Heading(c, 0, title, of+p.bracketed(workloadKeys.dataset))
 	vals := p.values(p.feature, p.dataset, "")
 	if len(vals) == 0 || c.H-y < 2 {
 		c.TextMax(1, y, c.W-2, theme.Muted, "unknown for these queries")

@@ -88,10 +88,13 @@ func ClockKeys() view.KeyGroup {
 	return view.KeyGroup{Title: "In the clock panel", Keys: []view.Key{k.move, k.typed, k.phase, k.policy, k.set}}
 }
 
+// Own are the panel's keys.
+func (p *Clock) Own() []view.Key { return ClockKeys().Keys }
+
 // Hints are its keys, and those that work beside it.
 func (p *Clock) Hints() []view.Key {
 	k, own := &p.Keys, &clockKeys
-	return []view.Key{k.Quit, k.Help, own.set, own.move, own.typed, own.phase, own.policy, k.GiveBack, k.Arm, k.Close}
+	return []view.Key{own.set, own.move, own.typed, own.phase, own.policy, k.GiveBack, k.Arm, k.Close}
 }
 
 // ClockWidth is the columns of the panel in a body w wide.
@@ -302,7 +305,7 @@ type styled struct {
 
 // foot is the policy and what clock control may do.
 func (p *Clock) foot(w int) []styled {
-	out := []styled{{"policy " + p.Policy() + "  (p: choose another)", theme.Muted}}
+	out := []styled{{"policy " + p.Policy() + "  (" + p.Label(clockKeys.policy) + ": choose another)", theme.Muted}}
 	if p.policy >= 0 && p.policy < len(p.Choices.Policies) {
 		out[0] = styled{"Enter sets policy " + p.Choices.Policies[p.policy], theme.Select}
 	} else if s := p.Status; s.Prefill != s.Decode {
@@ -315,9 +318,9 @@ func (p *Clock) foot(w int) []styled {
 	case p.Status.Permission != "":
 		text, style = p.Status.Permission, theme.Warn
 	case !p.Status.Armed:
-		text, style = "Not armed: a arms. It sets this GPU's SM clock alone and gives it back on exit.", theme.Warn
+		text, style = "Not armed: "+p.Label(p.Keys.Arm)+" arms. It sets this GPU's SM clock alone and gives it back on exit.", theme.Warn
 	default:
-		text, style = "Armed: Enter sets at once, r gives back.", theme.Good
+		text, style = "Armed: Enter sets at once, "+p.Label(p.Keys.GiveBack)+" gives back.", theme.Good
 	}
 	for _, l := range canvas.Wrap(text, w, 0) {
 		out = append(out, styled{l, style})

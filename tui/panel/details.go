@@ -53,6 +53,9 @@ func (d *Details) Wheel(_, _, by int) bool {
 
 var copyKey = view.Bind("c", "copy", "copy all of it", "c")
 
+// Own are the panel's keys.
+func (d *Details) Own() []view.Key { return []view.Key{copyKey} }
+
 // Hints are its keys.
 func (d *Details) Hints() []view.Key { return []view.Key{d.Keys.Close, copyKey} }
 

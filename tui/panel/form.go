@@ -53,17 +53,24 @@ func (f *Form) Plan(plan func() (command.Sweep, error)) *Form {
 // Open brings back what was typed last time, and asks what it comes to.
 func (f *Form) Open() tea.Cmd {
 	for _, fd := range f.fields {
-		if was, ok := f.Typed[f.title+"\n"+fd.label]; ok {
+		fd.proposed = fd.save()
+		if was := f.Typed[f.title+"\n"+fd.label]; len(was) > 0 {
 			fd.restore(was)
 		}
 	}
 	return f.ask()
 }
 
-// keep keeps what is typed for the next time.
+// keep keeps what is typed for the next time; what was proposed is proposed anew, as it
+// may be another then.
 func (f *Form) keep() {
 	for _, fd := range f.fields {
-		f.Typed[f.title+"\n"+fd.label] = fd.save()
+		name := f.title + "\n" + fd.label
+		if now := fd.save(); slices.Equal(now, fd.proposed) {
+			delete(f.Typed, name)
+		} else {
+			f.Typed[name] = now
+		}
 	}
 }
 
@@ -163,8 +170,10 @@ type Field struct {
 	chosen  []bool
 	cursor  int
 	in      textinput.Model
-	open    bool         // what is not listed may be typed
-	check   func() error // what is wrong with it as it stands; nil: nothing can be
+	open    bool // what is not listed may be typed
+	// proposed is what stood in it at first.
+	proposed []string
+	check    func() error // what is wrong with it as it stands; nil: nothing can be
 }
 
 // Choose is a field to choose options in; the first is chosen.
@@ -224,10 +233,13 @@ func (f *Field) restore(was []string) {
 	if f.options == nil {
 		return
 	}
-	clear(f.chosen)
+	there := func(o command.Choice) bool { return slices.Contains(was[1:], o.Name) }
+	if len(was) > 1 && !slices.ContainsFunc(f.options, there) {
+		return // what was chosen is no more
+	}
 	for i, o := range f.options {
-		if slices.Contains(was[1:], o.Name) {
-			f.chosen[i], f.cursor = true, i
+		if f.chosen[i] = there(o); f.chosen[i] {
+			f.cursor = i
 		}
 	}
 }

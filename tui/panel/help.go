@@ -49,7 +49,7 @@ func (h *Help) Wheel(_, _, by int) bool {
 func (h *Help) Hints() []view.Key { return []view.Key{h.Keys.Close} }
 
 func (h *Help) area() canvas.Rect {
-	return center(h.Frame.W, h.Body, view.Pick(h.Size, h.Frame.W, 112, 120), view.Pick(h.Size, h.Body.H, 36, 40))
+	return center(h.Frame.W, h.Body, view.Pick(h.Size, h.Frame.W, 112, 164), view.Pick(h.Size, h.Body.H, 36, 48))
 }
 
 // center is a rectangle of w × h in the middle of the screen, as far as there is
@@ -59,46 +59,49 @@ func center(width int, body canvas.Rect, w, h int) canvas.Rect {
 	return canvas.Rect{X: (width - w) / 2, Y: body.Y + (body.H-h)/2, W: w, H: h}
 }
 
+// columnWidth is the least width of a column of keys in which few sentences break.
+const columnWidth = 50
+
 // layOut gives the keys the columns that there is room for, of about the same height.
 func (h *Help) layOut() {
 	in := h.area().Inset(2, 1)
 	c := h.Frame.Canvas
-	keys, words, rows := 0, 0, 0
+	n := max(in.W/columnWidth, 1)
+	wide, keys := in.W/n, 0
 	for _, g := range h.groups {
-		rows += 1 + len(g.Keys)
 		for _, k := range g.Keys {
-			keys, words = max(keys, canvas.Width(k.Help().Key)), max(words, canvas.Width(k.Help().Desc))
+			keys = max(keys, canvas.Width(k.Help().Key))
 		}
 	}
-	m := draw.Keymap(c, 0)
-	m.Styles.FullKey = m.Styles.FullKey.Width(keys)
-	n := max(in.W/(keys+words+2), 1)
-	var columns []string
-	var column strings.Builder
-	taken := 0
-	for _, g := range h.groups {
-		var keys []key.Binding
+	groups, rows := make([][]string, len(h.groups)), 0
+	for i, g := range h.groups {
+		groups[i] = []string{c.Style(theme.Title).Render(g.Title)}
 		for _, k := range g.Keys {
-			keys = append(keys, k.Binding)
+			name := k.Help().Key
+			for _, l := range canvas.Wrap(k.Help().Desc, wide-keys-2, 0) {
+				groups[i] = append(groups[i], c.Style(theme.Accent).Render(draw.Pad(name, -keys))+" "+c.Style(theme.Default).Render(l))
+				name = ""
+			}
 		}
-		if taken > 0 && (taken+len(keys)/2)*n > rows && len(columns) < n-1 {
-			columns, taken = append(columns, column.String()), 0
-			column.Reset()
-		}
-		if taken > 0 {
-			column.WriteByte('\n')
-		}
-		column.WriteString(c.Style(theme.Title).Render(g.Title) + "\n" + m.FullHelpView([][]key.Binding{keys}))
-		taken += 1 + len(keys)
+		rows += len(groups[i])
 	}
-	columns = append(columns, column.String())
-	wide := lipgloss.NewStyle().Width(in.W / n)
-	for i := range columns {
-		columns[i] = wide.Render(columns[i])
+	var columns [][]string
+	var column []string
+	for _, g := range groups {
+		if len(column) > 0 && (len(column)+len(g)/2)*n > rows && len(columns) < n-1 {
+			columns, column = append(columns, column), nil
+		}
+		column = append(column, g...)
+	}
+	columns = append(columns, column)
+	style := lipgloss.NewStyle().Width(wide)
+	blocks := make([]string, len(columns))
+	for i, lines := range columns {
+		blocks[i] = style.Render(strings.Join(lines, "\n"))
 	}
 	h.shown.SetWidth(in.W)
 	h.shown.SetHeight(in.H)
-	h.shown.SetContent(lipgloss.JoinHorizontal(lipgloss.Top, columns...))
+	h.shown.SetContent(lipgloss.JoinHorizontal(lipgloss.Top, blocks...))
 }
 
 // Key scrolls; any other key closes the help, and those that do not mean only that go

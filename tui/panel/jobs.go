@@ -47,6 +47,9 @@ func (p *Jobs) Wheel(_, _, by int) bool {
 	return true
 }
 
+// Own are the panel's keys.
+func (p *Jobs) Own() []view.Key { return JobKeys().Keys }
+
 // Hints are its keys.
 func (p *Jobs) Hints() []view.Key {
 	k := &jobKeys
@@ -113,7 +116,7 @@ func (p *Jobs) Draw(name string) {
 		in := r.Inset(2, 1)
 		to := canvas.New(in.W, in.H, c.Palette())
 		if len(q) == 0 {
-			to.TextMax(0, 1, in.W, theme.Muted, "nothing runs and nothing waits: n starts a job, a sweep or a comparison")
+			to.TextMax(0, 1, in.W, theme.Muted, "nothing runs and nothing waits: "+p.Label(p.Keys.Job)+" starts a job, a sweep or a comparison")
 			return draw.Box(c, r.W, r.H, "Jobs", "Esc", to.Render())
 		}
 		rows := in.H - 3

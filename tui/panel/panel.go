@@ -8,6 +8,9 @@ import (
 	"jouletop/tui/view"
 )
 
+// KeyGroups are the panels' own keys, for the help.
+func KeyGroups() []view.KeyGroup { return []view.KeyGroup{ClockKeys(), JobKeys()} }
+
 // Panel lies over a page and takes the keys before it.
 type Panel interface {
 	// Key takes a key press and tells whether it was for the panel.

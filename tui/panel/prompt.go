@@ -115,7 +115,7 @@ func (p *Prompt) recall(by int) {
 	if to == len(kept) {
 		p.in.SetValue(p.mine)
 	} else {
-		p.in.SetValue(kept[to])
+		p.in.SetValue(lines(kept[to]))
 	}
 }
 

@@ -114,7 +114,7 @@ func (r *Requests) energy(e event.RequestEnergy) {
 		return // too old to be on the screen
 	}
 	row := r.Recent.At(r.Total - 1 - n)
-	row.Energy, row.NetEnergyJ, row.MixedClock = e.Energy, e.NetEnergyJ, e.MixedClock
+	row.Energy, row.NetEnergyJ, row.MixedClock, row.Flags = e.Energy, e.NetEnergyJ, e.MixedClock, e.Flags
 	row.JoulesPerToken = e.JoulesPerToken()
 	if r.Last.RequestID == e.RequestID {
 		r.Last = *row

@@ -40,6 +40,8 @@ type Setup struct {
 	// PricePerKWh turns energy into cost, in whatever currency; NaN or 0 leaves
 	// costs out.
 	PricePerKWh float64
+	// Currency is written beside a price, "" for none.
+	Currency string
 }
 
 // Earlier is a session laid beside this one.
@@ -56,8 +58,10 @@ type Context struct {
 	Status  command.Status
 	Choices command.Choices
 	Keys    Keys
-	Window  Window
-	Beside  *Earlier // nil: none
+	// Bindings are the operator's own keys; nil: none.
+	Bindings *Bindings
+	Window   Window
+	Beside   *Earlier // nil: none
 	// Typed is what was typed last, by what asked for it: a form's fields, a prompt.
 	Typed   map[string][]string
 	Leaving bool // the session is being ended
@@ -76,6 +80,9 @@ type Context struct {
 	// Say shows a message on the last line for a while.
 	Say func(text string, bad bool) tea.Cmd
 }
+
+// Label is how a key is written, as the operator knows it.
+func (c *Context) Label(k Key) string { return c.Bindings.Shown(k).Help().Key }
 
 // GPUID is the GPU whose readings are shown, "" while none is known.
 func (c *Context) GPUID() string {

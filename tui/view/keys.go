@@ -69,8 +69,8 @@ func NewKeys() Keys {
 		Stop:   Bind("x", "stop", "stop after the running batch", "x"),
 
 		Mark:   Bind("m", "mark", "mark this moment with a note", "m"),
-		Export: Bind("e", "export", "export the session's CSV files", "e"),
-		Save:   Bind("s", "save", "save this screen as text", "s"),
+		Export: Bind("e", "export", "export: a copy of the session, zipped beside it", "e"),
+		Save:   Bind("s", "save", "save this screen as text and colours", "s"),
 
 		Window: Bind("w", "window", "window: 2 s to the whole session", "w"),
 		Freeze: Bind("Space", "freeze", "freeze the picture, hold a replay", "space"),
@@ -86,7 +86,7 @@ func NewKeys() Keys {
 		SeekFarOn:   Bind(">", "1 min on", "replay 1 min on", ">"),
 
 		Help:      Bind("?", "help", "this help: the page's keys first", "?"),
-		Terms:     Bind("i", "terms", "what the words on this page mean", "i"),
+		Terms:     Bind("i", "terms", "what the row, the column and the words mean", "i"),
 		Quit:      Bind("q", "quit", "quit, in a run after its batch", "q"),
 		Interrupt: Bind("Ctrl+C", "quit", "quit; twice: at once", "ctrl+c"),
 		Close:     Bind("Esc", "close", "close", "esc"),

@@ -2,6 +2,7 @@ package view
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"jouletop/tui/draw"
@@ -12,6 +13,9 @@ import (
 // windows of the profiles, in the order in which one goes through them; 0 is the whole
 // session. In 2 s even a prefill of some ms is seen.
 var windows = []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute, 0, 2 * time.Second}
+
+// WindowNames are how the windows are called in settings, in their order.
+var WindowNames = []string{"10s", "1m", "10m", "session", "2s"}
 
 // Window is which part of the session is looked at.
 type Window struct {
@@ -141,6 +145,18 @@ func (w *Window) judge() {
 
 // Next goes on to the next length.
 func (w *Window) Next() { w.Length = (w.Length + 1) % len(windows) }
+
+// Name is how its length is called in settings.
+func (w *Window) Name() string { return WindowNames[w.Length] }
+
+// Choose takes the length of that name, and tells whether there is one.
+func (w *Window) Choose(name string) bool {
+	i := slices.Index(WindowNames, name)
+	if i >= 0 {
+		w.Length = i
+	}
+	return i >= 0
+}
 
 // Freeze holds the picture, or lets it follow the session again.
 func (w *Window) Freeze(s *state.State, on bool) {

@@ -31,6 +31,7 @@ type Summary struct {
 	EnergyJ  *float64        `json:"energy_j"`
 	EnergyWh *float64        `json:"energy_wh"`
 	Cost     *float64        `json:"cost"`
+	Currency string          `json:"currency,omitempty"` // of the cost
 	Points   []pointSummary  `json:"points"`
 	Routing  []routeSummary  `json:"routing,omitempty"`
 	Serving  []servedSummary `json:"serving,omitempty"`
