@@ -11,18 +11,21 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui"
 	"jouletop/tui/internal/recorded"
 	"jouletop/tui/shot"
 	"jouletop/tui/theme"
+	"jouletop/tui/view"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // opened reads one of the recorded sessions: "run" is a policy on eight requests at
 // once with all its telemetry, "sweep" a dashboard's session with a sweep of two
-// models, a comparison of two policies, a clock set by hand and a mark.
+// models, a comparison of two policies, a clock set by hand and a mark, "serving"
+// requests as they come, four slots for them.
 func opened(t testing.TB, name string) *recorded.Session {
 	t.Helper()
 	s, err := recorded.Open(filepath.Join("testdata", "sessions", name))
@@ -115,12 +118,11 @@ var named = map[string]tea.Key{
 // press presses keys, by name or one letter each.
 func (d *driver) press(keys ...string) {
 	for _, k := range keys {
-		key, ok := named[k]
-		if !ok {
-			r := []rune(k)
-			key = tea.Key{Code: r[0], Text: k}
+		if key, ok := named[k]; ok {
+			d.send(tea.KeyPressMsg(key))
+			continue
 		}
-		d.send(tea.KeyPressMsg(key))
+		d.send(view.Press(k))
 	}
 }
 
@@ -155,29 +157,63 @@ func (d *driver) whole() {
 	d.refresh()
 }
 
-// goldenScreens are the screens that are kept: of which session at which moment (0:
-// its end), and what to press from the live screen to get there.
+// midRun is a moment of the session "run" in which it decodes, midServing one of the
+// session "serving" in which all its slots are taken.
+const (
+	midRun     = 9200 * time.Millisecond
+	midServing = 3400 * time.Millisecond
+)
+
+// goldenScreens are the screens that are kept: every page, every panel, and what else
+// there is to be seen; of which session at which moment (0: its end), and what to press
+// from the live screen to get there.
 var goldenScreens = []struct {
 	name    string
 	session string
 	at      time.Duration
-	keys    []string
+	keys    string // with blanks between them
+	mode    tui.Mode
+	tell    func(*command.Status)
 }{
-	{"live", "run", 9200 * time.Millisecond, nil},
-	{"live-minute", "run", 9200 * time.Millisecond, []string{"w"}},
-	{"clock", "run", 9200 * time.Millisecond, []string{"a", "f", "1", "0", "0", "5"}},
-	{"idle", "sweep", 0, nil},
-	{"curves", "sweep", 0, []string{"2"}},
-	{"sweep", "sweep", 0, []string{"3"}},
-	{"plan", "sweep", 0, []string{"3", "n", "down", "down"}},
-	{"job", "sweep", 0, []string{"n", "down", "down", "x"}},
-	{"compare", "sweep", 0, []string{"4"}},
-	{"workload", "sweep", 0, []string{"5", "down"}},
-	{"session", "sweep", 0, []string{"6", "down", "enter"}},
-	{"rows", "sweep", 0, []string{"7", "v", "right", "right", "right", "right", "right", "right", "o", "down", "down"}},
-	{"details", "sweep", 0, []string{"3", "down", "down", "enter"}},
-	{"terms", "sweep", 0, []string{"2", "i"}},
-	{"help", "run", 9200 * time.Millisecond, []string{"?"}},
+	{name: "live", session: "run", at: midRun},
+	{name: "live-minute", session: "run", at: midRun, keys: "w"},
+	{name: "live-serving", session: "serving", at: midServing, keys: "w w w w"},
+	{name: "live-slots", session: "serving", at: midServing, keys: "w w w w l"},
+	{name: "live-idle", session: "sweep"},
+	{name: "live-monitor", session: "run", at: midRun, mode: tui.Monitor},
+	{name: "live-replay", session: "run", at: midRun, mode: tui.Playback, tell: func(s *command.Status) {
+		s.Replay = &command.Replay{StartNS: 0, EndNS: int64(20 * time.Second), AtNS: int64(midRun), Speed: 2}
+	}},
+	{name: "curves", session: "sweep", keys: "2"},
+	{name: "sweep", session: "sweep", keys: "3"},
+	{name: "compare", session: "sweep", keys: "4"},
+	{name: "workload", session: "sweep", keys: "5 down"},
+	{name: "session", session: "sweep", keys: "6 down enter"},
+	{name: "rows", session: "sweep", keys: "7 v right right right right right right o down down"},
+	{name: "clock", session: "run", at: midRun, keys: "a f 1 0 0 5"},
+	{name: "job", session: "sweep", keys: "n down down x"},
+	{name: "plan", session: "sweep", keys: "3 n down down"},
+	{name: "jobs", session: "run", at: midRun, keys: "j down", tell: func(s *command.Status) {
+		s.Queue = []command.Queued{
+			{ID: 1, Name: "llama-3.1-8b on narrativeqa", Running: true, Points: 1, Requests: 60, Seconds: 42},
+			{ID: 2, Name: "sweep of 5 clocks", Points: 30, Requests: 240, Seconds: 720, Rough: true},
+		}
+	}},
+	{name: "prompt", session: "run", at: midRun, keys: "p W h y ctrl+j ?"},
+	{name: "note", session: "run", at: midRun, keys: "m h o t"},
+	{name: "quitting", session: "run", at: midRun, keys: "q"},
+	{name: "details", session: "sweep", keys: "3 down down enter"},
+	{name: "terms", session: "sweep", keys: "7 v right right right i"},
+	{name: "help", session: "run", at: midRun, keys: "?"},
+}
+
+// goldenThemes are the themes of a size: all of them at one, where every part of a page
+// is to be seen; what a theme changes does not depend on the size.
+func goldenThemes(size string) []theme.Name {
+	if size == "120x40" {
+		return theme.Names
+	}
+	return []theme.Name{theme.Dark}
 }
 
 var goldenSizes = []struct {
@@ -187,23 +223,36 @@ var goldenSizes = []struct {
 
 func TestGoldenScreens(t *testing.T) {
 	look := os.Getenv("JOULETOP_LOOK") // a folder for pictures of every screen
+	left := map[string]bool{}          // files of screens that are no more
+	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		left[strings.TrimSuffix(filepath.Base(f), ".ansi")] = true
+	}
 	for _, sc := range goldenScreens {
-		d := newDriver(t, tui.Options{Theme: theme.Dark, Version: "test"}, sc.session)
+		d := unasked(t, tui.Options{Theme: theme.Dark, Version: "test", Mode: sc.mode}, sc.session)
+		if sc.tell != nil {
+			d.c.Tell(sc.tell)
+		}
+		d.refresh()
 		d.size(120, 40)
 		if sc.at == 0 {
 			d.whole()
 		}
 		d.step(sc.at)
-		d.press(sc.keys...)
+		d.press(strings.Fields(sc.keys)...)
 		for _, size := range goldenSizes {
 			d.size(size.w, size.h)
-			for _, th := range []theme.Name{theme.Dark, theme.Light, theme.Plain} {
+			for _, th := range goldenThemes(size.name) {
 				d.m.SetTheme(th)
 				name := sc.name + "-" + size.name + "-" + string(th)
+				delete(left, name)
 				t.Run(name, func(t *testing.T) {
 					golden(t, name, ansiOf(t, d.m))
 				})
-				if look != "" && th != theme.Plain {
+				if look != "" && th == theme.Dark {
 					var b bytes.Buffer
 					if err := shot.SVG(&b, d.m.Canvas(), d.m.Theme(), name); err != nil {
 						t.Fatal(err)
@@ -213,6 +262,15 @@ func TestGoldenScreens(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+	for name := range left {
+		if *update {
+			if err := os.Remove(filepath.Join("testdata", "golden", name+".ansi")); err != nil {
+				t.Error(err)
+			}
+		} else {
+			t.Errorf("%s is of no screen: renew with -update", name)
 		}
 	}
 }

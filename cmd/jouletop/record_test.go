@@ -15,18 +15,22 @@ import (
 var recordTo = flag.String("record", "", "folder to record the sessions into that the dashboard's tests are shown")
 
 // TestRecordSessions records those sessions anew, from the simulator: a run with a
-// phase-aware policy, and a dashboard in which an operator sweeps and compares.
+// phase-aware policy, requests served as they come, and a dashboard in which an operator sweeps and compares.
 func TestRecordSessions(t *testing.T) {
 	if *recordTo == "" {
 		t.Skip("go test ./cmd/jouletop -run RecordSessions -record FOLDER")
 	}
-	run := filepath.Join(t.TempDir(), "run")
-	out, err := exec.Command("jouletop", "run", "--gpu", "sim", "--model", "llama-3.1-8b", "--dataset", "narrativeqa", "--batch", "8",
-		"--queries", "56", "--policy", "phase:1980/1005", "--samples", "full", "--session", run).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for name, flags := range map[string]string{
+		"run":     "--dataset narrativeqa --batch 8 --queries 56 --policy phase:1980/1005",
+		"serving": "--dataset truthfulqa --queries 20 --max-tokens 24 --arrivals poisson:8 --slots 4 --slo ttft=100ms,tpot=12ms",
+	} {
+		dir := filepath.Join(t.TempDir(), name)
+		args := append(strings.Fields("run --gpu sim --model llama-3.1-8b --samples full --session"), dir)
+		if out, err := exec.Command("jouletop", append(args, strings.Fields(flags)...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		keepSession(t, dir, name)
 	}
-	keepSession(t, run, "run")
 
 	x := open(t, 120, 40, nil, "--gpu", "sim", "--model", "llama-3.2-1b", "--queries", "4", "--sim-speed", "20", "--samples", "thin")
 	points := func(n int) {
