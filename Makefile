@@ -3,7 +3,7 @@ include engine/llama/native.mk
 include $(wildcard */bench.mk */*/bench.mk */*/cuda.mk)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test lint outdated picture fmt clean help install dist
+.PHONY: all build run test lint outdated pictures fmt clean help install dist
 
 all: build
 
@@ -62,11 +62,21 @@ outdated: ## modules of which there is a newer release
 	@go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./... | sort -u | grep -v '^github.com/ollama/ollama$$' | \
 		xargs go list -m -u -e -f '{{if .Update}}{{.Path}} {{.Version}} -> {{.Update.Version}}{{end}}' | grep . || echo "all current"
 
-# The README's picture, by the program itself from a simulated session.
-picture: build ## draw the README's picture anew
-	rm -rf build/picture
-	bin/jouletop run --model llama-3.1-8b --dataset narrativeqa --batch 8 --queries 60 --policy phase:1980/1005 --session build/picture
-	bin/jouletop replay build/picture --picture tui/testdata/live.svg --at 9s --size 140x42
+# The README's pictures, by the program itself from the simulated sessions that the
+# dashboard's tests are shown.
+PICTURE = $(PROGRAM) replay --config none tui/testdata/sessions/$(1) --picture tui/testdata/tour/$(2).svg
+pictures: build ## draw the README's pictures anew
+	$(call PICTURE,run,live) --at 9.2s --size 140x42
+	$(call PICTURE,run,clock) --at 9.2s --press "f 1 0 0 5"
+	$(call PICTURE,serving,serving) --at 3.4s --window 2s
+	$(call PICTURE,sweep,curves) --screen curves
+	$(call PICTURE,sweep,sweep) --screen sweep
+	$(call PICTURE,sweep,compare) --screen compare
+	$(call PICTURE,sweep,workload) --screen workload
+	$(call PICTURE,sweep,session) --screen session
+	$(call PICTURE,sweep,rows) --screen rows
+	$(call PICTURE,sweep,terms) --screen curves --press "i"
+	$(call PICTURE,run,help) --at 9.2s --press "?"
 
 fmt: ## gofmt
 	gofmt -w cmd tui engine gpu workloads
