@@ -1,10 +1,11 @@
 package tui_test
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"jouletop/engine/command"
 	"jouletop/tui"
 )
 
@@ -27,9 +28,9 @@ func TestOptimaAreMarkedAndSet(t *testing.T) {
 		if got := d.c.Last(); got != "clock  885" {
 			t.Errorf("U: %s", got)
 		}
-		d.c.Refuse(errors.New("clock control is not armed: press a to arm it"))
+		d.c.Refuse(fmt.Errorf("clock control is not armed: %w", command.ErrArmFirst))
 		d.press("u")
-		d.wants("not armed: press a")
+		d.wants("not armed: arm it first (a)")
 		d.press("y")
 		d.wants("100")
 		if s := d.screen(); size[0] == 200 && !strings.Contains(s, "% of the highest clock (y)") {

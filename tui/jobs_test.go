@@ -1,7 +1,7 @@
 package tui_test
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -88,9 +88,9 @@ func TestFormsValidateForecastAndRemember(t *testing.T) {
 		d.wants("until ± 2%")
 		d.press("esc", "n")
 		d.wants("960,1200,1500,1700,1980", "4,8", "2%", "☑ llama-3.2-3b")
-		d.c.Refuse(errors.New("clock control: not armed: press a to arm it"))
+		d.c.Refuse(fmt.Errorf("clock control: not armed: %w", command.ErrArmFirst))
 		d.press("enter")
-		d.wants("press a to arm it", "960,1200,1500")
+		d.wants("arm it first (a)", "960,1200,1500")
 		d.c.Refuse(nil)
 		d.press("enter")
 		if got, want := d.c.Last(), "sweep {Models:[llama-3.2-1b llama-3.2-3b] Datasets:[boolq] Clocks:960,1200,1500,1700,1980 Knobs:[] Policies:[] Batches:[4 8] Repeats:3 Queries:8 MaxTokens:100 Until:2%}"; got != want {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -59,7 +60,7 @@ func (o *operator) do(f func(c command.Controller) (string, error)) tea.Cmd {
 		return o.Say("there is nothing to command here", true)
 	}
 	o.pending++
-	q := &o.waiting
+	q, arm := &o.waiting, o.Label(o.Keys.Arm)
 	q.add(f)
 	return func() (msg tea.Msg) {
 		defer func() {
@@ -68,6 +69,9 @@ func (o *operator) do(f func(c command.Controller) (string, error)) tea.Cmd {
 			}
 		}()
 		text, err := q.next(c)
+		if errors.Is(err, command.ErrArmFirst) {
+			err = fmt.Errorf("%w (%s)", err, arm)
+		}
 		return commandMsg{text, err}
 	}
 }

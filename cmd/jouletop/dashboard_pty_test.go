@@ -257,7 +257,7 @@ func TestDashboardDisarmedInRun(t *testing.T) {
 	// The run goes on, and sets no clock.
 	before := x.matches(`(\d+)/62 requests`)[1]
 	x.keys("f", "1005", enterKey)
-	x.shows("not armed: press a to arm it")
+	x.shows("not armed: arm it first (a)")
 	x.keys("f")
 	x.until("the run to go on", func(s string) bool {
 		m := regexp.MustCompile(`(\d+)/62 requests`).FindStringSubmatch(s)

@@ -98,12 +98,12 @@ func TestFullDiskIsABanner(t *testing.T) {
 		}
 	}
 	room(1)
-	x.shows("make room, then z resumes")
+	x.shows("make room, then resume it")
 	x.keys("4", escKey)
-	x.shows("make room, then z resumes") // still
+	x.shows("make room, then resume it") // still
 	x.shows("RUN PAUSED")
 	room(unix.RLIM_INFINITY)
-	x.hides("make room, then z resumes")
+	x.hides("make room, then resume it")
 	x.shows("RUN PAUSED")
 	x.keys("z")
 	x.hides("RUN PAUSED")

@@ -4,11 +4,15 @@
 package command
 
 import (
+	"errors"
 	"time"
 
 	"jouletop/engine/event"
 	"jouletop/gpu"
 )
+
+// ErrArmFirst: what was asked for sets a clock, and clock control is not armed.
+var ErrArmFirst = errors.New("arm it first")
 
 // Controller is what the operator may ask for. The dashboard calls it from
 // goroutines of its own, one call at a time for each key press, never while

@@ -62,7 +62,7 @@ func (c *Controller) Status() command.Status {
 		s.NowNS = c.Clock.Now()
 	}
 	if t := c.trouble.Load(); t != nil {
-		s.Alarm = "the run pauses: make room, then z resumes: " + *t
+		s.Alarm = "the run pauses: make room, then resume it: " + *t
 	}
 	s.Queue = c.queue()
 	if s.Tenants = c.engine.Tenants(); s.Tenants == nil {
@@ -215,7 +215,7 @@ func (c *Controller) mayset() error {
 	case !c.Controlled():
 		return errNoControl
 	case !c.Armed():
-		return fmt.Errorf("%w: press a to arm it", clockguard.ErrNotArmed)
+		return fmt.Errorf("%w: %w", clockguard.ErrNotArmed, command.ErrArmFirst)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type term struct{ name, means string }
 // glossary explains the words of the screens, in the order of the alphabet.
 var glossary = []term{
 	{"± 95 %", "half of the interval that holds the true mean in 95 of 100 cases, by how much repeats differ (Student's t)"},
+	{"a request", "energy of a request served in the last minute, on average"},
 	{"achieved clock", "the SM clock that the GPU ran at, on average; power and heat limits may hold it below the requested one"},
 	{"armed", "clocks may be set from here. The clock is given back to the driver on exit"},
 	{"baseline", "what savings are against: the highest clock, or the driver's own"},
@@ -22,19 +23,27 @@ var glossary = []term{
 	{"cliff", "the clock below which lowering it further saves little or no energy, by two lines fitted to the curve; its interval in brackets"},
 	{"clock", "the SM clock asked for, MHz; auto leaves it to the driver. Two clocks: one for prefill, one for decode"},
 	{"decode", "the phase in which the answer is made, a token of each request a step; bound by memory, so it hardly needs the clock"},
+	{"DRAM", "share of the time in which the GPU's memory moved data, by the driver"},
 	{"drawn now", "energy that the GPU drew in the last ten seconds, by the tokens that were made in them: idle time and all"},
 	{"EDP", "energy-delay product, J·s: energy times latency of a request. Its least value weighs both alike"},
 	{"energy known", "requests whose energy the sensors have covered; the others follow within seconds"},
+	{"failed", "requests that came to nothing"},
 	{"flags", "what is to be minded of a row: throttled, clock lost, energy unresolved and so on; Enter on the row explains each"},
 	{"goodput", "requests a second that kept to the service level (--slo)"},
 	{"GPU busy", "share of the time in which a kernel ran, by the driver; it says nothing of how much of the GPU it used"},
+	{"GPU since start", "energy that the GPU drew since the session began, idle time and all"},
 	{"iteration", "one pass of the model over the sequences that are in it; prompts are read and answers made in the same pass"},
 	{"J/token", "energy by generated token; where options were scored and nothing generated, by token read"},
+	{"kept to SLO", "requests that kept to the service level, of those that ended"},
 	{"knob", "what the driver lets one set: SM clock, memory clock, power limit"},
+	{"last request", "the newest request whose energy is known"},
 	{"latency", "time of a request from its arrival (or its batch's start) to its own last token"},
+	{"made", "tokens made a second, of all requests at once"},
 	{"mixed", "several requests in different phases at once: power cannot be told apart by phase"},
 	{"net energy", "energy less what the GPU draws idle in the same time"},
 	{"passes", "iterations a second"},
+	{"peak", "the most watts since the session began"},
+	{"per 1M tokens", "energy of a million tokens at this rate, and what it costs at the price of a kWh"},
 	{"phase", "what the GPU does for a batch: P prefill, D decode, S score, M mixed, - idle"},
 	{"point", "one configuration of a sweep: model, dataset, batch size and clock (or policy), in one repeat"},
 	{"policy", "which clock in which phase: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy, min-edp"},
@@ -42,14 +51,17 @@ var glossary = []term{
 	{"prefill", "the phase in which the prompt is read, all of its tokens together; bound by computing, so it wants a high clock"},
 	{"quality", "share of right answers, or likeness to the reference, 0 to 1, by the dataset's own measure"},
 	{"queue", "requests that wait for a slot, or how long they did"},
+	{"read", "prompt tokens read a second, of all requests at once"},
 	{"repeat", "the same point again: only repeats tell how sure a difference is"},
 	{"requested clock", "the SM clock asked for, as the driver's locked clocks"},
+	{"run", "energy by token over all requests of the run so far"},
 	{"run at", "the clock of least energy that is slower than the highest by no more than --max-slowdown; in brackets the clocks that the repeats cannot tell from it"},
 	{"score", "answered by the log-likelihood of given options: the prompt is read with each, nothing is generated"},
 	{"settle time", "from the call that sets a clock until the GPU runs at it"},
 	{"SLO", "service level: bounds on TTFT, TPOT and latency that a request is to keep to"},
 	{"slot", "a place for one request in a model that serves several"},
 	{"source", "the power sensor that is read: buffer (a value every 20 ms), instant, or average over a second"},
+	{"tensor", "share of the time in which tensor units worked, by the driver"},
 	{"throttle", "what holds the clock down: a power or thermal limit, or nothing"},
 	{"TPOT", "time per output token after the first"},
 	{"TTFT", "time to the first token, as its reader saw it"},
@@ -196,9 +208,9 @@ func (p *Workload) Here() (here, columns [][2]string) {
 
 // Terms of the pages, by what stands on them.
 func (p *Live) Terms() []string {
-	terms := []string{"J/token", "TTFT", "TPOT", "throttle", "phase", "GPU busy", "power/limit", "source", "prefill", "decode", "unresolved"}
+	terms := []string{"run", "last request", "per 1M tokens", "GPU since start", "peak", "DRAM", "tensor", "J/token", "TTFT", "TPOT", "throttle", "phase", "GPU busy", "power/limit", "source", "prefill", "decode", "unresolved"}
 	if p.serving.on(p.Context) {
-		terms = append(terms, "goodput", "SLO", "drawn now", "energy known", "passes", "queue", "slot", "iteration", "mixed")
+		terms = append(terms, "goodput", "SLO", "drawn now", "a request", "energy known", "kept to SLO", "made", "read", "failed", "passes", "queue", "slot", "iteration", "mixed")
 	}
 	return terms
 }
