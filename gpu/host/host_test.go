@@ -6,8 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,11 +159,9 @@ func TestCountersThroughAService(t *testing.T) {
 	}
 }
 
-// Without the permission, whoever has it is asked; else the remedy is told.
+// Without the permission, whoever has it is asked; else the remedy is told. What is not
+// root's alone is read all the same.
 func TestNoPermission(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may read everything")
-	}
 	root := tree(t, server())
 	files, _ := filepath.Glob(filepath.Join(root, "sys/class/powercap/*/energy_uj"))
 	for _, f := range files {
@@ -169,9 +169,13 @@ func TestNoPermission(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	asNobody(t, root)
 	sources, problems := findRAPL(Options{Root: root})
 	if len(sources) != 0 || len(problems) != 1 || problems[0].Remedy != remedyRAPL {
 		t.Errorf("%v %v", ids(sources), problems)
+	}
+	if all, err := ReadRAPL(root); err == nil {
+		t.Errorf("read %v", all)
 	}
 	sources, problems = findRAPL(Options{Root: root, Counters: &fakeCounters{err: errors.New("refused")}})
 	if len(sources) != 0 || len(problems) != 1 || !strings.Contains(problems[0].What, "refused") {
@@ -181,6 +185,42 @@ func TestNoPermission(t *testing.T) {
 	if len(sources) != 1 || len(problems) != 0 {
 		t.Errorf("%v %v", ids(sources), problems)
 	}
+}
+
+func TestSomePermission(t *testing.T) {
+	root := tree(t, server())
+	if err := os.Chmod(filepath.Join(root, "sys/class/powercap/intel-rapl:1/energy_uj"), 0); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, root)
+	sources, problems := findRAPL(Options{Root: root})
+	if len(sources) != 5 || slices.Contains(ids(sources), "rapl:package-1") || len(problems) != 1 || problems[0].Remedy != remedyRAPL {
+		t.Errorf("%v %v", ids(sources), problems)
+	}
+}
+
+// asNobody lets the test go on as a user who owns nothing below root, where it is root's.
+func asNobody(t *testing.T, root string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	for dir := root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const nobody = 65534
+	runtime.LockOSThread()
+	if err := syscall.Setfsuid(nobody); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Setfsuid(0); err != nil {
+			t.Fatal(err) // the thread stays locked, and ends with the test
+		}
+		runtime.UnlockOSThread()
+	})
 }
 
 // at is a reading at so many seconds.

@@ -21,6 +21,9 @@ const (
 	mostServerW = 50000 // W of a server
 	// wrapWithin is how close the readings lie between which a wrap is believed.
 	wrapWithin = 2 * time.Second
+	// renewedWithin is in how many of its periods a counter that counts goes on. One that
+	// does not is not renewed: what is drawn meanwhile comes later.
+	renewedWithin = 5
 	// stillLimit is how long a counter may stand still, metersGap how long a meter may be
 	// silent.
 	stillLimit = 2 * time.Second
@@ -95,6 +98,9 @@ func (m *Meter) Add(r Reading) {
 		if dt > metersGap {
 			p.why = "it was not read for a while"
 		}
+	}
+	if m.Counter() && step == 0 && p.why == "" && m.name() != "uncore" && dt.Seconds() > renewedWithin*m.PeriodMS/1e3 {
+		return // it lies between the reading before and one to come
 	}
 	if m.failed && p.why == "" {
 		p.why = "it could not be read for a while"
