@@ -21,13 +21,14 @@ func newCompare() *cobra.Command {
 		Long: `Each figure of the others against the first, paired by query, as a difference with
 its 95 % interval and a word: lower, higher, or no difference resolved.
 
-A session's folder is a side as a whole; what follows it is a setting of it (none,
-1005, phase:1980/1005) or a point. A session alone: each of its settings against the
+A session's folder is a side as a whole, and so are several that ran the same, with
+commas between them (A1,A2 B1,B2); what follows is a setting of it (none, 1005,
+phase:1980/1005) or a point. A session alone: each of its settings against the
 driver's clock, or the highest.
 
 What is not the same but for the clock is not compared: another model, dataset, batch
 size, card, sensor, other tokens, throttling, flags. --anyway compares it all the same.`,
-		Example: "  jouletop compare SESSION\n  jouletop compare SESSION none phase:1980/1005\n  jouletop compare BEFORE AFTER --resolve 2%",
+		Example: "  jouletop compare SESSION\n  jouletop compare SESSION none phase:1980/1005\n  jouletop compare BEFORE AFTER --resolve 2%\n  jouletop compare BEFORE1,BEFORE2 AFTER1,AFTER2",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			write, ok := report.Formats[format]

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"jouletop/engine/analysis/report"
 	"jouletop/engine/operator"
 	"jouletop/engine/plan"
 	"jouletop/engine/rig"
@@ -120,8 +119,7 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 		return errors.Join(err, e)
 	}
 	if slow, e := o.Work.Slowdown(); e == nil {
-		s.Table = report.RunAt(done.Points, slow)
-		s.Table.Simulated = r.Simulated()
+		s.AddSweep(done.Points, slow)
 	}
 	return errors.Join(err, s.Write(stdout(), o.json))
 }

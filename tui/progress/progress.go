@@ -131,7 +131,11 @@ func (p *progress) apply(e event.Event) {
 
 // pointText is what a point came to, in a few words.
 func pointText(e event.PointDone) string {
-	text := fmt.Sprintf("%s s, %s J, %s J/token", plaintext.Significant(e.LatencyS, 3), plaintext.Significant(e.EnergyJ, 4), plaintext.Significant(e.JoulesPerToken, 3))
+	within := ""
+	if e.EnergyErrJ > 0 && !math.IsNaN(e.EnergyJ) {
+		within = " ± " + plaintext.Significant(e.EnergyErrJ, 2)
+	}
+	text := fmt.Sprintf("%s s, %s%s J, %s J/token", plaintext.Significant(e.LatencyS, 3), plaintext.Significant(e.EnergyJ, 4), within, plaintext.Significant(e.JoulesPerToken, 3))
 	if e.Flags != "" {
 		text += " [" + string(e.Flags) + "]"
 	}

@@ -47,7 +47,7 @@ func Tables(args []string, o Options) ([]table.Table, error) {
 	var refused []error
 	for _, side := range sides[1:] {
 		c := Against(sides[0], side)
-		if err := c.Err(); err != nil && !o.Anyway {
+		if err := c.Err(); err != nil && (!o.Anyway || c.Queries == 0) {
 			refused = append(refused, err)
 			continue
 		}
@@ -76,9 +76,11 @@ type Figure struct {
 // Against compares b with the baseline a.
 func Against(a, b *Side) Comparison {
 	c := Comparison{A: a, B: b, Mismatches: mismatches(a, b)}
-	both := common(a, b)
-	c.Queries = len(both)
-	joules, latency := sides(a, b, both, func(f *figures) float64 { return f.joules }), sides(a, b, both, func(f *figures) float64 { return f.latency })
+	work := work{}
+	work.a, work.b = paired(a, b)
+	work.queries = common(work.a, work.b)
+	c.Queries = len(work.queries)
+	joules, latency := work.sides(func(f *figures) float64 { return f.joules }), work.sides(func(f *figures) float64 { return f.latency })
 	for _, p := range joules.Pairs {
 		if math.IsNaN(p.A + p.B) {
 			c.Unresolved++
@@ -90,8 +92,8 @@ func Against(a, b *Side) Comparison {
 		}
 	}
 	add("energy a query", "J", 1, verdict.Compare(joules))
-	add("energy a token", "J", 1, verdict.Compare(perToken(a, b, both, joules, event.CountedTokens)))
-	add("energy a token, read too", "J", 1, verdict.Compare(perToken(a, b, both, joules, func(in, out float64) float64 { return in + out })))
+	add("energy a token", "J", 1, verdict.Compare(work.perToken(joules, event.CountedTokens)))
+	add("energy a token, read too", "J", 1, verdict.Compare(work.perToken(joules, func(in, out float64) float64 { return in + out })))
 	add("latency", "s", 1, verdict.Compare(latency))
 	add("EDP", "J·s", 1, verdict.Compare(verdict.Product(joules, latency)))
 	for _, f := range []struct {
@@ -102,31 +104,37 @@ func Against(a, b *Side) Comparison {
 		{"prefill", func(f *figures) float64 { return f.prefill }},
 		{"after prefill", func(f *figures) float64 { return f.decode }},
 	} {
-		add(f.name, "ms", 1000, verdict.Compare(sides(a, b, both, f.of)))
+		add(f.name, "ms", 1000, verdict.Compare(work.sides(f.of)))
 	}
-	if d := verdict.Shift(sides(a, b, both, func(f *figures) float64 { return f.quality })); d.Queries > 0 {
+	if d := verdict.Shift(work.sides(func(f *figures) float64 { return f.quality })); d.Queries > 0 {
 		c.Figures = append(c.Figures, Figure{"quality", "", 1, d})
 	}
 	return c
 }
 
-// sides lays one figure of the same queries out in pairs, and in sums by repeat.
-func sides(a, b *Side, both []query, of func(*figures) float64) verdict.Sides {
+// work is what both sides did of the same queries.
+type work struct {
+	a, b    map[query]map[int][]figures
+	queries []query
+}
+
+// sides lays one figure out in pairs, and in sums by repeat.
+func (w work) sides(of func(*figures) float64) verdict.Sides {
 	s := verdict.Sides{}
-	for _, q := range both {
-		x, y := mean(a.runs[q]), mean(b.runs[q])
+	for _, q := range w.queries {
+		x, y := mean(w.a[q]), mean(w.b[q])
 		s.Pairs = append(s.Pairs, verdict.Pair{A: of(&x), B: of(&y)})
 	}
-	s.RunsA, s.RunsB = a.sums(both, of), b.sums(both, of)
+	s.RunsA, s.RunsB = sums(w.a, w.queries, of), sums(w.b, w.queries, of)
 	return s
 }
 
 // sums are a figure's means over the queries, by repeat, of those repeats that have
 // them all.
-func (s *Side) sums(queries []query, of func(*figures) float64) []float64 {
+func sums(runs map[query]map[int][]figures, queries []query, of func(*figures) float64) []float64 {
 	repeats := map[int]bool{}
 	for _, q := range queries {
-		for r := range s.runs[q] {
+		for r := range runs[q] {
 			repeats[r] = true
 		}
 	}
@@ -134,7 +142,7 @@ func (s *Side) sums(queries []query, of func(*figures) float64) []float64 {
 	for r := range repeats {
 		sum := 0.0
 		for _, q := range queries {
-			x := mean(map[int][]figures{r: s.runs[q][r]})
+			x := mean(map[int][]figures{r: runs[q][r]})
 			sum += of(&x) // NaN where it has none
 		}
 		if !math.IsNaN(sum) {
@@ -146,19 +154,19 @@ func (s *Side) sums(queries []query, of func(*figures) float64) []float64 {
 }
 
 // perToken turns energies into those over the mean tokens of a query, counted so.
-func perToken(a, b *Side, both []query, joules verdict.Sides, counted func(in, out float64) float64) verdict.Sides {
-	tokens := func(s *Side) float64 {
+func (w work) perToken(joules verdict.Sides, counted func(in, out float64) float64) verdict.Sides {
+	tokens := func(runs map[query]map[int][]figures) float64 {
 		in, out := 0.0, 0.0
-		for i, q := range both {
+		for i, q := range w.queries {
 			if math.IsNaN(joules.Pairs[i].A + joules.Pairs[i].B) {
 				continue
 			}
-			m := mean(s.runs[q])
+			m := mean(runs[q])
 			in, out = in+m.in, out+m.out
 		}
 		return counted(in, out)
 	}
-	ta, tb := tokens(a), tokens(b)
+	ta, tb := tokens(w.a), tokens(w.b)
 	n := 0.0
 	for _, p := range joules.Pairs {
 		if !math.IsNaN(p.A + p.B) {
@@ -230,6 +238,9 @@ func (c Comparison) Table(resolve float64) table.Table {
 	if c.Unresolved > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("%d of them are left out of the energies: one side's is not resolved", c.Unresolved))
 	}
+	if c.Queries == 1 && slices.ContainsFunc(c.Figures, func(f Figure) bool { return f.Word() == verdict.Unknown }) {
+		t.Notes = append(t.Notes, "One command that ran once on each side tells nothing of how much it differs from itself. Run it again, in turns, and name the sessions of a side together: A1,A2,A3 B1,B2,B3.")
+	}
 	for _, m := range c.Mismatches {
 		t.Notes = append(t.Notes, "NOT COMPARABLE: "+m)
 	}
@@ -261,6 +272,9 @@ var ErrMismatch = errors.New("not comparable")
 func (c Comparison) Err() error {
 	if len(c.Mismatches) == 0 {
 		return nil
+	}
+	if c.Queries == 0 {
+		return fmt.Errorf("%s and %s are %w, and have no query in common: %s", plaintext.Line(c.A.Name), plaintext.Line(c.B.Name), ErrMismatch, strings.Join(c.Mismatches, "; "))
 	}
 	return fmt.Errorf("%s and %s are %w: %s (--anyway compares them all the same)", plaintext.Line(c.A.Name), plaintext.Line(c.B.Name), ErrMismatch, strings.Join(c.Mismatches, "; "))
 }

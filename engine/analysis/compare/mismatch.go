@@ -15,6 +15,13 @@ import (
 // mismatches are the reasons for which a and b are not the same but for their setting.
 func mismatches(a, b *Side) []string {
 	var out []string
+	for _, side := range []*Side{a, b} {
+		for _, p := range side.parts[min(1, len(side.parts)):] {
+			for _, m := range mismatches(side.parts[0], p) {
+				out = append(out, "within "+plaintext.Line(side.Name)+", "+m)
+			}
+		}
+	}
 	differ := func(what, of, than string) {
 		if of != than {
 			out = append(out, fmt.Sprintf("%s: %s against %s", what, cmp.Or(plaintext.Line(of), "none"), cmp.Or(plaintext.Line(than), "none")))
@@ -136,19 +143,20 @@ const tokensMay = 0.005
 // workload compares which queries ran, and how many tokens they had.
 func workload(a, b *Side) []string {
 	var out []string
-	both := common(a, b)
+	of, than := paired(a, b)
+	both := common(of, than)
 	if len(both) < len(a.runs) || len(both) < len(b.runs) {
 		out = append(out, fmt.Sprintf("workload: %d queries against %d, of which %d are the same", len(a.runs), len(b.runs), len(both)))
 	}
-	var in, other, generated, than float64
+	var in, other, generated, outputs float64
 	for _, q := range both {
-		x, y := mean(a.runs[q]), mean(b.runs[q])
-		in, other, generated, than = in+x.in, other+y.in, generated+x.out, than+y.out
+		x, y := mean(of[q]), mean(than[q])
+		in, other, generated, outputs = in+x.in, other+y.in, generated+x.out, outputs+y.out
 	}
 	for _, t := range []struct {
 		what string
 		a, b float64
-	}{{"input", in, other}, {"output", generated, than}} {
+	}{{"input", in, other}, {"output", generated, outputs}} {
 		if math.Abs(t.a-t.b) > tokensMay*max(t.a, t.b) {
 			out = append(out, fmt.Sprintf("tokens: %.0f %s tokens against %.0f over the same queries", t.a, t.what, t.b))
 		}
@@ -157,10 +165,10 @@ func workload(a, b *Side) []string {
 }
 
 // common are the queries of both, in an order of their own.
-func common(a, b *Side) []query {
+func common(a, b map[query]map[int][]figures) []query {
 	var out []query
-	for q := range a.runs {
-		if b.runs[q] != nil {
+	for q := range a {
+		if b[q] != nil {
 			out = append(out, q)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 var (
 	ErrNoSuchSide = errors.New("no such setting or point")
 	ErrOneSide    = errors.New("nothing to compare with")
-	ErrAmbiguous  = errors.New("several settings")
+	ErrAmbiguous  = errors.New("not clear which is meant")
 )
 
 // query is one piece of work: the same on both sides, or not compared.
@@ -41,9 +41,11 @@ type figures struct {
 	in, out                                         float64 // tokens
 }
 
-// Side is one side of a comparison: a session, or a setting or a point of one.
+// Side is one side of a comparison: a session, or a setting or a point of one, or of
+// several that are each other's repeats.
 type Side struct {
 	Name     string
+	parts    []*Side // of several sessions; none of one
 	manifest *session.Manifest
 	runs     map[query]map[int][]figures // by repeat
 	settings map[string]bool
@@ -72,6 +74,43 @@ func newSide(name string, m *session.Manifest) *Side {
 	}
 }
 
+// paired are both sides with their work in the same words: where each ran one model, or
+// at one batch size, and not the same, it is no part of what tells queries apart.
+func paired(a, b *Side) (x, y map[query]map[int][]figures) {
+	model := alone(a, b, func(q query) string { return q.model })
+	batch := alone(a, b, func(q query) int { return q.batch })
+	if !model && !batch {
+		return a.runs, b.runs
+	}
+	without := func(runs map[query]map[int][]figures) map[query]map[int][]figures {
+		out := map[query]map[int][]figures{}
+		for q, r := range runs {
+			if model {
+				q.model = ""
+			}
+			if batch {
+				q.batch = 0
+			}
+			out[q] = r
+		}
+		return out
+	}
+	return without(a.runs), without(b.runs)
+}
+
+// alone tells whether each side has one value of something, and not the same.
+func alone[T comparable](a, b *Side, of func(query) T) bool {
+	only := func(s *Side) map[T]bool {
+		values := map[T]bool{}
+		for q := range s.runs {
+			values[of(q)] = true
+		}
+		return values
+	}
+	x, y := only(a), only(b)
+	return len(x) == 1 && len(y) == 1 && !maps.Equal(x, y)
+}
+
 // setting is the setting that text means: 1005 is fixed:1005, driver's is none.
 func setting(text string) string {
 	if mhz, err := strconv.Atoi(text); err == nil {
@@ -85,50 +124,51 @@ func setting(text string) string {
 }
 
 // Sides reads the sides that arguments name: a session's folder is a side as a whole,
-// what follows one and is no folder is a setting or a point of it. A session alone is
-// all its settings. The first is the one that the others are compared with: of one
+// and so are several with commas between them; what follows and is no folder is a
+// setting or a point of it. A session alone is all its settings. The first is the one that the others are compared with: of one
 // session's settings the baseline asked for, else the driver's clock, else the highest.
 // Errors wrap ErrNoSuchSide, ErrAmbiguous, ErrOneSide or those of the session.
 func Sides(args []string, baseline string) ([]*Side, error) {
 	var sides []*Side
-	folders := 0
+	groups := 0
 	for _, a := range args {
-		if isFolder(a) {
-			folders++
+		if folders(a) != nil {
+			groups++
 		}
 	}
 	for i := 0; i < len(args); {
-		dir := args[i]
-		s, err := session.OpenForeign(dir)
+		at := args[i]
+		group, err := open(at)
 		if err != nil {
 			return nil, err
 		}
-		for i++; i < len(args) && !isFolder(args[i]); i++ {
-			side, err := read(s, args[i])
+		named := false
+		for i++; i < len(args) && folders(args[i]) == nil; i++ {
+			side, err := readAll(group, args[i])
 			if err != nil {
 				return nil, err
 			}
-			if folders > 1 {
-				side.Name = s.Dir + " " + side.Name
+			if groups > 1 {
+				side.Name = at + " " + side.Name
 			}
-			sides = append(sides, side)
+			sides, named = append(sides, side), true
 		}
-		if args[i-1] != dir {
+		if named {
 			continue
 		}
-		whole, err := read(s, "")
+		whole, err := readAll(group, "")
 		if err != nil {
 			return nil, err
 		}
 		if len(args) > 1 {
 			if len(whole.settings) > 1 {
-				return nil, fmt.Errorf("%s ran %w: name one after it: %s", dir, ErrAmbiguous, list(slices.Sorted(maps.Keys(whole.settings))))
+				return nil, fmt.Errorf("%s ran several settings, %w: name one after it: %s", at, ErrAmbiguous, list(slices.Sorted(maps.Keys(whole.settings))))
 			}
 			sides = append(sides, whole)
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(whole.settings)) {
-			side, err := read(s, name)
+			side, err := readAll(group, name)
 			if err != nil {
 				return nil, err
 			}
@@ -154,6 +194,44 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) || strings.ContainsRune(path, os.PathSeparator) && !strings.Contains(path, ":")
 }
 
+// folders are those that an argument names, one or several with commas between them;
+// nil where it names none.
+func folders(arg string) []string {
+	if isFolder(arg) {
+		return []string{arg}
+	}
+	parts := strings.Split(arg, ",")
+	if len(parts) < 2 || slices.ContainsFunc(parts, func(p string) bool { return !isFolder(p) }) {
+		return nil
+	}
+	return parts
+}
+
+// open opens the sessions that an argument names.
+func open(arg string) ([]*session.Session, error) {
+	names := folders(arg)
+	if names == nil {
+		names = []string{arg}
+	}
+	var out []*session.Session
+	var seen []os.FileInfo
+	for _, name := range names {
+		s, err := session.OpenForeign(name)
+		if err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", plaintext.Line(name), err)
+		}
+		if slices.ContainsFunc(seen, func(x os.FileInfo) bool { return os.SameFile(x, info) }) {
+			return nil, fmt.Errorf("%s: %w: it is named twice, and is no repeat of itself", plaintext.Line(arg), ErrAmbiguous)
+		}
+		out, seen = append(out, s), append(seen, info)
+	}
+	return out, nil
+}
+
 func list(names []string) string { return plaintext.Line(strings.Join(names, ", ")) }
 
 func names(sides []*Side) []string {
@@ -177,6 +255,49 @@ func (s *Side) rank() int {
 		return s.top
 	}
 	return 0
+}
+
+// readAll reads a side of sessions that are each other's repeats: the repeats of one
+// come after those of the one before.
+func readAll(group []*session.Session, name string) (*Side, error) {
+	var parts []*Side
+	var dirs []string
+	for _, s := range group {
+		p, err := read(s, name)
+		if err != nil {
+			return nil, err
+		}
+		parts, dirs = append(parts, p), append(dirs, s.Dir)
+	}
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	all := newSide(cmp.Or(name, strings.Join(dirs, ",")), parts[0].manifest)
+	all.parts = parts
+	before := 0
+	for _, p := range parts {
+		most := before
+		for q, repeats := range p.runs {
+			if all.runs[q] == nil {
+				all.runs[q] = map[int][]figures{}
+			}
+			for r, f := range repeats {
+				all.runs[q][before+r] = f
+				most = max(most, before+r)
+			}
+		}
+		before = most
+		maps.Copy(all.settings, p.settings)
+		maps.Copy(all.gpus, p.gpus)
+		for m, j := range p.methods {
+			all.methods[m] += j
+		}
+		all.flags, all.failed, all.top = all.flags.Union(p.flags), all.failed+p.failed, max(all.top, p.top)
+		if !(all.throttle >= p.throttle) {
+			all.throttle = p.throttle
+		}
+	}
+	return all, nil
 }
 
 // read reads a side of a session: what ran under the setting, or the point, of that

@@ -219,13 +219,22 @@ type Change struct {
 // Against compares c with a baseline.
 func (c Clock) Against(base Clock) Change {
 	total := base.Prefill.Mean + base.Decode.Mean
-	down := relative(c.Energy, base.Energy)
-	down.Mean = -down.Mean
+	change := relative
+	if c.same(base) { // from itself it differs by nothing, for certain
+		change = func(a, _ Stat) Stat { return Stat{Mean: 0 * a.Mean, Half: math.NaN(), N: a.N} }
+	}
+	down := change(c.Energy, base.Energy)
+	down.Mean = 0 - down.Mean
 	return Change{
-		EnergyDown: down, Latency: relative(c.Latency, base.Latency),
-		Prefill: relative(c.Prefill, base.Prefill), Decode: relative(c.Decode, base.Decode),
+		EnergyDown: down, Latency: change(c.Latency, base.Latency),
+		Prefill: change(c.Prefill, base.Prefill), Decode: change(c.Decode, base.Decode),
 		PrefillShare: 100 * base.Prefill.Mean / total, DecodeShare: 100 * base.Decode.Mean / total,
 	}
+}
+
+// same tells whether both are the same clock, or policy, of one curve.
+func (c Clock) same(other Clock) bool {
+	return c.RequestedMHz == other.RequestedMHz && c.Policy == other.Policy && c.Energy.Mean == other.Energy.Mean && c.Latency.Mean == other.Latency.Mean
 }
 
 // Share is a in % of b, with its interval; of itself it is 100 exactly.

@@ -146,8 +146,8 @@ type Cliff struct {
 	// LowMHz and HighMHz bound the break's 95 % interval.
 	LowMHz, HighMHz float64
 	// PlateauSaving is the mean saving below the cliff, % of the baseline's
-	// energy.
-	PlateauSaving float64
+	// energy, and PlateauHalf half of its 95 % interval, over the repeats.
+	PlateauSaving, PlateauHalf float64
 }
 
 // FrequencyCliff fits energy a query against clock by two straight lines that
@@ -158,10 +158,10 @@ type Cliff struct {
 // Wild, Nonlinear Regression, 1989, ch. 9). ok is false where there is none, or
 // fewer than five clocks.
 func (c Curve) FrequencyCliff() (cliff Cliff, ok bool) {
-	var xs, ys []float64
+	var xs, ys, halves []float64
 	for _, k := range c.Clocks {
 		if k.Clean() && !math.IsNaN(k.Energy.Mean) {
-			xs, ys = append(xs, float64(k.RequestedMHz)), append(ys, k.Energy.Mean)
+			xs, ys, halves = append(xs, float64(k.RequestedMHz)), append(ys, k.Energy.Mean), append(halves, k.Energy.Half)
 		}
 	}
 	n := len(xs)
@@ -195,14 +195,15 @@ func (c Curve) FrequencyCliff() (cliff Cliff, ok bool) {
 			cliff.LowMHz, cliff.HighMHz = min(cliff.LowMHz, t.x0), max(cliff.HighMHz, t.x0)
 		}
 	}
-	sum, m := 0.0, 0
+	sum, squares, m := 0.0, 0.0, 0.0
 	for i := range n {
 		if xs[i] <= cliff.MHz {
-			sum += 100 * (1 - ys[i]/ys[n-1])
-			m++
+			sum, squares, m = sum+ys[i], squares+halves[i]*halves[i], m+1
 		}
 	}
-	cliff.PlateauSaving = sum / float64(m)
+	plateau := Stat{Mean: sum / m, Half: math.Sqrt(squares) / m}
+	saving := relative(plateau, Stat{Mean: ys[n-1], Half: halves[n-1]})
+	cliff.PlateauSaving, cliff.PlateauHalf = -saving.Mean, saving.Half
 	return cliff, true
 }
 

@@ -115,12 +115,59 @@ func smallest(curves []curve.Curve) []curve.Curve {
 
 func plotEnergyPerToken(curves []curve.Curve, slowdown float64) (*plot.Plot, error) {
 	p := newPlot(fmt.Sprintf("Energy per generated token, batch %d", curve.SmallestBatch(curves)), "SM clock (MHz)", "energy per token (J)")
+	p.X.Tick.Marker = clocksOf(curves)
 	for i, c := range smallest(curves) {
 		if err := addSeries(p, i, c.Model, seriesOf(c.Clocks, requestedMHz, func(k curve.Clock) curve.Stat { return k.JoulesPerToken })); err != nil {
 			return nil, err
 		}
 	}
 	return p, mark(p, smallest(curves), slowdown, requestedMHz, func(k curve.Clock) float64 { return k.JoulesPerToken.Mean })
+}
+
+// clocksOf are the clocks of curves, for an axis.
+func clocksOf(curves []curve.Curve) measured {
+	var out measured
+	for _, c := range smallest(curves) {
+		for _, k := range c.Clocks {
+			out = append(out, requestedMHz(k))
+		}
+	}
+	return out
+}
+
+// bound draws the latencies that a clock to run at may have at most, of each model in
+// its colour.
+func bound(p *plot.Plot, curves []curve.Curve, slowdown float64) error {
+	if !drawable(slowdown) {
+		return nil
+	}
+	var any *plotter.Line
+	for i, c := range curves {
+		base, ok := c.Baseline()
+		at := base.Latency.Mean * (1 + slowdown)
+		low, high := math.Inf(1), math.Inf(-1)
+		for _, k := range c.Clocks {
+			if drawable(k.Energy.Mean) {
+				low, high = min(low, k.Energy.Mean), max(high, k.Energy.Mean)
+			}
+		}
+		if !ok || !drawable(at) || !(low < high) {
+			continue
+		}
+		line, err := plotter.NewLine(plotter.XYs{{X: at, Y: low}, {X: at, Y: high}})
+		if err != nil {
+			return err
+		}
+		line.Color, line.Width, line.Dashes = colour(i), vg.Points(1.5), []vg.Length{vg.Points(3), vg.Points(5)}
+		p.Add(line)
+		any = line
+	}
+	if any != nil {
+		grey := *any
+		grey.Color = color.Gray{0x44}
+		p.Legend.Add(fmt.Sprintf("latency bound, +%.3g %%", 100*slowdown), &grey)
+	}
+	return nil
 }
 
 // mark rings the clocks that are worth running at: of least energy-delay product, and of
@@ -156,6 +203,7 @@ func mark(p *plot.Plot, curves []curve.Curve, slowdown float64, x, y func(curve.
 
 func plotCliff(curves []curve.Curve, _ float64) (*plot.Plot, error) {
 	p := newPlot("Energy saved against the highest clock; dashed: the frequency cliff", "SM clock (MHz)", "energy saved (%)")
+	p.X.Tick.Marker = clocksOf(curves)
 	for i, c := range smallest(curves) {
 		base, _ := c.Baseline()
 		s := seriesOf(c.Clocks, requestedMHz, func(k curve.Clock) curve.Stat { return k.Against(base).EnergyDown })
@@ -182,6 +230,11 @@ func plotBatches(curves []curve.Curve, _ float64) (*plot.Plot, error) {
 			all[c.BatchSize] = append(all[c.BatchSize], low.Against(base))
 		}
 	}
+	var sizes measured
+	for b := range all {
+		sizes = append(sizes, float64(b))
+	}
+	p.X.Tick.Marker = sizes
 	var saved, slower series
 	add := func(s *series, b int, v curve.Stat) {
 		if !drawable(v.Mean) {
@@ -220,7 +273,17 @@ func plotPareto(curves []curve.Curve, slowdown float64) (*plot.Plot, error) {
 		rest.Color, rest.Shape, rest.Radius = colour(i), shape(i), vg.Points(3)
 		p.Add(rest)
 	}
-	return p, mark(p, smallest(curves), slowdown, func(k curve.Clock) float64 { return k.Latency.Mean }, func(k curve.Clock) float64 { return k.Energy.Mean })
+	if err := bound(p, smallest(curves), slowdown); err != nil {
+		return nil, err
+	}
+	err := mark(p, smallest(curves), slowdown, func(k curve.Clock) float64 { return k.Latency.Mean }, func(k curve.Clock) float64 { return k.Energy.Mean })
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		const wide = 8 // models of many sizes
+		if axis.Min > 0 && axis.Max > wide*axis.Min {
+			axis.Scale, axis.Tick.Marker = plot.LogScale{}, decades{}
+		}
+	}
+	return p, err
 }
 
 // Profile draws the study's figure 6, the SM clock over a phase-aware

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -66,6 +67,10 @@ func newPlot(title, x, y string) *plot.Plot {
 	} {
 		*at = vg.Points(size)
 	}
+	for _, style := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		style.Font.Variant = "Sans"
+	}
+	p.X.Tick.Marker, p.Y.Tick.Marker = round{}, round{}
 	p.Title.Padding = vg.Points(16)
 	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(8), vg.Points(8)
 	grid := plotter.NewGrid()

@@ -101,9 +101,6 @@ func (w workloadPlots) histogram(title, label string, f difficulty.Feature) (*pl
 	return p, nil
 }
 
-// roomForLegend widens an axis so that the legend covers no point.
-const roomForLegend = 1.35
-
 // figure2 is the length of each query against its quality, with the mean over
 // lengths.
 func (w workloadPlots) figure2() (*plot.Plot, error) {
@@ -143,7 +140,6 @@ func (w workloadPlots) figure2() (*plot.Plot, error) {
 	if err := addSeries(p, 2, "mean", means); err != nil {
 		return nil, err
 	}
-	p.X.Max *= roomForLegend
 	return p, nil
 }
 
@@ -187,6 +183,5 @@ func figure7(c *answers.StrategyComparison) (*plot.Plot, error) {
 		p.Add(line)
 	}
 	p.X.Min = 0
-	p.X.Max *= roomForLegend
 	return p, nil
 }

@@ -10,6 +10,9 @@ import (
 	"jouletop/engine/event"
 )
 
+// energyTable names the table of energies.
+const energyTable = "energy"
+
 // mostEnergies is how many rows the table of energies has at most: a sweep's are in the
 // tables over its clocks.
 const mostEnergies = 24
@@ -18,7 +21,7 @@ const mostEnergies = 24
 // over its repeats; no rows where there are too many to read. ± is over the repeats, or
 // of a single one what the sensors leave open.
 func Energies(points []event.PointDone) table.Table {
-	t := table.Table{ID: "energy", Title: "energy and time a query", Columns: []string{
+	t := table.Table{ID: energyTable, Title: "energy and time a query", Columns: []string{
 		"model", "dataset", "batch", "clock", "repeats", "J/query", "J/token", "J/token, read too", "latency s", "tokens/s", "W",
 	}}
 	for _, c := range curve.Of(points) {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"jouletop/engine/analysis/curve"
 	"jouletop/engine/analysis/table"
@@ -285,32 +286,46 @@ func tableXVI(curves []curve.Curve) table.Table {
 func runAt(curves []curve.Curve, slowdown float64) table.Table {
 	t := table.Table{
 		Title:   fmt.Sprintf("clock to run at (no more than %g %% slower than the baseline)", 100*slowdown),
-		Columns: []string{"model", "batch", "MHz", "E↓ %", "LΔ %", "J/token", "cliff MHz", "cliff from", "to", "plateau saves %"},
+		Columns: []string{"model", "batch", "MHz", "alike MHz", "E↓ %", "LΔ %", "J/token", "cliff MHz", "cliff from", "to", "plateau saves %"},
 	}
 	for _, c := range curves {
 		base, ok := c.Baseline()
 		if !ok || len(c.Clocks) < 2 {
 			continue
 		}
-		best, _ := c.LeastEnergy(slowdown)
+		best, _ := c.RunAt(slowdown)
 		k := best.Against(base)
 		cliff, found := c.FrequencyCliff()
 		if !found {
-			cliff = curve.Cliff{MHz: nan, LowMHz: nan, HighMHz: nan, PlateauSaving: nan}
+			cliff = curve.Cliff{MHz: nan, LowMHz: nan, HighMHz: nan, PlateauSaving: nan, PlateauHalf: nan}
 		}
 		t.Rows = append(t.Rows, []table.Cell{
-			table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0), table.WithError(k.EnergyDown, 1), table.Change(k.Latency), table.WithError(best.JoulesPerToken, 3),
-			table.Num(cliff.MHz, 0), table.Num(cliff.LowMHz, 0), table.Num(cliff.HighMHz, 0), table.Num(cliff.PlateauSaving, 1),
+			table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0), alike(best), table.WithError(k.EnergyDown, 1), table.Change(k.Latency), rounded(best.JoulesPerToken),
+			table.Num(cliff.MHz, 0), table.Num(cliff.LowMHz, 0), table.Num(cliff.HighMHz, 0), table.WithError(curve.Stat{Mean: cliff.PlateauSaving, Half: cliff.PlateauHalf}, 1),
 		})
+	}
+	if len(t.Rows) > 0 {
+		t.Notes = []string{"alike: clocks within the bound whose energy the repeats cannot tell from it; cliff from, to: what the cliff may be; ±: half of a 95 % interval."}
 	}
 	return t
 }
 
-// RunAt tables the clock to run at for each model and batch size, all datasets
-// together: the least energy no more than slowdown (0.03 for 3 %) slower than the
-// baseline, with the frequency cliff beside.
-func RunAt(points []event.PointDone, slowdown float64) table.Table {
-	return runAt(curve.Of(curve.Pool(points)), slowdown)
+// alike are the other clocks that cannot be told from the one to run at.
+func alike(o curve.Optimum) table.Cell {
+	var others []string
+	for _, mhz := range o.Alike {
+		if mhz != o.RequestedMHz {
+			others = append(others, strconv.Itoa(mhz))
+		}
+	}
+	const most = 3 // that are named one by one
+	switch n := len(others); {
+	case n == 0:
+		return table.Word("–")
+	case n > most:
+		return table.Word(fmt.Sprintf("%s to %s (%d)", others[0], others[n-1], n))
+	}
+	return table.Word(strings.Join(others, ", "))
 }
 
 // policies lays clocks chosen by phase or by an optimizer beside the fixed ones.

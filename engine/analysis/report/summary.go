@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"jouletop/engine/analysis/answers"
+	"jouletop/engine/analysis/curve"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
@@ -35,8 +37,10 @@ type Summary struct {
 	Points   []pointSummary  `json:"points"`
 	Routing  []routeSummary  `json:"routing,omitempty"`
 	Serving  []servedSummary `json:"serving,omitempty"`
-	Table    table.Table     `json:"-"` // no rows without
-	note     string          // why there is no energy
+	// Tables are what a sweep's points come to by clock.
+	Tables []table.Table `json:"tables,omitempty"`
+	Table  table.Table   `json:"-"` // of what is in Routing or Serving; no rows without
+	note   string        // why there is no energy
 }
 
 type pointSummary struct {
@@ -145,9 +149,11 @@ func (s Summary) writeText(w io.Writer) error {
 	default:
 		say("Measured on %s", s.GPU)
 	}
-	if len(s.Points) <= mostPoints {
+	switch {
+	case slices.ContainsFunc(s.Tables, func(t table.Table) bool { return t.ID == energyTable && len(t.Rows) > 0 }): // the points by setting
+	case len(s.Points) <= mostPoints:
 		errs = append(errs, s.writePoints(w))
-	} else {
+	default:
 		say("%s; `jouletop report %s` has the tables", plaintext.Plural(len(s.Points), "point"), s.Session)
 	}
 	for _, p := range s.Points {
@@ -166,11 +172,24 @@ func (s Summary) writeText(w io.Writer) error {
 		total += "; " + s.note
 	}
 	say("%s", total)
-	if len(s.Table.Rows) > 0 {
-		errs = append(errs, s.Table.WriteText(w, false))
+	for _, t := range append(slices.Clone(s.Tables), s.Table) {
+		if len(t.Rows) > 0 {
+			errs = append(errs, t.WriteText(w, false))
+		}
 	}
 	say("session: %s", s.Session)
 	return errors.Join(errs...)
+}
+
+// AddSweep adds what the points of a sweep come to by clock, and the clock to run at,
+// with their intervals.
+func (s *Summary) AddSweep(points []event.PointDone, slowdown float64) {
+	for _, t := range []table.Table{Energies(points), runAt(curve.Of(curve.Pool(points)), slowdown)} {
+		if len(t.Rows) > 0 {
+			t.Simulated = s.Simulated
+			s.Tables = append(s.Tables, t)
+		}
+	}
 }
 
 // mostPoints is how many points a summary lists one by one.

@@ -221,41 +221,43 @@ func cellNumber(v float64) string {
 	return strconv.FormatFloat(v, 'g', 8, 64)
 }
 
-// WriteJSON writes tables as an array of objects.
-func WriteJSON(w io.Writer, tables []Table) error {
-	type cell struct {
+// jsonCell and jsonTable are a table as JSON.
+type (
+	jsonCell struct {
 		Text      string   `json:"text,omitempty"`
 		Value     *float64 `json:"value,omitempty"`
 		Half      *float64 `json:"err95,omitempty"`
 		Published *float64 `json:"published,omitempty"`
 	}
-	type table struct {
-		ID        string            `json:"id"`
-		Title     string            `json:"title"`
-		Simulated bool              `json:"simulated"`
-		Columns   []string          `json:"columns"`
-		Rows      []map[string]cell `json:"rows"`
-		Notes     []string          `json:"notes,omitempty"`
+	jsonTable struct {
+		ID        string                `json:"id"`
+		Title     string                `json:"title"`
+		Simulated bool                  `json:"simulated"`
+		Columns   []string              `json:"columns"`
+		Rows      []map[string]jsonCell `json:"rows"`
+		Notes     []string              `json:"notes,omitempty"`
 	}
-	known := func(v float64) *float64 {
-		if !curve.Finite(v) {
-			return nil
+)
+
+// MarshalJSON writes the table as an object; what is unknown is left out.
+func (t Table) MarshalJSON() ([]byte, error) {
+	j := jsonTable{ID: t.ID, Title: t.Title, Simulated: t.Simulated, Columns: t.Columns, Notes: t.Notes, Rows: []map[string]jsonCell{}}
+	for _, r := range t.Rows {
+		row := map[string]jsonCell{}
+		for i, c := range r {
+			row[plaintext.Line(t.Columns[i])] = jsonCell{c.Text, nulljson.Known(c.Value), nulljson.Known(c.Half), nulljson.Known(c.Published)}
 		}
-		return &v
+		j.Rows = append(j.Rows, row)
 	}
-	out := []table{}
-	for _, t := range tables {
-		j := table{ID: t.ID, Title: t.Title, Simulated: t.Simulated, Columns: t.Columns, Notes: t.Notes, Rows: []map[string]cell{}}
-		for _, r := range t.Rows {
-			row := map[string]cell{}
-			for i, c := range r {
-				row[plaintext.Line(t.Columns[i])] = cell{c.Text, known(c.Value), known(c.Half), known(c.Published)}
-			}
-			j.Rows = append(j.Rows, row)
-		}
-		out = append(out, j)
+	return nulljson.Marshal(j)
+}
+
+// WriteJSON writes tables as an array of objects.
+func WriteJSON(w io.Writer, tables []Table) error {
+	if tables == nil {
+		tables = []Table{}
 	}
-	if err := nulljson.Write(w, out); err != nil {
+	if err := nulljson.Write(w, tables); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil

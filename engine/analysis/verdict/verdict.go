@@ -15,6 +15,7 @@ package verdict
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -89,11 +90,12 @@ func Compare(s Sides) Difference {
 	}
 	ratio := b / a
 	d.A, d.B, d.Mean = a/n, b/n, ratio-1
-	// The variance of a ratio of sums by its linearisation (Cochran, Sampling
-	// Techniques, 3rd ed., 1977, section 6.4). One query says nothing of others.
 	if n < 2 {
+		d.alone(s)
 		return d
 	}
+	// The variance of a ratio of sums by its linearisation (Cochran, Sampling
+	// Techniques, 3rd ed., 1977, section 6.4).
 	var squares, a2, a4 float64
 	for _, p := range known {
 		squares += sq(p.B - ratio*p.A)
@@ -106,6 +108,18 @@ func Compare(s Sides) Difference {
 	d.run, d.dof = runVariance(s, d.within/2)
 	d.Half = d.half(within, d.RunsA, d.RunsB)
 	return d
+}
+
+// alone is what is known of a single query, such as a command of somebody else's: it
+// says nothing of others, and how much it differs from itself its own repeats alone do.
+func (d *Difference) alone(s Sides) {
+	ss, seen := scatter(s.RunsA)
+	ssB, seenB := scatter(s.RunsB)
+	if seen+seenB == 0 {
+		return
+	}
+	d.queryDOF, d.run, d.dof = 1, (ss+ssB)/(seen+seenB), seen+seenB
+	d.Half = d.half(0, d.RunsA, d.RunsB)
 }
 
 // Product is a figure that is the product of two means: energy-delay, of energies and
@@ -229,11 +243,20 @@ func (d Difference) String() string {
 	}
 	switch {
 	case d.Absolute:
-		return fmt.Sprintf("%+.3f ± %.3f", d.Mean, d.Half)
+		return fmt.Sprintf("%s ± %.3f", signed(d.Mean, 3), d.Half)
 	case math.IsNaN(d.Half):
-		return fmt.Sprintf("%+.1f %%", 100*d.Mean)
+		return signed(100*d.Mean, 1) + " %"
 	}
-	return fmt.Sprintf("%+.1f ± %.1f %%", 100*d.Mean, 100*d.Half)
+	return fmt.Sprintf("%s ± %.1f %%", signed(100*d.Mean, 1), 100*d.Half)
+}
+
+// signed writes v with its sign, which what rounds to zero has none of.
+func signed(v float64, decimals int) string {
+	text := fmt.Sprintf("%+.*f", decimals, v)
+	if strings.Trim(text, "+-0.") == "" {
+		return text[1:]
+	}
+	return text
 }
 
 // mostRepeats is the most repeats that are worth proposing.

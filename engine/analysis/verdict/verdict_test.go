@@ -69,6 +69,23 @@ func TestEqualSidesAreCalledEqual(t *testing.T) {
 	}
 }
 
+// A single query, such as a command, is judged by its own repeats alone, however much it
+// differs from itself.
+func TestASingleQueryIsJudgedByItsRepeats(t *testing.T) {
+	for _, e := range []experiment{{1, 3, 0, 0.1, 1}, {1, 5, 0, 0.01, 1}, {1, 2, 0, 0.001, 1}, {1, 8, 0.02, 0.05, 1}} {
+		if share := e.resolved(2000); share > 0.06 {
+			t.Errorf("%+v: %.1f %% called different", e, 100*share)
+		}
+	}
+	if share := (experiment{1, 5, 0, 0.01, 0.97}).resolved(2000); share < 0.9 {
+		t.Errorf("3 %% found in %.1f %%", 100*share)
+	}
+	rnd := rand.New(rand.NewPCG(9, 9))
+	if n, ok := verdict.Compare((experiment{1, 3, 0, 0.02, 1}).sides(rnd)).Repeats(0.02); !ok || n < 4 || n > 200 {
+		t.Errorf("%d repeats, %v", n, ok)
+	}
+}
+
 // Of the repeats that are said to find a difference of 3 %, nine of ten find it, and
 // not many fewer would.
 func TestTheRepeatsStatedFindTheDifference(t *testing.T) {
@@ -100,7 +117,7 @@ func TestNothingIsSaidOfNothing(t *testing.T) {
 		"nothing":      {},
 		"unresolved":   {Pairs: []verdict.Pair{{nan, 2}, {3, nan}}},
 		"zero":         {Pairs: []verdict.Pair{{0, 0}, {0, 0}}},
-		"one query":    {Pairs: []verdict.Pair{{2, 3}}},
+		"one query":    {Pairs: []verdict.Pair{{2, 3}}, RunsA: []float64{2}, RunsB: []float64{3}},
 		"endless":      {Pairs: []verdict.Pair{{math.Inf(1), 3}}},
 		"negative sum": {Pairs: []verdict.Pair{{-2, 3}, {-2, 3}}},
 	} {
@@ -128,6 +145,16 @@ func TestWords(t *testing.T) {
 		}
 		if math.Abs(d.Mean-(c.b/100-1)) > 1e-12 {
 			t.Errorf("100 against %g: %s", c.b, d)
+		}
+	}
+}
+
+func TestZeroHasNoSign(t *testing.T) {
+	for want, d := range map[string]verdict.Difference{
+		"0.0 ± 1.0 %": {Mean: -0.0001, Half: 0.01}, "+0.1 ± 1.0 %": {Mean: 0.001, Half: 0.01}, "-2.0 %": {Mean: -0.02, Half: math.NaN()}, "0.000 ± 0.000": {Absolute: true},
+	} {
+		if got := d.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
