@@ -62,7 +62,7 @@ func Command(s *session.Session) (t table.Table, ok bool, err error) {
 		return *x
 	}
 	whole := curve.Stat{Mean: known(c.EnergyJ), Half: known(c.EnergyErrJ)}
-	row("whole command", seconds, input, output, whole, tests == 0)
+	row(wholeCommand, seconds, input, output, whole, tests == 0)
 	net := curve.Stat{Mean: known(c.NetEnergyJ), Half: known(c.NetErrJ)}
 	row("idle part", seconds, math.NaN(), math.NaN(), curve.Stat{Mean: whole.Mean - net.Mean, Half: math.NaN()}, false)
 	row("above idle", seconds, input, output, net, tests == 0)
@@ -89,6 +89,9 @@ func Command(s *session.Session) (t table.Table, ok bool, err error) {
 	}
 	return t, true, nil
 }
+
+// wholeCommand names the row of all that a command did.
+const wholeCommand = "whole command"
 
 // counted is a number of tokens.
 func counted(tokens float64) table.Cell {

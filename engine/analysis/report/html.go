@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,11 +88,48 @@ func (r *Sessions) HTML(path string, slowdown float64) error {
 			return err
 		}
 	}
+	if len(p.Summary) == 0 {
+		p.Summary = r.plainly()
+	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return session.ReplaceFile(path, b.Bytes())
+}
+
+// plainly says what was measured where there is nothing to compare or recommend: each
+// setting's energies, and those of commands.
+func (r *Sessions) plainly() []string {
+	const most = 8
+	var out []string
+	energies := Energies(r.points)
+	for _, t := range append([]table.Table{energies}, r.commands...) {
+		columns, rows := t.Texts(false)
+		for _, row := range rows {
+			if t.ID != energyTable && row[0] != wholeCommand {
+				continue
+			}
+			var parts []string
+			for i, c := range columns[1:] {
+				switch value := strings.ReplaceAll(row[i+1], "±", "± "); {
+				case value == "" || value == "–":
+				case c == "dataset":
+					parts = append(parts, "on "+value)
+				case c == "batch":
+					parts = append(parts, "batch "+value)
+				case c == "clock":
+					parts = append(parts, "clock "+value)
+				case strings.HasPrefix(c, "J"), c == "latency s", c == "s":
+					parts = append(parts, value+" "+strings.ReplaceAll(strings.TrimPrefix(c, "latency "), ",", ""))
+				}
+			}
+			if out = append(out, row[0]+": "+strings.Join(parts, ", ")); len(out) == most {
+				return out
+			}
+		}
+	}
+	return out
 }
 
 func (r *Sessions) title() string {
@@ -127,8 +165,14 @@ func recommendations(curves []curve.Curve, slowdown float64) []string {
 			continue
 		}
 		k := best.Against(base)
-		say := what + fmt.Sprintf("run at %d MHz: %s %% less energy, %s %% more latency than at %d MHz", best.RequestedMHz,
-			stated(k.EnergyDown), stated(k.Latency), base.RequestedMHz)
+		slower := stated(k.Latency) + " % more latency"
+		switch {
+		case math.Abs(k.Latency.Mean) <= k.Latency.Half:
+			slower = "no difference in latency resolved (" + stated(k.Latency) + " %)"
+		case k.Latency.Mean < 0:
+			slower = stated(curve.Stat{Mean: -k.Latency.Mean, Half: k.Latency.Half}) + " % less latency"
+		}
+		say := what + fmt.Sprintf("run at %d MHz: %s %% less energy than at %d MHz, %s", best.RequestedMHz, stated(k.EnergyDown), base.RequestedMHz, slower)
 		if n := len(best.Alike); n > 1 {
 			say += fmt.Sprintf("; the %d clocks from %d to %d MHz cannot be told apart by their energy", n, best.Low(), best.High())
 		}
@@ -139,10 +183,8 @@ func recommendations(curves []curve.Curve, slowdown float64) []string {
 
 // stated is a percentage with its interval, where there is one.
 func stated(s curve.Stat) string {
-	if !curve.Finite(s.Half) {
-		return fmt.Sprintf("%.1f", s.Mean)
-	}
-	return fmt.Sprintf("%.1f ± %.1f", s.Mean, s.Half)
+	text := table.WithError(s, 1).String()
+	return strings.ReplaceAll(text, "±", "± ")
 }
 
 // figures draws all pictures and takes them in.

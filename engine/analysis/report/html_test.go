@@ -31,7 +31,7 @@ func TestHTMLHasThePasses(t *testing.T) {
 		rec.Record(event.Power{GPU: "0:GPU-1", PowerReading: gpu.PowerReading{TimeNS: (10*i + 2) * ms, Source: gpu.SourceBuffer, PowerW: 300, Fresh: true}})
 		rec.Record(event.IterationEnergy{IterationSpan: event.IterationSpan{IterationID: "i", GPU: "0:GPU-1", StartNS: 10 * i * ms, EndNS: (10*i + 9) * ms, PrefillRequests: 1, DecodeRequests: 2, Queued: 1}})
 	}
-	rec.Record(event.RequestEnergy{Request: event.Request{RequestID: "r", PointID: "p", EndNS: 400 * ms}})
+	rec.Record(event.RequestEnergy{Request: event.Request{RequestID: "r", PointID: "p", Model: "m", Dataset: "d", BatchSize: 1, EndNS: 400 * ms, OutputTokens: 10}, Energy: event.Energy{EnergyJ: 80, EnergyErrJ: 2}})
 	if err := rec.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +58,10 @@ func TestHTMLHasThePasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`aria-label="passes"`, "waiting for a slot", "power (buffer)", "counter: renewal unknown"} {
+	for _, want := range []string{`aria-label="passes"`, "waiting for a slot", "power (buffer)", "counter: renewal unknown",
+		"What it came to", "m: on d, batch 1, clock driver&#39;s (unfinished), 80.0 ± 2.0 J/query, 8.00 ± 0.20 J/token, 8.00 J/token read too, 0.400 s"} {
 		if !strings.Contains(string(text), want) {
-			t.Errorf("the page lacks %q", want)
+			t.Errorf("the page lacks %q: %s", want, regexp.MustCompile(`<ul class="summary">.*</ul>`).Find(text))
 		}
 	}
 }

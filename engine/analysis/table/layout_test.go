@@ -1,10 +1,13 @@
 package table
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/rivo/uniseg"
+
+	"jouletop/engine/analysis/curve"
 )
 
 func sample() Table {
@@ -89,5 +92,18 @@ func TestLinesAreWrapped(t *testing.T) {
 	}
 	if want := "one two three four\nfive six\nshort\n"; b.String() != want {
 		t.Errorf("%q", b.String())
+	}
+}
+
+// An interval too small for a cell's decimals makes it a finer one, and is never shown as
+// none.
+func TestSmallIntervalsAreShown(t *testing.T) {
+	for want, s := range map[string]curve.Stat{
+		"41.2 ±0.3": {Mean: 41.21, Half: 0.3}, "41.21 ±0.03": {Mean: 41.212, Half: 0.03}, "41.212 ±0.004": {Mean: 41.2123, Half: 0.004},
+		"41.212 ±0.000": {Mean: 41.2123, Half: 1e-9}, "41.2": {Mean: 41.21, Half: math.NaN()}, "0.0 ±0.0": {},
+	} {
+		if got := WithError(s, 1).String(); got != want {
+			t.Errorf("%+v is %q, want %q", s, got, want)
+		}
 	}
 }

@@ -93,10 +93,18 @@ func (c Cell) Format(v float64) string {
 	return s
 }
 
+// String is our side of the cell.
+func (c Cell) String() string { return c.own() }
+
 // own is our side of the cell.
 func (c Cell) own() string {
 	if c.Text != "" {
 		return c.Text
+	}
+	// An interval is never shown as none.
+	const finer = 2 // decimals
+	for most := c.Decimals + finer; c.Half > 0 && c.Decimals < most && strings.Trim(Decimal(c.Half, c.Decimals), "0.") == ""; {
+		c.Decimals++
 	}
 	s := c.Format(c.Value)
 	if half := Decimal(c.Half, c.Decimals); s != "" && half != "" {
