@@ -95,6 +95,9 @@ func runJobs(ctx context.Context, o *options) (err error) {
 	}
 	done, err := recorded(ctx, r, rec, todo, data, nil, observers...)
 	sum, e := o.summarize(r, rec, done.Points)
+	if e == nil {
+		sum.AddRepeats(done.Points)
+	}
 	if e == nil && routed {
 		sum.Table, sum.Routing, e = report.RoutedSession(rec.Dir())
 	}

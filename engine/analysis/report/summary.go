@@ -41,6 +41,8 @@ type Summary struct {
 	Tables []table.Table `json:"tables,omitempty"`
 	Table  table.Table   `json:"-"` // of what is in Routing or Serving; no rows without
 	note   string        // why there is no energy
+	// byClock: the tables have what the points came to.
+	byClock bool
 }
 
 type pointSummary struct {
@@ -150,7 +152,7 @@ func (s Summary) writeText(w io.Writer) error {
 		say("Measured on %s", s.GPU)
 	}
 	switch {
-	case slices.ContainsFunc(s.Tables, func(t table.Table) bool { return t.ID == energyTable && len(t.Rows) > 0 }): // the points by setting
+	case s.byClock:
 	case len(s.Points) <= mostPoints:
 		errs = append(errs, s.writePoints(w))
 	default:
@@ -188,7 +190,16 @@ func (s *Summary) AddSweep(points []event.PointDone, slowdown float64) {
 		if len(t.Rows) > 0 {
 			t.Simulated = s.Simulated
 			s.Tables = append(s.Tables, t)
+			s.byClock = s.byClock || t.ID == energyTable
 		}
+	}
+}
+
+// AddRepeats adds what points come to over their repeats, where some are repeated.
+func (s *Summary) AddRepeats(points []event.PointDone) {
+	if t := Energies(points); len(t.Rows) > 0 && len(t.Rows) < len(points) {
+		t.Simulated = s.Simulated
+		s.Tables = append(s.Tables, t)
 	}
 }
 
