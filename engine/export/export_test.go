@@ -104,6 +104,9 @@ func TestPerfettoReadsBack(t *testing.T) {
 			counts[x.category]++
 			if j, ok := x.args["energy_j"]; ok {
 				sums[x.category] += j.(float64)
+				if x.category == "request" && x.args["joules_per_total_token"] != j.(float64)/14 {
+					t.Errorf("%v J a token, read too, of %v J", x.args["joules_per_total_token"], j)
+				}
 			}
 			if x.from < until[x.track] || x.to < x.from {
 				t.Errorf("%s from %d to %d lies over another on its track", x.name, x.from, x.to)
@@ -355,7 +358,7 @@ func TestOTLPFileReadsBack(t *testing.T) {
 			}
 		}
 	}
-	joules, requests, parts := 0.0, 0, map[string]int{}
+	joules, total, requests, parts := 0.0, 0.0, 0, map[string]int{}
 	last := map[string][]point{}
 	for raw := range bytes.Lines(text) {
 		var l line
@@ -391,6 +394,9 @@ func TestOTLPFileReadsBack(t *testing.T) {
 						if a.Key == "jouletop.energy_j" {
 							joules += *a.Value.DoubleValue
 						}
+						if a.Key == "jouletop.joules_per_total_token" {
+							total += 14 * *a.Value.DoubleValue
+						}
 					}
 				}
 			}
@@ -404,7 +410,7 @@ func TestOTLPFileReadsBack(t *testing.T) {
 			}
 		}
 	}
-	if requests != 3 || joules != 3.75 || parts["prefill"] != 3 || parts["decode"] != 3 {
+	if requests != 3 || joules != 3.75 || math.Abs(total-3.75) > 1e-12 || parts["prefill"] != 3 || parts["decode"] != 3 {
 		t.Errorf("%d requests of %g J, parts %v", requests, joules, parts)
 	}
 	for name, want := range map[string]float64{

@@ -134,7 +134,7 @@ func (t *trace) requests() error {
 			word("model", plaintext.Line(r.Model)), word("dataset", plaintext.Line(r.Dataset)), word("query_id", plaintext.Line(r.QueryID)),
 			count("batch_size", r.BatchSize), count("input_tokens", r.InputTokens), count("output_tokens", r.OutputTokens), count("cached_tokens", r.CachedTokens),
 			number("queue_s", r.QueueS), number("prefill_s", r.PrefillS), number("decode_s", r.DecodeS), number("ttft_s", r.TTFTS), number("tpot_s", r.TPOTS()),
-			number("joules_per_token", r.JoulesPerToken()), number("quality", r.Quality), word("flags", plaintext.Line(string(r.Flags))), word("error", plaintext.Line(r.Err)))
+			number("joules_per_token", r.JoulesPerToken()), number("joules_per_total_token", r.JoulesPerTotal()), number("quality", r.Quality), word("flags", plaintext.Line(string(r.Flags))), word("error", plaintext.Line(r.Err)))
 		return r.GPU, span{from, r.EndNS, "request", "request", args}
 	})
 }

@@ -124,6 +124,7 @@ func attributesOf(r event.RequestEnergy) []attribute.KeyValue {
 	number("jouletop.energy_err_j", r.EnergyErrJ)
 	word("jouletop.energy_method", r.Method)
 	number("jouletop.joules_per_token", r.JoulesPerToken())
+	number("jouletop.joules_per_total_token", r.JoulesPerTotal())
 	number("jouletop.ttft_s", r.TTFTS)
 	number("jouletop.tpot_s", r.TPOTS())
 	word("jouletop.request_id", r.RequestID)

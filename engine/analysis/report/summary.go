@@ -62,6 +62,7 @@ type pointSummary struct {
 	EnergyJ        *float64 `json:"energy_j"`
 	EnergyErrJ     *float64 `json:"energy_err_j"`
 	JoulesPerToken *float64 `json:"joules_per_token"`
+	JoulesPerTotal *float64 `json:"joules_per_total_token"` // read and generated
 	EDPJS          *float64 `json:"edp_js"`
 	Quality        *float64 `json:"quality"`
 	Flags          string   `json:"flags,omitempty"`
@@ -121,7 +122,7 @@ func (s *Summary) add(p event.PointDone) {
 		Point: plaintext.Line(p.PointID), Model: plaintext.Line(p.Model), Dataset: plaintext.Line(p.Dataset), BatchSize: p.BatchSize,
 		Policy: plaintext.Line(p.Policy), AchievedSMMHz: nulljson.Known(p.AchievedSMMHz), Repeat: p.Repeat, Queries: p.Queries,
 		LatencyS: nulljson.Known(p.LatencyS), PrefillS: nulljson.Known(p.PrefillS), DecodeS: nulljson.Known(p.DecodeS), TokensPerS: nulljson.Known(p.TokensPerS),
-		EnergyJ: nulljson.Known(p.EnergyJ), EnergyErrJ: nulljson.Known(p.EnergyErrJ), JoulesPerToken: nulljson.Known(p.JoulesPerToken), EDPJS: nulljson.Known(p.EDPJS),
+		EnergyJ: nulljson.Known(p.EnergyJ), EnergyErrJ: nulljson.Known(p.EnergyErrJ), JoulesPerToken: nulljson.Known(p.JoulesPerToken), JoulesPerTotal: nulljson.Known(p.JoulesPerTotal()), EDPJS: nulljson.Known(p.EDPJS),
 		Quality: nulljson.Known(p.Quality), Flags: plaintext.Line(string(p.Flags)), Error: plaintext.OneLine(p.PointResult.Err),
 	}
 	if p.RequestedSMMHz > 0 {
@@ -207,12 +208,12 @@ func (s *Summary) AddRepeats(points []event.PointDone) {
 const mostPoints = 24
 
 func (s Summary) writePoints(w io.Writer) error {
-	header := []string{"model", "dataset", "batch", "clock MHz", "repeat", "queries", "latency s", "prefill s", "after s", "tokens/s", "J/query", "± J", "J/token", "EDP J·s", "quality", "flags"}
+	header := []string{"model", "dataset", "batch", "clock MHz", "repeat", "queries", "latency s", "prefill s", "after s", "tokens/s", "J/query", "± J", "J/token", "read too", "EDP J·s", "quality", "flags"}
 	var rows [][]string
 	for _, p := range s.Points {
 		rows = append(rows, []string{p.Model, p.Dataset, p.batch(), p.clock(), strconv.Itoa(p.Repeat), strconv.Itoa(p.Queries),
 			significant(p.LatencyS, 4), significant(p.PrefillS, 3), significant(p.DecodeS, 4), significant(p.TokensPerS, 4), significant(p.EnergyJ, 4), significant(p.EnergyErrJ, 2),
-			significant(p.JoulesPerToken, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags})
+			significant(p.JoulesPerToken, 3), significant(p.JoulesPerTotal, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags})
 	}
 	return table.WriteGrid(w, header, rows)
 }
