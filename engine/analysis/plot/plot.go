@@ -278,8 +278,8 @@ func plotPareto(curves []curve.Curve, slowdown float64) (*plot.Plot, error) {
 	}
 	err := mark(p, smallest(curves), slowdown, func(k curve.Clock) float64 { return k.Latency.Mean }, func(k curve.Clock) float64 { return k.Energy.Mean })
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		const wide = 8 // models of many sizes
-		if axis.Min > 0 && axis.Max > wide*axis.Min {
+		const wide, absurd = 8, 1e6 // models of many sizes, and what none are
+		if axis.Min > 0 && axis.Max > wide*axis.Min && axis.Max < absurd*axis.Min {
 			axis.Scale, axis.Tick.Marker = plot.LogScale{}, decades{}
 		}
 	}

@@ -45,5 +45,10 @@ func TestTicks(t *testing.T) {
 		if n := len(round{}.Ticks(odd[0], odd[1])); n > 50 {
 			t.Errorf("%v: %d ticks", odd, n)
 		}
+		for _, tick := range (decades{}).Ticks(odd[0], odd[1]) {
+			if !(tick.Value > 0) {
+				t.Errorf("%v: a tick at %g of a logarithmic axis", odd, tick.Value)
+			}
+		}
 	}
 }
