@@ -40,7 +40,10 @@ type Backend interface {
 	// Run evaluates the batch: one prefill pass over all prompts, then decode
 	// (greedy, one token a sequence and step) or score. It reports boundaries
 	// and tokens to obs as they happen, from its own goroutine or another, and
-	// returns one result a request, in order. A request that fails alone has its
+	// returns one result a request, in order. With a drafter and a depth, a drafting model
+	// reads the prompts in a second prefill, and draft and verify take turns in place of
+	// decode, and what is generated is the same; their tokens are
+	// those proposed, and those that the model reads to verify them. A request that fails alone has its
 	// error in its result; an error from Run fails the batch.
 	Run(ctx context.Context, b Batch, obs Observer) ([]Result, error)
 	// Close frees the model and the backend.
@@ -59,7 +62,19 @@ type ModelSpec struct {
 	// 0 means the backend grows it as batches need.
 	MaxBatch  int `json:"max_batch,omitempty"`
 	MaxTokens int `json:"max_tokens,omitempty"`
+	// Drafter, if its name is not "", drafts tokens for the model: a model of its own, at
+	// Path, or event.DraftSelf or event.DraftNGram. It is loaded with the model.
+	Drafter Drafter `json:"drafter,omitzero"`
 }
+
+// Drafter is what drafts tokens.
+type Drafter struct {
+	Name string `json:"name"`
+	Path string `json:"path,omitempty"`
+}
+
+// Model tells whether it is a model, and not a lookup.
+func (d Drafter) Model() bool { return d.Name != "" && d.Name != event.DraftNGram }
 
 // Identity tells apart models that draw different power: the name, and layers and
 // devices where there are several.
@@ -70,6 +85,9 @@ func (s ModelSpec) Identity() string {
 	}
 	if len(s.Devices) > 1 {
 		id += fmt.Sprintf(" devices=%v", s.Devices)
+	}
+	if s.Drafter.Name != "" {
+		id += " draft=" + s.Drafter.Name
 	}
 	return id
 }
@@ -87,6 +105,8 @@ type ModelInfo struct {
 	Devices      []string `json:"devices"` // what it runs on: CPU, CUDA0, sim:h100
 	BuildFlags   []string `json:"build_flags,omitempty"`
 	Simulated    bool     `json:"simulated"`
+	// Drafter is the model that drafts for it; nil where none of its own does.
+	Drafter *ModelInfo `json:"drafter,omitempty"`
 	// Warnings tell what is wrong with the model that changes its results.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -102,6 +122,9 @@ type Batch struct {
 	// WarmUp marks the first batch after a load. It is no measurement, and may
 	// take as long as loading does.
 	WarmUp bool
+	// DraftDepth is how many tokens the model's drafter proposes at a time, at most; 0
+	// decodes plainly.
+	DraftDepth int
 }
 
 // Request is one sequence of a batch.
@@ -155,6 +178,7 @@ type Result struct {
 	PrefillEndNS   int64 // 0: unknown
 	FirstTokenNS   int64 // as the reader saw it; 0 where scored
 	EndNS          int64 // its own last token; score's end where scored
+	event.Proposed       // by the drafter, or as a server said
 	// GapMaxNS is the longest time between two of its tokens, in ns; 0 unknown.
 	GapMaxNS int64
 	// What a server said that prefill and decode took, believed or not, in ns; 0 where

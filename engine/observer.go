@@ -18,6 +18,7 @@ type batchObserver struct {
 	start  event.PhaseStart // of the newest phase
 	open   bool             // it has not ended
 	late   bool             // the backend says afterwards what its phases were
+	read   bool             // the model has read the prompts: a drafter's turn
 }
 
 func (o *batchObserver) batchSize() int { return cmp.Or(o.size, len(o.batch.Requests)) }
@@ -46,6 +47,7 @@ func (o *batchObserver) PhaseStart(phase event.Phase, t int64, tokens int) {
 func (o *batchObserver) PhaseEnd(phase event.Phase, t int64, tokens int) {
 	o.quiet()
 	o.ended(phase, o.start.TimeNS, t, tokens)
+	o.read = o.read || phase == event.Prefill
 }
 
 // Phase implements LateObserver.
@@ -69,12 +71,20 @@ func (o *batchObserver) quiet() {
 func (o *batchObserver) ended(phase event.Phase, start, end int64, tokens int) {
 	e := o.engine
 	mhz, _ := e.clocks.RequestedIn(start, end)
+	model := o.model
+	if o.read && phase == event.Prefill && o.batch.DraftDepth > 0 {
+		model += drafterReads
+	}
 	e.publish(event.PhaseEnd{At: event.At{TimeNS: end}, PhaseSpan: event.PhaseSpan{
 		BatchID: o.batch.ID, PointID: o.point, GPU: e.gpuID, Phase: phase, StartNS: start, EndNS: end,
 		BatchSize: o.batchSize(), Tokens: tokens, RequestedSMMHz: mhz,
-		Model: e.underKnobs(o.model), ThrottledPct: math.NaN(),
+		Model: e.underKnobs(model), ThrottledPct: math.NaN(),
 	}})
 }
+
+// drafterReads is added to a model's identity where its drafter reads the prompts, which
+// draws other power.
+const drafterReads = " (its drafter)"
 
 // underKnobs is a model's identity with the knobs that change its power, where others
 // than the SM clock are set.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"jouletop/engine/event"
@@ -70,4 +71,14 @@ type PointPlan struct {
 	// Class, if not nil, tells a query's difficulty class. It is called while
 	// another batch runs.
 	Class func(q workloads.Query) string
+}
+
+// identity is the model's, with how deep is drafted: a pass over more tokens draws other
+// power.
+func (pt PointPlan) identity() string {
+	id := pt.Spec.Identity()
+	if pt.Drafts() {
+		id += fmt.Sprintf(":%d", pt.DraftDepth)
+	}
+	return id
 }

@@ -15,7 +15,7 @@ const maxDeaths = 3
 var errGivenUp = errors.New("given up")
 
 // served names a model for e.served.
-func (s ModelSpec) served() string { return s.Name + "\x00" + s.Path }
+func (s ModelSpec) served() string { return s.Name + "\x00" + s.Path + "\x00" + s.Drafter.Name }
 
 // ready makes the point's model ready, ErrStopped if the operator would not wait.
 // Where the backend dies while it warms up, or loads a model that it has loaded

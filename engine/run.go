@@ -285,7 +285,7 @@ func (x *execution) runBatches(ctx context.Context, pt PointPlan) error {
 
 // batchOf words a batch of queries.
 func batchOf(id string, pt PointPlan, queries []workloads.Query, maxTokens int) Batch {
-	b := Batch{ID: id}
+	b := Batch{ID: id, DraftDepth: pt.DraftDepth}
 	for i, q := range queries {
 		b.Requests = append(b.Requests, Request{ID: fmt.Sprintf("%s.%d", id, i), Query: q, MaxTokens: maxTokens, Chat: pt.Chat, RandomTokens: pt.RandomTokens})
 	}
@@ -312,7 +312,7 @@ func (x *execution) runBatch(ctx context.Context, pt PointPlan, b Batch, classes
 	start.Class = classes[0]
 	x.publish(start)
 
-	obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
+	obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.identity()}
 	results, err := x.cfg.Backend.Run(ctx, b, obs)
 	if errors.Is(err, ErrBackendDied) && obs.start.Phase == "" && ctx.Err() == nil {
 		// It died before: nothing of this batch is lost yet.
@@ -357,6 +357,7 @@ func (e *Engine) requestRow(pt PointPlan, b Batch, i int, r Result, class string
 		Model: pt.Model, Dataset: pt.Dataset, QueryID: q.ID, Class: class, BatchSize: len(b.Requests), PointBatchSize: pt.BatchSize, Routed: pt.Routed,
 		Policy: e.Policy().Name(), RequestedSMMHz: mhz,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, CachedTokens: r.CachedTokens,
+		Drafting: pt.Drafting, Proposed: r.Proposed,
 		Quality: math.NaN(), Output: r.Output, Flags: r.Flags,
 	}
 	r.stamps().Measure(&out)
@@ -411,7 +412,7 @@ func (x *execution) runBlocks(ctx context.Context, pt PointPlan, d time.Duration
 				return x.stopped(ctx)
 			}
 			b := batchOf(fmt.Sprintf("%s/block%d-%d", pt.PointID, k+1, i+1), pt, queries, tokens)
-			obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.Spec.Identity()}
+			obs := &batchObserver{engine: x.Engine, batch: b, point: pt.PointID, model: pt.identity()}
 			_, err := x.cfg.Backend.Run(ctx, b, obs)
 			if errors.Is(err, ErrBackendDied) {
 				x.loaded = ModelSpec{} // the next point starts a fresh one

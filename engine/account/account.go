@@ -60,6 +60,7 @@ type batchAccount struct {
 	pieces    bool              // see event.BatchStart
 	parts     []energy.Estimate // of its first phases, where it is in pieces
 	clocks    []float64         // likewise, their mean SM clocks
+	drafted   drafted           // where tokens were drafted, once it is settled
 
 	// Of a busy time whose passes are known: those since the last piece, and what the
 	// requests under way have had.
@@ -224,18 +225,48 @@ func (a *Account) addPhase(s event.PhaseSpan) {
 }
 
 // phaseMaker turns the phases of a run, in order, into what a meter learns from.
-type phaseMaker struct{ prefill event.PhaseSpan } // the latest
+type phaseMaker struct {
+	prefill event.PhaseSpan // the latest
+	made    int             // tokens since then, where they are drafted
+	// most is how many tokens phases of drafting and verifying had at most, by model.
+	most map[draftedKind]int
+}
+
+// draftedKind is a kind of phase where tokens are drafted.
+type draftedKind struct {
+	phase event.Phase
+	model string
+}
+
+// short tells whether a phase of drafting or verifying has fewer tokens than others of its
+// kind: at the end of an answer less is drafted, and a pass over less draws other power.
+// Such phases are a kind of their own: they are few, and mixed into bins otherwise than the
+// rest, so that they would have much to say about the power of phases that they are unlike.
+func (m *phaseMaker) short(s event.PhaseSpan) bool {
+	k := draftedKind{s.Phase, s.Model}
+	if m.most == nil {
+		m.most = map[draftedKind]int{}
+	}
+	m.most[k] = max(m.most[k], s.Tokens)
+	return s.Tokens < m.most[k]
+}
 
 // next returns the next phase, with the context of the batch it belongs to.
 func (m *phaseMaker) next(s event.PhaseSpan) energy.Phase {
 	p := meterPhase(s)
 	if s.Phase == event.Prefill {
-		m.prefill = s
+		m.prefill, m.made = s, 0
+	}
+	if (s.Phase == event.Draft || s.Phase == event.Verify) && m.short(s) {
+		p.Model += " short"
 	}
 	if s.BatchSize <= 0 || s.Tokens < 0 || m.prefill.BatchID != s.BatchID || m.prefill.Tokens <= 0 {
 		return p
 	}
-	p.Context = float64(m.prefill.Tokens) / float64(s.BatchSize)
+	p.Context = float64(m.prefill.Tokens+m.made) / float64(s.BatchSize)
+	if s.Phase == event.Verify || s.Phase == event.Decode {
+		m.made += s.Tokens
+	}
 	if s.Phase != event.Prefill {
 		p.Context += float64(s.Tokens) / float64(s.BatchSize) / 2 // it grows
 	}
@@ -356,6 +387,7 @@ func (a *Account) settle(b *batchAccount) []event.Event {
 	if b.pieces {
 		a.inPieces, a.net = energy.Sum(a.inPieces, whole), energy.Sum(a.net, net)
 	}
+	b.drafted = a.draftedIn(b)
 	shares := newShares(b)
 	for i, s := range b.phases {
 		e := parts[i]
@@ -372,7 +404,7 @@ func (a *Account) settle(b *batchAccount) []event.Event {
 		share, shareErr := shares.of(i)
 		mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
 		r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
-		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole), ServedEnergy: event.NotServed}
+		row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, Energy: eventEnergy(whole), ServedEnergy: event.NotServed, DraftedEnergy: b.drafted.of(b, i)}
 		row.Flags = row.Flags.Union(flagsOf(whole.Faults))
 		row.EnergyJ *= share
 		row.EnergyErrJ *= share

@@ -57,6 +57,16 @@ func (m Meters) phaseEnergy(p energy.Phase) energy.Estimate {
 	return m.sum(func(g Meter) energy.Estimate { return g.PhaseEnergy(p) })
 }
 
+// window is what was used from start to end.
+func (m Meters) window(start, end int64) energy.Estimate {
+	return m.sum(func(g Meter) energy.Estimate { return g.Window(start, end) })
+}
+
+// kind is what the phases of a kind used from start to end, together.
+func (m Meters) kind(kind string, start, end int64) energy.Estimate {
+	return m.sum(func(g Meter) energy.Estimate { return g.Kind(kind, start, end) })
+}
+
 // coveredBefore is d ns before covered; it stays the earliest time there is where
 // nothing is covered yet.
 func (m Meters) coveredBefore(d int64) int64 {

@@ -20,6 +20,7 @@ type pointAccount struct {
 	busy            []energy.Span // of batches that follow each other, not yet in whole
 	whole, net      energy.Estimate
 	prefill, decode energy.Estimate
+	drafted         drafted // of its batches
 	clock, limited  float64 // MHz and % of its phases, times the s that they took
 	clockS          float64
 	unsplit         bool // of some batch nobody knows what was prefill
@@ -166,7 +167,11 @@ func (p *pointAccount) add(a *Account, b *batchAccount, parts []energy.Estimate,
 			}
 		}
 		p.unsplit = p.unsplit || !slices.ContainsFunc(b.phases, func(s event.PhaseSpan) bool { return s.Phase == event.Prefill })
+		p.drafted.add(b.drafted)
 		for i, s := range b.phases {
+			if b.drafted.any && (s.Phase == event.Prefill || s.Phase.Decoding() == event.Decode) {
+				continue // is in p.drafted
+			}
 			switch s.Phase {
 			case event.Idle:
 			case event.Prefill:
@@ -209,8 +214,13 @@ func (p *pointAccount) result(end int64, err error) event.PointDone {
 	}
 	d.NetEnergyJ, d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.net).EnergyJ/n, math.NaN(), math.NaN()
 	if !p.unsplit {
-		d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(p.prefill).EnergyJ/n, eventEnergy(p.decode).EnergyJ/n
+		prefill, decode := p.prefill, p.decode
+		if p.drafted.any {
+			prefill, decode = energy.Sum(prefill, p.drafted.prefill), energy.Sum(decode, p.drafted.decode)
+		}
+		d.PrefillEnergyJ, d.DecodeEnergyJ = eventEnergy(prefill).EnergyJ/n, eventEnergy(decode).EnergyJ/n
 	}
+	d.DraftedEnergy = p.drafted.energy(n)
 	p.totals.Means(&d, p.busyS)
 	d.Flags = d.Flags.Union(p.flags(d, farthest))
 	switch {

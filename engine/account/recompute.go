@@ -248,6 +248,7 @@ func (r *Recomputer) Point(p *event.PointDone) bool {
 	was := *p
 	fresh := a.result(p.TimeNS, nil).PointResult
 	p.PointResult.Energy, p.NetEnergyJ = fresh.Energy, fresh.NetEnergyJ
+	p.DraftedEnergy = fresh.DraftedEnergy
 	p.PrefillEnergyJ, p.DecodeEnergyJ = fresh.PrefillEnergyJ, fresh.DecodeEnergyJ
 	p.JoulesPerToken, p.MeanPowerW, p.EDPJS = fresh.JoulesPerToken, fresh.MeanPowerW, p.EnergyJ*p.LatencyS
 	p.Flags = was.Flags.Without(event.FlagEnergyUnresolved).Union(fresh.Flags)
@@ -301,7 +302,7 @@ func (r *Recomputer) settle(g *rework, t int64) {
 				p++
 			case event.RequestEnergy:
 				row := &r.requests[b.requestRows[q]]
-				row.Energy, row.NetEnergyJ, row.Flags = ev.Energy, ev.NetEnergyJ, ev.Flags
+				row.Energy, row.NetEnergyJ, row.Flags, row.DraftedEnergy = ev.Energy, ev.NetEnergyJ, ev.Flags, ev.DraftedEnergy
 				q++
 			}
 		}

@@ -403,7 +403,7 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over 
 	delete(b.shares, r.RequestID)
 	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
 	r.RequestedSMMHz, r.Flags = mhz, r.Flags.Union(a.requests.FlagsIn(r.StartNS, r.EndNS))
-	row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, ServedEnergy: event.ServedEnergy{Split: a.split()}}
+	row := event.RequestEnergy{At: at, Request: r, MixedClock: mixed, ServedEnergy: event.ServedEnergy{Split: a.split()}, DraftedEnergy: event.NotDrafted}
 	if s != nil && s.observed {
 		row.Flags = row.Flags.With(event.FlagPassesObserved).Union(s.doubts)
 	}

@@ -14,6 +14,8 @@ type Totals struct {
 	Err              string      // of the last that failed
 
 	input, output     float64 // tokens; NaN where a request's are unknown
+	drafted, accepted float64
+	drafts            bool // for some request tokens were drafted
 	prefillS, decodeS float64
 	latencyS          float64
 	quality, judged   float64 // the sum, and of how many
@@ -30,6 +32,9 @@ func (t *Totals) Add(r *event.RequestEnergy) {
 	}
 	t.input += event.Count(r.InputTokens)
 	t.output += event.Count(r.OutputTokens)
+	t.drafts = t.drafts || r.Drafts()
+	t.drafted += float64(r.DraftTokens)
+	t.accepted += float64(r.AcceptedTokens)
 	t.prefillS += r.PrefillS // NaN where unknown, and so is the mean
 	t.decodeS += r.DecodeS
 	t.latencyS += r.LatencyS()
@@ -54,6 +59,10 @@ func (t *Totals) Means(d *event.PointDone, busyS float64) {
 	tokens := event.CountedTokens(t.input, t.output)
 	d.Queries = t.Requests
 	d.InputTokens, d.OutputTokens = t.input/n, t.output/n
+	d.MeanDraftTokens, d.MeanAcceptedTokens = math.NaN(), math.NaN()
+	if t.drafts {
+		d.MeanDraftTokens, d.MeanAcceptedTokens = t.drafted/n, t.accepted/n
+	}
 	d.PrefillS, d.DecodeS, d.LatencyS = t.prefillS/n, t.decodeS/n, t.latencyS/n
 	d.TokensPerS = tokens / busyS
 	d.JoulesPerToken = d.EnergyJ * n / tokens

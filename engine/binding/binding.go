@@ -238,7 +238,7 @@ type fact struct {
 }
 
 func (u *unit) fact(p event.PhaseSpan) fact {
-	f := fact{phase: p.Phase, ns: p.EndNS - p.StartNS, delay: -1}
+	f := fact{phase: p.Phase.Decoding(), ns: p.EndNS - p.StartNS, delay: -1}
 	from, _ := slices.BinarySearchFunc(u.samples, p.StartNS, func(s sample, t int64) int { return int(max(-1, min(1, s.t-t))) })
 	before := sample{mhz: -1}
 	if from > 0 {

@@ -29,13 +29,17 @@ func (a At) When() int64 { return a.TimeNS }
 type Phase string
 
 // The phases. Score is the log-likelihood of given answer options after the
-// prompt's prefill; Mixed is several requests in different phases at once.
+// prompt's prefill; Mixed is several requests in different phases at once. Where tokens
+// are drafted, Draft is the drafting model's steps and Verify the model's passes over what
+// was drafted, which take turns; Decode is then what is decoded without a draft.
 const (
 	Prefill Phase = "prefill"
 	Decode  Phase = "decode"
 	Score   Phase = "score"
 	Mixed   Phase = "mixed"
 	Idle    Phase = "idle"
+	Draft   Phase = "draft"
+	Verify  Phase = "verify"
 )
 
 // Telemetry.
@@ -193,6 +197,7 @@ type (
 		Energy
 		NetEnergyJ float64 `json:"net_energy_j"` // less idle power times the time
 		ServedEnergy
+		DraftedEnergy
 	}
 	// ClockChange is a clock set, given back, lost or refused: a row of clocks.csv.
 	ClockChange struct {
@@ -372,6 +377,7 @@ type Point struct {
 	Routed bool `json:"routed,omitempty"`
 	// Knobs are those requested beside the SM clock.
 	Knobs gpu.Setting `json:"knobs,omitzero"`
+	Drafting
 }
 
 // ClockAlone is the SM clock that the point is to run at, MHz, where that is all that is
@@ -409,8 +415,9 @@ type PointResult struct {
 	ThrottledPct   float64 `json:"throttled_pct"`
 	TempStartC     float64 `json:"temp_start_c"`
 	TempEndC       float64 `json:"temp_end_c"`
-	Flags          Flags   `json:"flags"` // its requests', and its own
-	Err            string  `json:"error,omitempty"`
+	Drafted
+	Flags Flags  `json:"flags"` // its requests', and its own
+	Err   string `json:"error,omitempty"`
 }
 
 // PhaseSpan is a phase of a batch that has ended.

@@ -64,7 +64,7 @@ func UnknownHeld() HeldPhases {
 
 // Of returns a kind of phase's, nil for idleness.
 func (h *HeldPhases) Of(p Phase) *Held {
-	switch p {
+	switch p.Decoding() {
 	case Prefill:
 		return &h.Prefill
 	case Decode:

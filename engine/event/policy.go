@@ -53,7 +53,7 @@ type PhaseClocks struct{ Prefill, Decode, Score int }
 // Of returns the clock for a phase and whether that phase has one. Requests in
 // different phases at once (mixed) get the highest of all, so that none slows.
 func (c PhaseClocks) Of(p Phase) (int, bool) {
-	switch p {
+	switch p.Decoding() {
 	case Prefill:
 		return c.Prefill, true
 	case Decode:

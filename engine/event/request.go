@@ -4,27 +4,29 @@ import "math"
 
 // Request is one request that has ended.
 type Request struct {
-	RequestID      string  `json:"request_id"`
-	BatchID        string  `json:"batch_id"`
-	PointID        string  `json:"point_id"`
-	Repeat         int     `json:"repeat"`
-	GPU            string  `json:"gpu"`
-	Model          string  `json:"model"`
-	Dataset        string  `json:"dataset"`
-	QueryID        string  `json:"query_id"`
-	Class          string  `json:"class,omitempty"`  // easy or hard by the rule, where known
-	BatchSize      int     `json:"batch_size"`       // of its own batch
-	PointBatchSize int     `json:"point_batch_size"` // of the point's full batches; the last may be smaller
-	Routed         bool    `json:"routed,omitempty"` // as its point is
-	Policy         string  `json:"policy"`
-	RequestedSMMHz int     `json:"requested_sm_mhz"`
-	StartNS        int64   `json:"start_ns"`
-	EndNS          int64   `json:"end_ns"` // its own last token
-	InputTokens    int     `json:"input_tokens"`
-	OutputTokens   int     `json:"output_tokens"` // generated; 0 where scored
-	PrefillS       float64 `json:"prefill_s"`
-	DecodeS        float64 `json:"decode_s"` // after prefill: decode, or score
-	TTFTS          float64 `json:"ttft_s"`   // time to the first text, as its reader saw it; NaN where scored
+	RequestID      string `json:"request_id"`
+	BatchID        string `json:"batch_id"`
+	PointID        string `json:"point_id"`
+	Repeat         int    `json:"repeat"`
+	GPU            string `json:"gpu"`
+	Model          string `json:"model"`
+	Dataset        string `json:"dataset"`
+	QueryID        string `json:"query_id"`
+	Class          string `json:"class,omitempty"`  // easy or hard by the rule, where known
+	BatchSize      int    `json:"batch_size"`       // of its own batch
+	PointBatchSize int    `json:"point_batch_size"` // of the point's full batches; the last may be smaller
+	Routed         bool   `json:"routed,omitempty"` // as its point is
+	Policy         string `json:"policy"`
+	RequestedSMMHz int    `json:"requested_sm_mhz"`
+	Drafting
+	Proposed
+	StartNS      int64   `json:"start_ns"`
+	EndNS        int64   `json:"end_ns"` // its own last token
+	InputTokens  int     `json:"input_tokens"`
+	OutputTokens int     `json:"output_tokens"` // generated; 0 where scored
+	PrefillS     float64 `json:"prefill_s"`
+	DecodeS      float64 `json:"decode_s"` // after prefill: decode, or score
+	TTFTS        float64 `json:"ttft_s"`   // time to the first text, as its reader saw it; NaN where scored
 	// CachedTokens are the input tokens that were not computed, for they lay in a
 	// server's cache; -1 unknown.
 	CachedTokens int `json:"cached_tokens"`

@@ -24,6 +24,7 @@ type Backend struct {
 	mu      sync.Mutex // held while the library works for this backend
 	model   *model
 	eval    *evaluator
+	draft   *drafter // nil: the model was loaded without
 	info    engine.ModelInfo
 	threads int
 	gpu     bool // some layers are on a GPU
@@ -136,6 +137,9 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	if b.threads <= 0 {
 		b.threads = Cores()
 	}
+	if b.draft, err = b.loadDrafter(ctx, spec, devices, layers); err != nil {
+		return engine.ModelInfo{}, err
+	}
 	head := file.Files[0]
 	b.kvBytes = head.KVBytesPerToken()
 	b.slots = spec.MaxBatch
@@ -150,6 +154,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 		Devices:      names,
 		BuildFlags:   BuildFlags(),
 		Warnings:     append(file.Warnings(), nativeLog.warnings()...),
+		Drafter:      b.draft.describe(),
 	}
 	if spec.MaxBatch > 0 && spec.MaxTokens > 0 {
 		if err := b.fit(spec.MaxBatch, min(spec.MaxTokens, b.info.ContextMax), spec.MaxBatch*spec.MaxTokens); err != nil {
@@ -165,6 +170,8 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 
 func (b *Backend) unload() {
 	b.served = nil
+	b.draft.free()
+	b.draft = nil
 	if b.eval != nil {
 		b.eval.free()
 		b.eval = nil
@@ -188,25 +195,42 @@ const (
 // fit makes a context for sequences of tokens each, of which prompts are
 // evaluated at once; the one there is stays if it is large enough.
 func (b *Backend) fit(sequences, tokens, prompts int) error {
+	return b.fitRows(sequences, tokens, prompts, 0)
+}
+
+// fitRows is fit for passes after which so many tokens are wanted.
+func (b *Backend) fitRows(sequences, tokens, prompts, rows int) error {
 	if sequences > maxSequences {
 		return fmt.Errorf("%w: %d sequences at once are needed, and llama.cpp takes %d", engine.ErrTooLong, sequences, maxSequences)
 	}
-	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), b.mostUbatch())}
-	if b.eval != nil {
-		if b.eval.shape.covers(need) {
+	need := shape{sequences, roundUp(tokens, granule), min(roundUp(prompts, granule), b.mostUbatch()), rows}
+	err := fitted(&b.eval, need, func(s shape) (*evaluator, error) { return b.make(b.model, b.kvBytes, b.onDevice, s) })
+	if err != nil || rows == 0 || b.draft.model() == nil {
+		return err
+	}
+	d := b.draft
+	need.rows = 0
+	return fitted(&d.eval, need, func(s shape) (*evaluator, error) { return b.make(d.own, d.kvBytes, d.onDevice, s) })
+}
+
+// fitted makes a context of a shape, unless x is one that is large enough.
+func fitted(x **evaluator, need shape, make func(shape) (*evaluator, error)) (err error) {
+	if *x != nil {
+		if (*x).shape.covers(need) {
 			return nil
 		}
-		old := b.eval.shape
-		b.eval.free()
-		b.eval = nil
+		old := (*x).shape
+		(*x).free()
+		*x = nil
 		// Grow in each direction, so that batches that alternate settle, unless
 		// that is what does not fit.
-		grown := shape{max(old.sequences, need.sequences), max(old.tokens, need.tokens), max(old.ubatch, need.ubatch)}
-		if b.make(grown) == nil {
+		if grown, err := make(old.and(need)); err == nil {
+			*x = grown
 			return nil
 		}
 	}
-	return b.make(need)
+	*x, err = make(need)
+	return err
 }
 
 // mostUbatch is how many tokens are evaluated at once at most.
@@ -217,22 +241,23 @@ func (b *Backend) mostUbatch() int {
 	return maxUbatch
 }
 
-func (b *Backend) make(s shape) error {
-	kv := uint64(s.sequences) * uint64(s.tokens) * b.kvBytes
+// make makes a context for a model, of whose cache a token takes kvBytes.
+func (b *Backend) make(m *model, kvBytes uint64, onDevice bool, s shape) (*evaluator, error) {
+	kv := uint64(s.sequences) * uint64(s.tokens) * kvBytes
 	tooMuch := func(why string) error {
 		return fmt.Errorf("%w: %d × %d tokens need %s for keys and values on %v: %s",
 			engine.ErrTooLong, s.sequences, s.tokens, humanize.IBytes(kv), b.info.Devices, why)
 	}
 	if free, ok := availableMemory(); ok && !b.gpu && kv > free {
-		return tooMuch(humanize.IBytes(free) + " of memory are free")
+		return nil, tooMuch(humanize.IBytes(free) + " of memory are free")
 	}
 	nativeLog.mark()
 	for {
-		if b.eval = newEvaluator(b.model, s, b.threads, b.gpu, b.onDevice, !b.opt.NoGraphSearch); b.eval != nil {
-			return nil
+		if x := newEvaluator(m, s, b.threads, b.gpu, onDevice, !b.opt.NoGraphSearch); x != nil {
+			return x, nil
 		}
 		if s.ubatch <= minUbatch {
-			return tooMuch(nativeLog.firstError("llama.cpp cannot make a context"))
+			return nil, tooMuch(nativeLog.firstError("llama.cpp cannot make a context"))
 		}
 		s.ubatch = minUbatch // smaller buffers, slower prefill
 	}

@@ -15,5 +15,9 @@ import _ "github.com/ollama/ollama/llama/llama.cpp/src"
 // installed tells whether llama.cpp is linked rather than compiled in.
 const installed = false
 
+// severalRows: best tokens are found where the logits are for several rows of a sequence,
+// too.
+const severalRows = true
+
 // gpuUbatch is how many tokens a GPU evaluates at once at most.
 const gpuUbatch = 2048

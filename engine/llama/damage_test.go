@@ -262,7 +262,7 @@ func runFile(t *testing.T, b *Backend, path string) bool {
 		}
 	}
 	seqs := []*sequence{{index: 0, prompt: []int32{1, 2, 3}, maxTokens: 3}, {index: 1, prompt: []int32{4, 5}, maxTokens: 2}}
-	if err := b.evaluate(t.Context(), seqs, false, silent{}); err != nil {
+	if err := b.evaluate(t.Context(), seqs, false, 0, silent{}); err != nil {
 		t.Log(err)
 	}
 	return true

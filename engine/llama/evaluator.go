@@ -15,11 +15,17 @@ type shape struct {
 	sequences int // at once
 	tokens    int // a sequence may have
 	ubatch    int // tokens evaluated at once inside llama.cpp
+	rows      int // that may be wanted in one pass; 0: as few as there are sequences
 }
 
 // covers tells whether a context of shape s can do what o asks.
 func (s shape) covers(o shape) bool {
-	return s.sequences >= o.sequences && s.tokens >= o.tokens && s.ubatch >= o.ubatch
+	return s.sequences >= o.sequences && s.tokens >= o.tokens && s.ubatch >= o.ubatch && s.rows >= o.rows
+}
+
+// and is the least shape that covers both.
+func (s shape) and(o shape) shape {
+	return shape{max(s.sequences, o.sequences), max(s.tokens, o.tokens), max(s.ubatch, o.ubatch), max(s.rows, o.rows)}
 }
 
 // evaluator owns a jt_context and the arrays of the batch under way.
@@ -46,7 +52,7 @@ const (
 // the best tokens may be found where these are.
 func newEvaluator(m *model, s shape, threads int, gpu, onDevice, search bool) *evaluator {
 	c := C.jt_context_new(m.c, C.uint32_t(s.sequences), C.uint32_t(s.tokens),
-		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.uint32_t(max(s.sequences, m.scoreRows())),
+		C.uint32_t(s.sequences*s.tokens), C.uint32_t(s.ubatch), C.uint32_t(max(s.sequences, m.scoreRows(), s.rows)),
 		C.int(threads), cbool(!gpu), cbool(search))
 	if c == nil {
 		return nil
@@ -91,7 +97,8 @@ func (x *evaluator) add(token int32, pos, seq int, want bool) {
 
 // submit starts evaluating the batch. On a GPU it returns before that is done.
 // bestOnly tells that no logits will be asked for, and that the rows are one a
-// sequence, in their order, or none. The result is llama_decode's.
+// sequence, in their order, or none; the llama.cpp of the Go module takes several of a
+// sequence too (see severalRows). The result is llama_decode's.
 func (x *evaluator) submit(bestOnly bool) int {
 	best := cbool(bestOnly)
 	if bestOnly && x.onDevice {

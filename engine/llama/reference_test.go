@@ -100,7 +100,7 @@ func evaluate(t *testing.T, b *Backend, seqs []*sequence, scored bool) {
 		t.Fatal(err)
 	}
 	defer end()
-	if err := b.evaluate(ctx, seqs, scored, silent{}); err != nil {
+	if err := b.evaluate(ctx, seqs, scored, 0, silent{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range seqs {
@@ -126,7 +126,7 @@ func lastLogits(t *testing.T, b *Backend, prompts ...[]int32) [][]float32 {
 	b.eval.clear()
 	copy(order, seqs)
 	slices.SortStableFunc(order, func(a, b *sequence) int { return len(b.prompt) - len(a.prompt) })
-	if _, _, err := b.prefill(t.Context(), order, b.lengths(order), true, silent{}); err != nil {
+	if _, _, err := b.prefill(t.Context(), order, b.lengths(order), true, false, silent{}); err != nil {
 		t.Fatal(err)
 	}
 	rows := make([][]float32, len(prompts))
@@ -263,7 +263,7 @@ func TestTooLong(t *testing.T) {
 	b := load(t, filepath.Join("testdata", "llama-untied.gguf"))
 	ok := &sequence{prompt: []int32{1, 2, 3}, maxTokens: 4}
 	long := &sequence{index: 1, prompt: make([]int32, 510), maxTokens: 10}
-	if err := b.evaluate(context.Background(), []*sequence{ok, long}, false, silent{}); err != nil {
+	if err := b.evaluate(context.Background(), []*sequence{ok, long}, false, 0, silent{}); err != nil {
 		t.Fatal(err)
 	}
 	if !errors.Is(long.res.Err, engine.ErrTooLong) || ok.res.Err != nil || len(ok.generated) != 4 {

@@ -26,6 +26,9 @@ type sequence struct {
 	generated []int32
 	ended     bool // the last of them ends it, and is no text
 	text      pieces
+	shown     int  // of the generated tokens, those whose text was made
+	known     int  // of its tokens, those in the cache of the model that drafts
+	strange   bool // it has a token that that model does not know: nothing is drafted
 	res       engine.Result
 }
 
@@ -54,7 +57,11 @@ func (b *Backend) Run(ctx context.Context, batch engine.Batch, obs engine.Observ
 		tokenized.Go(func() { seqs[i] = b.prepare(i, r) })
 	}
 	tokenized.Wait()
-	if err := b.evaluate(ctx, seqs, scored, obs); err != nil {
+	depth := min(batch.DraftDepth, event.MaxDraftDepth)
+	if scored || b.draft == nil {
+		depth = 0
+	}
+	if err := b.evaluate(ctx, seqs, scored, depth, obs); err != nil {
 		return nil, fmt.Errorf("batch %s: %w", batch.ID, err)
 	}
 	results := make([]engine.Result, len(seqs))
@@ -135,8 +142,8 @@ func (s *sequence) tokens() int {
 }
 
 // evaluate runs the sequences that are well so far: prefill, then decode or
-// score.
-func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, obs engine.Observer) error {
+// score. With a depth so many tokens are drafted at a time.
+func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, depth int, obs engine.Observer) error {
 	var run []*sequence
 	longest := 0
 	for _, s := range seqs {
@@ -163,19 +170,25 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 	if scored {
 		sequences = b.model.scoringSequences(sequences)
 	}
-	if err := b.fit(sequences, longest, sum(lengths)); err != nil {
+	rows := 0
+	if depth > 0 {
+		rows = sequences * (depth + 1)
+	}
+	if err := b.fitRows(sequences, longest, sum(lengths), rows); err != nil {
 		return err
 	}
 	x := b.eval
 	defer b.stopWith(ctx)()
 	x.clear()
 	b.served = nil
-	best, t, err := b.prefill(ctx, run, lengths, scored, obs)
-	if err != nil {
+	best, t, err := b.prefill(ctx, run, lengths, scored, depth > 0 && !severalRows, obs)
+	switch {
+	case err != nil:
 		return err
-	}
-	if scored {
+	case scored:
 		return b.score(ctx, run, t, obs)
+	case depth > 0:
+		return b.speculate(ctx, run, best, t, depth, obs)
 	}
 	return b.decode(ctx, run, best, t, obs)
 }
@@ -183,11 +196,19 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, o
 // stopWith has what is evaluated on a CPU stop soon after ctx is done, until the
 // returned function is called.
 func (b *Backend) stopWith(ctx context.Context) func() {
-	x := b.eval
-	x.abort(false)
+	xs := []*evaluator{b.eval}
+	if b.draft != nil && b.draft.eval != nil {
+		xs = append(xs, b.draft.eval)
+	}
+	abort := func(on bool) {
+		for _, x := range xs {
+			x.abort(on)
+		}
+	}
+	abort(false)
 	aborted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		x.abort(true)
+		abort(true)
 		close(aborted)
 	})
 	return func() {
@@ -230,8 +251,9 @@ func stride(run []*sequence, lengths []int, ubatch int) int {
 
 // prefill evaluates all prompts together, padded to lengths, longest first, and
 // returns the best token after each and the time. Where answers are to be scored,
-// the logits stay.
-func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, scored bool, obs engine.Observer) ([]int32, int64, error) {
+// the logits stay; where all is copied, they are copied as they are in the passes that
+// follow.
+func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, scored, copied bool, obs engine.Observer) ([]int32, int64, error) {
 	x := b.eval
 	total := 0
 	for _, s := range run {
@@ -252,7 +274,7 @@ func (b *Backend) prefill(ctx context.Context, run []*sequence, lengths []int, s
 				x.add(s.prompt[min(i, last)], i, slot, i == last)
 			}
 		}
-		if err := b.submit(ctx, !scored); err != nil {
+		if err := b.submit(ctx, !scored && !copied); err != nil {
 			obs.PhaseEnd(event.Prefill, x.sync(), 0)
 			return nil, 0, err
 		}
@@ -310,7 +332,12 @@ func (b *Backend) submit(ctx context.Context, bestOnly bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	switch r := b.eval.submit(bestOnly); {
+	return b.submitted(ctx, b.eval.submit(bestOnly))
+}
+
+// submitted is the error of llama_decode's result.
+func (b *Backend) submitted(ctx context.Context, r int) error {
+	switch {
 	case r == 0:
 		return nil
 	case ctx.Err() != nil:
@@ -378,18 +405,34 @@ func (b *Backend) decode(ctx context.Context, run []*sequence, best []int32, t i
 func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, error) {
 	active := slices.Clone(run)
 	for slot, s := range run {
-		token := best[slot]
-		if token < 0 {
-			return nil, fmt.Errorf("no token can be chosen, the model's logits are not numbers (damaged weights?): %s", nativeLog.firstError("llama.cpp says nothing"))
+		goesOn, err := b.take(s, best[slot], t)
+		if err != nil {
+			return nil, err
 		}
-		s.generated = append(s.generated, token)
-		s.ended = !s.endless && b.model.ends(token)
-		if s.ended || len(s.generated) >= s.maxTokens {
-			s.res.EndNS = t
-			s.res.OutputTokens = len(s.generated)
+		if !goesOn {
 			active[slot] = nil
 		}
 	}
+	return b.together(active), nil
+}
+
+// take gives s its next token, and tells whether it goes on.
+func (b *Backend) take(s *sequence, token int32, t int64) (goesOn bool, err error) {
+	if token < 0 {
+		return false, fmt.Errorf("no token can be chosen, the model's logits are not numbers (damaged weights?): %s", nativeLog.firstError("llama.cpp says nothing"))
+	}
+	s.generated = append(s.generated, token)
+	s.ended = !s.endless && b.model.ends(token)
+	if s.ended || len(s.generated) >= s.maxTokens {
+		s.res.EndNS = t
+		s.res.OutputTokens = len(s.generated)
+		return false, nil
+	}
+	return true, nil
+}
+
+// together moves the sequences that are left to the first streams.
+func (b *Backend) together(active []*sequence) []*sequence {
 	for slot := 0; slot < len(active); slot++ {
 		if active[slot] != nil {
 			continue
@@ -400,21 +443,26 @@ func (b *Backend) accept(run []*sequence, best []int32, t int64) ([]*sequence, e
 		}
 		if last > slot {
 			b.eval.move(last, slot)
+			if x := b.draft.drafts(); x != nil {
+				x.move(last, slot)
+			}
 			active[slot] = active[last]
 			active = active[:last]
 		} else {
 			active = active[:slot]
 		}
 	}
-	return active, nil
+	return active
 }
 
-// emit makes text of the tokens that the sequences were given last, at t, and
+// emit makes text of the tokens that the sequences were given since, at t, and
 // hands it on.
 func (b *Backend) emit(run []*sequence, obs engine.Observer, t int64) {
 	for _, s := range run {
-		if !s.ended {
-			s.text.add(b.model, s.generated[len(s.generated)-1])
+		for ; s.shown < len(s.generated); s.shown++ {
+			if !s.ended || s.shown < len(s.generated)-1 {
+				s.text.add(b.model, s.generated[s.shown])
+			}
 		}
 		if s.res.EndNS != 0 {
 			s.text.finish()

@@ -195,7 +195,7 @@ func TestAsOnAGPU(t *testing.T) {
 func TestBestToken(t *testing.T) {
 	b, _ := loadSmall(t)
 	for _, gpu := range []bool{false, true} {
-		if b.eval = newEvaluator(b.model, shape{8, 256, 256}, 1, gpu, gpu, true); b.eval == nil {
+		if b.eval = newEvaluator(b.model, shape{8, 256, 256, 0}, 1, gpu, gpu, true); b.eval == nil {
 			t.Fatal("no context")
 		}
 		for first := range int32(20) {
@@ -205,7 +205,7 @@ func TestBestToken(t *testing.T) {
 			}
 			prefill := func(scored bool) []int32 {
 				b.eval.clear()
-				best, _, err := b.prefill(t.Context(), run, b.lengths(run), scored, silent{})
+				best, _, err := b.prefill(t.Context(), run, b.lengths(run), scored, false, silent{})
 				if err != nil {
 					t.Fatal(err)
 				}

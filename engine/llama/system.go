@@ -9,6 +9,10 @@ import "C" // the flags that find the installed llama.cpp are make's: see instal
 // installed tells whether llama.cpp is linked rather than compiled in.
 const installed = true
 
+// severalRows: a sequence's sampler answers for one row of it in a pass; the logits of
+// several are copied.
+const severalRows = false
+
 // gpuUbatch is how many tokens a GPU evaluates at once at most. More take the host
 // longer to prepare, while the GPU waits: the mask of attention grows with the
 // square. On an H100 a 1B model read a prompt of 2048 tokens in passes of 512 at

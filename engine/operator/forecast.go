@@ -23,6 +23,7 @@ type forecast struct {
 type work struct {
 	model, dataset string
 	batch          int
+	event.Drafting
 }
 
 // mean is of seconds a query.
@@ -54,7 +55,7 @@ func (f *forecast) observe(e event.Event) []event.Event {
 		if !ok || e.PointResult.Err != "" || e.Queries <= 0 || !(seconds > 0) {
 			break
 		}
-		w := work{e.Model, e.Dataset, e.BatchSize}
+		w := work{e.Model, e.Dataset, e.BatchSize, e.Drafting}
 		if f.took[w] == nil {
 			f.took[w] = map[int]mean{}
 		}
@@ -69,7 +70,7 @@ func (f *forecast) observe(e event.Event) []event.Event {
 // waits for memory, and what waits for the SMs. rough: only other work of the model ran.
 func (f *forecast) seconds(p event.Point) (s float64, rough bool) {
 	queries := float64(max(p.Queries, 1))
-	clocks := f.took[work{p.Model, p.Dataset, p.BatchSize}]
+	clocks := f.took[work{p.Model, p.Dataset, p.BatchSize, p.Drafting}]
 	if m, ok := clocks[p.RequestedSMMHz]; ok {
 		return m.value() * queries, false
 	}

@@ -85,7 +85,7 @@ func (t table[T]) cells(dir string, each func(cells []string) error) error {
 // unitOf is the unit that stands in a column's name.
 func unitOf(column string) string {
 	switch column {
-	case "joules_per_token", "joules_per_total_token":
+	case "joules_per_token", "joules_per_total_token", "joules_per_accepted_token":
 		return "J/token"
 	case "tokens_per_s":
 		return "token/s"

@@ -16,7 +16,7 @@ var fileMeanings = map[string]string{
 	SamplesFile:    "clocks, temperature and load of each GPU, a row a poll",
 	PowerFile:      "every reading of every power source, at the reading's own time",
 	HostFile:       "every reading of what the machine around the GPUs draws; none of it is in any energy_j",
-	PhasesFile:     "every phase of every batch (prefill, decode, score, mixed, idle), with its energy",
+	PhasesFile:     "every phase of every batch (prefill, decode, draft and verify, score, mixed, idle), with its energy",
 	IterationsFile: "every pass of a model that served requests as they came",
 	RequestsFile:   "every request: times, tokens, energy, quality, flags",
 	ClocksFile:     "every change of the SM clock: asked for, given back, lost, refused",
@@ -42,7 +42,7 @@ var columnMeanings = map[string]string{
 	"tensor_util_pct": "time in which tensor cores worked, %", "mem_used_mib": "memory in use, MiB", "throttle": "what held the clock down, joined by +",
 	"source": "power source: buffer, counter, instant, average", "host_source": "where it was read: a processor's or memory's counter (rapl:…), a power meter (hwmon:…), the whole server (dcmi); the manifest describes each", "power_w": "power, W", "energy_counter_j": "energy counter, J",
 	"fresh": "1: the source had renewed its value since the reading before",
-	"phase": "prefill, decode, score, mixed (several at once), or idle", "batch_id": "batch", "point_id": "point", "request_id": "request", "iteration_id": "pass",
+	"phase": "prefill, decode, draft and verify (which take turns where tokens are drafted), score, mixed (several at once), or idle", "batch_id": "batch", "point_id": "point", "request_id": "request", "iteration_id": "pass",
 	"repeat": "which repeat of the same work, from 1", "model": "model; in phases.csv with what else of it changes its power", "dataset": "dataset", "query_id": "query within the dataset",
 	"class": "easy or hard by the study's rule", "batch_size": "requests in the batch", PointsFile + ":batch_size": "requests in a full batch",
 	"point_batch_size": "requests in the point's full batches; the last may be smaller", "policy": "what chose the clock", "queries": "queries that ran",
@@ -69,7 +69,14 @@ var columnMeanings = map[string]string{
 	"call_ms": "what the driver's call took, ms", "settle_ms": "until the clock had settled, ms", "cause": "who or what changed it",
 	"prefill_tokens": "prompt tokens read in the pass", "prefill_requests": "of how many requests", "decode_requests": "requests that went on by a token",
 	"kv_tokens": "tokens read from the KV cache", "queued": "requests that had no slot meanwhile", "evaluations": "evaluations of the model that the row stands for",
-	"origin": "how the pass is known: empty, run by this program; stream, put together from when a server's tokens came; server, the same and told by the server",
+	"draft": "what drafted tokens: a model, self (the model itself) or ngram (what followed the last tokens before); empty: nothing", "draft_depth": "most tokens drafted at a time; 0: decoded plainly",
+	"draft_tokens": "tokens that were proposed", "accepted_tokens": "of these, those that the model kept: they are among the output tokens", "acceptance": "accepted of drafted tokens, 0 to 1",
+	PointsFile + ":draft_tokens": "tokens that were proposed, mean per query", PointsFile + ":accepted_tokens": "of these, those that the model kept, mean per query",
+	"draft_energy_j": "what drafting took of energy_j, J (a draft model's reading of the prompt is prefill's); empty: not known well enough to state", "draft_energy_err_j": "half of its 95 % interval, J; where it is empty a bound",
+	"verify_energy_j": "what the model's passes over drafted tokens took of energy_j, J", "verify_energy_err_j": "half of its 95 % interval, J; where it is empty a bound",
+	PointsFile + ":draft_energy_j": "what drafting took of energy_j, mean per query, J", PointsFile + ":verify_energy_j": "what the model's passes over drafted tokens took of it, mean per query, J",
+	"joules_per_accepted_token": "energy of drafting and verifying over the accepted tokens, J",
+	"origin":                    "how the pass is known: empty, run by this program; stream, put together from when a server's tokens came; server, the same and told by the server",
 }
 
 // meaning is what a column of a file holds; "" where nobody wrote it down.

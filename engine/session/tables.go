@@ -76,7 +76,7 @@ var phasesTable = table[event.PhaseEnergy]{
 			set: func(r *event.PhaseEnergy, s string) error {
 				r.Phase = event.Phase(s)
 				switch r.Phase {
-				case event.Prefill, event.Decode, event.Score, event.Mixed, event.Idle:
+				case event.Prefill, event.Decode, event.Score, event.Mixed, event.Idle, event.Draft, event.Verify:
 					return nil
 				}
 				return fmt.Errorf("%q is not a phase", s)
@@ -107,7 +107,7 @@ var requestsTable = table[event.RequestEnergy]{
 	blank: event.RequestEnergy{
 		Request: event.Request{Repeat: -1, BatchSize: -1, PointBatchSize: -1, InputTokens: -1, OutputTokens: -1,
 			PrefillS: nan, DecodeS: nan, TTFTS: nan, CachedTokens: -1, QueueS: nan, GapMaxS: nan, ServerPrefillS: nan, ServerDecodeS: nan, Quality: nan, Output: event.Output{Choice: -1}},
-		Energy: noEnergy, NetEnergyJ: nan, ServedEnergy: event.NotServed,
+		Energy: noEnergy, NetEnergyJ: nan, ServedEnergy: event.NotServed, DraftedEnergy: event.NotDrafted,
 	},
 	columns: []column[event.RequestEnergy]{
 		required(text("request_id", func(r *event.RequestEnergy) *string { return &r.RequestID })),
@@ -157,8 +157,20 @@ var requestsTable = table[event.RequestEnergy]{
 		number("server_prefill_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerPrefillS }),
 		number("server_decode_s", 9, func(r *event.RequestEnergy) *float64 { return &r.ServerDecodeS }),
 		derived("joules_per_total_token", 7, func(r *event.RequestEnergy) float64 { return r.JoulesPerTotal() }),
+		text("draft", func(r *event.RequestEnergy) *string { return &r.Draft }),
+		orNone(whole("draft_depth", func(r *event.RequestEnergy) *int { return &r.DraftDepth }), func(r *event.RequestEnergy) bool { return r.Draft == "" }),
+		orNone(whole("draft_tokens", func(r *event.RequestEnergy) *int { return &r.DraftTokens }), notDrafted),
+		orNone(whole("accepted_tokens", func(r *event.RequestEnergy) *int { return &r.AcceptedTokens }), notDrafted),
+		derived("acceptance", 6, func(r *event.RequestEnergy) float64 { return r.Acceptance() }),
+		orNone(number("draft_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.DraftJ }), notDrafted),
+		orNone(number("draft_energy_err_j", 4, func(r *event.RequestEnergy) *float64 { return &r.DraftErrJ }), notDrafted),
+		orNone(number("verify_energy_j", 7, func(r *event.RequestEnergy) *float64 { return &r.VerifyJ }), notDrafted),
+		orNone(number("verify_energy_err_j", 4, func(r *event.RequestEnergy) *float64 { return &r.VerifyErrJ }), notDrafted),
+		derived("joules_per_accepted_token", 7, func(r *event.RequestEnergy) float64 { return r.JoulesPerAccepted() }),
 	},
 }
+
+func notDrafted(r *event.RequestEnergy) bool { return !r.Drafts() }
 
 var iterationsTable = table[event.IterationEnergy]{
 	file: IterationsFile,
@@ -262,6 +274,16 @@ var pointsTable = table[event.PointDone]{
 		heldBy("mixed_held_by", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
 		heldPct("mixed_held_pct", func(r *event.PointDone) *event.Held { return &r.Held.Mixed }),
 		derived("joules_per_total_token", 7, func(r *event.PointDone) float64 { return r.JoulesPerTotal() }),
+		text("draft", func(r *event.PointDone) *string { return &r.Draft }),
+		orNone(whole("draft_depth", func(r *event.PointDone) *int { return &r.DraftDepth }), func(r *event.PointDone) bool { return r.Draft == "" }),
+		number("draft_tokens", 7, func(r *event.PointDone) *float64 { return &r.MeanDraftTokens }),
+		number("accepted_tokens", 7, func(r *event.PointDone) *float64 { return &r.MeanAcceptedTokens }),
+		derived("acceptance", 6, func(r *event.PointDone) float64 { return r.Acceptance() }),
+		number("draft_energy_j", 7, func(r *event.PointDone) *float64 { return &r.DraftJ }),
+		number("draft_energy_err_j", 4, func(r *event.PointDone) *float64 { return &r.DraftErrJ }),
+		number("verify_energy_j", 7, func(r *event.PointDone) *float64 { return &r.VerifyJ }),
+		number("verify_energy_err_j", 4, func(r *event.PointDone) *float64 { return &r.VerifyErrJ }),
+		derived("joules_per_accepted_token", 7, func(r *event.PointDone) float64 { return r.JoulesPerAccepted() }),
 	},
 }
 
@@ -279,6 +301,7 @@ var blankPoint = event.PointDone{
 		AchievedSMMHz: nan, AchievedMemMHz: nan, AchievedLimitW: nan, Held: event.UnknownHeld(), InputTokens: nan, OutputTokens: nan, PrefillS: nan, DecodeS: nan, LatencyS: nan,
 		TokensPerS: nan, Energy: noEnergy, NetEnergyJ: nan, PrefillEnergyJ: nan, DecodeEnergyJ: nan,
 		JoulesPerToken: nan, EDPJS: nan, MeanPowerW: nan, Quality: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
+		Drafted: event.NoneDrafted,
 	},
 }
 

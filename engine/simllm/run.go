@@ -25,6 +25,7 @@ type run struct {
 	scored  bool
 	results []engine.Result
 	seqs    []sequence // those that fit, in order
+	round   uint64     // of drafting, from 1
 }
 
 // sequence is a request that is evaluated.
@@ -56,7 +57,7 @@ func (r *run) prepare() error {
 		} else if err != nil {
 			return err
 		}
-		kv += float64(seq.prompt+seq.length+seq.options) * s.kvBytes()
+		kv += float64(seq.prompt+seq.length+seq.options) * (s.kvBytes() + r.b.draft.kvBytes())
 		r.seqs = append(r.seqs, seq)
 	}
 	if kv > r.b.freeB {
@@ -107,8 +108,11 @@ func (r *run) run() error {
 	if err := r.prefill(); err != nil {
 		return err
 	}
-	if r.scored {
+	switch {
+	case r.scored:
 		return r.score()
+	case r.drafts():
+		return r.speculate()
 	}
 	return r.decode()
 }
@@ -116,7 +120,11 @@ func (r *run) run() error {
 // execute runs one phase's work, its length varied by the phase's jitter.
 func (r *run) execute(phase event.Phase, w simgpu.Work) (end int64, err error) {
 	if r.b.jitter > 0 {
-		k := 1 + r.b.jitter*draw.Normal(draw.Mix(r.b.seed, draw.Mix(draw.String(r.batch.ID), draw.String(string(phase)))))
+		name := draw.String(string(phase))
+		if r.round > 0 {
+			name = draw.Mix(name, r.round)
+		}
+		k := 1 + r.b.jitter*draw.Normal(draw.Mix(r.b.seed, draw.Mix(draw.String(r.batch.ID), name)))
 		w = scale(w, max(0.5, k))
 	}
 	_, end, err = r.b.all.Execute(r.ctx, w)
@@ -148,6 +156,9 @@ func (r *run) prefill() error {
 	r.obs.PhaseStart(event.Prefill, start, total)
 	end, err := r.execute(event.Prefill, r.b.cost.prefill(prompts, r.scored))
 	r.obs.PhaseEnd(event.Prefill, end, total)
+	if err == nil && r.drafts() && r.b.draft.cost != nil { // it reads the prompts too
+		end, err = r.phase(event.Prefill, total, r.b.draft.cost.prefill(prompts, false))
+	}
 	for _, s := range r.seqs {
 		r.results[s.index].StartNS, r.results[s.index].PrefillEndNS = start, end
 	}

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -52,7 +53,9 @@ type Backend struct {
 
 	shape  *Shape
 	cost   costModel
-	freeB  float64 // bytes of GPU memory left for the KV cache
+	draft  *drafter // nil: the model was loaded without
+	accept float64  // as WithAcceptance set it; NaN
+	freeB  float64  // bytes of GPU memory left for the KV cache
 	served map[int]*served
 	passes uint64 // served so far
 	closed context.CancelFunc
@@ -89,7 +92,7 @@ const tokenEvery = 200 * time.Millisecond
 func New(g *simgpu.GPU, clk timebase.Clock, seed int64, opts ...Option) *Backend {
 	b := &Backend{
 		gpu: g, all: simgpu.Joined{g}, clk: clk, seed: draw.Mix(uint64(seed), 0x51a11a),
-		jitter: 0.005,
+		jitter: 0.005, accept: math.NaN(),
 	}
 	b.quality = quality{seed: draw.Mix(b.seed, 1), known: map[queryKey]*drawn{}}
 	b.done, b.closed = context.WithCancel(context.Background())
@@ -118,7 +121,11 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 		return engine.ModelInfo{}, err
 	}
 	info := b.gpu.Info()
-	size := float64(s.WeightBytes())
+	draft, err := b.newDrafter(spec.Drafter, &s, info.Profile)
+	if err != nil {
+		return engine.ModelInfo{}, err
+	}
+	size := float64(s.WeightBytes() + draft.weightBytes())
 	room := 0.0
 	for _, i := range b.all.Infos() {
 		room += float64(i.MemoryMiB) * (1 << 20)
@@ -141,7 +148,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	if progress != nil {
 		progress(1)
 	}
-	b.shape, b.freeB = &s, free
+	b.shape, b.freeB, b.draft = &s, free, draft
 	if b.cost, err = newCostModel(s, info.Profile); err != nil {
 		return engine.ModelInfo{}, err
 	}

@@ -135,7 +135,7 @@ func decode(b []byte, v any) error {
 }
 
 // phases in the order of their numbers on the wire.
-var phases = []event.Phase{event.Prefill, event.Decode, event.Score, event.Mixed}
+var phases = []event.Phase{event.Prefill, event.Decode, event.Score, event.Mixed, event.Draft, event.Verify}
 
 type phaseMessage struct {
 	phase  event.Phase

@@ -45,6 +45,7 @@ type predictor struct {
 	late  float64 // standard deviations that lag is off the estimate
 	vague bool    // the source's times are vague: see timing
 	apart bool    // of a time that the drift was not found in: it is taken for none
+	only  string  // what is asked for is the energy of such phases alone; "": of all
 }
 
 // timing returns the variance in J² of a bin's energy that comes from not
@@ -381,7 +382,7 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 				// Its own bins tell what it drew, whatever others did.
 				tau2 = max(tau2, sq(0.03*theta))
 			}
-			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1, tau2: tau2, own: own}
+			ch := chunk{inst: s.inst, d: d, obs: o, inside: c == 1 && (l.p.only == "" || s.key.Kind == l.p.only), tau2: tau2, own: own}
 			l.chunks = append(l.chunks, ch)
 			joules, begun := d*theta, 0.0
 			if startAt >= 0 {

@@ -64,7 +64,7 @@ func (s *Sums) Add(r *event.RequestEnergy) {
 	u := s.byID[id]
 	if u == nil {
 		u = &pointSum{busy: map[string][2]int64{}}
-		u.p.Point = event.Point{PointID: id, GPU: r.GPU, Model: r.Model, Dataset: r.Dataset, BatchSize: r.BatchSize, Policy: r.Policy, RequestedSMMHz: r.RequestedSMMHz, Repeat: r.Repeat, Knobs: event.PolicyOf(r.Policy).Knobs}
+		u.p.Point = event.Point{PointID: id, GPU: r.GPU, Model: r.Model, Dataset: r.Dataset, BatchSize: r.BatchSize, Policy: r.Policy, RequestedSMMHz: r.RequestedSMMHz, Repeat: r.Repeat, Knobs: event.PolicyOf(r.Policy).Knobs, Drafting: r.Drafting}
 		s.byID[id] = u
 	}
 	u.totals.Add(r)
@@ -106,6 +106,7 @@ func (u *pointSum) point() event.PointDone {
 	}
 	n, nan := u.totals.Succeeded(), math.NaN()
 	p.PointResult = event.PointResult{
+		Drafted:       event.NoneDrafted,
 		AchievedSMMHz: float64(p.RequestedSMMHz), Energy: event.Energy{EnergyJ: u.joules / n, EnergyErrJ: u.errJ / n, Method: "requests"},
 		NetEnergyJ: u.netJ / n, PrefillEnergyJ: nan, DecodeEnergyJ: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	}

@@ -56,6 +56,7 @@ type Key struct {
 	Model     string
 	Dataset   string // "" for all datasets together
 	BatchSize int
+	event.Drafting
 }
 
 // Clock is what one SM clock (or one policy) came to.
@@ -90,7 +91,7 @@ type Curve struct {
 	Policies []Clock // clocks chosen by phase or by an optimizer
 }
 
-// Of groups points by GPU, model, dataset and batch size, and each group by
+// Of groups points by GPU, model, dataset, batch size and drafting, and each group by
 // clock. Points with an error are left out.
 func Of(points []event.PointDone) []Curve {
 	type slot struct {
@@ -132,12 +133,12 @@ func Of(points []event.PointDone) []Curve {
 	}
 	slices.SortFunc(out, func(a, b Curve) int {
 		return cmp.Or(cmp.Compare(a.GPU, b.GPU), cmp.Compare(sizeRank(a.Model), sizeRank(b.Model)), cmp.Compare(a.Model, b.Model),
-			cmp.Compare(a.Dataset, b.Dataset), a.BatchSize-b.BatchSize)
+			cmp.Compare(a.Dataset, b.Dataset), a.BatchSize-b.BatchSize, cmp.Compare(a.Draft, b.Draft), a.DraftDepth-b.DraftDepth)
 	})
 	return out
 }
 
-func keyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize} }
+func keyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize, p.Drafting} }
 
 // clockOf averages the repeats of one clock. Where all are spoilt they are shown
 // for what they are.
@@ -260,6 +261,7 @@ func relative(a, b Stat) Stat {
 type group struct {
 	gpu, model string
 	batch      int
+	event.Drafting
 }
 
 // setting is a clock or a policy, in one repeat.
@@ -279,7 +281,7 @@ func Pool(points []event.PointDone) []event.PointDone {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		g, s := group{p.GPU, p.Model, p.BatchSize}, setting{p.Policy, p.ClockAlone(), p.Repeat}
+		g, s := group{p.GPU, p.Model, p.BatchSize, p.Drafting}, setting{p.Policy, p.ClockAlone(), p.Repeat}
 		if groups[g] == nil {
 			groups[g] = map[setting]map[string][]event.PointDone{}
 		}
