@@ -159,6 +159,7 @@ before the default. "jouletop config" says what holds and from where.`,
 	o.addGPU(root.Flags())
 	o.addModel(root.Flags())
 	o.addWork(root.Flags())
+	o.addDrafts(root.Flags())
 	o.addSession(root.Flags())
 	o.addServing(root.Flags())
 	o.addRoute(root.Flags())

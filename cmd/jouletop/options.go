@@ -56,6 +56,13 @@ func (o *options) addWork(f *pflag.FlagSet) {
 	f.StringVar(&o.Work.MaxSlowdown, "max-slowdown", "3%", "latency bound of min-energy and min-edp, against the highest clock")
 }
 
+// addDrafts adds what drafts tokens.
+func (o *options) addDrafts(f *pflag.FlagSet) {
+	f.StringVar(&o.Rig.DraftModel, "draft-model", "", "`model` that drafts tokens, which --model then verifies several at a time: as --model takes it, with the same vocabulary, or self")
+	f.StringVar(&o.Rig.Draft, "draft", "", "draft without a model: ngram, what followed the last tokens when they came before")
+	f.IntSliceVar(&o.Work.DraftDepths, "draft-depth", nil, "tokens to draft at a time (default 4); several are run in turn, 0 decodes plainly")
+}
+
 // addRepeats adds how often things run; n is the default.
 func (o *options) addRepeats(f *pflag.FlagSet, n int) {
 	f.IntVar(&o.Work.Repeats, "repeats", n, "how often each combination is run")

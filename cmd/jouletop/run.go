@@ -27,6 +27,7 @@ func newRun() *cobra.Command {
 	o.addGPU(f)
 	o.addModel(f)
 	o.addWork(f)
+	o.addDrafts(f)
 	o.addSession(f)
 	o.addRoute(f)
 	o.addServing(f)

@@ -38,6 +38,7 @@ not pose as frequency. The highest clock is the baseline. Ctrl-C ends after the 
 	o.addGPU(f)
 	o.addModel(f)
 	o.addWork(f)
+	o.addDrafts(f)
 	o.addSession(f)
 	o.addTelemetry(f)
 	f.Lookup("batch").DefValue = "[1,4,8]"

@@ -37,6 +37,12 @@ func (o *Config) Settle() error {
 	if err := o.Rig.Check(); err != nil {
 		return err
 	}
+	if err := o.Work.SettleDrafts(o.Rig.Drafts()); err != nil {
+		return err
+	}
+	if o.Rig.Drafts() && o.Serve.On() {
+		return usage.Errorf("tokens are drafted for batches, not for requests that are served as they come: leave out %s, or --arrivals and --concurrency", o.Rig.DraftFlag())
+	}
 	if _, err := session.ParseKeep(o.Samples); err != nil {
 		return usage.Wrap(err)
 	}

@@ -296,7 +296,7 @@ func (l *library) promptPlan(text, model string) (engine.Plan, error) {
 	n := l.nextJob()
 	q := workloads.Query{Dataset: "prompt", Style: workloads.Custom, ID: fmt.Sprintf("prompt-%d", n), Prompt: text, Text: text, Question: text, Answer: -1}
 	p := engine.PointPlan{
-		Point: event.Point{GPU: l.info.ID(), Model: spec.Name, Dataset: "prompt", BatchSize: 1, Policy: "none", Repeat: n, Queries: 1},
+		Point: event.Point{GPU: l.info.ID(), Model: spec.Name, Dataset: "prompt", BatchSize: 1, Policy: "none", Repeat: n, Queries: 1, Drafting: l.o.Work.Drafting(spec)},
 		Spec:  spec, Queries: []workloads.Query{q}, MaxTokens: l.o.Work.MaxTokens, Chat: l.o.Work.Chat, Class: features.ClassOf,
 	}
 	p.PointID = plan.PointID(p.Point)

@@ -39,7 +39,7 @@ func Manifest(r *rig.Rig, o *Config, what string) session.Manifest {
 		Program: o.Program, Name: what, Simulated: r.Simulated(), Note: r.Note,
 		Start: time.Now().UTC(), Host: session.ThisHost(), TimeBase: session.TimeBaseOf(r.Clock), Seed: o.Rig.Seed,
 		NoGraphSearch: o.Rig.NoGraphSearch,
-		Plan:          session.Plan{Queries: o.Work.Queries, Batches: o.Work.Batches, Repeats: max(o.Work.Repeats, 1), Policy: o.Work.Policy, Route: o.Work.Route, MaxTokens: o.Work.MaxTokens, Chat: o.Work.Chat, Blocks: o.Work.Blocks, Until: o.Work.Until},
+		Plan:          session.Plan{Queries: o.Work.Queries, Batches: o.Work.Batches, Repeats: max(o.Work.Repeats, 1), Policy: o.Work.Policy, Route: o.Work.Route, MaxTokens: o.Work.MaxTokens, Chat: o.Work.Chat, Blocks: o.Work.Blocks, Until: o.Work.Until, DraftModel: o.Rig.DraftModel, Draft: o.Rig.Draft, DraftDepths: o.Work.DraftDepths},
 	}
 	if r.Simulated() && m.Note == "" {
 		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"

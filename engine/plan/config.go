@@ -20,6 +20,9 @@ type Work struct {
 	Lenient   bool // skip malformed rows
 	MaxTokens int
 	Chat      bool // wrap prompts in the model's chat template
+	// DraftDepths are how many tokens are drafted at a time, of each in turn; none is the
+	// usual depth.
+	DraftDepths []int
 
 	Policy      string   // as --policy takes it
 	MaxSlowdown string   // as --max-slowdown takes it: 3%, 0.03

@@ -92,6 +92,9 @@ func PointID(p event.Point) string {
 	if p.Routed {
 		id = "route." + id
 	}
+	if p.Draft != "" {
+		id += fmt.Sprintf(".%s-d%d", p.Draft, p.DraftDepth)
+	}
 	if p.RequestedSMMHz > 0 {
 		id += fmt.Sprintf(".c%d", p.RequestedSMMHz)
 		if p.Knobs != (gpu.Setting{}) {
@@ -116,7 +119,7 @@ type Setting struct {
 	Spec string // as --policy takes it
 }
 
-// Points lists the combinations of models, datasets, batches, settings and
+// Points lists the combinations of models, datasets, batches, settings, draft depths and
 // repeats, the models outermost so that each is loaded once a turn.
 func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset, settings []Setting, repeats int) ([]engine.PointPlan, error) {
 	slow, err := o.Slowdown()
@@ -128,21 +131,23 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 		for _, d := range data {
 			for _, batch := range o.Batches {
 				for _, s := range settings {
-					for r := range repeats {
-						p := engine.PointPlan{
-							Point: event.Point{
-								GPU: gpuInfo.ID(), Model: spec.Name, Dataset: d.Name, BatchSize: batch, Policy: s.Spec,
-								RequestedSMMHz: s.mhz, Repeat: r + 1, Queries: len(d.Queries), Knobs: event.PolicyOf(s.Spec).Knobs,
-							},
-							Spec: spec, Queries: d.Queries, MaxTokens: o.MaxTokens, Chat: o.Chat, Class: features.ClassOf,
+					for _, drafting := range o.drafting(spec) {
+						for r := range repeats {
+							p := engine.PointPlan{
+								Point: event.Point{
+									GPU: gpuInfo.ID(), Model: spec.Name, Dataset: d.Name, BatchSize: batch, Policy: s.Spec,
+									RequestedSMMHz: s.mhz, Repeat: r + 1, Queries: len(d.Queries), Knobs: event.PolicyOf(s.Spec).Knobs, Drafting: drafting,
+								},
+								Spec: spec, Queries: d.Queries, MaxTokens: o.MaxTokens, Chat: o.Chat, Class: features.ClassOf,
+							}
+							p.PointID = PointID(p.Point)
+							// Each point has a policy of its own: policies learn.
+							if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow, Knobs: o.Knobs}); err != nil {
+								return nil, usage.Wrap(err)
+							}
+							p.Spec.MaxBatch = max(batch, 0)
+							out = append(out, p)
 						}
-						p.PointID = PointID(p.Point)
-						// Each point has a policy of its own: policies learn.
-						if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow, Knobs: o.Knobs}); err != nil {
-							return nil, usage.Wrap(err)
-						}
-						p.Spec.MaxBatch = max(batch, 0)
-						out = append(out, p)
 					}
 				}
 			}

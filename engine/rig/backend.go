@@ -139,6 +139,11 @@ func (r *Rig) modelSpec(o *Config, backend, m string, cards []gpu.Card) (engine.
 	if r.Simulated() && spec.GPULayers < 0 {
 		spec.GPULayers = 0 // beside a simulated GPU inference is the CPU's
 	}
+	drafter, err := o.drafter(backend)
+	if err != nil {
+		return spec, err
+	}
+	spec.Drafter = drafter
 	switch backend {
 	case "sim":
 		if !simKnows(m) {

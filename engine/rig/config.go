@@ -36,6 +36,8 @@ type Config struct {
 	NoGraphSearch bool     // llama.cpp's graphs as they are: see llama.Options
 	Template      bool     // the models must have a chat template
 	URL           string   // of an OpenAI-compatible server
+	DraftModel    string   // drafts tokens for the models: as --model takes it, or self
+	Draft         string   // ngram, which drafts without a model
 	Server        Server
 }
 
@@ -51,6 +53,9 @@ func (o *Config) Check() error {
 		return usage.Errorf("--url goes with --backend remote")
 	}
 	if err := o.Server.Check(o.URL); err != nil {
+		return err
+	}
+	if err := o.checkDrafts(); err != nil {
 		return err
 	}
 	if o.ClockLoss != ClockLossStop && o.ClockLoss != ClockLossRearm {

@@ -116,6 +116,10 @@ type Plan struct {
 	Blocks    bool     `json:"phase_blocks,omitempty"`
 	Until     string   `json:"until,omitempty"`   // points were repeated until their energies were known so well
 	Serving   *Serving `json:"serving,omitempty"` // requests came by themselves
+	// What drafted tokens: a model, or (Draft) ngram, and how many at a time.
+	DraftModel  string `json:"draft_model,omitempty"`
+	Draft       string `json:"draft,omitempty"`
+	DraftDepths []int  `json:"draft_depths,omitempty"`
 }
 
 // Command is the command line that does the same again; "" for what was no run or sweep.
@@ -155,6 +159,15 @@ func (p Plan) Command(name string, m *Manifest) string {
 	}
 	for _, s := range p.Sweeps {
 		add("--sweep", s)
+	}
+	if p.DraftModel != "" {
+		add("--draft-model", p.DraftModel)
+	}
+	if p.Draft != "" {
+		add("--draft", p.Draft)
+	}
+	if len(p.DraftDepths) > 0 {
+		add("--draft-depth", join(p.DraftDepths))
 	}
 	if event.PolicyOf(p.Policy).Kind != event.NoPolicy {
 		add("--policy", p.Policy)
