@@ -172,11 +172,13 @@ func (o *Online) Phase(p event.PhaseStart) (int, bool) {
 		o.aware.clocks.Decode, o.aware.clocks.Score = want.SMMHz, want.SMMHz
 		return o.aware.Phase(p)
 	}
-	set := o.failed < maxFailures && want != o.current && (p.Phase == event.Prefill || p.Phase == event.Mixed)
+	b := o.batches[p.BatchID]
+	begins := p.Phase == event.Prefill && (b == nil || b.spans == nil) // a drafter reads the prompts again
+	set := o.failed < maxFailures && want != o.current && (begins || p.Phase == event.Mixed)
 	if set {
 		o.current = want
 	}
-	if b := o.batches[p.BatchID]; b != nil && b.spans == nil {
+	if b != nil && b.spans == nil {
 		b.others = o.current.Others()
 	}
 	return o.current.SMMHz, set

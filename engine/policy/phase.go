@@ -46,6 +46,7 @@ type PhaseAware struct {
 	notes    []event.PolicyNote // to publish with the next Observe
 	mix      passMix            // of what is served
 	byPass   bool               // passes are told of: phases of serving say nothing more
+	turns    turns              // of drafting and verifying
 }
 
 // spanKey names a running phase, begun is how it began: what it may process,
@@ -92,6 +93,14 @@ func (p *PhaseAware) Start() int {
 
 // Phase returns the phase's clock and whether switching to it pays.
 func (p *PhaseAware) Phase(s event.PhaseStart) (int, bool) {
+	if all, ok := p.turns.take(s); ok {
+		all.RequestedSMMHz = p.current
+		p.lengths.add(all, 1)
+	}
+	s, first := p.turns.next(s)
+	if !first {
+		return p.current, false
+	}
 	want, ok := p.clocks.Of(s.Phase)
 	if s.Phase == event.Mixed && p.byPass {
 		return p.current, false
@@ -140,7 +149,7 @@ func (p *PhaseAware) note(s event.PhaseStart, want int, length, need float64, me
 		source = "estimated"
 	}
 	text := fmt.Sprintf("%s at batch %d %s %d MHz: about %s long, break-even %s (%s)",
-		s.Phase, s.BatchSize, verb, want, duration(length), duration(need), source)
+		s.Phase.Decoding(), s.BatchSize, verb, want, duration(length), duration(need), source)
 	tokens := p.lengths.tokens(kindKey{event.Prefill, s.BatchSize}, need, p.clocks.Prefill)
 	cost := 0.0
 	if s.Phase == event.Prefill && !math.IsNaN(tokens) {
@@ -164,11 +173,14 @@ func (p *PhaseAware) BreakEvenPrompt(batch int) float64 {
 func (p *PhaseAware) Observe(e event.Event) []event.PolicyNote {
 	switch e := e.(type) {
 	case event.PhaseEnd:
+		p.turns.ended(e.PhaseSpan)
 		key := spanKey{e.BatchID, e.Phase}
 		if b, known := p.running[key]; known {
 			span := e.PhaseSpan
 			span.RequestedSMMHz = b.mhz
-			p.lengths.add(span, b.tokens)
+			if e.Phase != event.Draft { // all turns together are learned from
+				p.lengths.add(span, b.tokens)
+			}
 			delete(p.running, key)
 		}
 	case event.ClockChange:

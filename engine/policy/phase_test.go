@@ -96,6 +96,44 @@ func TestPhaseAwareSwitchesWhereItPays(t *testing.T) {
 	}
 }
 
+// Where tokens are drafted, phases of some ms take turns: they are one decode to the policy,
+// which switches once for all of them where they are long enough together, and not where
+// they are not.
+func TestPhaseAwareTakesTurnsForOneDecode(t *testing.T) {
+	for name, c := range map[string]struct {
+		rounds int
+		want   int // clock of the turns once learned
+	}{
+		"long together":  {60, 1005},
+		"short together": {2, 1980},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, p := newRun(event.PhaseClocks{Prefill: 1980, Decode: 1005, Score: 1980}, 4, 20)
+			last := 0
+			for batch := range 20 {
+				before := r.switches
+				r.phase(p, event.Prefill, 1, 340, 400)
+				if mhz := r.phase(p, event.Prefill, 1, 340, 15); mhz != 1980 {
+					t.Errorf("the drafter's prefill ran at %d", mhz)
+				}
+				for range c.rounds {
+					r.phase(p, event.Draft, 1, 4, 4)
+					last = r.phase(p, event.Verify, 1, 5, 9)
+				}
+				if n := r.switches - before; n > 2 {
+					t.Fatalf("%d switches in batch %d", n, batch)
+				}
+			}
+			if last != c.want {
+				t.Errorf("the turns ran at %d, want %d; notes: %s", last, c.want, strings.Join(r.notes, "\n"))
+			}
+			if len(p.running) > 2 {
+				t.Errorf("%d phases are remembered as running", len(p.running))
+			}
+		})
+	}
+}
+
 // The break-even prompt length is that of a prefill that lasts as long as both
 // switches take: here 2·24 ms at 5 + 0.1·tokens ms.
 func TestBreakEvenPrompt(t *testing.T) {
