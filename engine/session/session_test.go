@@ -41,9 +41,13 @@ func rows() (event.Sample, event.Power, event.PhaseEnergy, event.RequestEnergy, 
 	rq.RequestID, rq.BatchID, rq.PointID, rq.QueryID = "p1/b1.0", "p1/b1", "p1", "q,\"1\""
 	rq.StartNS, rq.EndNS, rq.OutputTokens, rq.InputTokens, rq.PrefillS, rq.DecodeS = 1, 1_000_000_001, 40, 75, 0.25, 0.75
 	rq.ArrivalNS, rq.QueueS, rq.GapMaxS, rq.ServerPrefillS, rq.ServerDecodeS = 1, 0.5, 0.03, 0.2, 0.7
+	rq.Drafting, rq.Proposed = event.Drafting{Draft: "llama-15m", DraftDepth: 4}, event.Proposed{DraftTokens: 50, AcceptedTokens: 29}
+	rq.DraftedEnergy = event.DraftedEnergy{DraftJ: 2.5, DraftErrJ: 0.125, VerifyJ: nan, VerifyErrJ: 8}
 	cc := event.ClockChange{At: at(60), GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: 1005, CallMS: 2.5, SettleMS: 21, DelayMS: nan, Cause: event.Cause{By: event.ByOperator}}
 	pd := blankPoint
 	pd.At, pd.PointID, pd.Model, pd.BatchSize, pd.Repeat, pd.Queries, pd.EnergyJ, pd.Flags = at(70), "p1", "llama-15m", 4, 1, 1, 12, "throttled"
+	pd.Drafting = rq.Drafting
+	pd.Drafted = event.Drafted{MeanDraftTokens: 50.5, MeanAcceptedTokens: 29, DraftedEnergy: rq.DraftedEnergy}
 	return s, p, ph, rq, cc, pd
 }
 

@@ -31,14 +31,22 @@ func curvesOf(c *view.Context, f state.CurveFilter) curveSet {
 	return s
 }
 
-// name is the model, with the batch size where there are several.
+// name is the model, with the batch size and the draft depth where there are several.
 func (s curveSet) name(k state.Curve) string {
+	name := k.Model
 	for _, o := range s.curves {
 		if o.BatchSize != k.BatchSize {
-			return k.Model + " b" + draw.Int(k.BatchSize)
+			name += " b" + draw.Int(k.BatchSize)
+			break
 		}
 	}
-	return k.Model
+	for _, o := range s.curves {
+		if o.Drafting != k.Drafting {
+			name += " d" + draw.Int(k.DraftDepth)
+			break
+		}
+	}
+	return name
 }
 
 // title is the i-th curve as the tables name it: with its marker, and where it is
@@ -92,7 +100,11 @@ func optimumText(o curve.Optimum) string {
 
 // pointTitle names a point in a line.
 func pointTitle(p event.Point) string {
-	return fmt.Sprintf("%s · %s · batch %d · %s", p.Model, p.Dataset, p.BatchSize, pointClock(p))
+	title := fmt.Sprintf("%s · %s · batch %d · %s", p.Model, p.Dataset, p.BatchSize, pointClock(p))
+	if p.Draft != "" {
+		title += " · draft " + p.DraftText()
+	}
+	return title
 }
 
 func pointClock(p event.Point) string {

@@ -131,6 +131,10 @@ func requestsTable(c *view.Context) *table[*state.Request] {
 			{"prefill", draw.Seconds(q.PrefillS)}, {"decode", draw.Seconds(q.DecodeS)}, {"longest gap", draw.Seconds(q.GapMaxS)}, {"cached tokens", countText(q.CachedTokens)},
 			{"quality", draw.Float(q.Quality, 3) + " " + q.QualityMetric},
 		}
+		if q.Drafts() {
+			out = append(out, [2]string{"drafted by", q.DraftText()}, [2]string{"drafted, accepted", draw.Int(q.DraftTokens) + ", " + draw.Int(q.AcceptedTokens) + " tokens"},
+				[2]string{"drafting J", draw.PlusMinus(q.DraftJ, q.DraftErrJ)}, [2]string{"verifying J", draw.PlusMinus(q.VerifyJ, q.VerifyErrJ)})
+		}
 		if q.Err != "" {
 			out = append(out, [2]string{"error", q.Err})
 		}
@@ -185,6 +189,10 @@ func pointsTable(c *view.Context) *table[*event.PointDone] {
 			{"GPU", p.GPU}, {"queries", draw.Int(p.Queries)}, {"energy by", p.Method}, {"net energy J/query", draw.Sig(p.NetEnergyJ)}, {"prefill", draw.Seconds(p.PrefillS)}, {"decode", draw.Seconds(p.DecodeS)},
 			{"tokens in, out", draw.Sig(p.InputTokens) + ", " + draw.Sig(p.OutputTokens)}, {"throttled", draw.Float(p.ThrottledPct, 1) + " % of the time"},
 			{"temperature", draw.Float(p.TempStartC, 0) + " to " + draw.Float(p.TempEndC, 0) + " °C"},
+		}
+		if p.Drafts() {
+			out = append(out, [2]string{"drafted by", p.DraftText()}, [2]string{"drafted, accepted", draw.Sig(p.MeanDraftTokens) + ", " + draw.Sig(p.MeanAcceptedTokens) + " tokens/query"},
+				[2]string{"drafting J/query", draw.PlusMinus(p.DraftJ, p.DraftErrJ)}, [2]string{"verifying J/query", draw.PlusMinus(p.VerifyJ, p.VerifyErrJ)}, [2]string{"J/accepted token", draw.Sig(p.JoulesPerAccepted())})
 		}
 		if p.PointResult.Err != "" {
 			out = append(out, [2]string{"error", p.PointResult.Err})

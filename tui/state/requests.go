@@ -36,6 +36,7 @@ type Request struct {
 	NetEnergyJ     float64
 	JoulesPerToken float64
 	MixedClock     bool
+	event.DraftedEnergy
 }
 
 // EnergySums adds up resolved energies and the tokens they were spent on.
@@ -80,7 +81,7 @@ func (r *Requests) reset() {
 
 func (r *Requests) done(q event.Request) {
 	nan := math.NaN()
-	row := Request{Request: q, Energy: event.Energy{EnergyJ: nan, EnergyErrJ: nan}, NetEnergyJ: nan, JoulesPerToken: nan}
+	row := Request{Request: q, Energy: event.Energy{EnergyJ: nan, EnergyErrJ: nan}, NetEnergyJ: nan, JoulesPerToken: nan, DraftedEnergy: event.NotDrafted}
 	// The text is kept for the newest alone.
 	if r.Recent.Len() > 0 {
 		r.Recent.At(0).Output.Text = ""
@@ -109,12 +110,15 @@ func (r *Requests) energy(e event.RequestEnergy) {
 	for _, s := range []*EnergySums{&r.All, kind} {
 		s.add(e.EnergyJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
 	}
+	if e.Drafts() && e.OutputTokens > 0 {
+		r.Decode.add(e.DraftJ+e.VerifyJ, math.NaN(), e.OutputTokens-1, e.DecodeS)
+	}
 	n, ok := r.byID[e.RequestID]
 	if !ok {
 		return // too old to be on the screen
 	}
 	row := r.Recent.At(r.Total - 1 - n)
-	row.Energy, row.NetEnergyJ, row.MixedClock, row.Flags = e.Energy, e.NetEnergyJ, e.MixedClock, e.Flags
+	row.Energy, row.NetEnergyJ, row.MixedClock, row.Flags, row.DraftedEnergy = e.Energy, e.NetEnergyJ, e.MixedClock, e.Flags, e.DraftedEnergy
 	row.JoulesPerToken = e.JoulesPerToken()
 	if r.Last.RequestID == e.RequestID {
 		r.Last = *row
@@ -131,7 +135,7 @@ func (r *Requests) phase(e event.PhaseEnergy) {
 		sum = &r.Prefill
 	case event.Score:
 		sum = &r.Score
-	case event.Mixed:
+	case event.Mixed, event.Draft, event.Verify:
 		return // nothing can be said of a phase
 	}
 	sum.add(e.EnergyJ, math.NaN(), e.Tokens, float64(e.EndNS-e.StartNS)/1e9)

@@ -101,9 +101,10 @@ func (w *Work) Letter() byte {
 
 func phaseLetter(p event.Phase) byte { return history.Letters[PhaseIndex(p)] }
 
-// PhaseIndex is the phase as the history numbers it.
+// PhaseIndex is the phase as the history numbers it. Drafting and verifying take turns
+// that are shorter than what it tells apart: both are decoding there.
 func PhaseIndex(p event.Phase) int {
-	switch p {
+	switch p.Decoding() {
 	case event.Prefill:
 		return history.Prefill
 	case event.Decode:
@@ -232,6 +233,9 @@ func (s *State) Apply(e event.Event) {
 	case event.Token:
 		s.token(e)
 	case event.RequestDone:
+		if e.Drafts() && e.OutputTokens > 1 && e.DecodeS > 0 {
+			s.Work.DecodeRate = float64(e.OutputTokens-1) / e.DecodeS
+		}
 		s.Work.DoneInPoint++
 		s.Work.answered(e.Request)
 		s.Requests.done(e.Request)

@@ -31,8 +31,8 @@ type Stat struct {
 // Finite tells whether x is known and a number.
 func Finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// statOf is the mean of the known values.
-func statOf(xs []float64) Stat {
+// StatOf is the mean of the known values.
+func StatOf(xs []float64) Stat {
 	xs = slices.DeleteFunc(slices.Clone(xs), func(x float64) bool { return !Finite(x) })
 	s := Stat{Mean: math.NaN(), Half: math.NaN(), N: len(xs)}
 	switch {
@@ -57,6 +57,14 @@ type Key struct {
 	Dataset   string // "" for all datasets together
 	BatchSize int
 	event.Drafting
+}
+
+// Title names the model, with what drafted for it.
+func (k Key) Title() string {
+	if k.Draft == "" {
+		return k.Model
+	}
+	return k.Model + " (draft " + k.DraftText() + ")"
 }
 
 // Clock is what one SM clock (or one policy) came to.
@@ -104,7 +112,7 @@ func Of(points []event.PointDone) []Curve {
 		if p.PointResult.Err != "" {
 			continue
 		}
-		s := slot{Key: keyOf(p), mhz: p.ClockAlone()}
+		s := slot{Key: KeyOf(p), mhz: p.ClockAlone()}
 		if s.mhz == 0 {
 			s.policy = p.Policy
 		}
@@ -138,7 +146,8 @@ func Of(points []event.PointDone) []Curve {
 	return out
 }
 
-func keyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize, p.Drafting} }
+// KeyOf is what a point has in common with others of its curve.
+func KeyOf(p event.PointDone) Key { return Key{p.GPU, p.Model, p.Dataset, p.BatchSize, p.Drafting} }
 
 // clockOf averages the repeats of one clock. Where all are spoilt they are shown
 // for what they are.
@@ -162,7 +171,7 @@ func clockOf(ps []event.PointDone) Clock {
 		for i, p := range c.repeats {
 			xs[i] = f(p)
 		}
-		return statOf(xs)
+		return StatOf(xs)
 	}
 	c.MHz = over(func(p event.PointDone) float64 { return p.AchievedSMMHz }).Mean
 	c.Energy = over(func(p event.PointDone) float64 { return p.EnergyJ })

@@ -272,7 +272,7 @@ func MeanChange(ks []Change) Change {
 		for _, k := range ks {
 			xs = append(xs, f(k))
 		}
-		return statOf(xs)
+		return StatOf(xs)
 	}
 	return Change{
 		EnergyDown: over(func(k Change) float64 { return k.EnergyDown.Mean }),

@@ -43,7 +43,7 @@ func Energies(points []event.PointDone) table.Table {
 				clock += " (" + string(k.Flags) + ")"
 			}
 			t.Rows = append(t.Rows, []table.Cell{
-				table.Word(c.Model), table.Word(c.Dataset), batch, table.Word(clock), table.Num(float64(max(energy.N, k.Latency.N)), 0),
+				table.Word(c.Title()), table.Word(c.Dataset), batch, table.Word(clock), table.Num(float64(max(energy.N, k.Latency.N)), 0),
 				rounded(energy), rounded(token), rounded(k.JoulesPerTotal), rounded(k.Latency), rounded(k.TokensPerS), table.Num(k.Power.Mean, 0),
 			})
 		}

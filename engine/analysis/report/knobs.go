@@ -41,7 +41,7 @@ func Knobs(points []event.PointDone) table.Table {
 			after, a := r.heldBy(r.after())
 			doubted = doubted || p || a
 			cells := []table.Cell{
-				table.Word(c.Model), table.Word(c.Dataset), table.Num(float64(c.BatchSize), 0), table.Word(settingText(r.setting)),
+				table.Word(c.Title()), table.Word(c.Dataset), table.Num(float64(c.BatchSize), 0), table.Word(settingText(r.setting)),
 				table.WithError(r.Energy, 3), table.WithError(r.Latency, 4), table.Num(nan, 1), table.Num(nan, 1), table.Num(nan, 1),
 				table.Word(heldText(prefill, p)), table.Word(heldText(after, a)),
 			}

@@ -31,7 +31,7 @@ func Study(points []event.PointDone, slowdown float64) []table.Table {
 	}
 	return []table.Table{
 		tableI(points), tableXI(pooled), tableXII(pooled), tableXIII(each, pooled), tableXIV(pooled), tableXVI(pooled),
-		energies, runAt(pooled, slowdown), policies(pooled), knobs, flagged(points),
+		energies, runAt(pooled, slowdown), policies(pooled), knobs, Drafts(points), flagged(points),
 	}
 }
 
@@ -77,7 +77,7 @@ func tableXI(curves []curve.Curve) table.Table {
 		byBatch[c.BatchSize] = append(byBatch[c.BatchSize], k)
 		at := []string{"model", study.ModelName(c.Model), "batch", strconv.Itoa(c.BatchSize)}
 		t.Rows = append(t.Rows, []table.Cell{
-			table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Word(fmt.Sprintf("%d/%d", low.RequestedMHz, base.RequestedMHz)),
+			table.Word(c.Title()), table.Num(float64(c.BatchSize), 0), table.Word(fmt.Sprintf("%d/%d", low.RequestedMHz, base.RequestedMHz)),
 			table.WithError(k.EnergyDown, 1).Beside(study.Published("11", "energy_reduction_pct", at...)),
 			table.Change(k.Latency).Beside(study.Published("11", "latency_change_pct", at...)),
 			table.Change(k.Prefill).Beside(study.Published("11", "prefill_change_pct", at...)),
@@ -131,7 +131,7 @@ func tableXII(curves []curve.Curve) table.Table {
 		k := best.Against(base)
 		at := []string{"model", study.ModelName(c.Model), "batch", strconv.Itoa(c.BatchSize)}
 		t.Rows = append(t.Rows, []table.Cell{
-			table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0).Beside(study.Published("12", "sm_mhz", at...)),
+			table.Word(c.Title()), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0).Beside(study.Published("12", "sm_mhz", at...)),
 			table.WithError(k.EnergyDown, 1).Beside(study.Published("12", "energy_reduction_pct", at...)),
 			table.Change(k.Latency).Beside(study.Published("12", "latency_change_pct", at...)),
 			table.WithError(best.EDP, 2), table.Num(float64(squared.RequestedMHz), 0),
@@ -274,7 +274,7 @@ func tableXVI(curves []curve.Curve) table.Table {
 		k := low.Against(base)
 		m := study.ModelName(c.Model)
 		t.Rows = append(t.Rows, []table.Cell{
-			table.Word(c.Model), table.WithError(base.Energy, 2).Beside(study.Published("16", "baseline_2842_j", "model", m)), table.WithError(low.Energy, 2).Beside(study.Published("16", "low_180_j", "model", m)),
+			table.Word(c.Title()), table.WithError(base.Energy, 2).Beside(study.Published("16", "baseline_2842_j", "model", m)), table.WithError(low.Energy, 2).Beside(study.Published("16", "low_180_j", "model", m)),
 			table.WithError(k.EnergyDown, 1).Beside(study.Published("16", "savings_pct", "model", m)), table.Change(k.Latency).Beside(study.Published("16", "latency_change_pct", "model", m)),
 		})
 	}
@@ -300,7 +300,7 @@ func runAt(curves []curve.Curve, slowdown float64) table.Table {
 			cliff = curve.Cliff{MHz: nan, LowMHz: nan, HighMHz: nan, PlateauSaving: nan, PlateauHalf: nan}
 		}
 		t.Rows = append(t.Rows, []table.Cell{
-			table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0), alike(best), table.WithError(k.EnergyDown, 1), table.Change(k.Latency), rounded(best.JoulesPerToken),
+			table.Word(c.Title()), table.Num(float64(c.BatchSize), 0), table.Num(float64(best.RequestedMHz), 0), alike(best), table.WithError(k.EnergyDown, 1), table.Change(k.Latency), rounded(best.JoulesPerToken),
 			table.Num(cliff.MHz, 0), table.Num(cliff.LowMHz, 0), table.Num(cliff.HighMHz, 0), table.WithError(curve.Stat{Mean: cliff.PlateauSaving, Half: cliff.PlateauHalf}, 1),
 		})
 	}
@@ -343,7 +343,7 @@ func policies(curves []curve.Curve) table.Table {
 		}
 		for _, r := range rows {
 			k := r.Against(base)
-			t.Rows = append(t.Rows, []table.Cell{table.Word(c.Model), table.Num(float64(c.BatchSize), 0), table.Word(r.Label()), table.WithError(r.Energy, 3), table.WithError(r.Latency, 4), table.WithError(k.EnergyDown, 1), table.Change(k.Latency)})
+			t.Rows = append(t.Rows, []table.Cell{table.Word(c.Title()), table.Num(float64(c.BatchSize), 0), table.Word(r.Label()), table.WithError(r.Energy, 3), table.WithError(r.Latency, 4), table.WithError(k.EnergyDown, 1), table.Change(k.Latency)})
 		}
 	}
 	return t

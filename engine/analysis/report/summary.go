@@ -65,8 +65,15 @@ type pointSummary struct {
 	JoulesPerTotal *float64 `json:"joules_per_total_token"` // read and generated
 	EDPJS          *float64 `json:"edp_js"`
 	Quality        *float64 `json:"quality"`
-	Flags          string   `json:"flags,omitempty"`
-	Error          string   `json:"error,omitempty"`
+	// Of points in which tokens were drafted.
+	Draft        string   `json:"draft,omitempty"`
+	DraftDepth   int      `json:"draft_depth,omitempty"`
+	Acceptance   *float64 `json:"acceptance,omitempty"`
+	DraftEnergy  *float64 `json:"draft_energy_j,omitempty"`
+	VerifyEnergy *float64 `json:"verify_energy_j,omitempty"`
+	PerAccepted  *float64 `json:"joules_per_accepted_token,omitempty"`
+	Flags        string   `json:"flags,omitempty"`
+	Error        string   `json:"error,omitempty"`
 }
 
 // NewSummary sums up the session that s names, beside which it says on what the
@@ -124,6 +131,10 @@ func (s *Summary) add(p event.PointDone) {
 		LatencyS: nulljson.Known(p.LatencyS), PrefillS: nulljson.Known(p.PrefillS), DecodeS: nulljson.Known(p.DecodeS), TokensPerS: nulljson.Known(p.TokensPerS),
 		EnergyJ: nulljson.Known(p.EnergyJ), EnergyErrJ: nulljson.Known(p.EnergyErrJ), JoulesPerToken: nulljson.Known(p.JoulesPerToken), JoulesPerTotal: nulljson.Known(p.JoulesPerTotal()), EDPJS: nulljson.Known(p.EDPJS),
 		Quality: nulljson.Known(p.Quality), Flags: plaintext.Line(string(p.Flags)), Error: plaintext.OneLine(p.PointResult.Err),
+	}
+	if p.Draft != "" {
+		row.Draft, row.DraftDepth = plaintext.Line(p.Draft), p.DraftDepth
+		row.Acceptance, row.DraftEnergy, row.VerifyEnergy, row.PerAccepted = nulljson.Known(p.Acceptance()), nulljson.Known(p.DraftJ), nulljson.Known(p.VerifyJ), nulljson.Known(p.JoulesPerAccepted())
 	}
 	if p.RequestedSMMHz > 0 {
 		row.RequestedSMMHz = &p.RequestedSMMHz
@@ -209,11 +220,19 @@ const mostPoints = 24
 
 func (s Summary) writePoints(w io.Writer) error {
 	header := []string{"model", "dataset", "batch", "clock MHz", "repeat", "queries", "latency s", "prefill s", "after s", "tokens/s", "J/query", "± J", "J/token", "read too", "EDP J·s", "quality", "flags"}
+	drafts := slices.ContainsFunc(s.Points, func(p pointSummary) bool { return p.Draft != "" })
+	if drafts {
+		header = append(header[:len(header)-1], "draft", "depth", "accepted %", "J/accepted", "flags")
+	}
 	var rows [][]string
 	for _, p := range s.Points {
-		rows = append(rows, []string{p.Model, p.Dataset, p.batch(), p.clock(), strconv.Itoa(p.Repeat), strconv.Itoa(p.Queries),
+		row := []string{p.Model, p.Dataset, p.batch(), p.clock(), strconv.Itoa(p.Repeat), strconv.Itoa(p.Queries),
 			significant(p.LatencyS, 4), significant(p.PrefillS, 3), significant(p.DecodeS, 4), significant(p.TokensPerS, 4), significant(p.EnergyJ, 4), significant(p.EnergyErrJ, 2),
-			significant(p.JoulesPerToken, 3), significant(p.JoulesPerTotal, 3), significant(p.EDPJS, 3), significant(p.Quality, 3), p.Flags})
+			significant(p.JoulesPerToken, 3), significant(p.JoulesPerTotal, 3), significant(p.EDPJS, 3), significant(p.Quality, 3)}
+		if drafts {
+			row = append(row, p.Draft, strconv.Itoa(p.DraftDepth), acceptedPct(p.Acceptance), significant(p.PerAccepted, 3))
+		}
+		rows = append(rows, append(row, p.Flags))
 	}
 	return table.WriteGrid(w, header, rows)
 }
@@ -237,6 +256,14 @@ func (p pointSummary) clock() string {
 		return "driver's"
 	}
 	return p.Policy
+}
+
+// acceptedPct is a share in %.
+func acceptedPct(x *float64) string {
+	if x == nil {
+		return "–"
+	}
+	return strconv.FormatFloat(100**x, 'f', 1, 64)
 }
 
 // significant writes x with n significant digits, "–" where it is unknown.
