@@ -105,10 +105,21 @@ type ModelInfo struct {
 	Devices      []string `json:"devices"` // what it runs on: CPU, CUDA0, sim:h100
 	BuildFlags   []string `json:"build_flags,omitempty"`
 	Simulated    bool     `json:"simulated"`
-	// Drafter is the model that drafts for it; nil where none of its own does.
-	Drafter *ModelInfo `json:"drafter,omitempty"`
+	// Drafter is the model that drafts for it, where one of its own does.
+	Drafter DraftModelInfo `json:"drafter,omitzero"`
 	// Warnings tell what is wrong with the model that changes its results.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// DraftModelInfo describes a model that drafts for another, loaded beside it.
+type DraftModelInfo struct {
+	Name         string `json:"name"`
+	Path         string `json:"path,omitempty"`
+	SHA256       string `json:"sha256,omitempty"`
+	Architecture string `json:"architecture"`
+	Parameters   int64  `json:"parameters"`
+	Quantisation string `json:"quantisation"`
+	SizeBytes    int64  `json:"size_bytes"`
 }
 
 // OnCPU tells whether the model computes on no GPU.

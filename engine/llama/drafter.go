@@ -21,7 +21,7 @@ type drafter struct {
 	shared   bool   // it is the model itself
 	onDevice bool
 	kvBytes  uint64
-	info     *engine.ModelInfo // of a model of its own
+	info     engine.DraftModelInfo // of a model of its own
 	eval     *evaluator
 }
 
@@ -76,9 +76,8 @@ func (b *Backend) loadDraftModel(ctx context.Context, d engine.Drafter, devices 
 		out.free()
 		return failed(err)
 	}
-	out.info = &engine.ModelInfo{
-		Name: d.Name, Path: file.Paths[0], Architecture: head.Architecture(), Parameters: file.Parameters(), Quantisation: head.Quantisation(),
-		SizeBytes: file.Size, ContextMax: head.ContextLength(), Devices: b.info.Devices,
+	out.info = engine.DraftModelInfo{
+		Name: d.Name, Path: file.Paths[0], Architecture: head.Architecture(), Parameters: file.Parameters(), Quantisation: head.Quantisation(), SizeBytes: file.Size,
 	}
 	if out.info.SHA256, err = sum(); err != nil {
 		out.free()
@@ -125,11 +124,11 @@ func (d *drafter) drafts() *evaluator {
 	return d.eval
 }
 
-func (d *drafter) describe() *engine.ModelInfo {
-	if d == nil {
-		return nil
+func (d *drafter) describe() (info engine.DraftModelInfo) {
+	if d != nil {
+		info = d.info
 	}
-	return d.info
+	return info
 }
 
 func (d *drafter) free() {

@@ -95,6 +95,14 @@ func (d *drafter) proposes(key uint64, n, depth int) int {
 	return depth
 }
 
+// describe tells of a model of its own.
+func (d *drafter) describe() (info engine.DraftModelInfo) {
+	if d == nil || d.shape == nil || d.self {
+		return info
+	}
+	return engine.DraftModelInfo{Name: d.shape.Name, Architecture: d.shape.Architecture, Parameters: d.shape.Parameters(), Quantisation: "F16", SizeBytes: d.shape.WeightBytes()}
+}
+
 // drafts tells whether tokens are drafted for the batch.
 func (r *run) drafts() bool { return r.b.draft != nil && r.batch.DraftDepth > 0 && !r.scored }
 

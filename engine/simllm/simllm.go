@@ -155,7 +155,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	return engine.ModelInfo{
 		Name: s.Name, Architecture: s.Architecture, Parameters: s.Parameters(),
 		Quantisation: "F16", SizeBytes: s.WeightBytes(), ContextMax: s.Context,
-		Devices: gpu.MemberIDs(gpu.Together(b.all.Infos()...).ID()), Simulated: true,
+		Devices: gpu.MemberIDs(gpu.Together(b.all.Infos()...).ID()), Simulated: true, Drafter: draft.describe(),
 	}, nil
 }
 
