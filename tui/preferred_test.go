@@ -1,6 +1,7 @@
 package tui_test
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"slices"
@@ -199,5 +200,21 @@ func TestForgettingIsSaid(t *testing.T) {
 	d.press("w")
 	if d.m.Window.Name() != "10m" {
 		t.Errorf("window %s", d.m.Window.Name())
+	}
+}
+
+// Another theme changes what lies over the page, too.
+func TestPanelsTakeTheTheme(t *testing.T) {
+	for _, panel := range []string{"?", "i", "f", "n", "j", "p"} {
+		was, fresh := newDriver(t, tui.Options{Theme: theme.Dark}, "run"), newDriver(t, tui.Options{Theme: theme.Light}, "run")
+		for _, d := range []*driver{was, fresh} {
+			d.size(120, 40)
+			d.press(panel)
+			d.m.View()
+		}
+		was.m.SetTheme(theme.Light)
+		if !bytes.Equal(ansiOf(t, was.m), ansiOf(t, fresh.m)) {
+			t.Errorf("%s: something is still in the theme before", panel)
+		}
 	}
 }

@@ -72,6 +72,7 @@ func (f *Frame) Forget() {
 // Ink has everything drawn in the styles of p from now on.
 func (f *Frame) Ink(p canvas.Palette) {
 	f.palette = p
+	f.Reset(f.W, f.H, p) // what lies over pages is rendered in the canvas's own styles
 	f.Forget()
 }
 
