@@ -10,7 +10,7 @@ import (
 	"jouletop/tui/theme"
 )
 
-// What is said not to have changed of a row has not.
+// What is said not to have changed has not.
 func TestChangesAreTold(t *testing.T) {
 	d := newDriver(t, tui.Options{Theme: theme.Dark}, "run")
 	r := rand.New(rand.NewPCG(3, 4))
@@ -28,23 +28,23 @@ func TestChangesAreTold(t *testing.T) {
 		default:
 			d.step(time.Duration(r.IntN(150)) * time.Millisecond)
 		}
-		c := d.m.Canvas()
-		for y, changed := range d.m.Frame.Changed() {
+		c, changed := d.m.Canvas(), d.m.Frame.Changed()
+		for y := range c.H {
 			rows++
 			if was.W != c.W || was.H != c.H {
 				continue
 			}
-			if changed.Empty() {
+			if !changed.Any(y) {
 				kept++
 			}
 			for x := range c.W {
-				if (x < changed.From || x >= changed.To) && was.At(x, y) != c.At(x, y) {
-					t.Fatalf("step %d: row %d has changed and is not said to have", i, y)
+				if !changed.Has(x, y) && was.At(x, y) != c.At(x, y) {
+					t.Fatalf("step %d: column %d of row %d has changed and is not said to have", i, x, y)
 				}
 			}
 		}
 		was = canvas.New(c.W, c.H, canvas.Palette{})
-		was.Copy(0, 0, c)
+		was.Copy(0, 0, c, nil)
 	}
 	if kept == 0 {
 		t.Errorf("none of %d rows was kept", rows)

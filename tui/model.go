@@ -45,14 +45,15 @@ type Model struct {
 	message  message
 	operator *operator
 	player   player
+	pacer    pacer
 
 	// ring tells of a run that has ended, to those who look elsewhere; "" nothing.
 	ring string
 
 	untimed bool // tests: nothing waits for a time or for the stream
-	// present shows a frame, of whose rows the parts changed may differ from the one
-	// before; nil: View's text is shown.
-	present func(c *canvas.Canvas, changed []canvas.Span, title string)
+	// present shows a frame, of which the cells changed may differ from the one before;
+	// nil: View's text is shown.
+	present func(c *canvas.Canvas, changed *canvas.Marks, title string)
 	w, h    int // of the terminal
 	content string
 	dirty   bool
@@ -67,8 +68,7 @@ type message struct {
 
 // Messages of the model's own.
 type (
-	readyMsg  struct{} // the source has something
-	frameMsg  struct{} // time to take it
+	frameMsg  struct{} // the source has something, and it is time to take it
 	statusMsg struct { // the controller's answer
 		command.Status
 		once bool // asked for out of turn
@@ -105,6 +105,7 @@ func New(o Options) *Model {
 	m.pal = newPalette(m.keeper.recall(&o))
 	m.operator = &operator{Context: m.Context}
 	m.player = player{Context: m.Context}
+	m.pacer = pacer{least: time.Second / time.Duration(o.FPS)}
 	m.Do = m.operator.do
 	if o.Controller != nil {
 		m.Status = command.Status{Policy: "none"}
@@ -135,15 +136,17 @@ func (m *Model) Init() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// wait turns the source's signal into a message.
+// wait turns the source's signal into a message. What comes within a frame is taken
+// together.
 func (m *Model) wait() tea.Cmd {
 	if m.untimed {
 		return nil
 	}
-	ready := m.opt.Source.Ready()
+	ready, pace := m.opt.Source.Ready(), m.pacer.stands(m.Context, m.names[m.at] == "Live")
 	return func() tea.Msg {
 		<-ready
-		return readyMsg{}
+		time.Sleep(pace)
+		return frameMsg{}
 	}
 }
 
@@ -200,9 +203,6 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case tea.ColorProfileMsg:
 		m.pal.profile = msg.Profile
 		m.setTheme()
-	case readyMsg:
-		// What comes within a frame is taken together.
-		return m.tick(time.Second/time.Duration(m.opt.FPS), frameMsg{})
 	case frameMsg:
 		return m.drain()
 	case statusMsg:
@@ -259,7 +259,9 @@ func (m *Model) toPages(msg tea.Msg) tea.Cmd {
 // drain takes what the source has.
 func (m *Model) drain() tea.Cmd {
 	events, closed := m.opt.Source.Drain()
+	was := m.State.Now
 	m.Apply(events...)
+	m.pacer.taken(m.Context, m.State.Now-was)
 	var ring tea.Cmd
 	if m.ring != "" {
 		ring, m.ring = tea.Raw(notification(m.ring)), ""

@@ -62,8 +62,8 @@ type Options struct {
 	Keep func(changed map[string][]string) error
 	// Notice stands on the last line until a key is pressed; "" for nothing.
 	Notice string
-	// FPS is the most frames a second but for keys, which are answered at once; 0 is 5: the
-	// picture moves on no more often (view.Window), and text is read no faster.
+	// FPS is the most frames a second but for keys, which are answered at once; 0 is 4: the
+	// picture moves on no more often (view.Beat), and text is read no faster.
 	FPS int
 	// Wall tells the wall-clock time for file names; nil is time.Now.
 	Wall func() time.Time
@@ -75,7 +75,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	if o.FPS <= 0 {
-		o.FPS = 5
+		o.FPS = 4
 	}
 	if o.Wall == nil {
 		o.Wall = time.Now

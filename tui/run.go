@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -41,14 +40,10 @@ func Run(ctx context.Context, o Options) error {
 	defer t.Close()
 	m.present = t.Present
 
-	// A dashboard stays open all day: memory counts more than the collector's
-	// moments.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
-
 	w, h := t.Size()
 	opts := []tea.ProgramOption{
 		tea.WithoutSignalHandler(), tea.WithoutRenderer(), tea.WithInput(in), tea.WithOutput(out), tea.WithWindowSize(w, h),
-		tea.WithFPS(10), // of a renderer that shows nothing: each is a wake-up
+		tea.WithFPS(5), // of a renderer that shows nothing: each is a wake-up
 	}
 	if o.Environ != nil {
 		opts = append(opts, tea.WithEnvironment(o.Environ))

@@ -61,7 +61,7 @@ type Options struct {
 //
 // On a real clock the rounds are made by a thread that does nothing else and is
 // scheduled ahead of others where that is permitted: the device's own (see
-// [Poller]), else a goroutine's. The callbacks are called by another, every 50 ms,
+// [Poller]), else a goroutine's. The callbacks are called by another, every 100 ms,
 // so that a slow one delays no reading. On a simulated clock everything runs in the
 // clock's goroutines and is deterministic.
 type Sampler struct {
@@ -193,7 +193,7 @@ const (
 	lostRetry = int64(time.Second)
 	// passOn is how often the readings of a poller are passed on. Each time costs
 	// several switches of threads: more than the readings themselves.
-	passOn = 50 * time.Millisecond
+	passOn = 100 * time.Millisecond
 )
 
 func (s *Sampler) end() {

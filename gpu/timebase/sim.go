@@ -217,7 +217,7 @@ func (s *Sim) catchUp() {
 // till a time within a step wakes at that simulated time exactly, and only sees it
 // later: waking the machine for each of hundreds of sleepers a second costs more
 // than all they do.
-const grain = 20 * time.Millisecond
+const grain = 100 * time.Millisecond
 
 // arm sets the timer for the next paced wake-up.
 func (s *Sim) arm(t int64) {

@@ -28,23 +28,6 @@ func (r Rect) Overlaps(o Rect) bool {
 	return r.X < o.X+o.W && o.X < r.X+r.W && r.Y < o.Y+o.H && o.Y < r.Y+r.H
 }
 
-// Span is a part of a row: the columns From to To-1.
-type Span struct{ From, To int }
-
-// Empty tells whether there is nothing of the row.
-func (s Span) Empty() bool { return s.From >= s.To }
-
-// With is the least span that holds both.
-func (s Span) With(o Span) Span {
-	switch {
-	case s.Empty():
-		return o
-	case o.Empty():
-		return s
-	}
-	return Span{min(s.From, o.From), max(s.To, o.To)}
-}
-
 // Inset returns r without dx columns left and right and dy rows above and below.
 func (r Rect) Inset(dx, dy int) Rect {
 	return Rect{r.X + dx, r.Y + dy, max(r.W-2*dx, 0), max(r.H-2*dy, 0)}
@@ -348,11 +331,22 @@ func wrapLine(para string, w int) []string {
 	return append(lines, para[start:])
 }
 
-// Copy puts src onto c with its top left cell at x, y, clipped.
-func (c *Canvas) Copy(x, y int, src *Canvas) {
+// Copy puts src onto c with its top left cell at x, y, clipped, and marks the cells of c
+// that it changes; changed may be nil.
+func (c *Canvas) Copy(x, y int, src *Canvas, changed *Marks) {
 	for sy := range src.H {
 		for sx := 0; sx < src.W; sx++ {
 			from := src.CellAt(sx, sy)
+			was := c.CellAt(x+sx, y+sy)
+			if was != nil && was.Width == 1 && from.Width == 1 {
+				if *was != *from {
+					*was = *from
+					if changed != nil {
+						changed.Put(x+sx, y+sy, true)
+					}
+				}
+				continue
+			}
 			if from.Width > 1 && (x+sx < 0 || x+sx+from.Width > c.W) { // cut by the edge
 				for i := range from.Width {
 					c.put(x+sx+i, y+sy, uv.Cell{Content: " ", Style: from.Style, Width: 1})
@@ -360,15 +354,12 @@ func (c *Canvas) Copy(x, y int, src *Canvas) {
 			} else {
 				c.put(x+sx, y+sy, *from)
 			}
-			sx += max(from.Width, 1) - 1
+			wide := max(from.Width, 1)
+			if changed != nil { // with the other half of what it may have cut
+				changed.Set(x+sx-1, x+sx+wide+1, y+sy)
+			}
+			sx += wide - 1
 		}
-	}
-}
-
-// CopyRow makes a part of row y of c that of src, which is as wide.
-func (c *Canvas) CopyRow(src *Canvas, y int, of Span) {
-	for x := of.From; x < of.To; x++ {
-		*c.CellAt(x, y) = *src.CellAt(x, y)
 	}
 }
 

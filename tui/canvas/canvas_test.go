@@ -69,12 +69,12 @@ func TestCopyKeepsClustersAndClips(t *testing.T) {
 	src.Text(0, 1, 3, "abcd")
 	dst := canvas.New(5, 2, numbered)
 	dst.Text(0, 0, 0, "o\u0308")
-	dst.Copy(3, 0, src)
+	dst.Copy(3, 0, src, nil)
 	if got := dst.Plain(); got != "o\u0308  e\u0301\n   ab\n" {
 		t.Errorf("got %q", got)
 	}
 	dst = canvas.New(3, 2, numbered)
-	dst.Copy(-2, 0, src)
+	dst.Copy(-2, 0, src, nil)
 	if got := dst.Plain(); got != " x\ncd\n" {
 		t.Errorf("from left of the edge: got %q", got)
 	}

@@ -17,10 +17,10 @@ type Frame struct {
 	*canvas.Canvas
 	palette canvas.Palette
 	parts   map[string]*part
-	placed  []place       // since Begin
-	was     []place       // in the frame before
-	stale   bool          // what stands on the canvas is not the parts of the frame before
-	changed []canvas.Span // of each row: what may differ from the frame before
+	placed  []place      // since Begin
+	was     []place      // in the frame before
+	stale   bool         // what stands on the canvas is not the parts of the frame before
+	changed canvas.Marks // what may differ from the frame before
 	hits    []hit
 	draws   int
 }
@@ -54,9 +54,8 @@ func (f *Frame) Begin(w, h int) {
 	if w != f.W || h != f.H {
 		f.stale = true
 		f.Reset(w, h, f.palette)
-		f.changed = make([]canvas.Span, f.H)
 	}
-	clear(f.changed)
+	f.changed.Reset(f.W, f.H)
 	f.was, f.placed, f.hits = f.placed, f.was[:0], f.hits[:0]
 	for _, p := range f.was {
 		p.part.fresh = false
@@ -88,8 +87,8 @@ func (f *Frame) Placed() []canvas.Rect {
 	return out
 }
 
-// Changed is, of each row, what may differ from the frame before.
-func (f *Frame) Changed() []canvas.Span { return f.changed }
+// Changed are the cells that may differ from the frame before.
+func (f *Frame) Changed() *canvas.Marks { return &f.changed }
 
 // Place draws the named part into r: by draw where key (a comparable value that
 // stands for all that draw reads) or the size has changed, else from what was
@@ -125,24 +124,16 @@ func (f *Frame) End() {
 	all := f.stale || !slices.Equal(f.placed, f.was)
 	if all {
 		f.Reset(f.W, f.H, f.palette)
-		f.touch(canvas.Rect{W: f.W, H: f.H})
+		f.changed.All()
 	}
 	var put []canvas.Rect
 	for _, p := range f.placed {
 		if all || p.part.fresh || slices.ContainsFunc(put, p.r.Overlaps) {
-			f.Copy(p.r.X, p.r.Y, p.part.c)
-			f.touch(p.r)
+			f.Copy(p.r.X, p.r.Y, p.part.c, &f.changed)
 			put = append(put, p.r)
 		}
 	}
 	f.stale = false
-}
-
-func (f *Frame) touch(r canvas.Rect) {
-	span := canvas.Span{From: max(r.X, 0), To: min(r.X+r.W, f.W)}
-	for y := max(r.Y, 0); y < min(r.Y+r.H, f.H); y++ {
-		f.changed[y] = f.changed[y].With(span)
-	}
 }
 
 // Hit makes r clickable: do changes what its page or panel shows.

@@ -19,6 +19,7 @@ type Rows[T any] struct {
 	First   int    // number of the oldest that is kept
 	Len     int    // how many are kept
 	Version uint64 // changes whenever a row comes, changes or goes
+	Fixed   bool   // a row stays as it came, until it goes
 	At      func(n int) T
 }
 
@@ -40,7 +41,8 @@ type Grid[T any] struct {
 	sorted int // 1 + the column sorted by, descending where negative; 0: as they came
 	filter string
 	typing *line
-	order  []int // numbers of the rows listed, where they are sorted or filtered
+	order  []int  // numbers of the rows listed, where they are sorted or filtered
+	ranks  []rank // of them, where they are sorted
 	of     listing
 	took   time.Duration // to list them
 	when   time.Time
@@ -51,6 +53,7 @@ type Grid[T any] struct {
 type listing struct {
 	version uint64
 	first   int
+	last    int
 	sorted  int
 	filter  string
 	known   bool
@@ -108,11 +111,11 @@ const listingShare = 20
 // made just now.
 func (g *Grid[T]) list() {
 	if g.plain() {
-		g.order, g.of = nil, listing{}
+		g.order, g.ranks, g.of = nil, nil, listing{}
 		return
 	}
-	now := listing{g.rows.Version, g.rows.First, g.sorted, g.filter, true}
-	if now == g.of {
+	now := listing{g.rows.Version, g.rows.First, g.rows.last(), g.sorted, g.filter, true}
+	if now == g.of || g.follow(now) {
 		return
 	}
 	same := g.of.known && g.of.sorted == g.sorted && g.of.filter == g.filter && g.of.first == g.rows.First
@@ -156,40 +159,95 @@ func (g *Grid[T]) has(row T, words []string) bool {
 	return true
 }
 
-// sort sorts what is listed; what is unknown stands last.
+// rank is what a row is sorted by.
+type rank struct {
+	num  float64
+	text string
+}
+
+// rank returns what the row of a number is sorted by.
+func (g *Grid[T]) rank(n int) rank {
+	by, _ := g.sortedBy()
+	if c := g.Columns[by]; c.Num != nil {
+		return rank{num: c.Num(g.rows.At(n))}
+	}
+	return rank{text: g.Columns[by].Text(g.rows.At(n))}
+}
+
+// compare orders ranks; what is unknown stands last either way.
+func (r rank) compare(o rank, down bool) int {
+	if rn, on := math.IsNaN(r.num), math.IsNaN(o.num); rn || on {
+		return cmp.Compare(b2i(rn), b2i(on))
+	}
+	d := cmp.Or(cmp.Compare(r.num, o.num), cmp.Compare(r.text, o.text))
+	if down {
+		d = -d
+	}
+	return d
+}
+
+// sort sorts what is listed.
 func (g *Grid[T]) sort() {
+	g.ranks = g.ranks[:0]
 	if g.sorted == 0 {
 		return
 	}
-	by, down := g.sortedBy()
-	c := g.Columns[by]
+	_, down := g.sortedBy()
 	type row struct {
-		n    int
-		num  float64
-		text string
+		n int
+		rank
 	}
 	rows := make([]row, len(g.order))
 	for i, n := range g.order {
-		rows[i].n = n
-		if at := g.rows.At(n); c.Num != nil {
-			rows[i].num = c.Num(at)
-		} else {
-			rows[i].text = c.Text(at)
-		}
+		rows[i] = row{n, g.rank(n)}
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		if an, bn := math.IsNaN(a.num), math.IsNaN(b.num); an || bn {
-			return cmp.Compare(b2i(an), b2i(bn))
-		}
-		d := cmp.Or(cmp.Compare(a.num, b.num), cmp.Compare(a.text, b.text))
-		if down {
-			d = -d
-		}
-		return d
-	})
+	slices.SortStableFunc(rows, func(a, b row) int { return a.compare(b.rank, down) })
 	for i, r := range rows {
 		g.order[i] = r.n
+		g.ranks = append(g.ranks, r.rank)
 	}
+}
+
+// follow puts rows that came since into the list, and takes those out that went, where
+// all others are as they were: so the list need not be made anew. It tells whether that
+// was so.
+func (g *Grid[T]) follow(now listing) bool {
+	was := g.of
+	was.version, was.first, was.last = now.version, now.first, now.last
+	if !g.rows.Fixed || was != now || now.last < g.of.last || now.last-g.of.last > len(g.order)/16 {
+		return false
+	}
+	if now.first > g.of.first {
+		kept := 0
+		for i, n := range g.order {
+			if n < now.first {
+				continue
+			}
+			if g.order[kept] = n; g.sorted != 0 {
+				g.ranks[kept] = g.ranks[i]
+			}
+			kept++
+		}
+		g.order = g.order[:kept]
+		g.ranks = g.ranks[:min(kept, len(g.ranks))]
+	}
+	words := strings.Fields(strings.ToLower(g.filter))
+	for n := g.of.last + 1; n <= now.last; n++ {
+		if !g.has(g.rows.At(n), words) {
+			continue
+		}
+		at := 0 // the newest first, among equals too
+		if g.sorted != 0 {
+			_, down := g.sortedBy()
+			r := g.rank(n)
+			at, _ = slices.BinarySearchFunc(g.ranks, r, func(a, b rank) int { return a.compare(b, down) })
+			g.ranks = slices.Insert(g.ranks, at, r)
+		}
+		g.order = slices.Insert(g.order, at, n)
+	}
+	g.of = now
+	g.stamp++
+	return true
 }
 
 func b2i(on bool) int {

@@ -180,7 +180,7 @@ func pointsTable(c *view.Context) *table[*event.PointDone] {
 	t.look.Style = func(p *event.PointDone) canvas.Style { return failed(p.PointResult.Err, p.Flags) }
 	t.rows = func() grid.Rows[*event.PointDone] {
 		first := s.Count - len(s.Done)
-		return grid.Rows[*event.PointDone]{First: first, Len: len(s.Done), Version: s.Version(), At: func(n int) *event.PointDone { return &s.Done[n-first] }}
+		return grid.Rows[*event.PointDone]{First: first, Len: len(s.Done), Version: s.Version(), Fixed: true, At: func(n int) *event.PointDone { return &s.Done[n-first] }}
 	}
 	t.flags = func(p *event.PointDone) event.Flags { return p.Flags }
 	t.name = func(p *event.PointDone) string { return "Point " + p.PointID }

@@ -27,7 +27,8 @@ type painter struct {
 
 	mu      sync.Mutex
 	next    *canvas.Canvas // the newest frame
-	changed []canvas.Span  // of each row: where next may differ from shown
+	changed canvas.Marks   // where next may differ from shown
+	wide    canvas.Marks   // cells of next that are not certain
 	title   string
 	pending bool
 	given   bool // a frame was, ever
@@ -38,6 +39,7 @@ type painter struct {
 	quit  chan struct{}
 	done  chan struct{}
 	shown *canvas.Canvas // what is on the terminal
+	drawn canvas.Marks   // cells of shown that are not certain
 	oldT  string
 	buf   []byte
 	begin map[uv.Style]string // the sequence that begins a style
@@ -48,21 +50,27 @@ func newPainter(w io.Writer) *painter {
 		quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-// present hands over a frame, of whose rows the parts changed may differ from the
-// one before; nil: all may. They are copied.
-func (p *painter) present(c *canvas.Canvas, changed []canvas.Span, title string) {
+// present hands over a frame, of which the cells changed may differ from the one before;
+// nil: all may. They are copied.
+func (p *painter) present(c *canvas.Canvas, changed *canvas.Marks, title string) {
 	p.mu.Lock()
 	if p.next.W != c.W || p.next.H != c.H {
 		p.next.Reset(c.W, c.H, canvas.Palette{})
-		p.changed, changed = make([]canvas.Span, c.H), nil
+		p.changed.Reset(c.W, c.H)
+		p.wide.Reset(c.W, c.H)
+		changed = nil
+	}
+	if changed == nil {
+		p.changed.All()
+		changed = &p.changed
 	}
 	for y := range c.H {
-		span := canvas.Span{To: c.W}
-		if changed != nil {
-			span = changed[y]
-		}
-		p.next.CopyRow(c, y, span)
-		p.changed[y] = p.changed[y].With(span)
+		changed.Each(y, func(x int) {
+			cell := c.CellAt(x, y)
+			*p.next.CellAt(x, y) = *cell
+			p.changed.Put(x, y, true)
+			p.wide.Put(x, y, !certain(cell))
+		})
 	}
 	p.title, p.pending, p.given = title, true, true
 	p.mu.Unlock()
@@ -139,17 +147,13 @@ func (p *painter) paint() {
 	if whole {
 		p.buf = append(p.buf, plainStyle+eraseAll...)
 		p.shown.Reset(p.next.W, p.next.H, canvas.Palette{})
+		p.drawn.Reset(p.next.W, p.next.H)
+		p.changed.All()
 	}
 	for y := range p.next.H {
-		span := p.changed[y]
-		if whole {
-			span = canvas.Span{To: p.next.W}
-		}
-		if !span.Empty() {
-			p.row(y, span)
-		}
+		p.row(y)
 	}
-	clear(p.changed)
+	p.changed.Reset(p.next.W, p.next.H)
 	if p.title != p.oldT {
 		p.buf = append(p.buf, "\x1b]2;"...)
 		for _, r := range p.title {
@@ -171,36 +175,45 @@ func (p *painter) paint() {
 // a jump takes about as many bytes.
 const joinGap = 6
 
-// row writes the changed cells of row y, all of them within a part of it, and makes
-// them the shown ones.
-func (p *painter) row(y int, of canvas.Span) {
-	same := func(x int) bool { return *p.next.CellAt(x, y) == *p.shown.CellAt(x, y) }
-	x, w := of.From, of.To
-	for x < w && same(x) {
-		x++
-	}
-	if x == w {
+// row writes the changed cells of row y, and makes them the shown ones.
+func (p *painter) row(y int) {
+	if !p.changed.Any(y) {
 		return
 	}
-	defer p.shown.CopyRow(p.next, y, canvas.Span{From: x, To: w})
-	if uncertain(p.next, y) || uncertain(p.shown, y) {
+	whole := p.drawn.Any(y) || p.wide.Any(y)
+	p.changed.Each(y, func(x int) {
+		next, shown := p.next.CellAt(x, y), p.shown.CellAt(x, y)
+		if *next == *shown {
+			p.changed.Put(x, y, false)
+			return
+		}
+		*shown = *next
+		p.drawn.Put(x, y, p.wide.Has(x, y))
+	})
+	switch {
+	case !p.changed.Any(y):
+		return
+	case whole:
 		p.wholeRow(y)
 		return
 	}
-	for x < w {
-		if same(x) {
-			x++
-			continue
+	from, to := 0, 0 // what is to be written, up to the last change so far
+	p.changed.Each(y, func(x int) {
+		if to > from && x-to < joinGap {
+			to = x + 1
+			return
 		}
-		end, last := x+1, x
-		for ; end < w && end-last <= joinGap; end++ {
-			if !same(end) {
-				last = end
-			}
-		}
-		p.moveTo(x, y)
-		p.cells(y, x, last+1)
-		x = last + 1
+		p.stretch(from, to, y)
+		from, to = x, x+1
+	})
+	p.stretch(from, to, y)
+}
+
+// stretch writes the columns from to to-1 of row y.
+func (p *painter) stretch(from, to, y int) {
+	if to > from {
+		p.moveTo(from, y)
+		p.cells(y, from, to)
 	}
 }
 
@@ -208,17 +221,6 @@ func (p *painter) row(y int, of canvas.Span) {
 func certain(c *uv.Cell) bool {
 	_, n := utf8.DecodeRuneInString(c.Content)
 	return c.Width == 1 && n == len(c.Content)
-}
-
-// uncertain tells of a row with cells that terminals may draw in another width
-// than they have here.
-func uncertain(c *canvas.Canvas, y int) bool {
-	for x := range c.W {
-		if !certain(c.CellAt(x, y)) {
-			return true
-		}
-	}
-	return false
 }
 
 // wholeRow writes a row anew, finding its place again after every cell whose

@@ -80,9 +80,9 @@ func (t *Terminal) Size() (w, h int) {
 	return 80, 24
 }
 
-// Present shows a frame soon, of whose rows the parts changed may differ from the one
-// presented before; nil: all may. It does not wait and keeps neither.
-func (t *Terminal) Present(c *canvas.Canvas, changed []canvas.Span, title string) {
+// Present shows a frame soon, of which the cells changed may differ from the one presented
+// before; nil: all may. It does not wait and keeps neither.
+func (t *Terminal) Present(c *canvas.Canvas, changed *canvas.Marks, title string) {
 	t.painter.present(c, changed, title)
 }
 

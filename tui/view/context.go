@@ -147,7 +147,14 @@ func (c *Context) Hidden() []string {
 
 // Slow changes four times a second of the session: figures change no more often,
 // so that they can be read.
-func (c *Context) Slow() int64 { return c.State.Now / 250_000_000 }
+func (c *Context) Slow() int64 { return Beat(c.State) }
+
+// beatNS is the least time in which figures change and pictures move on, ns: all at the
+// same time, so that there are fewer frames.
+const beatNS = 250_000_000
+
+// Beat numbers the times in which a session's figures and pictures stand still.
+func Beat(s *state.State) int64 { return s.Now / beatNS }
 
 // Second changes once a second of the session.
 func (c *Context) Second() int64 { return c.State.Now / 1_000_000_000 }

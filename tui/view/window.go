@@ -27,10 +27,8 @@ type Window struct {
 	Columns []history.Column
 	Shown   Columns
 	PeakW   float64
+	moved   int64 // beat of the session in which it moved on last
 }
-
-// stepNS is the least time by which a picture moves on, ns.
-const stepNS = 200_000_000
 
 // Columns tells which columns are shown.
 type Columns struct {
@@ -86,22 +84,26 @@ func (w *Window) Scroll(s *state.State, dir int64) {
 }
 
 // Load reads the columns for a plot n wide; the window's edges lie on whole
-// columns, so nothing changes until a column is complete.
+// columns, so nothing changes until a column is complete, nor more often than the
+// figures beside it: moving is most of what a frame costs, on both ends of the line.
 func (w *Window) Load(s *state.State, id string, n int) {
 	t := s.GPU(id)
 	width := max(w.Span(s)/int64(max(n, 1)), 1)
 	end := w.End
 	if !w.Frozen {
+		if k := (Columns{GPU: id, From: w.Shown.From, Width: width, N: n}); k == w.Shown && w.moved == Beat(s) {
+			return
+		}
 		// Power comes some hundred ms late: leave that out rather than draw a gap
 		// that closes a moment later.
 		if late := t.SampleNS - t.PowerNS; late > 0 && late < 600_000_000 {
 			end -= late
 		}
 	}
-	// The picture moves on by whole columns, no more than a few times a second:
-	// moving is most of what a frame costs, on both ends of the line.
-	step := (stepNS + width - 1) / width * width
-	key := Columns{GPU: id, From: end/step*step - width*int64(n), Width: width, N: n}
+	if w.moved = Beat(s); w.Frozen {
+		w.moved = -1
+	}
+	key := Columns{GPU: id, From: (end/width - int64(n)) * width, Width: width, N: n}
 	if key == w.Shown {
 		return
 	}

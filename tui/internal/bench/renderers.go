@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -55,15 +54,15 @@ func processTime() time.Duration {
 // Bubble Tea's renderer and by the painter.
 func renderers(s *recorded.Session) {
 	const n = 300
-	texts, cells, changed := make([]string, n), make([]*canvas.Canvas, n), make([][]canvas.Span, n)
+	texts, cells, changed := make([]string, n), make([]*canvas.Canvas, n), make([]*canvas.Marks, n)
 	d := after(s, time.Minute)
 	for i := range n {
 		d.model.Apply(d.next(100 * time.Millisecond)...)
 		texts[i] = d.model.View().Content
 		c := d.model.Canvas()
 		cells[i] = canvas.New(c.W, c.H, canvas.Palette{})
-		cells[i].Copy(0, 0, c)
-		changed[i] = slices.Clone(d.model.Frame.Changed())
+		cells[i].Copy(0, 0, c, nil)
+		changed[i] = d.model.Frame.Changed().Clone()
 	}
 	// In turns, so that what slows the machine for a while slows both, and less what the
 	// process takes while it shows nothing.
