@@ -7,11 +7,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
+	"jouletop/gpu"
 	"jouletop/tui/screen"
 )
 
@@ -39,6 +42,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer t.Close()
 	m.present = t.Present
+
+	// One part of a simulation runs at a time: more processors would only wake each other
+	// to find nothing to do.
+	if !slices.ContainsFunc(o.GPUs, func(g gpu.Info) bool { return !g.Simulated() }) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 
 	w, h := t.Size()
 	opts := []tea.ProgramOption{

@@ -2,6 +2,7 @@ package canvas
 
 import (
 	"image/color"
+	"unique"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -16,7 +17,7 @@ type Style uint16
 // looks like the terminal's own; the zero value has none.
 type Palette struct {
 	styles []lipgloss.Style
-	cells  []uv.Style
+	looks  []look
 }
 
 // NewPalette returns the palette of styles for a terminal that has the colours of
@@ -28,10 +29,11 @@ func NewPalette(styles []lipgloss.Style, profile colorprofile.Profile) Palette {
 	case colorprofile.NoTTY:
 		profile = colorprofile.ASCII
 	}
-	p := Palette{make([]lipgloss.Style, len(styles)), make([]uv.Style, len(styles))}
+	p := Palette{make([]lipgloss.Style, len(styles)), make([]look, len(styles))}
 	for i, s := range styles {
-		p.cells[i] = uv.ConvertStyle(cellStyle(s), profile)
-		p.styles[i] = s.Foreground(p.cells[i].Fg).Background(p.cells[i].Bg)
+		u := uv.ConvertStyle(cellStyle(s), profile)
+		p.looks[i] = unique.Make(u)
+		p.styles[i] = s.Foreground(u.Fg).Background(u.Bg)
 	}
 	return p
 }
@@ -44,11 +46,13 @@ func (p Palette) style(s Style) lipgloss.Style {
 }
 
 // Cell is what a style looks like in a cell.
-func (p Palette) Cell(s Style) uv.Style {
-	if int(s) >= len(p.cells) {
-		return uv.Style{}
+func (p Palette) Cell(s Style) uv.Style { return p.look(s).Value() }
+
+func (p Palette) look(s Style) look {
+	if int(s) >= len(p.looks) {
+		return plain
 	}
-	return p.cells[s]
+	return p.looks[s]
 }
 
 // cellStyle is a style for cells.

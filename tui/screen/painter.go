@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
+	"unique"
 
 	uv "github.com/charmbracelet/ultraviolet"
 
@@ -42,11 +43,11 @@ type painter struct {
 	drawn canvas.Marks   // cells of shown that are not certain
 	oldT  string
 	buf   []byte
-	begin map[uv.Style]string // the sequence that begins a style
+	begin map[unique.Handle[uv.Style]]string // the sequence that begins a style
 }
 
 func newPainter(w io.Writer) *painter {
-	return &painter{w: w, next: canvas.New(0, 0, canvas.Palette{}), shown: canvas.New(0, 0, canvas.Palette{}), erase: true, begin: map[uv.Style]string{}, wake: make(chan struct{}, 1),
+	return &painter{w: w, next: canvas.New(0, 0, canvas.Palette{}), shown: canvas.New(0, 0, canvas.Palette{}), erase: true, begin: map[unique.Handle[uv.Style]]string{}, wake: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{})}
 }
 
@@ -64,14 +65,10 @@ func (p *painter) present(c *canvas.Canvas, changed *canvas.Marks, title string)
 		p.changed.All()
 		changed = &p.changed
 	}
-	for y := range c.H {
-		changed.Each(y, func(x int) {
-			cell := c.CellAt(x, y)
-			*p.next.CellAt(x, y) = *cell
-			p.changed.Put(x, y, true)
-			p.wide.Put(x, y, !certain(cell))
-		})
-	}
+	p.next.Update(c, changed, func(x, y int, wide bool) {
+		p.changed.Put(x, y, true)
+		p.wide.Put(x, y, wide)
+	})
 	p.title, p.pending, p.given = title, true, true
 	p.mu.Unlock()
 	p.signal()
@@ -182,12 +179,11 @@ func (p *painter) row(y int) {
 	}
 	whole := p.drawn.Any(y) || p.wide.Any(y)
 	p.changed.Each(y, func(x int) {
-		next, shown := p.next.CellAt(x, y), p.shown.CellAt(x, y)
-		if *next == *shown {
+		if p.next.Same(p.shown, x, y) {
 			p.changed.Put(x, y, false)
 			return
 		}
-		*shown = *next
+		p.shown.Take(p.next, x, y)
 		p.drawn.Put(x, y, p.wide.Has(x, y))
 	})
 	switch {
@@ -217,12 +213,6 @@ func (p *painter) stretch(from, to, y int) {
 	}
 }
 
-// certain tells of a cell that every terminal draws one column wide.
-func certain(c *uv.Cell) bool {
-	_, n := utf8.DecodeRuneInString(c.Content)
-	return c.Width == 1 && n == len(c.Content)
-}
-
 // wholeRow writes a row anew, finding its place again after every cell whose
 // width a terminal may see otherwise.
 func (p *painter) wholeRow(y int) {
@@ -230,7 +220,7 @@ func (p *painter) wholeRow(y int) {
 	p.buf = append(p.buf, plainStyle+eraseLine...)
 	from := 0
 	for x := range p.next.W {
-		if certain(p.next.CellAt(x, y)) {
+		if !p.wide.Has(x, y) {
 			continue
 		}
 		p.cells(y, from, x+1)
@@ -253,34 +243,33 @@ func (p *painter) moveTo(x, y int) {
 // cells writes the cells from to to-1 of row y at the cursor, and leaves the
 // terminal's own style.
 func (p *painter) cells(y, from, to int) {
-	var in uv.Style
+	in := "" // the sequence of the style in force
 	for x := from; x < to; x++ {
-		c := p.next.CellAt(x, y)
-		if c.Width == 0 {
+		text, width, style := p.next.Look(x, y)
+		if width == 0 {
 			continue
 		}
-		if c.Style != in {
-			if !in.IsZero() {
+		if seq := p.sequence(style); seq != in {
+			if in != "" {
 				p.buf = append(p.buf, plainStyle...)
 			}
-			p.buf = append(p.buf, p.sequence(c.Style)...)
-			in = c.Style
+			p.buf = append(p.buf, seq...)
+			in = seq
 		}
-		p.buf = append(p.buf, c.Content...)
+		p.buf = append(p.buf, text...)
 	}
-	if !in.IsZero() {
+	if in != "" {
 		p.buf = append(p.buf, plainStyle...)
 	}
 }
 
 // sequence is what begins a style where none is in force.
-func (p *painter) sequence(s uv.Style) string {
-	if s.IsZero() {
-		return ""
-	}
+func (p *painter) sequence(s unique.Handle[uv.Style]) string {
 	seq, ok := p.begin[s]
 	if !ok {
-		seq = s.String()
+		if style := s.Value(); !style.IsZero() {
+			seq = style.String()
+		}
 		p.begin[s] = seq
 	}
 	return seq
