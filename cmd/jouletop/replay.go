@@ -64,7 +64,7 @@ func (r *replay) show(ctx context.Context, dir string) error {
 		o.GPUs = append(o.GPUs, g.Info)
 	}
 	if r.picture.file != "" {
-		o.Controller = operator.Still(s)
+		o.Controller, o.Version = operator.Still(s), "" // the same whichever build draws it
 		return r.picture.draw(s, o, r.screen)
 	}
 	if err := needTerminal("jouletop report " + dir); err != nil {
