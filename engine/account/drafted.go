@@ -38,13 +38,15 @@ func (a *Account) draftedIn(b *batchAccount) (d drafted) {
 	if kinds[event.Prefill] {
 		d.prefill = a.meter.window(read.Start, read.End)
 	}
-	if kinds[event.Draft] { // a lookup has no phase, and takes nothing
-		d.draft = a.meter.kind(string(event.Draft), start, end)
-	} else {
+	other := event.Draft
+	if kinds[event.Draft] {
+		d.draft = a.meter.kind(event.Draft, event.Verify, start, end)
+	} else { // a lookup has no phase, and takes nothing
 		d.draft.Resolved = true
+		other = event.Decode
 	}
 	if kinds[event.Verify] {
-		d.verify = a.meter.kind(string(event.Verify), start, end)
+		d.verify = a.meter.kind(event.Verify, other, start, end)
 	} else {
 		d.verify.Resolved = true
 	}

@@ -62,9 +62,10 @@ func (m Meters) window(start, end int64) energy.Estimate {
 	return m.sum(func(g Meter) energy.Estimate { return g.Window(start, end) })
 }
 
-// kind is what the phases of a kind used from start to end, together.
-func (m Meters) kind(kind string, start, end int64) energy.Estimate {
-	return m.sum(func(g Meter) energy.Estimate { return g.Kind(kind, start, end) })
+// kind is what the phases of a kind used from start to end, together, which take turns with
+// those of another.
+func (m Meters) kind(kind, other event.Phase, start, end int64) energy.Estimate {
+	return m.sum(func(g Meter) energy.Estimate { return g.Kind(string(kind), string(other), start, end) })
 }
 
 // coveredBefore is d ns before covered; it stays the earliest time there is where

@@ -138,6 +138,7 @@ func (g *generation) countOutput() {
 		g.say("the server ends texts before max_tokens: it has a limit of its own")
 	}
 	g.res.OutputTokens = n
+	g.countDrafts()
 }
 
 // maxCount is more than any answer's tokens.

@@ -18,6 +18,7 @@ type usage struct {
 	Reasoning          int // of the completion
 	// Times that some give here (Groq), s; 0: not given.
 	PromptS, CompletionS float64
+	Predicted            predicted
 }
 
 // The names that counts go by.
@@ -43,6 +44,9 @@ func (u *usage) UnmarshalJSON(text []byte) error {
 		var inner map[string]json.RawMessage
 		if json.Unmarshal(form[name], &inner) == nil {
 			u.Reasoning = max(u.Reasoning, firstCount(inner, reasoningNames, 0))
+			if p := readPredicted(inner); p.accepted+p.rejected > 0 {
+				u.Predicted = p
+			}
 		}
 	}
 	if n := firstCount(form, []string{"thoughtsTokenCount"}, 0); n > 0 && u.Completion >= 0 { // Gemini counts them apart
@@ -120,6 +124,9 @@ type timings struct {
 	PromptMS    *float64 `json:"prompt_ms"`
 	PredictedN  *float64 `json:"predicted_n"`
 	PredictedMS *float64 `json:"predicted_ms"`
+	// Of a server that drafts.
+	DraftN        *float64 `json:"draft_n"`
+	DraftAccepted *float64 `json:"draft_n_accepted"`
 }
 
 // UnmarshalJSON never fails: an answer is whole without its timings.
@@ -189,6 +196,7 @@ type tally struct {
 	promptS    float64
 	decodeS    float64
 	unreadable bool
+	predicted  predicted
 }
 
 func newTally() tally { return tally{prompt: -1} }
@@ -199,6 +207,9 @@ func (t *tally) take(u usage) {
 		t.prompt = max(t.prompt, u.Prompt)
 	}
 	t.reasoning = max(t.reasoning, u.Reasoning)
+	if u.Predicted.accepted+u.Predicted.rejected > 0 {
+		t.predicted = u.Predicted
+	}
 	if u.Completion > 0 {
 		t.n++
 		t.last = u.Completion

@@ -252,7 +252,7 @@ func (r *Rig) Load() func(event.Phase) {
 		return r.serverLoad
 	}
 	return func(p event.Phase) {
-		switch p {
+		switch p.Decoding() {
 		case event.Prefill, event.Score:
 			r.Sims.SetLoad(0.16, 0.21)
 		case event.Decode, event.Mixed:

@@ -11,12 +11,12 @@ import (
 const pieceBins = maxSolve - 12
 
 // Kind returns what all phases of a kind ([Phase].Kind) between start and end (ns) used
-// together, where phases of several kinds take turns that are each too short to be told:
+// together, which take turns with phases of another kind, each too short to be told:
 // drafting and verifying, say. Each bin holds parts of several; what is known of the kinds'
 // powers divides it, and what the bins say of their sum is kept to. Its interval has the
 // sensor's doubt, that of the kinds' powers (which all the phases share) and of the lag,
 // and what each phase may differ by.
-func (m *Meter) Kind(kind string, start, end int64) Estimate {
+func (m *Meter) Kind(kind, other string, start, end int64) Estimate {
 	if end <= start {
 		return Estimate{Resolved: end == start, Method: MethodRegression}
 	}
@@ -26,7 +26,7 @@ func (m *Meter) Kind(kind string, start, end int64) Estimate {
 			continue
 		}
 		m.refit(tr)
-		if e := m.kindBy(tr, kind, start, end); e.ErrJ < best.ErrJ {
+		if e := m.kindBy(tr, kind, other, start, end); e.ErrJ < best.ErrJ {
 			best = e
 		}
 		if tr.name == gpu.SourceBuffer && !math.IsInf(best.HalfWidth(), 1) {
@@ -40,7 +40,7 @@ func (m *Meter) Kind(kind string, start, end int64) Estimate {
 }
 
 // kindBy is Kind by one source.
-func (m *Meter) kindBy(tr *track, kind string, start, end int64) Estimate {
+func (m *Meter) kindBy(tr *track, kind, other string, start, end int64) Estimate {
 	first, last := tr.reads[0].t-int64(tr.width*1e9), tr.reads[len(tr.reads)-1].t
 	if beyond := float64(max(first-start, 0)+max(end-last, 0)) / 1e9; beyond > max(0.1*float64(end-start)/1e9, 3*tr.period) {
 		return unresolved(math.Inf(1))
@@ -56,7 +56,7 @@ func (m *Meter) kindBy(tr *track, kind string, start, end int64) Estimate {
 	}
 	dl := (hi.j - lo.j) / 2
 	z := z95 * p.inflation(start, end)
-	shared := dl*dl + sq(m.confounded(tr, kind, start, end)*x.j)
+	shared := dl*dl + sq(m.confounded(tr, kind, other, end)*x.j)
 	return raw(x.j, z*math.Sqrt(x.v+shared), x.mu, z*math.Sqrt(x.common*x.common+shared), MethodRegression)
 }
 
@@ -66,36 +66,76 @@ func (m *Meter) kindBy(tr *track, kind string, start, end int64) Estimate {
 // that last as long as a bin do), little of that is much in the kind's power.
 const confounding = 0.0003
 
+// confoundedBins are the latest bins that are looked at for how much of a kind is in them,
+// and alikeBins those in a row over which that counts as steady: what changes more slowly
+// goes along with how the card warms up.
+const confoundedBins, alikeBins = 512, 25
+
 // confounded is the share of a kind's energy, as a standard deviation, that it may be off by
 // for that.
-func (m *Meter) confounded(tr *track, kind string, start, end int64) float64 {
-	const most = 512 // bins
+func (m *Meter) confounded(tr *track, kind, other string, end int64) float64 {
 	shift := int64(tr.lag * 1e9)
-	i := tr.first(start + shift)
 	to := tr.first(end + shift)
-	i = max(i, to-most)
-	pi := m.tl.from(start)
-	var n, s, s2 float64
-	for ; i < to; i++ {
-		b := tr.bin(i, tr.lag)
-		if !b.ok || b.a < start {
-			continue
-		}
-		share := 0.0
-		pi = m.tl.walk(pi, b.a, b.b, func(s segment) {
-			if s.key.Kind == kind {
-				share += float64(s.b-s.a) / float64(b.b-b.a)
-			}
-		})
-		if share > 0 {
-			n, s, s2 = n+1, s+share, s2+share*share
-		}
-	}
-	if n < 3 || s >= n {
+	from := max(to-confoundedBins, 0)
+	if from >= to {
 		return 0
 	}
-	mean := s / n
-	return confounding * (1 - mean) / math.Sqrt(max(s2/n-mean*mean, sq(confounding)))
+	usual := m.tl.usual(kind, tr.bin(from, tr.lag).a, end)
+	var shares []float64
+	pi := -1
+	for i := from; i < to; i++ {
+		b := tr.bin(i, tr.lag)
+		if !b.ok || b.b <= b.a {
+			continue
+		}
+		if pi < 0 {
+			pi = m.tl.from(b.a)
+		}
+		share, both := 0.0, 0.0
+		pi = m.tl.walk(pi, b.a, b.b, func(s segment) {
+			part := float64(s.b-s.a) / float64(b.b-b.a)
+			if s.key.Kind == kind {
+				share += part
+			}
+			if s.key.Model == usual && (s.key.Kind == kind || s.key.Kind == other) {
+				both += part
+			}
+		})
+		if share > 0 && both > 0.99 {
+			shares = append(shares, share)
+		}
+	}
+	n := len(shares)
+	if n < 3 {
+		return 0
+	}
+	sums := make([]float64, n+1)
+	for i, s := range shares {
+		sums[i+1] = sums[i] + s
+	}
+	mean, varies := sums[n]/float64(n), 0.0
+	if mean >= 1 {
+		return 0
+	}
+	for i, s := range shares {
+		lo, hi := max(0, i-alikeBins/2), min(n, i+alikeBins/2+1)
+		varies += sq(s - (sums[hi]-sums[lo])/float64(hi-lo))
+	}
+	return confounding * (1 - mean) / math.Sqrt(max(varies/float64(n), sq(confounding)))
+}
+
+// usual is the model of most phases of a kind that began between start and end: those that
+// are unlike tell nothing of the power of the others.
+func (tl *timeline) usual(kind string, start, end int64) (model string) {
+	count := map[string]int{}
+	for i := tl.from(start); i < len(tl.phases) && tl.phases[i].Start < end; i++ {
+		if p := &tl.phases[i]; p.Kind == kind {
+			if count[p.Model]++; count[p.Model] > count[model] || model == "" {
+				model = p.Model
+			}
+		}
+	}
+	return model
 }
 
 // pieces adds up start to end, cut at the ends of bins.

@@ -33,6 +33,7 @@ var (
 type query struct {
 	model, dataset, id string
 	batch              int
+	event.Drafting
 }
 
 // figures are what a request came to.
@@ -75,11 +76,13 @@ func newSide(name string, m *session.Manifest) *Side {
 }
 
 // paired are both sides with their work in the same words: where each ran one model, or
-// at one batch size, and not the same, it is no part of what tells queries apart.
+// at one batch size, or drafted in one way, and not the same, it is no part of what tells
+// queries apart.
 func paired(a, b *Side) (x, y map[query]map[int][]figures) {
 	model := alone(a, b, func(q query) string { return q.model })
 	batch := alone(a, b, func(q query) int { return q.batch })
-	if !model && !batch {
+	drafting := alone(a, b, func(q query) event.Drafting { return q.Drafting })
+	if !model && !batch && !drafting {
 		return a.runs, b.runs
 	}
 	without := func(runs map[query]map[int][]figures) map[query]map[int][]figures {
@@ -90,6 +93,9 @@ func paired(a, b *Side) (x, y map[query]map[int][]figures) {
 			}
 			if batch {
 				q.batch = 0
+			}
+			if drafting {
+				q.Drafting = event.Drafting{}
 			}
 			out[q] = r
 		}
@@ -344,7 +350,7 @@ func (s *Side) add(r *event.RequestEnergy, batch int) {
 		s.failed++
 		return
 	}
-	q := query{r.Model, r.Dataset, r.QueryID, batch}
+	q := query{r.Model, r.Dataset, r.QueryID, batch, r.Drafting}
 	if s.runs[q] == nil {
 		s.runs[q] = map[int][]figures{}
 	}
