@@ -198,7 +198,7 @@ func (s Summary) writeText(w io.Writer) error {
 // AddSweep adds what the points of a sweep come to by clock, and the clock to run at,
 // with their intervals.
 func (s *Summary) AddSweep(points []event.PointDone, slowdown float64) {
-	for _, t := range []table.Table{Energies(points), runAt(curve.Of(curve.Pool(points)), slowdown)} {
+	for _, t := range []table.Table{Energies(points), Drafts(points), runAt(curve.Of(curve.Pool(points)), slowdown)} {
 		if len(t.Rows) > 0 {
 			t.Simulated = s.Simulated
 			s.Tables = append(s.Tables, t)
