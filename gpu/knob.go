@@ -225,6 +225,30 @@ func (k Knob) Range() string {
 	return text
 }
 
+// SideEffect says in a sentence or two what comes of setting it, beside what it is for.
+func (k Knob) SideEffect() string {
+	switch k.ID {
+	case KnobSM:
+		return "A lock holds for all that runs on the card. One set by another tool is lost: NVML cannot tell it."
+	case KnobMem:
+		return "A lock keeps the card awake, so that it draws more while idle until the lock is given back; lower, it slows whatever reads memory, decode most."
+	case KnobPower:
+		return "It is of the whole card, for all that runs on it, and is given back to what it was before. The driver lowers clocks to keep to it; a limit below what the card draws at its lowest clock cannot be kept."
+	case KnobProfile:
+		return "The driver changes several settings at once, which a measurement cannot tell apart."
+	}
+	return ""
+}
+
+// Foreign says in a sentence that the power limit was not the driver's default when it was
+// found; "" where it was, or nobody knows.
+func (k Knob) Foreign() string {
+	if k.ID != KnobPower || k.Now < 0 || k.Default < 0 || k.Now == k.Default {
+		return ""
+	}
+	return fmt.Sprintf("It is not the driver's default (%s) now: somebody has set it.", k.ID.Text(k.Default))
+}
+
 // Tuner is implemented by a Device of which more can be set than the SM clock. Values
 // are in the driver's unit (see KnobID).
 type Tuner interface {

@@ -44,11 +44,12 @@ const (
 )
 
 const (
-	fewDelays  = 4   // boundaries that must be seen to tell how soon a clock follows
-	fewSamples = 3   // in a kind of phase
-	nearLimit  = 0.8 // share of the limit, of power drawn where a limit may hold the clock: it is on peaks
-	offMHz     = 7   // half a step of 15 MHz: further off the clock is another
-	mostFacts  = 1e5 // phases remembered
+	fewDelays  = 4                       // boundaries that must be seen to tell how soon a clock follows
+	fewSamples = 3                       // in a kind of phase
+	nearLimit  = 0.8                     // share of the limit, of power drawn where a limit may hold the clock: it is on peaks
+	offMHz     = 7                       // half a step of 15 MHz: further off the clock is another
+	mostFacts  = 1e5                     // phases remembered
+	firstNS    = int64(10 * time.Second) // of work, or of another limit: it is told of so soon
 	everyNS    = int64(time.Minute)
 )
 
@@ -59,6 +60,8 @@ type Watch struct {
 	point  tally
 	minute tally
 	from   int64 // when the minute began, ns
+	told   bool  // of the limit in force
+	since  int64 // when that was set, ns
 }
 
 // unit is one GPU.
@@ -89,7 +92,8 @@ func New(gpus ...GPU) *Watch {
 	return w
 }
 
-// Observe takes an event in. Once a minute of work it tells what held the clock.
+// Observe takes an event in. Once a minute of work, soon after it began, and when the power
+// limit is changed, it tells what held the clock.
 func (w *Watch) Observe(ev event.Event) []event.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,14 +113,7 @@ func (w *Watch) Observe(ev event.Event) []event.Event {
 			}
 		}
 	case event.KnobChange:
-		for _, u := range w.units {
-			if u.ID == ev.GPU && ev.Knob == gpu.KnobPower {
-				u.limitW = u.LimitW
-				if ev.Achieved > 0 {
-					u.limitW = float64(ev.Achieved) / 1000
-				}
-			}
-		}
+		return w.limit(ev)
 	case event.PointStart:
 		w.point = tally{}
 	case event.PhaseEnd:
@@ -140,20 +137,52 @@ func (w *Watch) Point() event.HeldPhases {
 	return w.point.verdict()
 }
 
-// tell says what the last minute came to, where there was work in it.
-func (w *Watch) tell(t int64) []event.Event {
-	if w.from == 0 {
-		w.from = t
+// limit takes in another power limit: what was under the one before is told of by itself.
+func (w *Watch) limit(ev event.KnobChange) (out []event.Event) {
+	for _, u := range w.units {
+		if u.ID != ev.GPU || ev.Knob != gpu.KnobPower || ev.Err != "" && ev.Achieved <= 0 {
+			continue
+		}
+		limit := u.LimitW
+		if ev.Achieved > 0 {
+			limit = float64(ev.Achieved) / 1000
+		}
+		if limit == u.limitW {
+			continue
+		}
+		w.settle(u, math.MaxInt64)
+		out = append(out, w.close(ev.TimeNS)...)
+		w.told, w.since = false, ev.TimeNS
+		u.limitW = limit
 	}
-	if t-w.from < everyNS {
+	return out
+}
+
+// tell says what the last minute came to, where it is over.
+func (w *Watch) tell(t int64) []event.Event {
+	if len(w.minute.facts) == 0 {
+		w.told = w.told && t-w.from < firstNS
+		if !w.told {
+			w.from = t // nothing runs
+		}
 		return nil
 	}
+	if t-w.from < firstNS || w.told && t-w.from < everyNS {
+		return nil
+	}
+	w.told = true
+	return w.close(t)
+}
+
+// close ends a minute at t and says what it came to, where there was work in it.
+func (w *Watch) close(t int64) []event.Event {
 	m, from := w.minute, w.from
 	w.minute, w.from = tally{}, t
-	if len(m.facts) == 0 {
+	held := m.verdict()
+	if !held.Told() {
 		return nil
 	}
-	b := event.Bound{At: event.At{TimeNS: t}, FromNS: from, LimitW: math.NaN(), Held: m.verdict()}
+	b := event.Bound{At: event.At{TimeNS: t}, FromNS: from, LimitW: math.NaN(), Held: held}
 	for i, u := range w.units {
 		if i == 0 || u.limitW < b.LimitW {
 			b.LimitW = u.limitW
@@ -206,8 +235,13 @@ func (w *Watch) settle(u *unit, t int64) {
 		}
 		done++
 		f := u.fact(p)
+		if len(w.minute.facts) == 0 && !w.told {
+			w.from = min(w.from, p.StartNS)
+		}
 		w.point.add(f)
-		w.minute.add(f)
+		if p.StartNS >= w.since { // one across a change tells of neither limit
+			w.minute.add(f)
+		}
 	}
 	u.pending = u.pending[done:]
 	// What was before the first phase that is left is not asked for any more, but for the

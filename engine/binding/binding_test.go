@@ -93,25 +93,43 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// Each minute of work is told of once, and idle ones are not.
+// Work is told of after some seconds, then each minute, and by itself under each power
+// limit; idleness is not.
 func TestMinutes(t *testing.T) {
 	k := newCard(0, 700)
 	k.step(70*time.Second, 1980, gpu.ThrottleIdle)
 	if len(k.events) != 0 {
 		t.Fatalf("told of idleness: %+v", k.events)
 	}
-	k.see(event.KnobChange{GPU: "g", Knob: gpu.KnobPower, Requested: 400_000, Achieved: 400_000})
-	for range 130 {
+	change := func(mw int, err string) {
+		k.see(event.KnobChange{At: event.At{TimeNS: k.t}, GPU: "g", Knob: gpu.KnobPower, Requested: mw, Achieved: mw, Err: err})
+	}
+	change(400_000, "")
+	for range 132 {
 		k.phase(event.Decode, time.Second, 1500, gpu.ThrottleSWPowerCap)
 	}
-	if len(k.events) != 2 {
-		t.Fatalf("%d minutes of 130 s", len(k.events))
+	if len(k.events) != 3 {
+		t.Fatalf("%d verdicts of 132 s", len(k.events))
 	}
-	for _, e := range k.events {
+	for i, e := range k.events {
 		b := e.(event.Bound)
-		if b.LimitW != 400 || b.GPU != "g" || b.Held.Decode.By != event.HeldByPower || b.Held.Prefill.Known() || b.TimeNS-b.FromNS < everyNS {
-			t.Errorf("%+v", b)
+		if s := b.TimeNS - b.FromNS; b.LimitW != 400 || b.GPU != "g" || b.Held.Decode.By != event.HeldByPower || b.Held.Prefill.Known() || (i > 0) != (s >= everyNS) {
+			t.Errorf("%d: %+v", i, b)
 		}
+	}
+	k.events = nil
+	change(-1, "refused")
+	k.phase(event.Decode, 3*time.Second, 1500, gpu.ThrottleSWPowerCap)
+	change(600_000, "")
+	for range 12 {
+		k.phase(event.Decode, time.Second, 1980, 0)
+	}
+	if len(k.events) != 2 {
+		t.Fatalf("%d verdicts: %+v", len(k.events), k.events)
+	}
+	before, after := k.events[0].(event.Bound), k.events[1].(event.Bound)
+	if before.LimitW != 400 || before.Held.Decode.By != event.HeldByPower || after.LimitW != 600 || after.Held.Decode.By != event.HeldByNothing {
+		t.Errorf("before %+v, after %+v", before, after)
 	}
 }
 

@@ -226,7 +226,8 @@ type (
 		Cause     Cause      `json:"cause"`
 		Err       string     `json:"error,omitempty"`
 	}
-	// Bound says what held the SM clock while there was work, about once a minute.
+	// Bound says what held the SM clock while there was work under one power limit: some
+	// seconds after that began, then once a minute.
 	Bound struct {
 		At
 		GPU    string     `json:"gpu"`

@@ -3,6 +3,8 @@ package event
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // HeldBy is what kept an SM clock from being higher.
@@ -76,3 +78,71 @@ func (h *HeldPhases) Of(p Phase) *Held {
 	}
 	return nil
 }
+
+// Told tells whether anything is known of any kind of phase.
+func (h HeldPhases) Told() bool {
+	return h.Prefill.Known() || h.Decode.Known() || h.Score.Known() || h.Mixed.Known()
+}
+
+// heldOrder are the phases in the order in which they are told of, and their words.
+var heldOrder = []struct {
+	Phase
+	word string
+}{{Prefill, "prefill"}, {Decode, "decode"}, {Score, "scoring"}, {Mixed, "serving"}}
+
+// Short words it for a narrow place: "P power 72 %, D nothing".
+func (h HeldPhases) Short() string {
+	var out []string
+	for _, p := range heldOrder {
+		switch b := h.Of(p.Phase); {
+		case b.Limited():
+			out = append(out, fmt.Sprintf("%s %s %.0f %%", strings.ToUpper(string(p.Phase[:1])), b.By, b.Pct))
+		case b.Known():
+			out = append(out, strings.ToUpper(string(p.Phase[:1]))+" "+string(b.By))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// Sentence says in which phases a power limit held the clock and in which it did not:
+// "The cap of 400 W binds in prefill (72 % of its time). This cap never binds in decode."
+// limitW is NaN where it is not known; "" where nothing is known of any phase.
+func (h HeldPhases) Sentence(limitW float64) string {
+	var bound, rarely, free, hot []string
+	for _, p := range heldOrder {
+		switch b := h.Of(p.Phase); {
+		case b.By == HeldByPower:
+			bound = append(bound, fmt.Sprintf("%s (%.0f %% of its time)", p.word, b.Pct))
+		case b.By == HeldByHeat:
+			hot = append(hot, fmt.Sprintf("%s (%.0f %% of its time)", p.word, b.Pct))
+		case b.Known() && b.Pct >= 0.5:
+			rarely = append(rarely, p.word)
+		case b.Known():
+			free = append(free, p.word)
+		}
+	}
+	limit := "power limit"
+	if limitW > 0 {
+		limit = "cap of " + strconv.FormatFloat(math.Round(limitW*10)/10, 'f', -1, 64) + " W"
+	}
+	var out []string
+	if len(bound) > 0 {
+		out = append(out, "The "+limit+" binds in "+and(bound)+".")
+		limit = "cap"
+	}
+	for _, q := range []struct {
+		how string
+		in  []string
+	}{{"hardly ever", rarely}, {"never", free}} {
+		if len(q.in) > 0 {
+			out = append(out, "This "+limit+" "+q.how+" binds in "+and(q.in)+".")
+			limit = "cap"
+		}
+	}
+	if len(hot) > 0 {
+		out = append(out, "Heat, or a limit that is none of power, holds the clock in "+and(hot)+".")
+	}
+	return strings.Join(out, " ")
+}
+
+func and(words []string) string { return strings.Join(words, " and ") }

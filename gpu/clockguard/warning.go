@@ -26,22 +26,26 @@ func SideEffects(knobs []gpu.Knob, b Bounds) (out []string) {
 		if k.Unavailable != "" || b.Only != 0 && b.Only&(1<<k.ID) == 0 {
 			continue
 		}
+		what := ""
 		switch k.ID {
 		case gpu.KnobMem:
-			out = append(out, fmt.Sprintf("Memory clock (%s): a lock keeps the card awake, so that it draws more while idle until the lock is given back; lower, it slows whatever reads memory, decode most.", k.Range()))
+			what = fmt.Sprintf("Memory clock (%s)", k.Range())
 		case gpu.KnobPower:
-			text := fmt.Sprintf("Power limit (%s", k.Range())
+			what = "Power limit (" + k.Range()
 			if k.Now >= 0 {
-				text += "; now " + k.ID.Text(k.Now)
+				what += "; now " + k.ID.Text(k.Now)
 			}
-			text += "): it is of the whole card, for all that runs on it, and is given back to what it was before. The driver lowers clocks to keep to it; a limit below what the card draws at its lowest clock cannot be kept"
-			if k.Now >= 0 && k.Default >= 0 && k.Now != k.Default {
-				text += fmt.Sprintf(". It is not the driver's default (%s) now: somebody has set it", k.ID.Text(k.Default))
-			}
-			out = append(out, text+".")
+			what += ")"
 		case gpu.KnobProfile:
-			out = append(out, "Workload power profile: the driver changes several settings at once, which a measurement cannot tell apart.")
+			what = "Workload power profile"
+		default:
+			continue
 		}
+		text := what + ": " + strings.ToLower(k.SideEffect()[:1]) + k.SideEffect()[1:]
+		if foreign := k.Foreign(); foreign != "" {
+			text += " " + foreign
+		}
+		out = append(out, text)
 	}
 	return out
 }

@@ -265,6 +265,8 @@ func told(e event.Event) (kind string, style canvas.Style, text string) {
 		return "error", theme.Bad, e.Text
 	case event.ClockChange:
 		return "clock", theme.PhaseDecode, changeText(e)
+	case event.KnobChange:
+		return "knob", theme.PhaseDecode, knobText(e)
 	case event.PolicyNote:
 		return "policy", theme.PhaseScore, e.Text
 	case event.RunEnd:
@@ -288,6 +290,22 @@ func changeText(e event.ClockChange) string {
 	}
 	if !math.IsNaN(e.SettleMS) {
 		what += ", settled " + draw.Float(e.SettleMS, 0) + " ms"
+	}
+	return what
+}
+
+// knobText says what became of another knob, and why.
+func knobText(e event.KnobChange) string {
+	what := e.Knob.Title() + " given back"
+	if e.Requested > 0 {
+		what = e.Knob.Title() + " " + e.Knob.Text(e.Requested)
+	}
+	what += " (" + e.Cause.String() + ")" + draw.ErrSuffix(e.Err)
+	if e.Achieved > 0 && e.Achieved != e.Requested {
+		what += ", in force " + e.Knob.Text(e.Achieved)
+	}
+	if !math.IsNaN(e.CallMS) {
+		what += ", call " + draw.Float(e.CallMS, 1) + " ms"
 	}
 	return what
 }

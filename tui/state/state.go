@@ -38,6 +38,7 @@ type State struct {
 	Sweep       Sweep
 	Comparisons Comparisons
 	PerClock    PerClock
+	Bound       event.Bound       // what held the clock, told last: of a point or of a stretch of work; no At for nothing
 	Log         Ring[event.Event] // marks, clock changes, warnings, errors, ends of runs
 	Logged      uint64            // entries ever
 
@@ -69,7 +70,8 @@ type Telemetry struct {
 	rankNS    int64
 	PeakW     float64
 	counter   counter
-	change    event.ClockChange // the newest
+	knobs     map[gpu.KnobID]event.KnobChange // the newest of each
+	change    event.ClockChange               // the newest
 	changed   bool
 	// policyChanges counts the changes that a policy made.
 	PolicyChanges int
@@ -216,6 +218,9 @@ func (s *State) Apply(e event.Event) {
 	case event.PointDone:
 		s.Work.InPoint = false
 		s.Sweep.finish(e)
+		if e.Held.Told() {
+			s.Bound = event.Bound{At: e.At, GPU: e.GPU, FromNS: s.Work.pointAt, LimitW: s.limitOf(e), Held: e.Held}
+		}
 		s.Versions.Work++
 		s.Versions.Points++
 	case event.BatchStart:
@@ -260,6 +265,11 @@ func (s *State) Apply(e event.Event) {
 		s.Versions.Requests++
 	case event.ClockChange:
 		s.clockChange(e)
+	case event.KnobChange:
+		s.knobChange(e)
+	case event.Bound:
+		s.Bound = e
+		s.Versions.Run++
 	case event.PolicyNote:
 		s.note(e)
 	case event.Mark:
