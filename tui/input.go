@@ -184,8 +184,10 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 			return nil, true
 		}
 		return m.leave(), true
+	case k.Arm.Is(msg) && !m.Status.Armed && m.Choices.Arming != "":
+		m.lay(panel.NewArm(m.Context, m.operator.arm))
 	case k.Clock.Is(msg):
-		m.lay(panel.NewClock(m.Context))
+		m.lay(panel.NewKnobs(m.Context))
 	case k.Save.Is(msg):
 		return m.saveScreen(), true
 	case k.Theme.Is(msg):

@@ -8,7 +8,7 @@ import (
 	"jouletop/tui/view"
 )
 
-// At any size, with the clock panel and without it, the parts of every page stand
+// At any size, with the knob panel and without it, the parts of every page stand
 // within its body, and none covers another.
 func TestLayoutKeepsToTheScreen(t *testing.T) {
 	m := New(Options{})
@@ -16,7 +16,7 @@ func TestLayoutKeepsToTheScreen(t *testing.T) {
 		for h := 1; h <= 90; h += 2 {
 			m.panels = nil
 			if w%2 == 0 {
-				m.panels = append(m.panels, panel.NewClock(m.Context))
+				m.panels = append(m.panels, panel.NewKnobs(m.Context))
 			}
 			m.resize(w, h)
 			if small := w < view.MinWidth || h < view.MinHeight; small != (m.Size == view.TooSmall) {

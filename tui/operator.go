@@ -103,7 +103,7 @@ func (o *operator) key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Arm.Is(msg):
 		return o.arm(), true
 	case k.GiveBack.Is(msg):
-		return ask("clock given back to the driver", command.Controller.GiveBack)
+		return ask("every knob given back", command.Controller.GiveBack)
 	case k.Pause.Is(msg) && o.Paused():
 		return ask("run goes on", command.Controller.Resume)
 	case k.Pause.Is(msg):
@@ -137,9 +137,9 @@ func (o *operator) arm() tea.Cmd {
 	return o.do(func(c command.Controller) (string, error) {
 		text, err := c.Arm(on)
 		if err == nil && text == "" {
-			text = "clock control armed; given back on exit"
+			text = "clock control armed; all is given back on exit"
 			if !on {
-				text = "clock control disarmed; the clock is the driver's"
+				text = "clock control disarmed; every knob given back"
 			}
 		}
 		return text, err

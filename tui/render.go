@@ -20,16 +20,16 @@ func (m *Model) resize(w, h int) {
 }
 
 // layout computes where the page stands: between the tabs above and the status and
-// keys below, and left of the clock panel, which covers nothing.
+// keys below, and left of the knob panel, which covers nothing.
 func (m *Model) layout() {
 	m.Size = view.SizeOf(m.w, m.h)
 	m.Body = canvas.Rect{Y: 1, W: m.w, H: max(m.h-3, 0)}
 	m.Panel = slices.ContainsFunc(m.panels, func(p panel.Panel) bool {
-		_, clock := p.(*panel.Clock)
+		_, clock := p.(*panel.Knobs)
 		return clock
 	})
 	if m.Panel {
-		m.Body.W = max(m.w-panel.ClockWidth(m.Size, m.w)-1, 0)
+		m.Body.W = max(m.w-panel.KnobsWidth(m.Size, m.w)-1, 0)
 	}
 	m.dirty = true
 }

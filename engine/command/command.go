@@ -103,6 +103,9 @@ type Status struct {
 	ReadOnly bool
 	// Permission says in a sentence how to get permission; empty where there is.
 	Permission string
+	// HeldBy says in a sentence who else may set knobs of a GPU, or has set some, and
+	// which; empty where nobody has.
+	HeldBy string
 	// Policy is the policy in force, and the clocks it (or the operator) asks for
 	// by phase, MHz; 0 leaves a phase to the driver.
 	Policy                 string
@@ -159,6 +162,9 @@ type Choices struct {
 	Policies []string // specs
 	Clocks   []int    // supported SM clocks, ascending, MHz
 	Knobs    []gpu.Knob
+	// Arming is what is to be read before knobs may be set: which, and what else comes of
+	// it; empty where there is nothing to lose.
+	Arming string
 }
 
 // Choice is a thing to choose by name.

@@ -90,16 +90,23 @@ var heldOrder = []struct {
 	word string
 }{{Prefill, "prefill"}, {Decode, "decode"}, {Score, "scoring"}, {Mixed, "serving"}}
 
-// Short words it for a narrow place: "P power 72 %, D nothing".
+// Short words it for a narrow place: "P power 72 %, D nothing", "P power 100 %, D 91 %".
 func (h HeldPhases) Short() string {
 	var out []string
+	last := HeldBy("")
 	for _, p := range heldOrder {
-		switch b := h.Of(p.Phase); {
-		case b.Limited():
-			out = append(out, fmt.Sprintf("%s %s %.0f %%", strings.ToUpper(string(p.Phase[:1])), b.By, b.Pct))
-		case b.Known():
-			out = append(out, strings.ToUpper(string(p.Phase[:1]))+" "+string(b.By))
+		b := h.Of(p.Phase)
+		if !b.Known() {
+			continue
 		}
+		text := strings.ToUpper(string(p.Phase[:1]))
+		if !b.Limited() || b.By != last {
+			text += " " + string(b.By)
+		}
+		if b.Limited() {
+			text += fmt.Sprintf(" %.0f %%", b.Pct)
+		}
+		out, last = append(out, text), b.By
 	}
 	return strings.Join(out, ", ")
 }

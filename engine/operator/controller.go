@@ -68,6 +68,9 @@ func (c *Controller) Status() command.Status {
 	if s.Tenants = c.engine.Tenants(); s.Tenants == nil {
 		s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
 	}
+	if !s.Armed {
+		s.HeldBy, s.Permission = c.HeldBy(), c.Rig.Permission(&c.o.Rig)
+	}
 	return s
 }
 
@@ -83,7 +86,11 @@ func sessionFiles(dir string) []command.File {
 }
 
 // Choices lists what can be run and set.
-func (c *Controller) Choices() (command.Choices, error) { return c.lib.choices(), nil }
+func (c *Controller) Choices() (command.Choices, error) {
+	out := c.lib.choices()
+	out.Arming = c.ArmWarning()
+	return out, nil
+}
 
 // Arm allows setting clocks on a real GPU.
 func (c *Controller) Arm(on bool) (string, error) {
@@ -95,7 +102,7 @@ func (c *Controller) Arm(on bool) (string, error) {
 		// The driver's call takes time, simulated time on a simulated GPU: only a
 		// goroutine of the clock's may wait for that.
 		err := c.Do(func() error { return errors.Join(c.GiveBack(), c.ArmClocks(false)) })
-		return "clock control is off; the clock is the driver's", err
+		return "clock control is off; every knob given back", err
 	}
 	if err := c.Do(func() error { return c.ArmClocks(true) }); err != nil {
 		return "", err
@@ -109,7 +116,7 @@ func (c *Controller) Arm(on bool) (string, error) {
 			return "", err
 		}
 	}
-	return c.ArmWarning(), nil
+	return "", nil
 }
 
 // begin takes the policy asked for at the start, or keeps it until clock control

@@ -66,6 +66,14 @@ func can(r *Rig, o *Config) string {
 	return canRoot
 }
 
+// Permission says how to get permission to set knobs; "" where there is, or none is wanted.
+func (r *Rig) Permission(o *Config) string {
+	if can(r, o) == canRoot {
+		return controlText(r, o)
+	}
+	return ""
+}
+
 func knobStates(dev gpu.Device, may string) []KnobState {
 	var out []KnobState
 	for _, k := range gpu.KnobsOf(dev) {

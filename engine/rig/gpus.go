@@ -203,8 +203,12 @@ func (r *Rig) ArmClocks(on bool) error {
 	return errors.Join(errs...)
 }
 
-// ArmWarning is what to tell the operator before arming.
+// ArmWarning is what to tell the operator before arming; "" where there is nothing to
+// arm, or the GPU is simulated and nothing lost.
 func (r *Rig) ArmWarning() string {
+	if !r.Controlled() || r.Simulated() {
+		return ""
+	}
 	text := ""
 	for i, g := range r.GPUs {
 		if i > 0 {
@@ -215,13 +219,25 @@ func (r *Rig) ArmWarning() string {
 	return text
 }
 
-// noteLocks notes clocks that are, or may be, somebody else's setting.
+// noteLocks notes knobs that are, or may be, somebody else's setting.
 func (r *Rig) noteLocks() {
+	if text := r.HeldBy(); text != "" {
+		r.notes = append(r.notes, strings.Split(text, "\n")...)
+	}
+}
+
+// HeldBy says who else holds knobs of the GPUs and what is set, a line a GPU; "" nobody.
+// It is not to be asked while they are armed: that is who holds them then.
+func (r *Rig) HeldBy() string {
+	var out []string
 	for _, g := range r.GPUs {
-		if text := clockguard.LockedBy(g.Device.Info(), clockguard.Options{}); text != "" {
-			r.notes = append(r.notes, text)
+		if info := g.Device.Info(); !info.Simulated() {
+			if text := clockguard.LockedBy(info, clockguard.Options{}); text != "" {
+				out = append(out, text)
+			}
 		}
 	}
+	return strings.Join(out, "\n")
 }
 
 // EngineGPUs are the GPUs as the engine takes them.

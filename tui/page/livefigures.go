@@ -27,6 +27,7 @@ func (p *Live) drawSide(c *canvas.Canvas) {
 	rows := p.energyFigures()
 	rows = append(rows, p.speedFigures(c.W)...)
 	rows = append(rows, p.gpuFigures()...)
+	rows = append(rows, p.boundFigures(c.W)...)
 	rows = append(rows, p.warningFigures(c.W)...)
 	rows = append(rows, p.processFigures(c.W)...)
 	y := 0
@@ -207,10 +208,10 @@ func (p *Live) gpuFigures() []figure {
 	}
 	rows := []figure{{heading: true, label: "GPU", text: name}}
 	limit := figure{label: "power", value: draw.Float(t.PowerW, 0), unit: "W"}
-	if info.PowerLimitW > 0 {
+	if w := p.limitW(); w > 0 {
 		limit.label = "power/limit"
-		limit.value += "/" + draw.Float(info.PowerLimitW, 0)
-		limit.bar = t.PowerW / info.PowerLimitW
+		limit.value += "/" + draw.Float(w, 0)
+		limit.bar = t.PowerW / w
 	}
 	throttle := figure{rank: 0, label: "throttle", text: "none", style: theme.Good}
 	if s.Throttle != 0 {

@@ -2,10 +2,12 @@ package page
 
 import (
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/event"
+	"jouletop/gpu"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/grid"
@@ -73,7 +75,14 @@ func (p *Sweep) Wheel(by int) { p.points.wheel(by) }
 func (p *Sweep) Paste(text string) bool { return p.points.paste(text) }
 
 func (p *Sweep) areas() (plan, points canvas.Rect) {
-	return view.Cut(p.Body, view.Pick(p.Size, 6, 9, 10))
+	rows, need := view.Pick(p.Size, 6, 9, 10), 3 // title, progress, what runs
+	if said := len(p.capLines(p.Body.W - 2)); said > 0 {
+		if set := p.curveSet(); set.earlier > 0 {
+			need += set.earlier + 1
+		}
+		rows = max(rows, min(need, rows)+said)
+	}
+	return view.Cut(p.Body, rows)
 }
 
 // Draw draws the page.
@@ -91,11 +100,39 @@ func (p *Sweep) Draw() {
 	p.points.draw("points", points)
 }
 
+// settingText is the clock that a point was to run at, and the other knobs.
+func settingText(p *event.PointDone) string {
+	asked := event.PolicyOf(p.Policy)
+	s := asked.Setting().Others()
+	if s == (gpu.Setting{}) {
+		s = p.Knobs
+	}
+	if s == (gpu.Setting{}) {
+		return clockText(p.Policy, p.RequestedSMMHz, false)
+	}
+	text := ""
+	switch {
+	case asked.Kind == event.ClockByPhase:
+		text = asked.Clocks.String()
+	case asked.MHz > 0:
+		text = draw.Int(asked.MHz)
+	}
+	for _, k := range []struct {
+		v    int
+		text string
+	}{{s.MemMHz, "mem " + draw.Int(s.MemMHz)}, {s.PowerW, draw.Int(s.PowerW) + " W"}, {s.Profiles, "profile " + gpu.KnobProfile.Text(s.Profiles)}} {
+		if k.v > 0 {
+			text += " " + k.text
+		}
+	}
+	return strings.TrimSpace(text)
+}
+
 // pointColumns are the table of points.
 var pointColumns = []draw.Column[*event.PointDone]{
 	{Title: "model", Width: -12, Grow: true, Text: func(p *event.PointDone) string { return p.Model }},
 	{Title: "dataset", Width: -11, Grow: true, Text: func(p *event.PointDone) string { return p.Dataset }},
-	{Title: "clock", Unit: "MHz", Width: 9, Text: func(p *event.PointDone) string { return clockText(p.Policy, p.RequestedSMMHz, false) }},
+	{Title: "clock", Unit: "MHz", Width: 9, Grow: true, Text: settingText},
 	{Title: "got", Unit: "MHz", Width: 6, Text: func(p *event.PointDone) string { return draw.Float(p.AchievedSMMHz, 0) }, Num: func(p *event.PointDone) float64 { return p.AchievedSMMHz }},
 	{Title: "batch", Width: 5, Text: func(p *event.PointDone) string { return draw.Int(p.BatchSize) }, Num: func(p *event.PointDone) float64 { return float64(p.BatchSize) }},
 	{Title: "rep", Width: 3, Text: func(p *event.PointDone) string { return draw.Int(p.Repeat) }, Num: func(p *event.PointDone) float64 { return float64(p.Repeat) }},
@@ -104,6 +141,8 @@ var pointColumns = []draw.Column[*event.PointDone]{
 	{Title: "EDP", Unit: "J·s", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EDPJS) }, Num: func(p *event.PointDone) float64 { return p.EDPJS }},
 	{Title: "rate", Unit: "token/s", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.TokensPerS) }, Num: func(p *event.PointDone) float64 { return p.TokensPerS }},
 	{Title: "power", Unit: "W", Width: 7, Text: func(p *event.PointDone) string { return draw.Float(p.MeanPowerW, 1) }, Num: func(p *event.PointDone) float64 { return p.MeanPowerW }},
+	{Title: "prefill", Unit: "held by", Width: -11, Text: func(p *event.PointDone) string { return heldCell(p.Held.Prefill) }},
+	{Title: "after", Unit: "held by", Width: -11, Text: func(p *event.PointDone) string { return heldCell(afterHeld(p)) }},
 	{Title: "energy", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyJ) }, Num: func(p *event.PointDone) float64 { return p.EnergyJ }},
 	{Title: "± 95 %", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.EnergyErrJ) }, Num: func(p *event.PointDone) float64 { return p.EnergyErrJ }},
 	{Title: "prefill", Unit: "J/query", Width: 8, Text: func(p *event.PointDone) string { return draw.Sig(p.PrefillEnergyJ) }, Num: func(p *event.PointDone) float64 { return p.PrefillEnergyJ }},
@@ -112,6 +151,27 @@ var pointColumns = []draw.Column[*event.PointDone]{
 	{Title: "temp", Unit: "°C", Width: 5, Text: func(p *event.PointDone) string { return draw.Float(p.TempEndC, 0) }, Num: func(p *event.PointDone) float64 { return p.TempEndC }},
 	{Title: "policy", Width: -16, Grow: true, Text: func(p *event.PointDone) string { return p.Policy }},
 	{Title: "flags", Width: -12, Grow: true, Text: func(p *event.PointDone) string { return string(p.Flags) + draw.ErrSuffix(p.PointResult.Err) }},
+}
+
+// afterHeld is what held the clock after prefill.
+func afterHeld(p *event.PointDone) event.Held {
+	for _, h := range []event.Held{p.Held.Score, p.Held.Mixed} {
+		if h.Known() {
+			return h
+		}
+	}
+	return p.Held.Decode
+}
+
+// heldCell words what held the clock for a narrow column.
+func heldCell(h event.Held) string {
+	switch {
+	case h.Limited():
+		return string(h.By) + " " + draw.Float(h.Pct, 0) + " %"
+	case h.Known():
+		return string(h.By)
+	}
+	return draw.Unknown
 }
 
 func (p *Sweep) drawPlan(c *canvas.Canvas) {
@@ -166,9 +226,24 @@ func (p *Sweep) curveSet() curveSet {
 	return curvesOf(p.Context, state.CurveFilter{Slowdown: p.Status.MaxSlowdown})
 }
 
-// drawFindings says what the sweep has found so far, a line a curve of this session.
+// drawFindings says what the sweep has found so far: a line a curve of this session, and
+// below, in as many rows as are left to them, which power limit held the clock in which phase.
 func (p *Sweep) drawFindings(c *canvas.Canvas, y int) {
+	said := p.capLines(c.W - 2)
 	if set := p.curveSet(); set.earlier > 0 {
-		set.findings(set.earlier).Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y})
+		y = set.findings(set.earlier).Draw(c, canvas.Rect{X: 1, Y: y, W: c.W - 1, H: c.H - y - len(said)})
 	}
+	for _, l := range said {
+		c.TextMax(1, y, c.W-2, theme.Strong, l)
+		y++
+	}
+}
+
+// capLines are the sentences on power limits, in w columns: as many lines as there is
+// room for beside the points.
+func (p *Sweep) capLines(w int) (out []string) {
+	for _, text := range p.State.Sweep.Caps() {
+		out = append(out, canvas.Wrap(text, w, 0)...)
+	}
+	return out[:min(len(out), view.Pick(p.Size, 3, 5, 8))]
 }

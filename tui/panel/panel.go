@@ -1,4 +1,4 @@
-// Package panel holds what lies over a page: the clock panel, forms, a line
+// Package panel holds what lies over a page: the knob panel, forms, a line
 // being typed, and the help.
 package panel
 
@@ -9,7 +9,7 @@ import (
 )
 
 // KeyGroups are the panels' own keys, for the help.
-func KeyGroups() []view.KeyGroup { return []view.KeyGroup{ClockKeys(), JobKeys()} }
+func KeyGroups() []view.KeyGroup { return []view.KeyGroup{KnobKeys(), JobKeys()} }
 
 // Panel lies over a page and takes the keys before it.
 type Panel interface {

@@ -34,6 +34,8 @@ type Points struct {
 	version uint64 // counts changes
 	curves  map[CurveFilter][]Curve
 	of      uint64 // the version that the curves are of
+	caps    []string
+	capsOf  uint64 // one more than the version that they are of
 }
 
 // PointsOf are points that stay as they are.

@@ -3,6 +3,7 @@ package state
 import (
 	"math"
 
+	"jouletop/engine/analysis/curve"
 	"jouletop/engine/event"
 	"jouletop/gpu"
 )
@@ -52,4 +53,15 @@ func (s *State) limitOf(p event.PointDone) float64 {
 		return float64(p.Knobs.PowerW)
 	}
 	return math.NaN()
+}
+
+// Caps are sentences on which power limit held the clock in which phase of the points.
+func (p *Points) Caps() []string {
+	if p.capsOf != p.version+1 {
+		p.caps, p.capsOf = nil, p.version+1
+		for _, c := range curve.Of(p.Done) {
+			p.caps = append(p.caps, c.CapVerdicts()...)
+		}
+	}
+	return p.caps
 }

@@ -506,8 +506,11 @@ func (r *Ring[T]) add(v T) {
 // Len is how many are kept.
 func (r *Ring[T]) Len() int { return len(r.items) }
 
-// At returns the i-th newest, 0 the newest.
+// At returns the i-th newest, 0 the newest; a blank where none is kept.
 func (r *Ring[T]) At(i int) *T {
 	n := len(r.items)
+	if n == 0 {
+		return new(T)
+	}
 	return &r.items[((r.next-1-i)%n+n)%n]
 }

@@ -69,7 +69,7 @@ type Context struct {
 
 	Size  Size
 	Body  canvas.Rect // of the page
-	Panel bool        // the clock panel stands beside the page
+	Panel bool        // the knob panel stands beside the page
 	Frame *draw.Frame
 
 	// Controller is asked from a tea.Cmd, never while drawing; nil: there is none.

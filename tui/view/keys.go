@@ -57,9 +57,9 @@ func NewKeys() Keys {
 		Next: Bind("Tab", "next", "next screen", "tab"),
 		Prev: Bind("Shift+Tab", "before", "screen before", "shift+tab"),
 
-		Clock:    Bind("f", "clock", "clock panel", "f"),
-		Arm:      Bind("a", "arm", "arm or disarm clock control", "a"),
-		GiveBack: Bind("r", "give back", "give the clock to the driver", "r"),
+		Clock:    Bind("f", "clock", "knobs: clocks, power limit, profile", "f"),
+		Arm:      Bind("a", "arm", "arm or disarm setting knobs", "a"),
+		GiveBack: Bind("r", "give back", "give every knob back", "r"),
 
 		Job:    Bind("n", "new job", "new job, sweep or comparison", "n"),
 		Jobs:   Bind("j", "jobs", "jobs that run and wait: order and cancel them", "j"),

@@ -24,6 +24,8 @@ type Calls struct {
 	ready   chan struct{}
 	closed  bool
 	endless bool
+	knobs   []gpu.Knob
+	arming  string
 }
 
 // NewCalls answers as over a session s, beside earlier ones.
@@ -52,6 +54,12 @@ func (c *Calls) Tell(change func(s *command.Status)) {
 	defer c.mu.Unlock()
 	change(&c.status)
 }
+
+// Offer has the GPU have these knobs.
+func (c *Calls) Offer(knobs ...gpu.Knob) { c.knobs = knobs }
+
+// Explain has arming be explained so.
+func (c *Calls) Explain(text string) { c.arming = text }
 
 // Endless keeps the stream open when the session is ended.
 func (c *Calls) Endless() {
@@ -128,6 +136,7 @@ func (c *Calls) Choices() (command.Choices, error) {
 	}
 	out.Batches, out.Policies = []int{1, 4, 8}, []string{"none", "phase:1980/1005", "min-energy", "min-edp"}
 	out.Clocks = c.session.GPUs[0].SMClocks
+	out.Knobs, out.Arming = c.knobs, c.arming
 	return out, nil
 }
 
