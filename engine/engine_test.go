@@ -34,7 +34,8 @@ type bench struct {
 	rearm bool
 	// telemetry, if not nil, is what the server says of itself.
 	telemetry engine.Telemetry
-	real      bool // the run is not marked simulated
+	real      bool  // the run is not marked simulated
+	seed      int64 // of GPU and model; 0 is 7
 }
 
 func (b *bench) Record(e event.Event) { b.events = append(b.events, e) }
@@ -58,12 +59,15 @@ func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *b
 	t.Helper()
 	clk := timebase.NewSim(0)
 	b.clk = clk
+	if b.seed == 0 {
+		b.seed = 7
+	}
 	done := make(chan error, 1)
 	clk.Go(func() {
 		done <- func() (err error) {
 			var gpus []engine.GPU
 			for _, profile := range profiles {
-				g, err := simgpu.New(profile, clk, 7, simgpu.WithTruth(), simgpu.WithGain(0))
+				g, err := simgpu.New(profile, clk, b.seed, simgpu.WithTruth(), simgpu.WithGain(0))
 				if err != nil {
 					return err
 				}
@@ -79,7 +83,7 @@ func simulateIn(t *testing.T, b *bench, profiles []string, do func(b *bench)) *b
 				}
 				gpus = append(gpus, one)
 			}
-			var backend engine.Backend = simllm.New(b.gpus[0], clk, 7)
+			var backend engine.Backend = simllm.New(b.gpus[0], clk, b.seed)
 			if b.wrap != nil {
 				backend = b.wrap(backend)
 			}

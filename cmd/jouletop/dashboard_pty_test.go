@@ -264,7 +264,7 @@ func TestDashboardDisarmedInRun(t *testing.T) {
 		return m != nil && m[1] != before
 	})
 	x.keys("a")
-	x.shows("Locks the SM clock")
+	x.shows("clock control armed")
 	x.keys("f", "1005", enterKey)
 	x.shows("1005→1005 MHz")
 	x.keys("f")

@@ -39,6 +39,7 @@ const (
 	tail      = int64(120 * time.Millisecond) // after a short phase
 	followIn  = int64(300 * time.Millisecond) // a clock that follows a boundary does so within
 	promptly  = int64(25 * time.Millisecond)
+	telling   = int64(100 * time.Millisecond) // a phase in which a clock that follows late is seen to
 	afterLock = int64(60 * time.Millisecond)  // a clock that was set has not settled before
 	powerKept = int64(400 * time.Millisecond) // a clock comes back so much later than the power that held it
 )

@@ -71,18 +71,32 @@ func (a *tally) of(p event.Phase) []fact {
 // prompt tells whether samples tell of the time they were taken at: the clock follows a
 // boundary at once, or it was held never, or (all but) always.
 func (a *tally) prompt() bool {
-	var delays []int64
-	held, n, limited := false, 0, 0
+	var delays, inShort []int64 // of phases that are long enough to show a late one, and of others
+	held, n, limited, short := false, 0, 0, 0
 	for _, f := range a.facts {
 		n += f.n
 		limited += max(f.power, f.heat)
-		if f.delay >= 0 {
-			delays = append(delays, f.delay)
-		}
 		held = held || f.power > 0 || f.heat > 0 || f.after != [2]bool{}
+		switch {
+		case f.ns >= telling && f.delay >= 0:
+			delays = append(delays, f.delay)
+		case f.ns < telling && f.ns >= promptly:
+			short++
+			if f.delay >= 0 {
+				inShort = append(inShort, f.delay)
+			}
+		}
 	}
 	if !held || 100*limited >= 98*n {
 		return true
+	}
+	if len(delays) < fewDelays {
+		// What a short phase shows came soon, whenever it belongs to: but where that is late,
+		// most of them show nothing.
+		if 10*len(inShort) < 7*short {
+			return false
+		}
+		delays = inShort
 	}
 	slices.Sort(delays)
 	return len(delays) >= fewDelays && delays[len(delays)/2] <= promptly

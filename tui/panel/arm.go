@@ -33,7 +33,7 @@ func (a *Arm) Wheel(_, _, by int) bool {
 }
 
 var armKeys = struct{ arm, scroll view.Key }{
-	arm:    view.Bind("Enter", "arm", "arm", "enter"),
+	arm:    view.Bind("Enter", "arm", "arm", "enter", "y"),
 	scroll: view.Bind("↑ ↓", "read on", "scroll", "up", "down"),
 }
 
