@@ -337,7 +337,7 @@ func TestMonitor(t *testing.T) {
 	d.press("n")
 	d.wants("nothing is run in this mode")
 	d.press("f", "enter")
-	d.wants("Read-only: clocks are shown, never set", "nothing is run in this mode")
+	d.wants("Read-only: knobs are shown, never set", "nothing is run in this mode")
 }
 
 func TestReplayKeys(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/engine/policy"
+	"jouletop/engine/rig"
 	"jouletop/engine/session"
 	"jouletop/engine/stream"
 	"jouletop/gpu"
@@ -69,7 +70,7 @@ func (c *Controller) Status() command.Status {
 		s.Processes, _ = c.OtherProcesses() // what cannot be told is told of elsewhere
 	}
 	if !s.Armed {
-		s.HeldBy, s.Permission = c.HeldBy(), c.Rig.Permission(&c.o.Rig)
+		s.HeldBy, s.Permission = rig.HeldBy(c.Infos()...), rig.Permission(c.Rig, &c.o.Rig)
 	}
 	return s
 }

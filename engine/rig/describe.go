@@ -67,7 +67,7 @@ func can(r *Rig, o *Config) string {
 }
 
 // Permission says how to get permission to set knobs; "" where there is, or none is wanted.
-func (r *Rig) Permission(o *Config) string {
+func Permission(r *Rig, o *Config) string {
 	if can(r, o) == canRoot {
 		return controlText(r, o)
 	}

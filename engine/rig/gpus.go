@@ -221,17 +221,17 @@ func (r *Rig) ArmWarning() string {
 
 // noteLocks notes knobs that are, or may be, somebody else's setting.
 func (r *Rig) noteLocks() {
-	if text := r.HeldBy(); text != "" {
+	if text := HeldBy(r.Infos()...); text != "" {
 		r.notes = append(r.notes, strings.Split(text, "\n")...)
 	}
 }
 
 // HeldBy says who else holds knobs of the GPUs and what is set, a line a GPU; "" nobody.
 // It is not to be asked while they are armed: that is who holds them then.
-func (r *Rig) HeldBy() string {
+func HeldBy(gpus ...gpu.Info) string {
 	var out []string
-	for _, g := range r.GPUs {
-		if info := g.Device.Info(); !info.Simulated() {
+	for _, info := range gpus {
+		if !info.Simulated() {
 			if text := clockguard.LockedBy(info, clockguard.Options{}); text != "" {
 				out = append(out, text)
 			}
