@@ -8,13 +8,12 @@ import (
 	"strings"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
 )
 
 // Setting is one setting of knobs and what it came to.
 type Setting struct {
 	Clock
-	Knobs gpu.Setting
+	Asked event.Policy
 	// Reference is the same but for the power limit, which is the highest there is; it may
 	// be the setting itself.
 	Reference *Setting
@@ -26,30 +25,32 @@ func (c Curve) Settings() []*Setting {
 	var rows []*Setting
 	for _, k := range slices.Concat(c.Clocks, c.Policies) {
 		p := event.PolicyOf(k.Policy)
-		s := gpu.Setting{SMMHz: k.RequestedMHz}
 		switch {
 		case k.RequestedMHz > 0:
-		case p.Kind == event.FixedKnobs || p.Kind == event.FixedClock || p.Kind == event.NoPolicy:
-			s = p.Setting()
-		default:
+			p = event.Policy{Kind: event.FixedClock, MHz: k.RequestedMHz}
+		case p.Kind != event.FixedKnobs && p.Kind != event.FixedClock && p.Kind != event.NoPolicy:
 			continue
 		}
-		rows = append(rows, &Setting{Clock: k, Knobs: s})
+		rows = append(rows, &Setting{Clock: k, Asked: p})
 	}
 	// A limit that was not set is the highest: it is the card's own.
-	limit := func(s gpu.Setting) int {
-		if s.PowerW == 0 {
+	limit := func(watts int) int {
+		if watts == 0 {
 			return math.MaxInt
 		}
-		return s.PowerW
+		return watts
 	}
 	slices.SortStableFunc(rows, func(a, b *Setting) int {
-		x, y := a.Knobs, b.Knobs
-		return cmp.Or(cmp.Compare(y.SMMHz, x.SMMHz), cmp.Compare(y.MemMHz, x.MemMHz), cmp.Compare(y.Profiles, x.Profiles), cmp.Compare(limit(y), limit(x)))
+		x, y := a.Asked.Setting(), b.Asked.Setting()
+		return cmp.Or(cmp.Compare(y.SMMHz, x.SMMHz), cmp.Compare(y.MemMHz, x.MemMHz), cmp.Compare(y.Profiles, x.Profiles), cmp.Compare(limit(y.PowerW), limit(x.PowerW)))
 	})
 	for i, r := range rows {
 		r.Reference = r
-		if i > 0 && rows[i-1].Knobs.With(gpu.KnobPower, 0) == r.Knobs.With(gpu.KnobPower, 0) {
+		if i == 0 {
+			continue
+		}
+		before, s := rows[i-1].Asked.Setting(), r.Asked.Setting()
+		if before.PowerW = s.PowerW; before == s {
 			r.Reference = rows[i-1].Reference
 		}
 	}
@@ -77,7 +78,7 @@ const (
 // from its time against that of the reference.
 func (r *Setting) HeldBy(p event.Phase) (h event.Held, concluded bool) {
 	h = *r.Held.Of(p)
-	if h.Known() || r.Reference == r || r.Knobs.PowerW == 0 {
+	if h.Known() || r.Reference == r || r.Asked.Setting().PowerW == 0 {
 		return h, false
 	}
 	change := r.Against(r.Reference.Clock)
@@ -110,7 +111,7 @@ func (c Curve) CapVerdicts() (out []string) {
 		most, unknown := 0.0, false
 		for _, r := range rows {
 			h, _ := r.HeldBy(p)
-			switch w := r.Knobs.PowerW; {
+			switch w := r.Asked.Setting().PowerW; {
 			case h.By == event.HeldByPower:
 				bound = append(bound, w)
 				if !math.IsNaN(h.Pct) {

@@ -21,7 +21,7 @@ func Knobs(points []event.PointDone) table.Table {
 	doubted := false
 	for _, c := range curve.Of(points) {
 		rows := c.Settings()
-		knobs := slices.ContainsFunc(rows, func(r *curve.Setting) bool { return r.Knobs.Others() != (gpu.Setting{}) })
+		knobs := slices.ContainsFunc(rows, func(r *curve.Setting) bool { return r.Asked.Setting().Others() != (gpu.Setting{}) })
 		for _, r := range rows {
 			if !knobs {
 				break
@@ -30,7 +30,7 @@ func Knobs(points []event.PointDone) table.Table {
 			after, a := r.HeldBy(r.After())
 			doubted = doubted || p || a
 			cells := []table.Cell{
-				table.Word(c.Title()), table.Word(c.Dataset), table.Num(float64(c.BatchSize), 0), table.Word(settingText(r.Knobs)),
+				table.Word(c.Title()), table.Word(c.Dataset), table.Num(float64(c.BatchSize), 0), table.Word(settingText(r.Asked.Setting())),
 				table.WithError(r.Energy, 3), table.WithError(r.Latency, 4), table.Num(nan, 1), table.Num(nan, 1), table.Num(nan, 1),
 				table.Word(heldText(prefill, p)), table.Word(heldText(after, a)),
 			}
