@@ -77,7 +77,7 @@ func TestKeysThatConflictAreRefusedByName(t *testing.T) {
 		{map[string][]string{"clock": {"n"}}, "clock: n is new-job"},
 		{map[string][]string{"sort": {"f"}}, "sort: f is clock (Sweep)"},
 		{map[string][]string{"clock": {"7"}}, "clock: 7 is rows"},
-		{map[string][]string{"policy": {"0"}}, "policy: 0 is type (In the clock panel)"},
+		{map[string][]string{"policy": {"0"}}, "policy: 0 is type (In the knob panel)"},
 		{map[string][]string{"clok": {"k"}}, "no key is called clok"},
 	} {
 		_, wrong := tui.BindKeys(c.own)
