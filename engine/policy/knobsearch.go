@@ -21,19 +21,21 @@ import (
 // most is to be expected of a setting that probably keeps the bound. The one kept in the
 // end has been tried.
 type KnobSearch struct {
-	goal   Goal
-	grid   []gpu.Setting // the baseline last
-	x      [][3]float64  // of each: ln of the knobs as shares of the baseline's
-	bound  float64
-	budget int
-	trials []Trial
-	at     []int // place of each trial in the grid
-	next   int
-	best   int
-	done   bool
-	took   int
-	why    string
-	points []point
+	goal Goal
+	grid []gpu.Setting // the baseline last
+	x    [][3]float64  // of each: ln of the knobs as shares of the baseline's
+	// What is known of ln energy and ln latency over the grid.
+	energy, latency process
+	bound           float64
+	budget          int
+	trials          []Trial
+	at              []int // place of each trial in the grid
+	next            int
+	best            int
+	done            bool
+	took            int
+	why             string
+	points          []point
 }
 
 // NewKnobSearch returns a search over all combinations of the values of axes, each
@@ -57,6 +59,7 @@ func NewKnobSearch(goal Goal, knobs []gpu.KnobID, values [][]int, maxSlowdown fl
 			logShare(s.SMMHz, grid[last].SMMHz), logShare(s.MemMHz, grid[last].MemMHz), logShare(s.PowerW, grid[last].PowerW),
 		})
 	}
+	o.energy, o.latency = process{prior: &energyField, grid: o.x}, process{prior: &latencyField, grid: o.x}
 	return o
 }
 
@@ -138,10 +141,10 @@ var (
 
 // fit judges every setting anew; false when no trial had an energy.
 func (o *KnobSearch) fit() bool {
-	var ex, lx [][3]float64
+	var ex, lx []int // places in the grid
 	var ey, ev, ly, lv []float64
 	for i, t := range o.trials {
-		x := o.x[o.at[i]]
+		x := o.at[i]
 		sd := func(of, floor, guess float64) float64 {
 			if math.IsNaN(of) {
 				of = guess
@@ -155,35 +158,39 @@ func (o *KnobSearch) fit() bool {
 			ex, ey, ev = append(ex, x), append(ey, math.Log(t.Energy)), append(ev, e*e)
 		}
 	}
-	energy, latency := energyField, latencyField
-	if len(ey) == 0 || !energy.fit(ex, ey, ev) || !latency.fit(lx, ly, lv) {
+	top := len(o.grid) - 1
+	if len(ey) == 0 || !o.energy.fit(ex, ey, ev) || !o.latency.fit(lx, ly, lv) {
 		return false
 	}
-	top := o.x[len(o.x)-1]
+	slower := make([]float64, len(o.trials))
+	for i, t := range o.trials {
+		slower[i] = o.slower(t)
+	}
 	o.points = make([]point, len(o.grid))
 	for i, x := range o.x {
-		e, esd := energy.difference(x, top)
-		l, lsd := latency.difference(x, top)
+		e, esd := o.energy.difference(i, top)
+		l, lsd := o.latency.difference(i, top)
 		p := point{cost: e, costSD: esd, saving: 1 - math.Exp(e), savingSD: esd * math.Exp(e), slowdown: math.Expm1(l), slowdownSD: lsd}
 		if o.goal == MinEDP {
 			p.cost, p.costSD = e+l, math.Hypot(esd, lsd)
 		}
 		limit := math.Log1p(o.bound * aim)
 		p.safe = math.Erfc((l-limit)/math.Max(lsd, 1e-9)/math.Sqrt2) / 2
-		o.points[i] = o.hinted(x, p)
+		o.points[i] = o.hinted(x, p, slower)
 	}
 	return true
 }
 
-// hinted takes in what other settings' trials say of a setting's latency.
-func (o *KnobSearch) hinted(x [3]float64, p point) point {
-	for i, t := range o.trials {
+// hinted takes in what other settings' trials say of a setting's latency; slower has by how
+// much each trial was slower than the baseline.
+func (o *KnobSearch) hinted(x [3]float64, p point, slower []float64) point {
+	for i := range o.trials {
 		y := o.x[o.at[i]]
 		above, below := true, true
 		for d := range x {
 			above, below = above && x[d] >= y[d], below && x[d] <= y[d]
 		}
-		switch s := o.slower(t); {
+		switch s := slower[i]; {
 		case above && s <= o.bound*aim:
 			p.safe = 1
 		case below && s > o.bound:
@@ -304,16 +311,12 @@ func (o *KnobSearch) settled() string {
 	return text
 }
 
-// field is a Gaussian process over the logarithms of three knobs; see gaussian.
+// field is the prior of a function of the logarithms of three knobs; see gaussian.
 type field struct {
 	slope, slopeSD [3]float64
 	bend, bendSD   float64 // of the SM clock
 	wiggle         float64
 	length         [3]float64
-
-	x      [][3]float64
-	chol   mat.Cholesky
-	weight *mat.VecDense
 }
 
 func (f *field) mean(x [3]float64) float64 {
@@ -334,34 +337,76 @@ func (f *field) kernel(a, b [3]float64) float64 {
 	return sum + f.wiggle*f.wiggle*math.Exp(-far/2)
 }
 
-// fit takes points with the variance of each y's noise; false when the numbers cannot be
-// worked with.
-func (f *field) fit(x [][3]float64, y, variance []float64) bool {
-	n := len(x)
-	k, r := mat.NewSymDense(n, nil), mat.NewVecDense(n, nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			k.SetSym(i, j, f.kernel(x[i], x[j]))
-		}
-		k.SetSym(i, i, k.At(i, i)+variance[i]+1e-9)
-		r.SetVec(i, y[i]-f.mean(x[i]))
-	}
-	f.x, f.chol, f.weight = x, mat.Cholesky{}, mat.NewVecDense(n, nil)
-	return f.chol.Factorize(k) && f.chol.SolveVecTo(f.weight, r) == nil
+// process is a Gaussian process over a grid. What the kernel says of a point of it and all
+// others is kept from fit to fit, for it is the dearest part.
+type process struct {
+	prior *field
+	grid  [][3]float64
+	rows  map[int][]float64 // of the points asked for: the kernel with each of the grid
+
+	at     []int // of the points that it was fitted to
+	factor mat.TriDense
+	weight *mat.VecDense
+	from   [][]float64 // rows of these
+	room   []float64
 }
 
-// difference returns the mean and standard deviation of field(a) − field(b).
-func (f *field) difference(a, b [3]float64) (mean, sd float64) {
-	k := mat.NewVecDense(len(f.x), nil)
-	for i, x := range f.x {
-		k.SetVec(i, f.kernel(a, x)-f.kernel(b, x))
+// row returns the kernel of the i-th point with each of the grid.
+func (g *process) row(i int) []float64 {
+	if r := g.rows[i]; r != nil {
+		return r
 	}
-	var s mat.VecDense
-	if f.chol.SolveVecTo(&s, k) != nil {
-		return math.NaN(), math.Inf(1)
+	r := make([]float64, len(g.grid))
+	for j, x := range g.grid {
+		r[j] = g.prior.kernel(g.grid[i], x)
 	}
-	v := f.kernel(a, a) - 2*f.kernel(a, b) + f.kernel(b, b) - mat.Dot(k, &s)
-	return f.mean(a) - f.mean(b) + mat.Dot(k, f.weight), math.Sqrt(math.Max(v, 0))
+	if g.rows == nil {
+		g.rows = map[int][]float64{}
+	}
+	g.rows[i] = r
+	return r
+}
+
+// fit takes values at points of the grid with the variance of each one's noise; false when
+// the numbers cannot be worked with.
+func (g *process) fit(at []int, y, variance []float64) bool {
+	n := len(at)
+	g.at, g.from = at, make([][]float64, n)
+	k, r := mat.NewSymDense(n, nil), mat.NewVecDense(n, nil)
+	for i, a := range at {
+		g.from[i] = g.row(a)
+		for j := i; j < n; j++ {
+			k.SetSym(i, j, g.from[i][at[j]])
+		}
+		k.SetSym(i, i, k.At(i, i)+variance[i]+1e-9)
+		r.SetVec(i, y[i]-g.prior.mean(g.grid[a]))
+	}
+	var chol mat.Cholesky
+	g.weight, g.room = mat.NewVecDense(n, nil), make([]float64, n)
+	if !chol.Factorize(k) || chol.SolveVecTo(g.weight, r) != nil {
+		return false
+	}
+	g.factor.Reset()
+	chol.LTo(&g.factor)
+	return true
+}
+
+// difference returns the mean and standard deviation of the function at a less that at b,
+// both places in the grid.
+func (g *process) difference(a, b int) (mean, sd float64) {
+	p, l, k := g.prior, g.factor.RawTriangular(), g.room
+	mean = p.mean(g.grid[a]) - p.mean(g.grid[b])
+	v := p.kernel(g.grid[a], g.grid[a]) - 2*g.row(b)[a] + p.kernel(g.grid[b], g.grid[b])
+	for i, r := range g.from { // forward substitution
+		d := r[a] - r[b]
+		mean += d * g.weight.AtVec(i)
+		for j, have := range k[:i] {
+			d -= l.Data[i*l.Stride+j] * have
+		}
+		k[i] = d / l.Data[i*l.Stride+i]
+		v -= k[i] * k[i]
+	}
+	return mean, math.Sqrt(math.Max(v, 0))
 }
 
 // knobAxes are the values that a search goes through on a GPU: some SM clocks and power

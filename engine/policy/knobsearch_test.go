@@ -40,6 +40,7 @@ const surely = 0.985
 // seeds, and keeps the bound. A trial has the noise of a few batches: 0.6 % of energy,
 // 0.1 % of latency.
 func TestKnobSearch(t *testing.T) {
+	t.Parallel()
 	knobs := []gpu.KnobID{gpu.KnobSM, gpu.KnobMem, gpu.KnobPower}
 	values := [][]int{{345, 465, 600, 720, 840, 975, 1095, 1230, 1350, 1470, 1605, 1725, 1860, 1980}, {1593, 2619}, {200, 271, 342, 414, 485, 557, 628, 700}}
 	work := []struct {

@@ -27,10 +27,12 @@ func (r *row) shares() []share { return r.terms[:r.kinds] }
 // traits has what the kinds' powers may depend on; nil: nothing.
 func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait, keys map[Key]int, cache []row) []row {
 	p := predictor{tr: tr, tl: tl, m: &tr.model, lag: lag, vague: tr.vague()}
-	rows := cache[:0]
 	if len(tl.phases) == 0 {
-		return rows
+		return cache[:0]
 	}
+	rows := slices.Grow(cache[:0], len(tr.reads)-from)
+	const usual = 4 // terms of a row
+	var slab []share
 	lo, hi := tl.phases[0].Start, tl.end()
 	stalled := tl.stalled()
 	pi, cluster := 0, 0
@@ -45,8 +47,14 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 		if b.b > hi {
 			break
 		}
-		rows = slices.Grow(rows, 1)[:len(rows)+1]
+		rows = rows[:len(rows)+1]
 		r := &rows[len(rows)-1]
+		if r.terms == nil {
+			if len(slab) < usual {
+				slab = make([]share, usual*256)
+			}
+			r.terms, slab = slab[:0:usual], slab[usual:]
+		}
 		*r = row{t: tr.reads[i].t, a: b.a, b: b.b, y: b.p, w: min(b.seconds()/tr.period, 2), terms: r.terms[:0]}
 		if p.vague {
 			// A bin is worth less the more its energy depends on when it began.
