@@ -199,7 +199,10 @@ func knobPolicy(spec, kind, arg string) (Policy, error) {
 	clocks, rest := "", []string{}
 	for part := range strings.SplitSeq(arg, ",") {
 		name, value, _ := strings.Cut(part, "=")
-		if strings.TrimSpace(name) == gpu.KnobSM.String() && clocks == "" {
+		if strings.TrimSpace(name) == gpu.KnobSM.String() {
+			if clocks != "" {
+				return Policy{}, fmt.Errorf("%w %q: sm is given twice", ErrPolicy, spec)
+			}
 			clocks = value
 			continue
 		}

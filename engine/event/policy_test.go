@@ -28,6 +28,7 @@ func TestPolicy(t *testing.T) {
 		"phase:power=400":              {Kind: OtherPolicy, other: "phase:power=400"},
 		"fixed:power=400,power=500":    {Kind: OtherPolicy, other: "fixed:power=400,power=500"},
 		"fixed:volume=11":              {Kind: OtherPolicy, other: "fixed:volume=11"},
+		"fixed:sm=1005,sm=900":         {Kind: OtherPolicy, other: "fixed:sm=1005,sm=900"},
 		"min-energy:profile":           {Kind: OtherPolicy, other: "min-energy:profile"},
 		"fastest":                      {Kind: OtherPolicy, other: "fastest"},
 		"fixed:min-edp":                {Kind: OtherPolicy, other: "fixed:min-edp"},
