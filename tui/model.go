@@ -56,7 +56,8 @@ type Model struct {
 	present func(c *canvas.Canvas, changed *canvas.Marks, title string)
 	w, h    int // of the terminal
 	content string
-	dirty   bool
+	dirty   bool // the frame is
+	drawn   bool // it is, and content is of the one before
 }
 
 // message is a line shown in place of the hints for a while.
@@ -316,6 +317,9 @@ func (m *Model) View() tea.View {
 	if m.dirty {
 		m.draw()
 	}
+	if m.present == nil && m.drawn {
+		m.drawn, m.content = false, m.Frame.Render()
+	}
 	v := tea.NewView(m.content)
 	v.AltScreen = true
 	v.MouseMode = tea.MouseModeCellMotion
@@ -337,9 +341,8 @@ func (m *Model) draw() {
 	var quit tea.Cmd
 	defer m.caught(&quit)
 	m.render()
+	m.drawn = true
 	if m.present != nil {
 		m.present(m.Frame.Canvas, m.Frame.Changed(), m.Title())
-	} else {
-		m.content = m.Frame.Render()
 	}
 }

@@ -79,6 +79,11 @@ func runDashboard(ctx context.Context, o *options, prefs *preferred, screen scre
 	if err != nil {
 		return err
 	}
+	stop, err := profileCPU(o.profile)
+	if err != nil {
+		c.Abandon()
+		return errors.Join(err, wait())
+	}
 	mode := tui.Dashboard
 	if o.Rig.Monitor {
 		mode = tui.Monitor
@@ -93,7 +98,7 @@ func runDashboard(ctx context.Context, o *options, prefs *preferred, screen scre
 	} else {
 		_ = c.End()
 	}
-	err = errors.Join(err, wait())
+	err = errors.Join(err, stop(), wait())
 	fmt.Println("session:", session.ShortenHome(rec.Dir()))
 	return err
 }

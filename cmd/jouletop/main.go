@@ -164,6 +164,8 @@ before the default. "jouletop config" says what holds and from where.`,
 	o.addServing(root.Flags())
 	o.addRoute(root.Flags())
 	o.addTelemetry(root.Flags())
+	root.Flags().StringVar(&o.profile, "cpu-profile", "", "write where the dashboard's CPU time goes to a `file`, for go tool pprof")
+	_ = root.Flags().MarkHidden("cpu-profile")
 	root.Flags().BoolVar(&o.Rig.Monitor, "monitor", false, "watch a GPU that others use, run nothing")
 	screen.add(root.Flags())
 	root.PersistentFlags().StringVar(&prefs.named, "config", "", "settings in this `file`, or none (default "+session.ShortenHome(configPath())+")")

@@ -22,6 +22,7 @@ type options struct {
 	currency string
 	json     bool
 	slo      string
+	profile  string // the file that a CPU profile goes to; "" none
 }
 
 func (o *options) addGPU(f *pflag.FlagSet) {

@@ -1,18 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 	"gonum.org/v1/gonum/stat"
 
 	"jouletop/engine/analysis/curve"
@@ -31,6 +33,7 @@ type watched struct {
 	cmd     *exec.Cmd
 	tty     *os.File
 	drained chan struct{}
+	ended   bool
 	shares  []float64 // % of one core that it took in each part of the time
 }
 
@@ -49,142 +52,322 @@ func start(name string, args ...string) (*watched, error) {
 }
 
 func (w *watched) stop() {
+	if w == nil || w.ended {
+		return
+	}
+	w.ended = true
 	_ = w.cmd.Process.Kill()
 	_ = w.cmd.Wait()
 	_ = w.tty.Close()
 	<-w.drained
 }
 
-// parts of the time that programs are watched; what they differ by is luck.
-const parts = 10
-
-// watch lets programs settle and then looks what each takes, all in the same parts of
-// the time d.
-func watch(d time.Duration, programs ...*watched) error {
-	time.Sleep(4 * time.Second)
-	before, at := make([]float64, len(programs)), time.Now()
-	for part := range parts + 1 {
-		length := time.Since(at).Seconds()
-		at = time.Now()
-		for i, w := range programs {
-			now, err := cpuSeconds(w.cmd.Process.Pid)
-			if err != nil {
-				return err
-			}
-			if part > 0 {
-				w.shares = append(w.shares, 100*(now-before[i])/length)
-			}
-			before[i] = now
-		}
-		if part < parts {
-			time.Sleep(d / parts)
-		}
+// leave has the program end by itself, and waits for that.
+func (w *watched) leave() {
+	_ = w.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-w.drained:
+	case <-time.After(20 * time.Second):
 	}
-	return nil
+	w.stop()
 }
 
-// clockTicks is the unit of /proc/PID/stat's times, USER_HZ: 100 on Linux.
-const clockTicks = 100
-
-func cpuSeconds(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+// cpuSeconds is the CPU time that the process has taken.
+func (w *watched) cpuSeconds() (float64, error) {
+	var t unix.Timespec
+	// The clock of another process: see clock_getcpuclockid(3).
+	const schedClock = 2
+	if err := unix.ClockGettime(int32(^w.cmd.Process.Pid<<3|schedClock), &t); err != nil {
 		return 0, fmt.Errorf("the program has ended: %w", err)
 	}
-	// The name may hold blanks: fields are counted from its end. utime and stime
-	// are the 14th and 15th of all.
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 13 {
-		return 0, fmt.Errorf("read /proc/%d/stat: %q", pid, b)
-	}
-	u, err1 := strconv.ParseFloat(f[11], 64)
-	s, err2 := strconv.ParseFloat(f[12], 64)
-	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("read /proc/%d/stat: %q", pid, b)
-	}
-	return (u + s) / clockTicks, nil
+	return float64(t.Nano()) / 1e9, nil
 }
 
-func rssMB(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// memoryMB is the process's resident memory, and what of it is its own: the rest are pages
+// of its file.
+func (w *watched) memoryMB() (all, own float64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("the program has ended: %w", err)
+		return 0, 0, fmt.Errorf("the program has ended: %w", err)
 	}
 	for line := range strings.SplitSeq(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(v)[0], 64)
-			return kb / 1000, err
+		for name, to := range map[string]*float64{"VmRSS:": &all, "RssAnon:": &own} {
+			if v, ok := strings.CutPrefix(line, name); ok && len(strings.Fields(v)) > 0 {
+				kb, err := strconv.ParseFloat(strings.Fields(v)[0], 64)
+				if err != nil {
+					return 0, 0, fmt.Errorf("/proc/PID/status: %q: %w", line, err)
+				}
+				*to = kb / 1000
+			}
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS in /proc/%d/status", pid)
+	if all == 0 {
+		return 0, 0, errors.New("/proc/PID/status: no VmRSS")
+	}
+	return all, own, nil
 }
 
-// watchPrograms prints what the whole program takes beside the bare one and htop, all
-// three at the same time.
-func watchPrograms(program string, d time.Duration, long bool) {
-	dir, err := os.MkdirTemp("", "jouletop-bench")
+// programs are those that are watched.
+type programs struct {
+	dir            string // of their sessions
+	path           string // of jouletop
+	jouletop, htop *watched
+	since          time.Time
+	took           interval // by jouletop, % of a core
+}
+
+// live are the arguments of a run of so many queries, 0.65 s each where they are answered
+// by 100 tokens.
+func (p *programs) live(what string, queries int, args ...string) ([]string, error) {
+	var b strings.Builder
+	for i := range queries {
+		fmt.Fprintf(&b, `{"id": "q%d", "prompt": "Explain in a few sentences what a GPU does in step %d of its work, and what that costs."}`+"\n", i, i)
+	}
+	file := filepath.Join(p.dir, what+".jsonl")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		return nil, err
+	}
+	return append([]string{"--gpu", "sim", "--batch", "1", "--dataset", "own=" + file, "--queries", strconv.Itoa(queries), "--session", filepath.Join(p.dir, what)}, args...), nil
+}
+
+// start starts a jouletop with such a run.
+func (p *programs) start(what string, queries int, args ...string) (*watched, error) {
+	args, err := p.live(what, queries, args...)
 	if err != nil {
+		return nil, err
+	}
+	return start(p.path, args...)
+}
+
+// liveQueries last for as long as programs are watched.
+const liveQueries = 600
+
+// coldFile has the kernel read a file anew where nobody uses it: of one that was just
+// written it maps larger pieces than of one that was installed.
+func coldFile(path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if f.Sync() == nil {
+		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // it is no matter of right or wrong
+	}
+}
+
+// startPrograms starts jouletop and htop, those that there are.
+func startPrograms(path string) *programs {
+	p := &programs{path: path, since: time.Now()}
+	var err error
+	if p.dir, err = os.MkdirTemp("", "jouletop-bench"); err != nil {
 		row("jouletop", err.Error(), "", false)
+		return p
+	}
+	if _, err := exec.LookPath(path); err != nil {
+		note("jouletop", "-", err.Error()+": make build")
+		return p
+	}
+	coldFile(path)
+	if p.jouletop, err = p.start("live", liveQueries); err != nil {
+		row("jouletop", err.Error(), "", false)
+	}
+	if _, err := exec.LookPath("htop"); err != nil {
+		note("htop", "-", "there is none to compare with: apt-get install htop")
+		return p
+	}
+	if p.htop, err = start("htop"); err != nil {
+		row("htop", err.Error(), "", false)
+	}
+	return p
+}
+
+func (p *programs) stop() {
+	p.jouletop.stop()
+	p.htop.stop()
+	if p.dir != "" {
+		_ = os.RemoveAll(p.dir)
+	}
+}
+
+// part is how long programs are looked at at a time, what differs between parts is luck:
+// two of htop's periods.
+const part = 3 * time.Second
+
+// watch looks what each program takes in the same parts of the time d.
+func (p *programs) watch(d time.Duration) {
+	var all []*watched
+	for _, w := range []*watched{p.jouletop, p.htop} {
+		if w != nil {
+			all = append(all, w)
+		}
+	}
+	if p.jouletop == nil {
 		return
 	}
-	defer os.RemoveAll(dir)
-	self, err := os.Executable()
+	warm := time.Since(p.since)
+	phases := filepath.Join(p.dir, "live", "phases.csv")
+	began, err := lasted(phases)
 	if err != nil {
-		row("bare Bubble Tea", err.Error(), "", false)
-		return
-	}
-	live := func(what string, args ...string) []string {
-		return append([]string{program, "--gpu", "sim", "--queries", "100000", "--session", filepath.Join(dir, what)}, args...)
-	}
-	names := []string{"bare Bubble Tea with four asciigraph charts, 10 frames/s", "htop -d 1", "jouletop, 200×60, 10 frames/s, 100 Hz sampling"}
-	var shown []string
-	var programs []*watched
-	for i, args := range [][]string{{self, "-bare"}, {"htop", "-d", "1"}, live("live")} {
-		if _, err := exec.LookPath(args[0]); err != nil {
-			note(names[i], "-", err.Error())
-			continue
-		}
-		w, err := start(args[0], args[1:]...)
-		if err != nil {
-			row(names[i], err.Error(), "", false)
-			return
-		}
-		defer w.stop()
-		shown, programs = append(shown, names[i]), append(programs, w)
-	}
-	if err := watch(d, programs...); err != nil {
 		row("watch", err.Error(), "", false)
 		return
 	}
-	for i, w := range programs {
-		took := intervalOf(w.shares)
-		text := fmt.Sprintf("%.1f ±%.1f %%", took.mean, took.half)
-		if shown[i] != names[2] {
-			note(shown[i], text, "to compare with")
-			continue
+	before, at := make([]float64, len(all)), time.Now()
+	for i := range int(d/part) + 1 {
+		length := time.Since(at).Seconds()
+		at = time.Now()
+		for k, w := range all {
+			now, err := w.cpuSeconds()
+			if err != nil {
+				row("watch", err.Error(), "", false)
+				return
+			}
+			if i > 0 {
+				w.shares = append(w.shares, 100*(now-before[k])/length)
+			}
+			before[k] = now
 		}
-		row(shown[i], text, "4 % of a core", took.mean-took.half < cpuLimit)
-		memory("its resident memory", w)
+		if i < int(d/part) {
+			time.Sleep(part)
+		}
 	}
-	if !long || !slices.Contains(shown, names[2]) {
+	if ended, err := lasted(phases); err != nil || (ended-began)*3600 < d.Seconds()/2 {
+		row("a run that is live", fmt.Sprintf("%.0f s of it", (ended-began)*3600), fmt.Sprintf("%.0f s", d.Seconds()), false)
+	}
+	p.took = intervalOf(p.jouletop.shares)
+	percent := func(i interval) string { return fmt.Sprintf("%.2f ±%.2f %%", i.mean, i.half) }
+	note("jouletop, 200×60, a run live, 100 Hz sampling", percent(p.took), fmt.Sprintf("of a core, from its %.0fth second on", warm.Seconds()))
+	if p.htop != nil {
+		note("htop, 200×60, as it comes: every 1.5 s", percent(intervalOf(p.htop.shares)), fmt.Sprintf("of a core, %d processes", processes()))
+		var logs []float64
+		for i, own := range p.jouletop.shares {
+			logs = append(logs, math.Log(own/p.htop.shares[i]))
+		}
+		of := intervalOf(logs)
+		low, high := math.Exp(of.mean-of.half), math.Exp(of.mean+of.half)
+		row("jouletop against htop, in the same parts of the time", fmt.Sprintf("%.2f (%.2f–%.2f)", math.Exp(of.mean), low, high), fmt.Sprintf("%.1f", htopLimit), low < htopLimit)
+	}
+	p.jouletop.memory("resident memory")
+}
+
+// processes counts what htop lists.
+func processes() (n int) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *watched) memory(what string) {
+	all, own, err := w.memoryMB()
+	if err != nil {
+		row(what, err.Error(), fmt.Sprintf("%d MB", rssLimit), false)
 		return
 	}
-	args := live("long", "--sim-speed", "300", "--samples", "none")
-	w, err := start(args[0], args[1:]...)
+	row(what+fmt.Sprintf(", %.0f MB of it not its file", own), fmt.Sprintf("%.0f MB", all), fmt.Sprintf("%d MB", rssLimit), all < rssLimit)
+}
+
+// split tells where a live run's time goes, by looking into another one, and, where long,
+// what a long one's memory is.
+func (p *programs) split(long bool) {
+	if p.jouletop == nil {
+		return
+	}
+	p.jouletop.stop()
+	p.htop.stop()
+	if err := p.look(); err != nil {
+		if err := p.profile(); err != nil {
+			row("where the time goes", err.Error(), "", false)
+		}
+	}
+	if long {
+		p.eightHours()
+	}
+}
+
+// looked is for how long a run is looked into.
+const looked = 30 * time.Second
+
+// look looks into a run by perf.
+func (p *programs) look() error {
+	w, err := p.start("look", liveQueries)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	time.Sleep(5 * time.Second)
+	seen, err := perf(w.cmd.Process.Pid, filepath.Join(p.dir, "perf"), looked)
+	if err != nil {
+		return err
+	}
+	return printSplit("perf", seen, 0, p.took.mean)
+}
+
+// profile looks into a run by its own profile.
+func (p *programs) profile() error {
+	file := filepath.Join(p.dir, "cpu")
+	w, err := p.start("profile", liveQueries, "--cpu-profile", file)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	time.Sleep(looked)
+	cpu, err := w.cpuSeconds()
+	if err != nil {
+		return err
+	}
+	w.leave()
+	seen, err := profileTraces(p.path, file)
+	if err != nil {
+		return err
+	}
+	return printSplit("its profile (perf, where there is one, sees more)", seen, time.Duration(cpu*1e9), p.took.mean)
+}
+
+// eightHours runs jouletop through a session of eight hours, as far as the machine comes in
+// 75 s, and looks at its memory.
+func (p *programs) eightHours() {
+	// 4000 queries answered by 1100 tokens take 8 h.
+	w, err := p.start("long", 4000, "--max-tokens", "1100", "--sim-speed", "400", "--samples", "none")
 	if err != nil {
 		row("jouletop, long", err.Error(), "", false)
 		return
 	}
 	defer w.stop()
-	time.Sleep(100 * time.Second) // 8 h at 300x take 96 s
-	memory("resident memory after a simulated 8 h", w)
+	hours := 0.0
+	for end := time.Now().Add(75 * time.Second); hours < 7.9 && time.Now().Before(end); time.Sleep(time.Second) {
+		if h, err := lasted(filepath.Join(p.dir, "long", "phases.csv")); err == nil {
+			hours = h
+		}
+	}
+	w.memory(fmt.Sprintf("… after simulated %.1f h", hours))
 }
 
-func memory(what string, w *watched) {
-	mb, err := rssMB(w.cmd.Process.Pid)
+// lasted is how many hours a recorded session has lasted, by its last whole phase.
+func lasted(phases string) (hours float64, err error) {
+	b, err := os.ReadFile(phases)
 	if err != nil {
-		row(what, err.Error(), "100 MB", false)
-		return
+		return 0, err
 	}
-	row(what, fmt.Sprintf("%.0f MB", mb), "100 MB", mb < rssLimit)
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	column := -1
+	for i, name := range strings.Split(lines[0], ",") {
+		if name == "end_ns" {
+			column = i
+		}
+	}
+	cells := strings.Split(lines[max(len(lines)-2, 0)], ",") // the last may be torn
+	if column < 0 || column >= len(cells) {
+		return 0, fmt.Errorf("%s: no end_ns", phases)
+	}
+	ns, err := strconv.ParseFloat(cells[column], 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", phases, err)
+	}
+	return ns / 3600e9, nil
 }
