@@ -167,6 +167,23 @@ type Observer interface {
 	Token(index int, t int64, text string)
 }
 
+// CountingObserver is an Observer that is told how many tokens a text is, as the engine's
+// own.
+type CountingObserver interface {
+	Observer
+	// Tokens is Token of so many tokens.
+	Tokens(index int, t int64, text string, made int)
+}
+
+// TellTokens tells an observer of text that is so many tokens.
+func TellTokens(obs Observer, index int, t int64, text string, made int) {
+	if c, ok := obs.(CountingObserver); ok && made > 0 {
+		c.Tokens(index, t, text, made)
+		return
+	}
+	obs.Token(index, t, text)
+}
+
 // LateObserver is an Observer that can be told of a phase when it is over, as the
 // engine's own. A backend that sees its phases from outside alone (a server's)
 // starts them as it guesses them, ends none, and says with Phase what they were;

@@ -95,8 +95,11 @@ func (e *Engine) underKnobs(model string) string {
 	return model
 }
 
-func (o *batchObserver) Token(index int, t int64, text string) {
-	o.engine.publish(event.Token{At: event.At{TimeNS: t}, BatchID: o.batch.ID, Index: index, Text: text})
+func (o *batchObserver) Token(index int, t int64, text string) { o.Tokens(index, t, text, 0) }
+
+// Tokens implements CountingObserver.
+func (o *batchObserver) Tokens(index int, t int64, text string, made int) {
+	o.engine.publish(event.Token{At: event.At{TimeNS: t}, BatchID: o.batch.ID, Index: index, Text: text, Made: made})
 }
 
 // phaseBegins asks the policy for a clock, before anything else is done about

@@ -170,7 +170,7 @@ func (s *passes) pass(ctx context.Context, p serving.Pass) error {
 			j.gap = max(j.gap, out.EndNS-j.last)
 		}
 		j.last = out.EndNS
-		b.obs.Token(j.index, out.EndNS, t.Text)
+		TellTokens(b.obs, j.index, out.EndNS, t.Text, 1)
 		if t.Ended {
 			own = append(own, t.ID)
 		}

@@ -184,7 +184,8 @@ func (s *sender) send(ctx context.Context, j *job) {
 				}
 				j.tokens, j.last = j.tokens+1, t
 				s.seen.came(id, t, made)
-				s.busy.obs.Token(j.index, t, text)
+				TellTokens(s.busy.obs, j.index, t, text, made-j.told)
+				j.told = max(j.told, made)
 			})
 		},
 	})

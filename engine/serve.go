@@ -174,6 +174,7 @@ type job struct {
 	// ns; 0 not yet
 	start, first, last int64
 	tokens             int
+	told               int   // tokens that the server says it has made
 	gap                int64 // the longest between tokens
 }
 

@@ -35,6 +35,42 @@ func (b *bars) drawTooSmall() {
 	})
 }
 
+// mostNotice is how many rows what nobody has seen yet takes at most.
+const mostNotice = 3
+
+// notice words the newest of what nobody has seen yet, a line a row; none where there is
+// nothing.
+func (b *bars) notice(w int) []string {
+	n := b.Unseen()
+	if n == 0 {
+		return nil
+	}
+	esc := b.Label(b.Keys.Close)
+	head, tail := "! ", " ("+esc+": seen)"
+	if n > 1 {
+		head, tail = "! "+draw.Int(n)+" new, the last: ", " ("+esc+": seen; "+draw.Int(1+slices.Index(b.tabs, "Session"))+": all)"
+	}
+	text := head + strings.Join(strings.Fields(canvas.Clean(b.State.Notices.At(0).Text)), " ")
+	lines := canvas.Wrap(text+tail, w-2, 0)
+	if len(lines) > mostNotice { // its beginning says what it is
+		lines = lines[:mostNotice]
+		lines[mostNotice-1] = ansi.Truncate(lines[mostNotice-1], max(w-3-canvas.Width(tail), 1), "") + "…" + tail
+	}
+	return lines
+}
+
+// drawNotice draws that, between the tabs and the page; see is called when it is clicked.
+func (b *bars) drawNotice(lines []string, see func()) {
+	r := canvas.Rect{Y: 1, W: b.Frame.W, H: len(lines)}
+	b.Frame.Place("notice", r, strings.Join(lines, "\n"), func(c *canvas.Canvas) {
+		c.Fill(canvas.Rect{W: c.W, H: c.H}, theme.Armed, ' ')
+		for y, l := range lines {
+			c.TextMax(1, y, c.W-1, theme.Armed, l)
+		}
+	})
+	b.Frame.Hit(r, see)
+}
+
 // drawAlarm draws what must be seen, over the first row of the page.
 func (b *bars) drawAlarm() {
 	text := b.Status.Alarm
@@ -188,7 +224,7 @@ func (b *bars) statusLine(c *canvas.Canvas) {
 	}
 	gpuName := id
 	if info := b.Info(); short && info.Simulated() {
-		gpuName = info.Profile // the mark stands beside it
+		gpuName = strings.TrimPrefix(id, "sim:") // the mark stands beside it
 	}
 	if gpuName == "" {
 		gpuName = "no GPU"

@@ -26,7 +26,7 @@ func TestHelpIsAboutThePage(t *testing.T) {
 			}
 			d.press("esc")
 		}
-		d.press("2", "i")
+		d.press("esc", "2", "i") // what is told over the page is seen
 		d.wants("What the words mean", "Under the cursor", "run at MHz")
 		seen := ""
 		for range 40 {
@@ -50,6 +50,7 @@ func TestTermsAreOfTheRowAndTheColumn(t *testing.T) {
 	d := newDriver(t, tui.Options{}, "sweep")
 	d.size(200, 60)
 	d.whole()
+	d.press("esc") // what is told over the page is seen
 	for _, c := range []struct {
 		keys []string
 		want []string // on the first screen

@@ -170,6 +170,8 @@ func (m *Model) open(i int) tea.Cmd {
 func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	n := len(m.pages)
 	switch k := &m.Keys; {
+	case k.Close.Is(msg) && m.Unseen() > 0:
+		m.Seen = m.State.Noticed
 	case k.Next.Is(msg):
 		return m.open((m.at + 1) % n), true
 	case k.Prev.Is(msg):
@@ -287,8 +289,6 @@ func (m *Model) hints() []view.Key {
 		own = []view.Key{
 			k.Freeze, k.Slower.As("[ ]", "speed"), k.SeekBack.As(", .", "10 s"), k.SeekFarBack.As("< >", "1 min"), k.Window, k.Export, k.Save,
 		}
-	case view.Monitor:
-		own = []view.Key{k.Window, k.Freeze, k.Mark, k.Export, k.Save}
 	}
 	return own
 }

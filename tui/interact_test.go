@@ -158,8 +158,12 @@ func TestErrorStands(t *testing.T) {
 	}
 	d.wants("backend died: process 4711 was killed (SIGKILL) (point j3.")
 	d.press("1")
+	if n := strings.Count(d.screen(), "backend died"); n != 1 {
+		t.Errorf("after a key it stands %d times, not over the page alone", n)
+	}
+	d.press("esc")
 	if strings.Contains(d.screen(), "backend died") {
-		t.Error("it stands after a key")
+		t.Error("it stands after it was seen")
 	}
 }
 
@@ -333,7 +337,7 @@ func TestMonitor(t *testing.T) {
 	d := newDriver(t, tui.Options{Mode: tui.Monitor, Theme: theme.Dark}, "run")
 	d.size(120, 40)
 	d.see(slices.DeleteFunc(d.player.Until(int64(4*time.Second)), func(e event.Event) bool { return !event.Telemetry(e) })...)
-	d.wants("MONITOR", "no jobs of ours", "read-only", "power", "throttle")
+	d.wants("MONITOR: watching only", "no program is on the GPU", "read-only", "power", "throttle")
 	d.press("n")
 	d.wants("nothing is run in this mode")
 	d.press("f", "enter")

@@ -38,6 +38,7 @@ type Model struct {
 	keeper keeper // of what was chosen and typed
 
 	asking   bool // whether to quit
+	noticing int  // rows that say what nobody has seen yet
 	forced   bool // left without waiting
 	broken   error
 	known    bool // what can be run is known

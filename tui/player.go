@@ -26,7 +26,7 @@ func (p *player) key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	case k.Freeze.Is(msg):
 		p.Window.Freeze(p.State, !p.Window.Frozen)
 	case k.GPU.Is(msg):
-		p.Window.GPU = (p.Window.GPU + 1) % max(len(p.State.GPUs), 1)
+		p.Window.One = !p.Window.One && len(p.State.GPUs) > 1
 	default:
 		return nil, false
 	}

@@ -24,6 +24,7 @@ func (m *Model) resize(w, h int) {
 func (m *Model) layout() {
 	m.Size = view.SizeOf(m.w, m.h)
 	m.Body = canvas.Rect{Y: 1, W: m.w, H: max(m.h-3, 0)}
+	_, m.Body = view.Cut(m.Body, m.noticing)
 	m.Panel = slices.ContainsFunc(m.panels, func(p panel.Panel) bool {
 		_, clock := p.(*panel.Knobs)
 		return clock
@@ -36,14 +37,22 @@ func (m *Model) layout() {
 
 // render draws the frame.
 func (m *Model) render() {
-	m.Frame.Begin(m.w, m.h)
 	b := bars{m.Context, m.names, m.at}
+	told := b.notice(m.w)
+	if m.noticing != len(told) {
+		m.noticing = len(told)
+		m.layout()
+	}
+	m.Frame.Begin(m.w, m.h)
 	defer m.Frame.End()
 	if m.Size == view.TooSmall {
 		b.drawTooSmall()
 		return
 	}
 	noted := b.drawTabs(m.th.Name == theme.Plain, func(i int) { m.at = i })
+	if len(told) > 0 {
+		b.drawNotice(told, func() { m.Seen = m.State.Noticed })
+	}
 	m.page().Draw()
 	b.drawStatus()
 	b.drawKeys(m.lastLine(), noted)

@@ -112,7 +112,7 @@ var named = map[string]tea.Key{
 	"enter": {Code: tea.KeyEnter}, "esc": {Code: tea.KeyEscape}, "tab": {Code: tea.KeyTab}, "up": {Code: tea.KeyUp},
 	"down": {Code: tea.KeyDown}, "left": {Code: tea.KeyLeft}, "right": {Code: tea.KeyRight}, "end": {Code: tea.KeyEnd},
 	"home": {Code: tea.KeyHome}, "pgup": {Code: tea.KeyPgUp}, "pgdown": {Code: tea.KeyPgDown}, "space": {Code: tea.KeySpace, Text: " "},
-	"backspace": {Code: tea.KeyBackspace}, "shift+tab": {Code: tea.KeyTab, Mod: tea.ModShift}, "ctrl+c": {Code: 'c', Mod: tea.ModCtrl},
+	"backspace": {Code: tea.KeyBackspace}, "shift+up": {Code: tea.KeyUp, Mod: tea.ModShift}, "shift+down": {Code: tea.KeyDown, Mod: tea.ModShift}, "shift+tab": {Code: tea.KeyTab, Mod: tea.ModShift}, "ctrl+c": {Code: 'c', Mod: tea.ModCtrl},
 }
 
 // press presses keys, by name or one letter each.
@@ -222,8 +222,7 @@ var goldenSizes = []struct {
 }{{"80x24", 80, 24}, {"120x40", 120, 40}, {"200x60", 200, 60}}
 
 func TestGoldenScreens(t *testing.T) {
-	look := os.Getenv("JOULETOP_LOOK") // a folder for pictures of every screen
-	left := map[string]bool{}          // files of screens that are no more
+	left := map[string]bool{} // files of screens that are no more
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*"))
 	if err != nil {
 		t.Fatal(err)
@@ -242,6 +241,7 @@ func TestGoldenScreens(t *testing.T) {
 			d.whole()
 		}
 		d.step(sc.at)
+		d.press("esc") // what is told over the page has been seen
 		d.press(strings.Fields(sc.keys)...)
 		for _, size := range goldenSizes {
 			d.size(size.w, size.h)
@@ -252,14 +252,8 @@ func TestGoldenScreens(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					golden(t, name, ansiOf(t, d.m))
 				})
-				if look != "" && th == theme.Dark {
-					var b bytes.Buffer
-					if err := shot.SVG(&b, d.m.Canvas(), d.m.Theme(), name); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(filepath.Join(look, name+".svg"), b.Bytes(), 0o644); err != nil {
-						t.Fatal(err)
-					}
+				if th == theme.Dark {
+					picture(t, d.m, name)
 				}
 			}
 		}
@@ -272,6 +266,21 @@ func TestGoldenScreens(t *testing.T) {
 		} else {
 			t.Errorf("%s is of no screen: renew with -update", name)
 		}
+	}
+}
+
+// picture writes a picture of the screen into the folder JOULETOP_LOOK, where it is set.
+func picture(t testing.TB, m *tui.Model, name string) {
+	look := os.Getenv("JOULETOP_LOOK")
+	if look == "" {
+		return
+	}
+	var b bytes.Buffer
+	if err := shot.SVG(&b, m.Canvas(), m.Theme(), name); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(look, name+".svg"), b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

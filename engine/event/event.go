@@ -165,6 +165,8 @@ type (
 		BatchID string `json:"batch_id"`
 		Index   int    `json:"index"` // request within the batch
 		Text    string `json:"text"`
+		// Made is how many tokens it is; 0: a piece of a server's text, mostly one.
+		Made int `json:"made,omitempty"`
 	}
 	// RequestDone is a finished (or failed) request. Its energy follows as
 	// RequestEnergy once the sensors have covered it.

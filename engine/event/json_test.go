@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"jouletop/gpu"
 )
 
 // sameNaN compares two events, NaN being equal to NaN.
@@ -19,6 +21,13 @@ func same(a, b reflect.Value) bool {
 			}
 		}
 		return true
+	case reflect.Slice:
+		for i := range a.Len() {
+			if a.Len() != b.Len() || !same(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return a.Len() == b.Len()
 	}
 	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
@@ -30,6 +39,10 @@ func TestRoundTrip(t *testing.T) {
 		ClockChange{At: At{9}, GPU: "sim:h100", RequestedSMMHz: 1005, AchievedSMMHz: -1, CallMS: 2.5, SettleMS: nan, DelayMS: nan, Cause: Cause{ByPolicy, "phase:1980/1005", Decode}},
 		RequestEnergy{At: At{3}, Request: Request{RequestID: "r1", Quality: nan, TTFTS: 0.5, Output: Output{Text: "two\nlines", Choice: -1}}, Energy: Energy{EnergyJ: nan, EnergyErrJ: nan, Method: "unresolved"}, NetEnergyJ: nan},
 		PhaseEnd{At: At{5}, PhaseSpan: PhaseSpan{BatchID: "b1", Phase: Score, StartNS: 1, EndNS: 5, BatchSize: 4, Tokens: 99}},
+		Sleep{At: At{4}, GPU: "0:GPU-1a2b3c4d", Asleep: true},
+		Processes{At: At{6}, GPU: "sim:h100", Energy: Energy{EnergyJ: nan, EnergyErrJ: nan}, IdleEnergyJ: nan, KnownS: 1, Rule: "SM time", List: []ProcessEnergy{
+			{Process: gpu.Process{PID: 7, Name: "x", MemoryMiB: -1}, SMPct: nan, DRAMPct: nan, EnergyJ: nan, EnergyErrJ: nan}, {Process: gpu.Process{PID: 8}, SMPct: 3, EnergyJ: 2.5, Gone: true},
+		}},
 	} {
 		line, err := Marshal(e)
 		if err != nil {

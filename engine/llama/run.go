@@ -468,6 +468,6 @@ func (b *Backend) emit(run []*sequence, obs engine.Observer, t int64) {
 			s.text.finish()
 			s.res.Output.Text = s.text.all.String()
 		}
-		obs.Token(s.index, t, s.text.take())
+		engine.TellTokens(obs, s.index, t, s.text.take(), 1)
 	}
 }

@@ -76,7 +76,7 @@ func startRecording(r *rig.Rig, rec *session.Recorder, p engine.Policy, hold fun
 		c.engine.Fail(errors.New(text))
 	}
 	r.Listen(heard, alarmed)
-	r.Occupy()
+	rig.Occupy(r)
 	c.engine.Start()
 	return c, nil
 }

@@ -121,7 +121,7 @@ func realRig(ctx context.Context, o *Config, gpus []GPU) (*Rig, error) {
 			r.GPUs[i].Device = gpu.ReadOnly(r.GPUs[i].Device)
 		}
 		if r.Watches = o.watches(); r.Watches {
-			r.notePersistence()
+			r.notes = append(r.notes, persistence(r.GPUs)...)
 		}
 		r.noteLocks()
 		return r, nil

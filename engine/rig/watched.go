@@ -47,18 +47,19 @@ func (o *Config) awaitWaking(ctx context.Context) error {
 
 // Occupy gives simulated GPUs that are watched something to do. It is called within the
 // rig's clock.
-func (r *Rig) Occupy() {
+func Occupy(r *Rig) {
 	if r.Watches && r.Simulated() {
 		r.endTenants = simgpu.Occupy(r.Clock, r.Sims)
 	}
 }
 
-// notePersistence notes GPUs whose driver is there only while somebody uses them: watching
-// is a use.
-func (r *Rig) notePersistence() {
-	for _, g := range r.GPUs {
+// persistence notes GPUs whose driver is there only while somebody uses them: watching is a
+// use.
+func persistence(gpus []GPU) (notes []string) {
+	for _, g := range gpus {
 		if d, ok := gpu.As[interface{ Persistent() bool }](g.Device); ok && !d.Persistent() {
-			r.notes = append(r.notes, fmt.Sprintf("GPU %s: persistence mode is off: while it is watched the driver stays loaded on it, so that it draws more than one that nobody uses", g.Device.Info().ID()))
+			notes = append(notes, fmt.Sprintf("GPU %s: persistence mode is off: while it is watched the driver stays loaded on it, so that it draws more than one that nobody uses", g.Device.Info().ID()))
 		}
 	}
+	return notes
 }

@@ -232,7 +232,7 @@ func (r *run) emit(active []*sequence, step, n int, t int64) []*sequence {
 		if step == n {
 			res.FirstTokenNS = t
 		}
-		r.obs.Token(s.index, t, text)
+		engine.TellTokens(r.obs, s.index, t, text, n)
 		if step < s.length {
 			goOn = append(goOn, s)
 			continue

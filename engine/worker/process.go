@@ -265,7 +265,7 @@ func (c *call) deliver(k kind, body []byte) error {
 		if err != nil {
 			return err
 		}
-		c.obs.Token(m.index, m.t, m.text)
+		engine.TellTokens(c.obs, m.index, m.t, m.text, 1)
 	case k != kindProgress:
 		return fmt.Errorf("%w: kind %d does not belong to this call", errGarbage, k)
 	}

@@ -40,16 +40,12 @@ type GPU struct {
 	sensors sensors
 	latency clockLatency
 
+	occupied
+	nap
+
 	mu        sync.Mutex
 	faults    Faults
 	processes []gpu.Process
-	tenants   []Tenant
-	sleeper   bool // it goes to sleep when nobody uses it
-	asleep    bool
-	held      bool  // somebody reads its sensors
-	usedNS    int64 // when it was last in use
-	woken     int   // by reading it
-	toldNS    int64 // of the processes' use
 	memoryMiB float64
 	context   bool // a context is open: clocks up, more idle power
 
@@ -156,9 +152,10 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 	}
 	g := &GPU{
 		profile: p, clk: clk, seed: draw.Mix(uint64(seed), draw.String(p.Name)),
-		memMHz: p.MemMHz, part: 1, held: true,
+		memMHz: p.MemMHz, part: 1,
 		latency: clockLatency{call: int64(4 * time.Millisecond), settle: int64(20 * time.Millisecond)},
 	}
+	g.occupied, g.nap = occupied{g: g}, nap{g: g, held: true}
 	g.info = gpu.Info{
 		Name: p.Product + " (simulated)", Driver: "simulated", VBIOS: "simulated",
 		Profile: p.Name, SMClocks: slices.Clone(p.Clocks), MemMHz: p.MemMHz,

@@ -17,10 +17,28 @@ type Tenant struct {
 	Tensor, DRAM float64 // shares of the peak rates in use, in the mean
 }
 
+// occupied is who else uses the GPU.
+type occupied struct {
+	g       *GPU
+	tenants []Tenant
+	toldNS  int64 // of their use
+}
+
+// nap is whether the GPU sleeps.
+type nap struct {
+	g       *GPU
+	sleeper bool // it goes to sleep when nobody uses it
+	asleep  bool
+	held    bool  // somebody reads its sensors
+	usedNS  int64 // when it was last in use
+	woken   int   // by reading it
+}
+
 // SetTenants replaces the tenants from now on: they load the GPU together, as SetLoad
 // does, and hold the memory that they say. Without any the GPU is left idle, without a
 // context.
-func (g *GPU) SetTenants(list ...Tenant) {
+func (o *occupied) SetTenants(list ...Tenant) {
+	g := o.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.advance()
@@ -45,7 +63,8 @@ const usePeriodNS = int64(time.Second)
 
 // ProcessUse implements gpu.ProcessMeter: a sample a tenant and second, in whole
 // percent, of those that were at work.
-func (g *GPU) ProcessUse() ([]gpu.ProcessUse, error) {
+func (o *occupied) ProcessUse() ([]gpu.ProcessUse, error) {
+	g := o.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.advance()
@@ -74,10 +93,11 @@ func WithSleep() Option { return func(g *GPU) { g.sleeper = true } }
 const sleepAfterNS = int64(6 * time.Second)
 
 // MaySleep implements gpu.Sleeper.
-func (g *GPU) MaySleep() bool { return g.sleeper }
+func (n *nap) MaySleep() bool { return n.sleeper }
 
 // Asleep implements gpu.Sleeper.
-func (g *GPU) Asleep() bool {
+func (n *nap) Asleep() bool {
+	g := n.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.advance()
@@ -85,7 +105,8 @@ func (g *GPU) Asleep() bool {
 }
 
 // Rest implements gpu.Sleeper.
-func (g *GPU) Rest() error {
+func (n *nap) Rest() error {
+	g := n.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held, g.usedNS = false, g.advance()
@@ -93,7 +114,8 @@ func (g *GPU) Rest() error {
 }
 
 // Resume implements gpu.Sleeper.
-func (g *GPU) Resume() error {
+func (n *nap) Resume() error {
+	g := n.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = true
@@ -102,14 +124,16 @@ func (g *GPU) Resume() error {
 }
 
 // Woken is how often it was woken by reading it, rather than by work.
-func (g *GPU) Woken() int {
+func (n *nap) Woken() int {
+	g := n.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.woken
 }
 
 // read, with mu held, is the beginning of every reading.
-func (g *GPU) read(now int64) error {
+func (n *nap) read(now int64) error {
+	g := n.g
 	if !g.held {
 		return gpu.ErrResting
 	}
@@ -118,7 +142,8 @@ func (g *GPU) read(now int64) error {
 }
 
 // wake, with mu held, is what reading a sensor does to it.
-func (g *GPU) wake(now int64) {
+func (n *nap) wake(now int64) {
+	g := n.g
 	g.usedNS = max(g.usedNS, now)
 	if g.asleep {
 		g.asleep = false
@@ -128,7 +153,8 @@ func (g *GPU) wake(now int64) {
 }
 
 // doze, with mu held, suspends a GPU that nobody wants.
-func (g *GPU) doze(t int64) {
+func (n *nap) doze(t int64) {
+	g := n.g
 	if g.sleeper && !g.held && !g.asleep && g.work == nil && g.joined == nil && !g.context && t-g.usedNS >= sleepAfterNS {
 		g.asleep = true
 	}
@@ -148,17 +174,17 @@ func (j Joined) Execute(ctx context.Context, w Work) (startNS, endNS int64, err 
 		return 0, 0, err
 	}
 	for _, g := range j {
-		g.join(&w, 1/float64(len(j)))
+		join(g, &w, 1/float64(len(j)))
 	}
 	startNS, endNS, err = j[0].Execute(ctx, w)
 	for _, g := range j {
-		g.join(nil, 1)
+		join(g, nil, 1)
 	}
 	return startNS, endNS, err
 }
 
 // join has the GPU share in work that another executes, until nil.
-func (g *GPU) join(w *Work, part float64) {
+func join(g *GPU, w *Work, part float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.advance()

@@ -55,7 +55,7 @@ func (g *Grid[T]) Draw(f *draw.Frame, name string, r canvas.Rect, look Look[T]) 
 	for _, at := range g.places {
 		f.Hit(canvas.Rect{X: r.X + 1 + at.X, Y: r.Y + 1, W: at.W, H: 1}, func() {
 			g.toColumn(at.Column)
-			g.sortBy(at.Column)
+			g.SortBy(at.Column)
 		})
 	}
 }

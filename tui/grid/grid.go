@@ -118,7 +118,7 @@ func (g *Grid[T]) list() {
 	if now == g.of || g.follow(now) {
 		return
 	}
-	same := g.of.known && g.of.sorted == g.sorted && g.of.filter == g.filter && g.of.first == g.rows.First
+	same := g.of.known && g.of.sorted == g.sorted && g.of.filter == g.filter && g.of.first == g.rows.First && g.of.last <= g.rows.last()
 	began := time.Now()
 	if same && began.Sub(g.when) < listingShare*g.took {
 		return // a little later will do: the rows listed are still there
@@ -314,9 +314,9 @@ func (g *Grid[T]) toColumn(i int) {
 	g.stamp++
 }
 
-// sortBy sorts by a column: by numbers the greatest first, by text from A on; the other
+// SortBy sorts by a column: by numbers the greatest first, by text from A on; the other
 // way round where it is sorted so already, and then as the rows came.
-func (g *Grid[T]) sortBy(i int) {
+func (g *Grid[T]) SortBy(i int) {
 	if i < 0 || i >= len(g.Columns) {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -268,5 +269,23 @@ func BenchmarkFifty(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// Where rows are gone the list is made anew at once, however dear that was just before.
+func TestRowsThatGo(t *testing.T) {
+	all := []int{30, 10, 20}
+	g := Grid[int]{Columns: []draw.Column[int]{{Title: "n", Width: 4, Text: draw.Int, Num: func(n int) float64 { return float64(n) }}}}
+	see := func(version uint64) {
+		g.See(Rows[int]{Len: len(all), Version: version, At: func(n int) int { return all[n] }})
+	}
+	see(1)
+	g.SortBy(0)
+	see(1)
+	g.took = time.Hour
+	all = all[:1]
+	see(2)
+	if g.count() != 1 || g.number(0) != 0 {
+		t.Errorf("%d rows are listed, the first number %d", g.count(), g.number(0))
 	}
 }

@@ -89,7 +89,7 @@ func (g *Grid[T]) Key(msg tea.KeyPressMsg) (ask Asks, taken bool) {
 	case s == "right":
 		g.toColumn(g.column + 1)
 	case k.Sort.Is(msg):
-		g.sortBy(g.column)
+		g.SortBy(g.column)
 	case k.Filter.Is(msg):
 		in := textinput.New()
 		in.Prompt, in.CharLimit = "", 200

@@ -19,6 +19,7 @@ type Live struct {
 	Base
 	stream  int // request of the batch whose text is shown
 	serving serving
+	gpus    gpuRows
 }
 
 var liveKeys = struct{ scroll, stream, rows view.Key }{
@@ -35,18 +36,24 @@ func (p *Live) Name() string { return "Live" }
 
 // Keys are the page's own.
 func (p *Live) Keys() []view.Key {
-	return append([]view.Key{liveKeys.scroll, liveKeys.stream, liveKeys.rows}, p.serving.keys()...)
+	keys := append([]view.Key{liveKeys.scroll, liveKeys.stream, liveKeys.rows}, p.serving.keys()...)
+	return append(keys, gpuKeys.choose)
 }
 
 // Hints are the keys on the last line.
 func (p *Live) Hints() []view.Key {
 	k := &p.Context.Keys
+	if len(p.State.GPUs) > 1 {
+		return []view.Key{k.Clock, k.Arm, gpuHint(p.Context), k.Job, k.Prompt, k.Window, k.Freeze, k.Mark, k.Stop}
+	}
 	return []view.Key{k.Clock, k.Arm, k.Job, k.Prompt, k.Window, k.Freeze, k.Mark, k.Stop}
 }
 
 // Key scrolls, and goes through the requests of a batch.
 func (p *Live) Key(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
+	case gpuKeys.choose.Is(msg) && p.Several():
+		p.gpus.choose(step(msg))
 	case liveKeys.scroll.Is(msg):
 		p.Window.Scroll(p.State, int64(step(msg)))
 	case liveKeys.stream.Is(msg):
@@ -96,10 +103,16 @@ func (p *Live) Draw() {
 		log    uint64
 	}
 	key := chartKey{cols: p.Window.Shown, coarse: p.Window.Coarse, head: p.clockHeading(tele)}
-	p.Frame.Place("clock", at.clock, key, func(c *canvas.Canvas) { p.drawClockChart(c, key.head) })
-	power := key
-	power.head = p.powerHeading(tele)
-	p.Frame.Place("power", at.power, power, func(c *canvas.Canvas) { p.drawPowerChart(c, power.head) })
+	if p.Several() {
+		all := at.clock
+		all.H += at.power.H
+		p.gpus.draw(all)
+	} else {
+		p.Frame.Place("clock", at.clock, key, func(c *canvas.Canvas) { p.drawClockChart(c, key.head) })
+		power := key
+		power.head = p.powerHeading(tele)
+		p.Frame.Place("power", at.power, power, func(c *canvas.Canvas) { p.drawPowerChart(c, power.head) })
+	}
 	strip := key
 	strip.head, strip.log = "", p.State.Versions.Log
 	p.Frame.Place("strip", at.strip, strip, p.drawStrip)
@@ -111,9 +124,10 @@ func (p *Live) Draw() {
 		log                 uint64
 		gpu                 string
 		serves              bool
+		second              int64
 	}
 	v := p.State.Versions
-	p.Frame.Place("side", at.side, sideKey{p.Slow(), v.Run, v.Work, v.Requests, v.Log, p.GPUID(), p.serving.on(p.Context)}, p.drawSide)
+	p.Frame.Place("side", at.side, sideKey{p.Slow(), v.Run, v.Work, v.Requests, v.Log, p.GPUID(), p.serving.on(p.Context), p.Present() / 1_000_000_000}, p.drawSide)
 	p.Frame.Place("progress", at.progress, p.progressKey(), p.drawProgress)
 
 	type textKey struct {
@@ -186,8 +200,6 @@ func (p *Live) workText() string {
 func (p *Live) idleText() string {
 	k := &p.Context.Keys
 	switch {
-	case p.Mode == view.Monitor:
-		return "watching; nothing is run here"
 	case p.Mode == view.Playback:
 		return "replay: " + p.Label(k.Freeze) + " holds, " + p.Label(k.Slower.As("[ ]", "speed")) + " speed, " + p.Label(k.SeekBack.As(", .", "10 s")) + " 10 s, " + p.Label(k.SeekFarBack.As("< >", "1 min")) + " 1 min"
 	case p.Closed || p.State.Ended && p.Leaving:
@@ -234,8 +246,6 @@ func (p *Live) drawText(c *canvas.Canvas) {
 		return
 	}
 	switch {
-	case p.Mode == view.Monitor:
-		c.TextMax(1, y, c.W-2, theme.Muted, "monitoring: no jobs of ours, so no phases and no text")
 	case p.idle():
 		c.TextMax(1, y, c.W-2, theme.Muted, "nothing is being generated")
 	case w.Phase.Phase == event.Score:

@@ -235,11 +235,26 @@ func (p *Live) drawMarks(c *canvas.Canvas, x0 int) {
 	}
 }
 
-func (p *Live) drawTimeAxis(c *canvas.Canvas, x0 int) {
+// drawTimes draws the time axis alone.
+func (p *Live) drawTimes(c *canvas.Canvas, x0 int) {
+	left, right := p.times()
+	c.Text(x0, 0, theme.Muted, left)
+	c.Right(c.W, 0, theme.Muted, right)
+	label := "window " + p.Window.Label(p.State) + " (" + p.Label(p.Context.Keys.Window) + ")"
+	if free := c.W - x0 - len(left) - len(right) - 2; free >= canvas.Width(label) {
+		c.Text(x0+len(left)+1+(free-canvas.Width(label))/2, 0, theme.Muted, label)
+	}
+}
+
+// times are the ends of the time axis.
+func (p *Live) times() (left, right string) {
 	k := p.Window.Shown
 	to := k.From + k.Width*int64(k.N)
-	left := draw.Clock(max(k.From-p.State.StartNS, 0))
-	right := draw.Clock(max(to-p.State.StartNS, 0))
+	return draw.Clock(max(k.From-p.State.StartNS, 0)), draw.Clock(max(to-p.State.StartNS, 0))
+}
+
+func (p *Live) drawTimeAxis(c *canvas.Canvas, x0 int) {
+	left, right := p.times()
 	c.Text(x0, 1, theme.Muted, left)
 	c.Right(c.W, 1, theme.Muted, right)
 	free := c.W - x0 - len(left) - len(right) - 2

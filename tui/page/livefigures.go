@@ -77,6 +77,10 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 	t := p.Telemetry()
 	w := &p.State.Work
 	phase := theme.PhaseStyle(w.Letter())
+	madeBig := p.madeNow()
+	if rate, exact := p.State.MadeNow(); exact {
+		madeBig.value = draw.Float(rate, 0)
+	}
 	figures := []struct {
 		label, value, unit string
 		style              canvas.Style
@@ -84,16 +88,12 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 		{"power", draw.Float(t.PowerW, 0), "W", phase},
 		{"SM clock", draw.MHz(t.Sample.SMMHz), "MHz", phase},
 		{"energy, last request", draw.Sig(p.State.Requests.LastJoulesPerToken()), "J/token", theme.Strong},
-		{"decode", draw.Float(w.DecodeRate, 0), "token/s", theme.PhaseDecode},
+		{"made now", madeBig.value, "token/s", theme.PhaseDecode},
 	}
 	if p.serving.on(p.Context) {
 		p.serving.service.now(p.Context)
 		figures[2].label, figures[2].value = "energy drawn now", draw.Sig(p.serving.service.JoulesPerToken)
 		figures[3].label, figures[3].value = "made", draw.Float(p.State.Serving.Rates().Made, 0)
-	}
-	if p.Mode == view.Monitor {
-		figures[2].label, figures[2].value, figures[2].unit = "temperature", draw.Float(t.Sample.TempC, 0), "°C"
-		figures[3].label, figures[3].value, figures[3].unit = "GPU busy", draw.Float(t.Sample.GPUUtil, 0), "%"
 	}
 	for i, f := range figures {
 		x, y := i%2*(c.W/2), i/2*5
@@ -118,19 +118,30 @@ func (p *Live) energyFigures() []figure {
 	r := &p.State.Requests
 	jpt := r.JoulesPerToken()
 	rows := []figure{{heading: true, label: "Energy"}}
-	if p.Mode == view.Monitor {
-		t := p.Telemetry()
-		return append(rows,
-			figure{label: "power", value: draw.Float(t.PowerW, 1), unit: "W", style: theme.Strong},
-			figure{rank: 4, label: "peak", value: draw.Float(t.PeakW, 1), unit: "W"})
-	}
 	rows = append(rows,
 		figure{label: "run", value: draw.Sig(jpt), unit: "J/token", style: theme.Strong},
 		figure{label: "last request", value: draw.Sig(r.LastJoulesPerToken()), unit: "J/token", style: theme.Strong},
-		figure{rank: 6, label: "P prefill", value: draw.Sig(r.Prefill.JoulesPerToken()), unit: "J/token", style: theme.PhasePrefill},
-		figure{rank: 6, label: "D decode", value: draw.Sig(r.Decode.JoulesPerToken()), unit: "J/token", style: theme.PhaseDecode},
 	)
-	if r.Score.N > 0 {
+	switch {
+	case p.Size != view.Compact:
+		rows = append(rows,
+			figure{rank: 1, label: "P prefill", value: draw.Sig(r.Prefill.JoulesPerToken()), unit: "J/token", style: theme.PhasePrefill},
+			figure{rank: 1, label: "D decode", value: draw.Sig(r.Decode.JoulesPerToken()), unit: "J/token", style: theme.PhaseDecode},
+		)
+	default: // all that are known in a row
+		labels, values := "", ""
+		for _, ph := range []struct {
+			letter string
+			sums   state.EnergySums
+		}{{"P", r.Prefill}, {"D", r.Decode}, {"S", r.Score}} {
+			if ph.sums.N == 0 && ph.letter == "S" {
+				continue
+			}
+			labels, values = labels+" "+ph.letter, values+" "+brief(ph.sums.JoulesPerToken())
+		}
+		rows = append(rows, figure{rank: 1, label: labels[1:], value: values[1:], unit: "J/token", style: theme.Strong})
+	}
+	if r.Score.N > 0 && p.Size != view.Compact {
 		rows = append(rows, figure{rank: 6, label: "S score", value: draw.Sig(r.Score.JoulesPerToken()), unit: "J/token", style: theme.PhaseScore})
 	}
 	if r.Scored.N > 0 && r.Generated.N > 0 {
@@ -143,7 +154,7 @@ func (p *Live) energyFigures() []figure {
 		rows = append(rows, figure{rank: 3, label: "at " + draw.Float(p.PricePerKWh, 2) + priceUnit(p.Currency),
 			value: draw.Float(jpt*1e6/joulesPerKWh*p.PricePerKWh, 4), unit: "per 1M"})
 	}
-	rows = append(rows, figure{rank: 4, label: "GPU since start", value: draw.Sig(p.State.EnergyJ() / joulesPerWh), unit: "Wh"})
+	rows = append(rows, figure{rank: 5, label: "GPU since start", value: draw.Sig(p.State.EnergyJ() / joulesPerWh), unit: "Wh"})
 	if n := r.All.Unresolved; n > 0 {
 		rows = append(rows, figure{rank: 5, label: "energy unresolved", text: "of " + draw.Plural(n, "request"), style: theme.Warn})
 	}
@@ -151,9 +162,6 @@ func (p *Live) energyFigures() []figure {
 }
 
 func (p *Live) speedFigures(w int) []figure {
-	if p.Mode == view.Monitor {
-		return nil
-	}
 	if rows := p.serving.figures(p.Context, w); rows != nil {
 		return rows
 	}
@@ -163,8 +171,9 @@ func (p *Live) speedFigures(w int) []figure {
 	latency := r.SpreadOf(func(q *state.Request) float64 { return q.LatencyS() })
 	rows := []figure{
 		{heading: true, label: "Speed", text: medianOf(r)},
-		{label: "D decode", value: draw.Sig(now.DecodeRate), unit: "token/s", style: theme.PhaseDecode},
-		{rank: 1, label: "P prefill", value: draw.Sig(now.PrefillRate), unit: "token/s", style: theme.PhasePrefill},
+		p.madeNow(),
+		{rank: 1, label: "D decode", value: draw.Sig(now.DecodeRate), unit: "token/s", style: theme.PhaseDecode},
+		{rank: 2, label: "P prefill", value: draw.Sig(now.PrefillRate), unit: "token/s", style: theme.PhasePrefill},
 	}
 	seconds := func(rank int, label string, s state.Spread) {
 		v, u := draw.SplitUnit(draw.Seconds(s.Median))
@@ -176,6 +185,31 @@ func (p *Live) speedFigures(w int) []figure {
 	seconds(0, "TPOT", step)
 	seconds(4, "latency", latency)
 	return append(rows, figure{rank: 7, label: "requests", value: draw.Int(r.Total), unit: failedUnit(r.Failed)})
+}
+
+// madeNow is how fast tokens are made now, of all requests together.
+func (p *Live) madeNow() figure {
+	rate, exact := p.State.MadeNow()
+	f := figure{label: "made now", value: draw.Sig(rate), unit: "token/s", style: theme.Strong}
+	if !exact && f.value != draw.Unknown {
+		f.value = "~" + f.value // a server's pieces of text
+	}
+	return f
+}
+
+// brief is v in three digits or so, for rows with several figures.
+func brief(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v):
+		return draw.Unknown
+	case a >= 100:
+		return draw.Float(v, 0)
+	case a >= 10:
+		return draw.Float(v, 1)
+	case a >= 1:
+		return draw.Float(v, 2)
+	}
+	return strings.TrimPrefix(draw.Float(v, 3), "0")
 }
 
 // medianOf says what the medians are over.
@@ -202,11 +236,25 @@ func (p *Live) gpuFigures() []figure {
 	if len(p.State.GPUs) > 1 {
 		name = id + p.bracketed(p.Context.Keys.GPU)
 	}
+	age, old := ageText(p.Context, id)
+	if p.Size == view.Compact {
+		name = age
+	}
 	temp := theme.Default
 	if s.TempC >= 85 {
 		temp = theme.Warn
 	}
 	rows := []figure{{heading: true, label: "GPU", text: name}}
+	if p.Size != view.Compact || old {
+		style := theme.Muted
+		if old {
+			style = theme.Warn
+		}
+		rows = append(rows, figure{rank: 2, label: "readings", text: age, style: style})
+		if old {
+			rows[1].rank = 0
+		}
+	}
 	limit := figure{label: "power", value: draw.Float(t.PowerW, 0), unit: "W"}
 	if w := p.limitW(); w > 0 {
 		limit.label = "power/limit"

@@ -54,8 +54,11 @@ func show(name string) tea.Cmd { return func() tea.Msg { return Shown{name} } }
 
 // All returns the pages in the order of their tabs.
 func All(c *view.Context) []Page {
+	if c.Mode == view.Monitor { // nothing is run, swept or compared
+		return []Page{NewMonitor(c), NewSession(c), NewRows(c)}
+	}
 	return []Page{
-		&Live{Base: Base{c}},
+		&Live{Base: Base{c}, gpus: gpuRows{Context: c}},
 		&Curves{Base: Base{c}},
 		NewSweep(c),
 		&Compare{Base: Base{c}},

@@ -1,12 +1,9 @@
 package page
 
 import (
-	"slices"
-
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/event"
-	"jouletop/gpu"
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
 	"jouletop/tui/grid"
@@ -27,7 +24,11 @@ var rowsKeys = struct{ next view.Key }{view.Bind("v", "table", "next table: requ
 
 // NewRows returns the page of tables.
 func NewRows(c *view.Context) *Rows {
-	return &Rows{Base: Base{c}, lists: []list{requestsTable(c), pointsTable(c), eventsTable(c), processesTable(c)}}
+	lists := []list{requestsTable(c), pointsTable(c), eventsTable(c), processesTable(c, func() []string { return c.State.GPUs })}
+	if c.Mode == view.Monitor { // nothing is run
+		lists = lists[2:]
+	}
+	return &Rows{Base: Base{c}, lists: lists}
 }
 
 // Name stands on the tab.
@@ -222,44 +223,5 @@ func eventsTable(c *view.Context) *table[event.Event] {
 		return grid.Rows[event.Event]{First: last + 1 - l.Len(), Len: l.Len(), Version: c.State.Versions.Log, At: func(n int) event.Event { return *l.At(last - n) }}
 	}
 	t.name = func(e event.Event) string { kind, _, _ := told(e); return kind }
-	return t
-}
-
-// process is another program on a GPU.
-type process struct {
-	gpu string
-	gpu.Process
-}
-
-// processesTable lists the other programs on the GPUs.
-func processesTable(c *view.Context) *table[process] {
-	t := &table[process]{Context: c, look: grid.Look[process]{Title: "Processes", Empty: "no other program is on the GPU, as far as the driver tells"}}
-	t.grid.Columns = []draw.Column[process]{
-		{Title: "pid", Width: 8, Text: func(p process) string { return draw.Int(p.PID) }, Num: func(p process) float64 { return float64(p.PID) }},
-		{Title: "program", Width: -30, Grow: true, Text: func(p process) string { return p.Name }},
-		{Title: "memory", Width: 10, Text: func(p process) string {
-			if p.MemoryMiB < 0 {
-				return draw.Unknown
-			}
-			return draw.Bytes(int64(p.MemoryMiB) << 20)
-		}, Num: func(p process) float64 { return event.Count(p.MemoryMiB) }},
-		{Title: "GPU", Width: -14, Grow: true, Text: func(p process) string { return p.gpu }},
-	}
-	var shown []process
-	version := uint64(0)
-	t.rows = func() grid.Rows[process] {
-		var now []process
-		for _, id := range c.State.GPUs {
-			for _, p := range c.Status.Processes[id] {
-				now = append(now, process{id, p})
-			}
-		}
-		if !slices.Equal(now, shown) {
-			shown = now
-			version++
-		}
-		return grid.Rows[process]{Len: len(shown), Version: version, At: func(n int) process { return shown[n] }}
-	}
-	t.name = func(p process) string { return "Process " + draw.Int(p.PID) }
 	return t
 }

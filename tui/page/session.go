@@ -269,6 +269,11 @@ func told(e event.Event) (kind string, style canvas.Style, text string) {
 		return "knob", theme.PhaseDecode, knobText(e)
 	case event.PolicyNote:
 		return "policy", theme.PhaseScore, e.Text
+	case event.Sleep:
+		if e.Asleep {
+			return "GPU", theme.Default, e.GPU + " is asleep; it is not read until somebody else has woken it"
+		}
+		return "GPU", theme.Default, e.GPU + " is awake"
 	case event.RunEnd:
 		return "run", theme.Muted, "run ended: " + string(e.How) + draw.ErrSuffix(e.Err)
 	}

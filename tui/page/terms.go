@@ -17,6 +17,7 @@ var glossary = []term{
 	{"a request", "energy of a request served in the last minute, on average"},
 	{"achieved clock", "the SM clock that the GPU ran at, on average; power and heat limits may hold it below the requested one"},
 	{"armed", "clocks may be set from here. The clock is given back to the driver on exit"},
+	{"asleep", "the GPU is suspended by the system: a watcher neither reads nor wakes it, and looks at the bus alone until somebody else has"},
 	{"baseline", "what savings are against: the highest clock, or the driver's own"},
 	{"batch size", "how many prompts are worked on at once"},
 	{"break-even", "the least length of a phase for which changing the clock pays, given what the change costs"},
@@ -39,8 +40,10 @@ var glossary = []term{
 	{"last request", "the newest request whose energy is known"},
 	{"latency", "time of a request from its arrival (or its batch's start) to its own last token"},
 	{"made", "tokens made a second, of all requests at once"},
+	{"made now", "tokens made in the last two seconds by all requests together, a second; ~ where a server's pieces of text are counted for tokens"},
 	{"mixed", "several requests in different phases at once: power cannot be told apart by phase"},
 	{"net energy", "energy less what the GPU draws idle in the same time"},
+	{"nobody's", "energy that the GPU drew while no process did anything, by the driver's samples"},
 	{"passes", "iterations a second"},
 	{"peak", "the most watts since the session began"},
 	{"per 1M tokens", "energy of a million tokens at this rate, and what it costs at the price of a kWh"},
@@ -60,6 +63,8 @@ var glossary = []term{
 	{"settle time", "from the call that sets a clock until the GPU runs at it"},
 	{"SLO", "service level: bounds on TTFT, TPOT and latency that a request is to keep to"},
 	{"slot", "a place for one request in a model that serves several"},
+	{"SM %", "share of the last second or so in which a kernel of the process ran, by the driver, in whole percents"},
+	{"SM time", "the rule by which a watched GPU's energy is estimated for processes: " + ruleMeans},
 	{"source", "the power sensor that is read: buffer (a value every 20 ms), instant, or average over a second"},
 	{"tensor", "share of the tensor cores' cycles in use, by the driver"},
 	{"throttle", "what holds the clock down: a power or thermal limit, or nothing"},
@@ -83,7 +88,9 @@ var columns = map[string]string{
 	"id": "the request's own number", "rep": "which repeat of the same point it is: only repeats tell how sure a difference is",
 	"rate token/s": "tokens generated a second, of all requests at once", "power W": "mean power of the board over the point", "temp °C": "temperature of the GPU at the point's end",
 	"time": "since the session began", "kind": "mark: a note of yours; clock: one was set or given back; policy: what it found; warning and error: what is wrong; run: one ended", "what": "what happened; Enter shows all of it",
-	"pid": "number of the process", "program": "its name, as far as this user may see it", "memory": "memory of the GPU that it holds, by the driver", "GPU": "the GPU it is on",
+	"energy Wh": "what the process took of a watched GPU, estimated by SM time: its share of the SMs' time, second by second", "± most Wh": "the most that rounding and sensors may be off by; that one kernel draws more than another is not in it",
+	"of GPU %": "its share of what the GPU drew since the watching began; what is nobody's is left out of all shares",
+	"pid":      "number of the process", "program": "its name, as far as this user may see it", "memory": "memory of the GPU that it holds, by the driver", "GPU": "the GPU it is on",
 	"session": "its folder's name: when it began, and what it was; ◆ is laid beside this one", "requests": "how many requests ended in it", "points": "how many points were done in it", "size": "of its files on disk",
 	"took": "from its beginning to its end", "ended": "how: completed, interrupted, failed, or crashed where it was cut off", "models": "the models that ran",
 	"length": "tokens of the query", "token entropy": "Shannon entropy of its tokens, bits: more where fewer repeat", "entity density": "share of its content tokens that name somebody or something, 0 to 1", "causal score": "words that ask for a cause, a question, at most 1",
@@ -208,7 +215,7 @@ func (p *Workload) Here() (here, columns [][2]string) {
 
 // Terms of the pages, by what stands on them.
 func (p *Live) Terms() []string {
-	terms := []string{"run", "last request", "per 1M tokens", "GPU since start", "peak", "DRAM", "tensor", "J/token", "TTFT", "TPOT", "throttle", "phase", "GPU busy", "power/limit", "source", "prefill", "decode", "unresolved"}
+	terms := []string{"made now", "run", "last request", "per 1M tokens", "GPU since start", "peak", "DRAM", "tensor", "J/token", "TTFT", "TPOT", "throttle", "phase", "GPU busy", "power/limit", "source", "prefill", "decode", "unresolved"}
 	if p.serving.on(p.Context) {
 		terms = append(terms, "goodput", "SLO", "drawn now", "a request", "energy known", "kept to SLO", "made", "read", "failed", "passes", "queue", "slot", "iteration", "mixed")
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -42,6 +43,14 @@ type State struct {
 	Log         Ring[event.Event] // marks, clock changes, warnings, errors, ends of runs
 	Logged      uint64            // entries ever
 
+	// Notices are what a person is to have seen, the newest; Noticed counts them.
+	Notices Ring[Notice]
+	Noticed int
+	flags   event.Flags // noticed in this run
+	flow    flow
+	// Tenants is what processes took of GPUs that are watched, as told last.
+	Tenants map[string]event.Processes
+
 	Warnings, Errors, Marks int
 	lastWarning             string
 	warnedNS                int64
@@ -68,11 +77,17 @@ type Telemetry struct {
 	Source    string // the power source in use
 	rank      int
 	rankNS    int64
-	PeakW     float64
-	counter   counter
-	knobs     map[gpu.KnobID]event.KnobChange // the newest of each
-	change    event.ClockChange               // the newest
-	changed   bool
+	// Asleep: the GPU is suspended, since SleptNS, and not read.
+	Asleep  bool
+	SleptNS int64
+	// Memory in use (MiB), share of the time with a kernel running (%), and temperature (°C).
+	Memory, Util, Temp    Trend
+	lastSample, lastPower int64 // when readings came last, ns; they may be too old to be shown
+	PeakW                 float64
+	counter               counter
+	knobs                 map[gpu.KnobID]event.KnobChange // the newest of each
+	change                event.ClockChange               // the newest
+	changed               bool
 	// policyChanges counts the changes that a policy made.
 	PolicyChanges int
 }
@@ -179,6 +194,7 @@ func (s *State) Apply(e event.Event) {
 			s.reset() // a replay begins again
 		}
 		s.Run, s.started, s.Ended = e, true, false
+		s.flags = ""
 		s.Requests.before, s.Sweep.base = s.Requests.Total, s.Sweep.Count
 		s.begin(e.TimeNS)
 		s.Versions.Run++
@@ -221,6 +237,7 @@ func (s *State) Apply(e event.Event) {
 		if e.Held.Told() {
 			s.Bound = event.Bound{At: e.At, GPU: e.GPU, FromNS: s.Work.pointAt, LimitW: s.limitOf(e), Held: e.Held}
 		}
+		s.flagged(e.TimeNS, e.Flags, "point "+e.PointID)
 		s.Versions.Work++
 		s.Versions.Points++
 	case event.BatchStart:
@@ -236,6 +253,7 @@ func (s *State) Apply(e event.Event) {
 	case event.PhaseEnd:
 		s.phaseEnd(e)
 	case event.Token:
+		s.flow.add(e)
 		s.token(e)
 	case event.RequestDone:
 		if e.Drafts() && e.OutputTokens > 1 && e.DecodeS > 0 {
@@ -250,6 +268,7 @@ func (s *State) Apply(e event.Event) {
 		s.Versions.Rows++
 	case event.RequestEnergy:
 		s.Requests.energy(e)
+		s.flagged(e.TimeNS, e.Flags, "request "+e.RequestID)
 		s.Comparisons.add(e)
 		if !e.MixedClock && e.Err == "" {
 			s.PerClock.add("", e.RequestedSMMHz, e.EnergyJ, billedTokens(e.Request))
@@ -278,10 +297,23 @@ func (s *State) Apply(e event.Event) {
 	case event.Warning:
 		s.Warnings++
 		s.lastWarning, s.warnedNS = e.Text, e.TimeNS
+		s.notice(e.TimeNS, e.Text, false)
 		s.note(e)
 	case event.Error:
 		s.Errors++
+		s.notice(e.TimeNS, cmp.Or(e.What, e.Text), true)
 		s.note(e)
+	case event.Sleep:
+		t := s.GPU(e.GPU)
+		t.Asleep, t.SleptNS = e.Asleep, e.TimeNS
+		s.note(e)
+		s.Versions.Run++
+	case event.Processes:
+		if s.Tenants == nil {
+			s.Tenants = map[string]event.Processes{}
+		}
+		s.Tenants[e.GPU] = e
+		s.Versions.Run++
 	}
 	t := e.When()
 	s.begin(t)
@@ -300,6 +332,10 @@ func (s *State) sampled(e event.Sample) {
 	t.Track.AddClock(e.TimeNS, e.SMMHz, e.RequestedSMMHz)
 	if e.TimeNS >= t.SampleNS {
 		t.Sample, t.SampleNS, t.Requested = e.Sample, e.TimeNS, e.RequestedSMMHz
+		t.lastSample = e.TimeNS
+		t.Memory.add(e.TimeNS, e.MemUsedMiB)
+		t.Util.add(e.TimeNS, e.GPUUtil)
+		t.Temp.add(e.TimeNS, e.TempC)
 	}
 }
 
@@ -344,6 +380,7 @@ func (s *State) powered(e event.Power) {
 	t.Track.AddPower(e.TimeNS, e.PowerW)
 	if e.TimeNS >= t.PowerNS {
 		t.PowerW, t.PowerNS = e.PowerW, e.TimeNS
+		t.lastPower = e.TimeNS
 	}
 	if math.IsNaN(t.PeakW) || e.PowerW > t.PeakW {
 		t.PeakW = e.PowerW
@@ -356,6 +393,9 @@ func (s *State) Tell(now int64) {
 	s.present = now
 	s.Age()
 }
+
+// Present is the run's clock as far as it is known, ns.
+func (s *State) Present() int64 { return max(s.Now, s.present) }
 
 // live is how old, in ns, a reading may be to count as one of now.
 const live = 3_000_000_000

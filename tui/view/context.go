@@ -64,6 +64,7 @@ type Context struct {
 	Beside   *Earlier // nil: none
 	// Typed is what was typed last, by what asked for it: a form's fields, a prompt.
 	Typed   map[string][]string
+	Seen    int  // of State.Noticed: what a person has seen
 	Leaving bool // the session is being ended
 	Closed  bool // the stream is: nothing more will come
 
@@ -93,6 +94,22 @@ func (c *Context) GPUID() string {
 		return c.GPUs[0].ID()
 	}
 	return ""
+}
+
+// Several tells whether there are several GPUs, all of them shown together.
+func (c *Context) Several() bool { return len(c.State.GPUs) > 1 && !c.Window.One }
+
+// Unseen is how many notices nobody has seen yet.
+func (c *Context) Unseen() int { return max(c.State.Noticed-c.Seen, 0) }
+
+// Tenants tells what processes took of a GPU that is watched: as asked of the controller,
+// or else as recorded.
+func (c *Context) Tenants(id string) (event.Processes, bool) {
+	if p, ok := c.Status.Tenants[id]; ok {
+		return p, true
+	}
+	p, ok := c.State.Tenants[id]
+	return p, ok
 }
 
 // Telemetry are the readings of the GPU shown.
@@ -155,6 +172,10 @@ const beatNS = 250_000_000
 
 // Beat numbers the times in which a session's figures and pictures stand still.
 func Beat(s *state.State) int64 { return s.Now / beatNS }
+
+// Present is the time of the session, ns: the clock's where that is known, else the newest
+// event's.
+func (c *Context) Present() int64 { return c.State.Present() }
 
 // Second changes once a second of the session.
 func (c *Context) Second() int64 { return c.State.Now / 1_000_000_000 }

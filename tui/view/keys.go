@@ -75,7 +75,7 @@ func NewKeys() Keys {
 		Window: Bind("w", "window", "window: 2 s to the whole session", "w"),
 		Freeze: Bind("Space", "freeze", "freeze the picture, hold a replay", "space"),
 		Newest: Bind("End", "newest", "back to the newest", "end"),
-		GPU:    Bind("g", "GPU", "next GPU", "g"),
+		GPU:    Bind("g", "GPU", "of several GPUs: open the chosen one, and back to all", "g"),
 		Theme:  Bind("t", "theme", "next colour theme", "t"),
 
 		Slower:      Bind("[", "slower", "replay slower", "["),
@@ -89,7 +89,7 @@ func NewKeys() Keys {
 		Terms:     Bind("i", "terms", "what the row, the column and the words mean", "i"),
 		Quit:      Bind("q", "quit", "quit, in a run after its batch", "q"),
 		Interrupt: Bind("Ctrl+C", "quit", "quit; twice: at once", "ctrl+c"),
-		Close:     Bind("Esc", "close", "close", "esc"),
+		Close:     Bind("Esc", "close", "close; what is told over the page is seen", "esc"),
 	}
 }
 

@@ -23,11 +23,17 @@ type Window struct {
 	Frozen  bool
 	End     int64 // right edge, ns
 	GPU     int
+	One     bool // of several GPUs, this one alone is shown
 	Coarse  bool
 	Columns []history.Column
-	Shown   Columns
-	PeakW   float64
-	moved   int64 // beat of the session in which it moved on last
+	Sight
+	PeakW float64
+}
+
+// Sight is which columns a plot shows.
+type Sight struct {
+	Shown Columns
+	moved int64 // beat of the session in which it moved on last
 }
 
 // Columns tells which columns are shown.
@@ -83,16 +89,30 @@ func (w *Window) Scroll(s *state.State, dir int64) {
 	w.End = max(w.End, min(s.StartNS+span, s.Now))
 }
 
-// Load reads the columns for a plot n wide; the window's edges lie on whole
-// columns, so nothing changes until a column is complete, nor more often than the
-// figures beside it: moving is most of what a frame costs, on both ends of the line.
+// Load reads the columns for a plot n wide.
 func (w *Window) Load(s *state.State, id string, n int) {
+	if !w.See(&w.Sight, s, id, n) {
+		return
+	}
+	if cap(w.Columns) < n {
+		w.Columns = make([]history.Column, n)
+	}
+	w.Columns = w.Columns[:n]
+	s.GPU(id).Track.Columns(w.Columns, w.Shown.From, w.Shown.Width)
+	w.judge()
+}
+
+// See brings up to date which columns a plot n wide of a GPU shows, and tells whether
+// they are others now; its edges lie on whole columns, so nothing changes until a column
+// is complete, nor more often than the figures beside it: moving is most of what a frame
+// costs, on both ends of the line.
+func (w *Window) See(sight *Sight, s *state.State, id string, n int) (changed bool) {
 	t := s.GPU(id)
 	width := max(w.Span(s)/int64(max(n, 1)), 1)
 	end := w.End
 	if !w.Frozen {
-		if k := (Columns{GPU: id, From: w.Shown.From, Width: width, N: n}); k == w.Shown && w.moved == Beat(s) {
-			return
+		if k := (Columns{GPU: id, From: sight.Shown.From, Width: width, N: n}); k == sight.Shown && sight.moved == Beat(s) {
+			return false
 		}
 		// Power comes some hundred ms late: leave that out rather than draw a gap
 		// that closes a moment later.
@@ -100,20 +120,13 @@ func (w *Window) Load(s *state.State, id string, n int) {
 			end -= late
 		}
 	}
-	if w.moved = Beat(s); w.Frozen {
-		w.moved = -1
+	if sight.moved = Beat(s); w.Frozen {
+		sight.moved = -1
 	}
 	key := Columns{GPU: id, From: (end/width - int64(n)) * width, Width: width, N: n}
-	if key == w.Shown {
-		return
-	}
-	w.Shown = key
-	if cap(w.Columns) < n {
-		w.Columns = make([]history.Column, n)
-	}
-	w.Columns = w.Columns[:n]
-	t.Track.Columns(w.Columns, key.From, width)
-	w.judge()
+	changed = key != sight.Shown
+	sight.Shown = key
+	return changed
 }
 
 // judge decides whether columns hold several phases each, so that a line a phase
