@@ -2,5 +2,5 @@
 # all sorts under fifteen seeds; fails where less than 98 % is right.
 .PHONY: bench-binding
 bench-binding: native ## whether a limit is rightly said to have bound
-	@cd engine && $(GO_ENV) JOULETOP_BENCH=1 go test -run '^TestBindingInTheLarge$$' -count=1 -timeout 6m
+	@cd engine && $(GO_ENV) JOULETOP_BENCH=1 go test -run '^TestBindingInTheLarge$$' -count=1 -timeout 9m
 	@cd engine/binding && $(GO_ENV) JOULETOP_BENCH=1 go test -run '^TestHeldOut' -count=1 -v | grep -v '^---\|^===\|^ok\|^PASS'

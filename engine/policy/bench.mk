@@ -3,4 +3,4 @@
 # over three knobs, within 2 % of the best in at most a tenth of their settings.
 .PHONY: bench-optimizer
 bench-optimizer: native ## the online optimizer, 100 seeds
-	@cd engine/policy && $(GO_ENV) JOULETOP_BENCH=1 go test -run '^(TestOnlineOnTheSimulatedGPU|TestKnobSearch)$$' -count=1 -timeout 6m
+	@cd engine/policy && $(GO_ENV) JOULETOP_BENCH=1 go test -run '^(TestOnlineOnTheSimulatedGPU|TestKnobSearch)$$' -count=1 -timeout 9m
