@@ -25,6 +25,7 @@ var leaves = map[string][]string{
 	"engine/account":          {"engine/event", "gpu", "gpu/energy"},
 	"engine/analysis/curve":   {"engine/event"},
 	"engine/analysis/served":  {"engine/event"},
+	"engine/analysis/paired":  {"engine/analysis/curve", "engine/analysis/verdict", "engine/event", "gpu/plaintext"},
 	"engine/analysis/verdict": {"engine/analysis/curve"},
 	"engine/binding":          {"engine/event", "gpu"},
 	"engine/clocks":           {"engine/event", "gpu", "gpu/clockguard", "gpu/timebase"},
@@ -78,7 +79,7 @@ func wrongImport(from, to string) string {
 	if from == "tui/preferences" && to == "gpu/regular" { // files that a person wrote
 		return ""
 	}
-	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "engine/analysis/served", "engine/analysis/verdict", "gpu", "gpu/plaintext"}, to) {
+	if room == "tui" && slices.Contains([]string{"engine/command", "engine/event", "engine/analysis/curve", "engine/analysis/paired", "engine/analysis/served", "engine/analysis/verdict", "gpu", "gpu/plaintext"}, to) {
 		return ""
 	}
 	return "against the one way: cmd, tui, engine, then gpu and workloads"

@@ -16,6 +16,7 @@ import (
 
 	"jouletop/engine/analysis/compare"
 	"jouletop/engine/analysis/curve"
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -226,13 +227,13 @@ func (p *page) compare(s *session.Session) {
 		return // it has one setting, or too many to read
 	}
 	for _, side := range sides[1:] {
-		c := compare.Against(sides[0], side)
-		if err := c.Err(); err != nil {
+		c := paired.Against(sides[0], side)
+		if err := compare.Err(c); err != nil {
 			p.Notes = append(p.Notes, err.Error())
 			continue
 		}
 		p.Summary = append(p.Summary, c.Sentence())
-		p.Compared = append(p.Compared, newHTMLTable(c.Table(0)))
+		p.Compared = append(p.Compared, newHTMLTable(compare.Table(c, 0)))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"jouletop/engine/analysis/compare"
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/event"
 	"jouletop/engine/internal/figures"
 	"jouletop/engine/session"
@@ -98,7 +99,7 @@ func halves(s *figures.Sheet, dir string, seed uint64) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range compare.Against(read[0], read[1]).Figures {
+		for _, f := range paired.Against(read[0], read[1]).Figures {
 			switch f.Name {
 			case "energy a query":
 				energy[i] = f.Resolved()

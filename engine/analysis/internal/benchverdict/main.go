@@ -17,7 +17,7 @@ import (
 
 	"gonum.org/v1/gonum/stat/distuv"
 
-	"jouletop/engine/analysis/compare"
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/internal/figures"
 )
 
@@ -142,7 +142,7 @@ func different(s *figures.Sheet, dir string, seed uint64) error {
 }
 
 // resolved tells whether the energies are called different.
-func resolved(c compare.Comparison) bool { return c.Figures[0].Resolved() }
+func resolved(c paired.Comparison) bool { return c.Figures[0].Resolved() }
 
 func count(of []bool) (n int) {
 	for _, x := range of {

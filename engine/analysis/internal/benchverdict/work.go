@@ -10,6 +10,7 @@ import (
 
 	"jouletop/engine"
 	"jouletop/engine/analysis/compare"
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 	"jouletop/gpu"
@@ -23,7 +24,7 @@ type work struct {
 }
 
 // compare records two sides of the work and compares their sessions.
-func (w work) compare(dir string, rnd *rand.Rand) (c compare.Comparison, err error) {
+func (w work) compare(dir string, rnd *rand.Rand) (c paired.Comparison, err error) {
 	sizes := make([]float64, w.queries)
 	for i := range sizes {
 		sizes[i] = 50 * math.Exp(0.6*rnd.NormFloat64())
@@ -42,8 +43,8 @@ func (w work) compare(dir string, rnd *rand.Rand) (c compare.Comparison, err err
 	if err != nil {
 		return c, err
 	}
-	c = compare.Against(sides[0], sides[1])
-	return c, c.Err()
+	c = paired.Against(sides[0], sides[1])
+	return c, compare.Err(c)
 }
 
 // rows are the requests of a side.
