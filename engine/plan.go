@@ -10,7 +10,7 @@ import (
 
 // Plan is what a run does, point by point.
 type Plan struct {
-	Name   string // run, sweep, dashboard
+	Name   string // run, sweep, comparison, prompt
 	Points []PointPlan
 	// Idle is how long idle power is measured before the first and after the last
 	// point; 0 not at all.

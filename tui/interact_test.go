@@ -257,9 +257,9 @@ func TestAlarm(t *testing.T) {
 func TestCompareFromTheKeyboard(t *testing.T) {
 	d := started(t, tui.Options{})
 	d.press("4", "n")
-	d.wants("fixed:1980", "phase:1980/1005")
+	d.wants("policy A     none", "phase:1980/1005")
 	d.press("enter")
-	d.called("sweep {Models:[llama-3.2-1b] Datasets:[truthfulqa] Clocks: Knobs:[] Policies:[fixed:1980 phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100 Until:}")
+	d.called("sweep {Models:[llama-3.2-1b] Datasets:[truthfulqa] Clocks: Knobs:[] Policies:[none phase:1980/1005] Batches:[1] Repeats:3 Queries:8 MaxTokens:100 Until:}")
 }
 
 func TestQuit(t *testing.T) {

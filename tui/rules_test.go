@@ -92,13 +92,13 @@ func TestImportsWithinTheDashboard(t *testing.T) {
 		"tui/screen":      {"tui/canvas"},
 		"tui/shot":        {"tui/canvas", "tui/theme"},
 		"tui/progress":    {"engine/event", "gpu", "gpu/plaintext"},
-		"tui/state":       append([]string{"engine/analysis/curve", "engine/analysis/served", "engine/analysis/verdict", "tui/history"}, words...),
+		"tui/state":       append([]string{"engine/analysis/curve", "engine/analysis/paired", "engine/analysis/served", "engine/analysis/verdict", "tui/history"}, words...),
 		"tui/draw":        {"tui/canvas", "tui/theme"},
 		"tui/preferences": {"gpu/plaintext", "gpu/regular", "tui/theme", "tui/view"},
 		"tui/view":        append([]string{"gpu/plaintext", "tui/canvas", "tui/draw", "tui/history", "tui/state"}, words...),
 		"tui/grid":        {"tui/canvas", "tui/draw", "tui/theme", "tui/view"},
 		"tui/panel":       append([]string{"tui/state", "tui/canvas", "tui/draw", "tui/theme", "tui/view"}, words...),
-		"tui/page":        append([]string{"engine/analysis/curve", "engine/analysis/served", "engine/analysis/verdict", "tui/canvas", "tui/chart", "tui/draw", "tui/grid", "tui/history", "tui/panel", "tui/state", "tui/theme", "tui/view"}, words...),
+		"tui/page":        append([]string{"engine/analysis/curve", "engine/analysis/paired", "engine/analysis/served", "engine/analysis/verdict", "tui/canvas", "tui/chart", "tui/draw", "tui/grid", "tui/history", "tui/panel", "tui/state", "tui/theme", "tui/view"}, words...),
 		"tui":             append([]string{"gpu/plaintext", "tui/canvas", "tui/draw", "tui/history", "tui/page", "tui/panel", "tui/screen", "tui/shot", "tui/state", "tui/theme", "tui/view"}, words...),
 	}
 	seen := map[string]bool{}

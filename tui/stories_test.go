@@ -20,7 +20,7 @@ func TestStoriesByKeystrokes(t *testing.T) {
 		}{
 			{12, []string{"a", "3", "n", "right", "space", "down", "down", "backspace", "5", "enter", "u"}, 10, []string{
 				"arm true", "sweep {Models:[llama-3.2-1b llama-3.2-3b] Datasets:[boolq] Clocks:345:1980:5 Knobs:[] Policies:[] Batches:[1] Repeats:3", "clock  1"}},
-			{6, []string{"a", "4", "n", "enter"}, 0, []string{"arm true", "Policies:[fixed:1980 phase:1980/1005]"}},
+			{6, []string{"a", "4", "n", "enter"}, 0, []string{"arm true", "Policies:[none phase:1980/1005]"}},
 			{2, []string{"e", "enter"}, 0, []string{"export "}},
 		} {
 			d := newDriver(t, tui.Options{}, "sweep")

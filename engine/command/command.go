@@ -225,6 +225,7 @@ type Queued struct {
 	Seconds          float64 // left, about; NaN unknown
 	Rough            bool    // as a Forecast's
 	Running          bool
+	Policies         []string // that it compares; nil: it is no comparison
 }
 
 // Workload describes queries by named features.

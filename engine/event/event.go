@@ -74,7 +74,7 @@ type (
 	// RunStart opens a session.
 	RunStart struct {
 		At
-		Name      string `json:"name"` // run, sweep, dashboard, monitor
+		Name      string `json:"name"` // run, sweep, comparison, prompt, dashboard, monitor
 		GPU       string `json:"gpu"`
 		Simulated bool   `json:"simulated"`
 		Policy    string `json:"policy"`

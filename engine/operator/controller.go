@@ -346,7 +346,7 @@ func (c *Controller) StartSweep(s command.Sweep) error {
 	if len(s.Policies) > 0 {
 		what = strings.Join(s.Policies, " against ")
 	}
-	return c.enqueue(job{name: what + ": " + strings.Join(s.Models, ", ") + " on " + strings.Join(s.Datasets, ", "), plan: todo, clocks: true}, false)
+	return c.enqueue(job{name: what + ": " + strings.Join(s.Models, ", ") + " on " + strings.Join(s.Datasets, ", "), plan: todo, clocks: true, policies: s.Policies}, false)
 }
 
 // Forecast says what a plan comes to.
@@ -373,7 +373,7 @@ func (c *Controller) Forecast(s command.Sweep) (command.Forecast, error) {
 func (c *Controller) queue() (out []command.Queued) {
 	jobs, running := c.jobs.list()
 	for i, j := range jobs {
-		q := command.Queued{ID: j.id, Name: j.name, Points: len(j.plan.Points), Requests: j.plan.Requests(), Running: running && i == 0}
+		q := command.Queued{ID: j.id, Name: j.name, Points: len(j.plan.Points), Requests: j.plan.Requests(), Running: running && i == 0, Policies: j.policies}
 		q.Seconds, q.Rough, q.Done = c.times.left(j.plan.Points, c.Clock.Now())
 		out = append(out, q)
 	}

@@ -32,6 +32,8 @@ type job struct {
 	name   string // a few words
 	plan   engine.Plan
 	clocks bool // its points set clocks of their own
+	// policies are those that it compares; nil: it is no comparison.
+	policies []string
 }
 
 func newJobQueue(e *engine.Engine, clk timebase.Clock, after func()) *jobQueue {

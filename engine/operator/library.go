@@ -272,7 +272,11 @@ func (l *library) sweepPlan(job int, s command.Sweep) (todo engine.Plan, n int, 
 	if err != nil {
 		return todo, 0, err
 	}
-	todo = plan.Sweep(pts, l.o.Rig.Seed)
+	if len(s.Policies) > 0 {
+		todo = plan.Comparison(pts)
+	} else {
+		todo = plan.Sweep(pts, l.o.Rig.Seed)
+	}
 	return todo, len(settings), l.until(&todo, s.Until, list)
 }
 

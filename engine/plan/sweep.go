@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"jouletop/engine"
@@ -22,6 +24,22 @@ func Sweep(points []engine.PointPlan, seed uint64) engine.Plan {
 		from = to
 	}
 	return engine.Plan{Name: "sweep", Points: points, Idle: IdleTime, NeedsClocks: true}
+}
+
+// Comparison lays out points of few settings to be compared: in turns, A B A B, so that
+// what drifts along a run (heat, a busy host) comes to all of them alike. Each model is
+// loaded once.
+func Comparison(points []engine.PointPlan) engine.Plan {
+	model := map[string]int{} // in the order given
+	for _, p := range points {
+		if _, seen := model[p.Spec.Name]; !seen {
+			model[p.Spec.Name] = len(model)
+		}
+	}
+	slices.SortStableFunc(points, func(a, b engine.PointPlan) int {
+		return cmp.Or(model[a.Spec.Name]-model[b.Spec.Name], a.Repeat-b.Repeat)
+	})
+	return engine.Plan{Name: "comparison", Points: points, Idle: IdleTime, NeedsClocks: true}
 }
 
 // Unfinished leaves out the points that have a row.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/command"
 	"jouletop/engine/event"
 	"jouletop/tui/draw"
@@ -157,10 +158,10 @@ func compareForm(c *view.Context, want func(a, b string)) *panel.Form {
 	}
 	f.dataset.Prefer("truthfulqa") // an answer long enough for phases to matter
 	first, second := comparePolicies(&c.Choices)
-	policyA, policyB := policyField("policy A", first, "none, fixed:MHZ, phase:PREFILL/DECODE, …", false), policyField("policy B", second, "the other side", false)
+	policyA, policyB := policyField("policy A", first, "none is the driver's clock; fixed:MHZ, phase:PREFILL/DECODE, …", false), policyField("policy B", second, "the other side", false)
 	read := func() (command.Sweep, error) {
 		a, b := policyA.Value(), policyB.Value()
-		if a == b || a == "" || b == "" {
+		if a == "" || b == "" || paired.Setting(a, 0) == paired.Setting(b, 0) {
 			return command.Sweep{}, errSameSides
 		}
 		plan := command.Sweep{Policies: []string{a, b}}
@@ -174,7 +175,9 @@ func compareForm(c *view.Context, want func(a, b string)) *panel.Form {
 		}
 		a, b := plan.Policies[0], plan.Policies[1]
 		want(a, b)
-		return func(c command.Controller) (string, error) { return "comparing " + a + " with " + b, c.StartSweep(plan) }, nil
+		return func(c command.Controller) (string, error) {
+			return "comparing " + b + " with " + a + " in turns; j shows the queue", c.StartSweep(plan)
+		}, nil
 	}, policyA, policyB, f.model, f.dataset, f.batches, f.repeats, f.queries, f.tokens, f.until).Plan(read)
 }
 
@@ -186,18 +189,15 @@ func sweepClocks(clocks []int) string {
 	return draw.Int(clocks[0]) + ":" + draw.Int(clocks[len(clocks)-1]) + ":7"
 }
 
-// comparePolicies proposes the highest clock against a phase-aware policy.
+// comparePolicies proposes the driver's clock against a phase-aware policy.
 func comparePolicies(c *command.Choices) (a, b string) {
-	highest := event.Policy{}
-	if n := len(c.Clocks); n > 0 {
-		highest = event.Policy{Kind: event.FixedClock, MHz: c.Clocks[n-1]}
-	}
+	a = event.Policy{}.String()
 	for _, p := range c.Policies {
 		if event.PolicyOf(p).Kind == event.ClockByPhase {
-			return highest.String(), p
+			return a, p
 		}
 	}
-	return highest.String(), ""
+	return a, ""
 }
 
 func needed(model, dataset string, errs ...error) error {

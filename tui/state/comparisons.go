@@ -5,216 +5,173 @@ import (
 	"math"
 	"slices"
 
-	"jouletop/engine/analysis/verdict"
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/event"
 )
 
-// WorkKey is work that can be compared: the same model, dataset and batch size.
-type WorkKey struct {
-	Model, Dataset string
-	Batch          int
-}
-
-// queryMean sums up what one query came to under one setting.
-type queryMean struct {
-	n                     int
-	joules, latency, ttft float64
-	prefill, decode       float64
-	tokens, ttftN, priced int
-	quality               float64
-	qualityN              int
-	repeats               []repeatMean // as they came, the first keepRepeats
-}
-
-// repeatMean sums up what one repeat of a query came to.
-type repeatMean struct {
-	repeat, n, priced int
-	joules, latency   float64
-}
-
-// inRepeat is the query's repeat of that number; nil where there are too many.
-func (q *queryMean) inRepeat(repeat int) *repeatMean {
-	for i := range q.repeats {
-		if q.repeats[i].repeat == repeat {
-			return &q.repeats[i]
-		}
+// SettingName names a setting for a title.
+func SettingName(s event.Policy) string {
+	if s.Kind == event.NoPolicy {
+		return "driver's clock"
 	}
-	if len(q.repeats) == keepRepeats {
-		return nil
-	}
-	q.repeats = append(q.repeats, repeatMean{repeat: repeat})
-	return &q.repeats[len(q.repeats)-1]
+	return s.String()
 }
 
 // Bounds of what comparisons keep.
 const (
 	keepSettings = 64
-	keepQueries  = 4096 // a setting and work
-	keepEntries  = 50_000
-	keepRepeats  = 32 // of a query
+	keepAnswers  = 50_000 // a query's of one repeat; those of old jobs go first
+	keepBatches  = 64     // whose setting, or phases, are waited for
 )
 
-// Comparisons folds requests by setting, work and query, so that two settings
-// can be compared on the queries that both have answered.
+// Comparisons gathers what ran under each setting, so that two can be compared by the rule
+// that recordings are compared by.
 type Comparisons struct {
-	Settings []Setting // in order of appearance
-	by       map[Setting]map[WorkKey]map[string]*queryMean
-	last     map[Setting]uint64 // the version at which it was last added to
-	entries  int
+	Settings []event.Policy // in order of appearance
 	Version  uint64
+	sides    map[event.Policy]*paired.Side
+	last     map[event.Policy]uint64 // the version at which it was last added to
+	job      int                     // the one that runs, or ran last
+	running  bool
+	oldest   int // job that is kept
+	batches  map[string]*comparedBatch
+	order    []string // of batches
+}
+
+// session stands for the one that the sides are of.
+const session = "this session"
+
+// comparedBatch joins a batch's phases and its setting, of which either may come first.
+type comparedBatch struct {
+	setting event.Policy
+	known   bool
+	phases  []event.PhaseEnergy // that wait for the setting
 }
 
 func (c *Comparisons) reset() {
-	*c = Comparisons{by: map[Setting]map[WorkKey]map[string]*queryMean{}, last: map[Setting]uint64{}, Version: c.Version + 1}
+	*c = Comparisons{
+		sides: map[event.Policy]*paired.Side{}, last: map[event.Policy]uint64{}, batches: map[string]*comparedBatch{},
+		Version: c.Version + 1, oldest: 1,
+	}
+}
+
+func (c *Comparisons) began() { c.job, c.running = c.job+1, true }
+
+func (c *Comparisons) ended() {
+	c.running = false
+	c.Version++
+}
+
+// side is the setting's; nil where there are too many.
+func (c *Comparisons) side(s event.Policy) *paired.Side {
+	side := c.sides[s]
+	if side == nil && len(c.Settings) < keepSettings {
+		// All are of the one session, of which all else is the same.
+		side = paired.NewSide(SettingName(s), session, paired.Facts{})
+		c.sides[s] = side
+		c.Settings = append(c.Settings, s)
+	}
+	return side
 }
 
 func (c *Comparisons) add(e event.RequestEnergy) {
-	s := SettingOf(e.Policy, e.RequestedSMMHz)
-	if _, fixed := s.Fixed(); e.Err != "" || e.MixedClock && fixed {
+	s := paired.Setting(e.Policy, e.RequestedSMMHz)
+	if e.MixedClock && paired.Constant(s) && e.Err == "" {
 		return // its clock was changed under it: it belongs to neither side
 	}
-	work := c.by[s]
-	if work == nil {
-		if len(c.Settings) == keepSettings {
-			return
-		}
-		work = map[WorkKey]map[string]*queryMean{}
-		c.by[s] = work
-		c.Settings = append(c.Settings, s)
+	side := c.side(s)
+	if side == nil || !c.room() {
+		return
 	}
-	k := WorkKey{e.Model, e.Dataset, e.BatchSize}
-	queries := work[k]
-	if queries == nil {
-		queries = map[string]*queryMean{}
-		work[k] = queries
-	}
-	q := queries[e.QueryID]
-	if q == nil {
-		if len(queries) == keepQueries || c.entries == keepEntries {
-			return
-		}
-		c.entries++
-		q = &queryMean{}
-		queries[e.QueryID] = q
-	}
+	side.Add(c.job, &e, max(e.PointBatchSize, e.BatchSize))
 	c.Version++
 	c.last[s] = c.Version
-	q.n++
-	if !math.IsNaN(e.EnergyJ) {
-		q.joules += e.EnergyJ
-		q.priced++
-	}
-	q.latency += e.LatencyS()
-	if r := q.inRepeat(e.Repeat); r != nil {
-		r.n, r.latency = r.n+1, r.latency+e.LatencyS()
-		if !math.IsNaN(e.EnergyJ) {
-			r.priced, r.joules = r.priced+1, r.joules+e.EnergyJ
-		}
-	}
-	q.prefill += e.PrefillS
-	q.decode += e.DecodeS
-	if !math.IsNaN(e.TTFTS) {
-		q.ttft += e.TTFTS
-		q.ttftN++
-	}
-	if !math.IsNaN(e.Quality) {
-		q.quality += e.Quality
-		q.qualityN++
-	}
-	q.tokens += billedTokens(e.Request)
 }
 
-// Side is one side of a comparison: means per query over the common queries.
-type Side struct {
-	Setting
-	EnergyJ, LatencyS, TTFTS, PrefillS, DecodeS float64
-	JoulesPerToken, EDPJS, Quality              float64
-}
-
-// Compared is two settings on the same work.
-type Compared struct {
-	A, B    Side
-	Queries int // answered by both
-	Works   []ComparedWork
-	// What B differs by, with its interval.
-	Energy, Latency, EDP verdict.Difference
-}
-
-// ComparedWork is a part of a comparison.
-type ComparedWork struct {
-	WorkKey
-	A, B    Side
-	Queries int
-}
-
-// Compare returns the means of a and b over the queries that both have answered
-// with a known energy.
-func (c *Comparisons) Compare(a, b Setting) Compared {
-	var sa, sb sideSum
-	var out Compared
-	energy, latency := verdict.Sides{}, verdict.Sides{}
-	runsA, runsB := repeatSums{}, repeatSums{}
-	for k, qa := range c.by[a] {
-		qb := c.by[b][k]
-		var wa, wb sideSum
-		n := 0
-		for id, x := range qa {
-			y := qb[id]
-			if y == nil || x.priced == 0 || y.priced == 0 {
-				continue
-			}
-			n++
-			wa.add(x)
-			wb.add(y)
-			sa.add(x)
-			sb.add(y)
-			energy.Pairs = append(energy.Pairs, verdict.Pair{A: x.joules / float64(x.priced), B: y.joules / float64(y.priced)})
-			latency.Pairs = append(latency.Pairs, verdict.Pair{A: x.latency / float64(x.n), B: y.latency / float64(y.n)})
-			runsA.add(x)
-			runsB.add(y)
+// room makes room for one answer more, and tells whether there is some.
+func (c *Comparisons) room() bool {
+	for {
+		size := 0
+		for _, s := range c.sides {
+			size += s.Size()
 		}
-		if n > 0 {
-			out.Works = append(out.Works, ComparedWork{k, wa.side(a, n), wb.side(b, n), n})
-			out.Queries += n
+		if size < keepAnswers {
+			return true
 		}
-	}
-	slices.SortFunc(out.Works, func(x, y ComparedWork) int {
-		return cmp.Or(cmp.Compare(x.Model, y.Model), cmp.Compare(x.Dataset, y.Dataset), cmp.Compare(x.Batch, y.Batch))
-	})
-	out.A, out.B = sa.side(a, out.Queries), sb.side(b, out.Queries)
-	energy.RunsA, latency.RunsA = runsA.whole(out.Queries)
-	energy.RunsB, latency.RunsB = runsB.whole(out.Queries)
-	out.Energy, out.Latency, out.EDP = verdict.Compare(energy), verdict.Compare(latency), verdict.Compare(verdict.Product(energy, latency))
-	return out
-}
-
-// repeatSums sums up queries by repeat.
-type repeatSums map[int]*repeatMean
-
-func (s repeatSums) add(q *queryMean) {
-	for _, r := range q.repeats {
-		if r.priced == 0 {
-			continue
+		if c.oldest >= c.job {
+			return false
 		}
-		sum := s[r.repeat]
-		if sum == nil {
-			sum = &repeatMean{}
-			s[r.repeat] = sum
+		for _, s := range c.sides {
+			s.Forget(c.oldest)
 		}
-		sum.n++
-		sum.joules += r.joules / float64(r.priced)
-		sum.latency += r.latency / float64(r.n)
+		c.oldest++
 	}
 }
 
-// whole returns the sums of the repeats that have all of so many queries.
-func (s repeatSums) whole(queries int) (joules, latency []float64) {
-	for _, r := range s {
-		if r.n == queries {
-			joules, latency = append(joules, r.joules), append(latency, r.latency)
-		}
+// point takes what a point is known by beside its requests.
+func (c *Comparisons) point(e event.PointDone) {
+	if side := c.sides[paired.Setting(e.Policy, e.RequestedSMMHz)]; side != nil {
+		side.Point(c.job, &e)
+		c.Version++
 	}
-	return joules, latency
+}
+
+// answered says which setting a batch ran under.
+func (c *Comparisons) answered(r event.Request) {
+	b := c.batch(r.BatchID)
+	if b.known {
+		return
+	}
+	b.setting, b.known = paired.Setting(r.Policy, r.RequestedSMMHz), true
+	for _, e := range b.phases {
+		c.addPhase(b.setting, e)
+	}
+	b.phases = nil
+}
+
+// phase takes a phase of a batch.
+func (c *Comparisons) phase(e event.PhaseEnergy) {
+	if b := c.batch(e.BatchID); b.known {
+		c.addPhase(b.setting, e)
+	} else if len(b.phases) < keepBatches {
+		b.phases = append(b.phases, e)
+	}
+}
+
+func (c *Comparisons) addPhase(s event.Policy, e event.PhaseEnergy) {
+	if paired.Constant(s) && (e.MixedClock || s.MHz != e.RequestedSMMHz) {
+		return // its clock was changed under it
+	}
+	if side := c.side(s); side != nil {
+		side.AddPhase(c.job, e.Phase, paired.PhaseOf(&e))
+		c.Version++
+	}
+}
+
+// batch is the batch of that id; old ones are forgotten.
+func (c *Comparisons) batch(id string) *comparedBatch {
+	b := c.batches[id]
+	if b == nil {
+		if len(c.order) == keepBatches {
+			delete(c.batches, c.order[0])
+			c.order = slices.Delete(c.order, 0, 1)
+		}
+		b = &comparedBatch{}
+		c.batches[id], c.order = b, append(c.order, id)
+	}
+	return b
+}
+
+// Compare compares b with a; soFar tells that both still run.
+func (c *Comparisons) Compare(a, b event.Policy) (x paired.Comparison, soFar bool) {
+	sideA, sideB := c.sides[a], c.sides[b]
+	if sideA == nil || sideB == nil {
+		return paired.Comparison{}, false
+	}
+	if c.running && paired.SharedJob(sideA, sideB) == c.job {
+		return paired.SoFar(sideA, sideB), true
+	}
+	return paired.Against(sideA, sideB), false
 }
 
 // lookBack is how many settings are looked at for a pair: those that ran last.
@@ -222,24 +179,25 @@ const lookBack = 8
 
 // MostShared returns the two of the newest settings that have answered most
 // queries in common, the newest where equal; the higher clock, the baseline, first.
-func (c *Comparisons) MostShared() (a, b Setting) {
-	newest := slices.SortedFunc(slices.Values(c.Settings), func(x, y Setting) int { return cmp.Compare(c.last[x], c.last[y]) })
+func (c *Comparisons) MostShared() (a, b event.Policy) {
+	newest := slices.SortedFunc(slices.Values(c.Settings), func(x, y event.Policy) int { return cmp.Compare(c.last[x], c.last[y]) })
 	newest = newest[max(len(newest)-lookBack, 0):]
 	most := -1
 	for i, x := range newest {
 		for _, y := range newest[i+1:] {
-			n := c.shared(x, y)
-			_, fixedX := x.Fixed()
-			_, fixedY := y.Fixed()
-			if n > 0 && fixedX != fixedY {
-				n += keepQueries // a clock for each phase against one for all: what is asked most
+			n, together := paired.Shared(c.sides[x], c.sides[y])
+			if n > 0 && paired.Constant(x) != paired.Constant(y) {
+				n += keepAnswers // a clock for each phase against one for all: what is asked most
+			}
+			if together {
+				n += 2 * keepAnswers // in turns, of which the difference is known best
 			}
 			if n >= most {
 				a, b, most = x, y, n
 			}
 		}
 	}
-	if b.baseline() > a.baseline() {
+	if baseline(b) > baseline(a) {
 		a, b = b, a
 	}
 	return a, b
@@ -247,59 +205,12 @@ func (c *Comparisons) MostShared() (a, b Setting) {
 
 // baseline ranks a setting as the one to compare with: a clock for all phases
 // before others, of clocks the higher, the driver's first.
-func (s Setting) baseline() int {
-	switch mhz, ok := s.Fixed(); {
-	case !ok:
-		return 0
-	case mhz == 0:
+func baseline(s event.Policy) int {
+	switch {
+	case s.Kind == event.NoPolicy:
 		return math.MaxInt
-	default:
-		return mhz
+	case paired.Constant(s):
+		return s.MHz
 	}
-}
-
-// shared counts the queries that two settings have in common.
-func (c *Comparisons) shared(a, b Setting) int {
-	n := 0
-	for k, qa := range c.by[a] {
-		qb := c.by[b][k]
-		for id := range qa {
-			if qb[id] != nil {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-type sideSum struct {
-	joules, latency, prefill, decode, tokens float64
-	ttft, quality                            float64
-	ttftN, qualityN                          int
-}
-
-func (s *sideSum) add(q *queryMean) {
-	n := float64(q.n)
-	s.joules += q.joules / float64(q.priced)
-	s.latency += q.latency / n
-	s.prefill += q.prefill / n
-	s.decode += q.decode / n
-	s.tokens += float64(q.tokens) / n
-	if q.ttftN > 0 {
-		s.ttft += q.ttft / float64(q.ttftN)
-		s.ttftN++
-	}
-	if q.qualityN > 0 {
-		s.quality += q.quality / float64(q.qualityN)
-		s.qualityN++
-	}
-}
-
-func (s *sideSum) side(k Setting, queries int) Side {
-	n := float64(queries)
-	return Side{
-		Setting: k, EnergyJ: s.joules / n, LatencyS: s.latency / n, TTFTS: s.ttft / float64(s.ttftN),
-		PrefillS: s.prefill / n, DecodeS: s.decode / n, JoulesPerToken: s.joules / s.tokens,
-		EDPJS: s.joules / n * s.latency / n, Quality: s.quality / float64(s.qualityN),
-	}
+	return 0
 }

@@ -196,6 +196,7 @@ func (s *State) Apply(e event.Event) {
 		s.Run, s.started, s.Ended = e, true, false
 		s.flags = ""
 		s.Requests.before, s.Sweep.base = s.Requests.Total, s.Sweep.Count
+		s.Comparisons.began()
 		s.begin(e.TimeNS)
 		s.Versions.Run++
 	case event.RunMore:
@@ -203,6 +204,7 @@ func (s *State) Apply(e event.Event) {
 		s.Versions.Run++
 	case event.RunEnd:
 		s.Ended, s.End = true, e
+		s.Comparisons.ended()
 		s.Work.InPoint, s.Work.InPhase, s.Work.Loading = false, false, math.NaN()
 		s.Sweep.Running = false // a point cut short has no result
 		if s.Status == event.StateStopping {
@@ -238,6 +240,7 @@ func (s *State) Apply(e event.Event) {
 			s.Bound = event.Bound{At: e.At, GPU: e.GPU, FromNS: s.Work.pointAt, LimitW: s.limitOf(e), Held: e.Held}
 		}
 		s.flagged(e.TimeNS, e.Flags, "point "+e.PointID)
+		s.Comparisons.point(e)
 		s.Versions.Work++
 		s.Versions.Points++
 	case event.BatchStart:
@@ -262,6 +265,7 @@ func (s *State) Apply(e event.Event) {
 		s.Work.DoneInPoint++
 		s.Work.answered(e.Request)
 		s.Requests.done(e.Request)
+		s.Comparisons.answered(e.Request)
 		s.Serving.done(e.Request)
 		s.Versions.Text++
 		s.Versions.Requests++
@@ -278,6 +282,7 @@ func (s *State) Apply(e event.Event) {
 		s.Versions.Points++
 	case event.PhaseEnergy:
 		s.Requests.phase(e)
+		s.Comparisons.phase(e)
 		if !e.MixedClock {
 			s.PerClock.add(e.Phase, e.RequestedSMMHz, e.EnergyJ, e.Tokens)
 		}

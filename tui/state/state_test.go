@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"jouletop/engine/analysis/paired"
 	"jouletop/engine/event"
 	"jouletop/gpu"
 )
@@ -154,8 +155,15 @@ func TestStateIsBounded(t *testing.T) {
 	if n := len(s.Work.Streams[0]); n > keepText {
 		t.Errorf("%d bytes of text, want at most %d", n, keepText)
 	}
-	if n := len(s.Comparisons.Settings); n != keepSettings || s.Comparisons.entries > keepEntries {
-		t.Errorf("%d settings, %d queries compared", n, s.Comparisons.entries)
+	if n := len(s.Comparisons.Settings); n != keepSettings {
+		t.Errorf("%d settings", n)
+	}
+	kept := 0
+	for _, side := range s.Comparisons.sides {
+		kept += side.Size()
+	}
+	if kept > keepAnswers || len(s.Comparisons.batches) > keepBatches {
+		t.Errorf("%d answers and %d batches are kept", kept, len(s.Comparisons.batches))
 	}
 	if s.Requests.Total != 25_000 || s.Sweep.Count != 25_000 || s.Warnings != 25_000 {
 		t.Errorf("counts: %d requests, %d points, %d warnings", s.Requests.Total, s.Sweep.Count, s.Warnings)
@@ -220,18 +228,22 @@ func TestComparisonIsOnTheSameWork(t *testing.T) {
 	put("fixed:1980", 1980, "q3", math.NaN(), 1e9, false) // unresolved
 	put("fixed:1980", 1980, "q1", 1, 1e9, true)           // its clock was changed under it
 	a, b := s.Comparisons.MostShared()
-	if a.Policy.String() != "fixed:1980" || b.Policy.String() != "phase:1980/960" {
+	if a.String() != "fixed:1980" || b.String() != "phase:1980/960" {
 		t.Fatalf("compares %v with %v", a, b)
 	}
-	x := s.Comparisons.Compare(a, b)
-	if x.Queries != 1 || x.A.EnergyJ != 110 || x.B.EnergyJ != 55 || math.Abs(x.B.LatencyS-1.1) > 1e-9 {
-		t.Errorf("over %d queries: %v J against %v J, %v s", x.Queries, x.A.EnergyJ, x.B.EnergyJ, x.B.LatencyS)
+	x, _ := s.Comparisons.Compare(a, b)
+	energy, _ := x.Figure(paired.Energy)
+	latency, _ := x.Figure(paired.Latency)
+	token, _ := x.Figure(paired.EnergyToken)
+	edp, _ := x.Figure(paired.EDP)
+	if energy.Queries != 1 || energy.A != 110 || energy.B != 55 || x.Unresolved != 1 {
+		t.Errorf("over %d queries, %d unresolved: %v J against %v J", energy.Queries, x.Unresolved, energy.A, energy.B)
 	}
-	if x.A.JoulesPerToken != 11 || math.Abs(x.B.EDPJS-55*1.1) > 1e-9 {
-		t.Errorf("%v J/token, EDP %v", x.A.JoulesPerToken, x.B.EDPJS)
+	if token.A != 11 || math.Abs(edp.B-55*1.1) > 1e-9 || math.Abs(latency.B-1.05) > 1e-9 {
+		t.Errorf("%v J/token, EDP %v, %v s", token.A, edp.B, latency.B)
 	}
-	if len(x.Works) != 1 || x.Works[0].Queries != 1 {
-		t.Errorf("by work: %+v", x.Works)
+	if w := x.Works(); len(w) != 1 || w[0].Queries != 2 || w[0].Energy.Queries != 1 {
+		t.Errorf("by work: %+v", w)
 	}
 }
 
@@ -313,13 +325,13 @@ func TestNewestPairIsCompared(t *testing.T) {
 		put("phase:1980/960", 960, q, true)
 		put("fixed:1980", 1980, q, false)
 	}
-	if a, b := s.Comparisons.MostShared(); a.Policy.String() != "fixed:1980" || b.Policy.String() != "phase:1980/960" {
+	if a, b := s.Comparisons.MostShared(); a.String() != "fixed:1980" || b.String() != "phase:1980/960" {
 		t.Errorf("compares %v with %v", a, b)
 	}
 	put("none", 0, "q1", false)
 	put("none", 0, "q2", false)
 	put("phase:1980/960", 960, "q1", true)
-	if a, b := s.Comparisons.MostShared(); a != (Setting{}) || b.Policy.String() != "phase:1980/960" {
+	if a, b := s.Comparisons.MostShared(); a != (event.Policy{}) || b.String() != "phase:1980/960" {
 		t.Errorf("compares %v with %v, want the driver's clock as the baseline", a, b)
 	}
 }

@@ -1,6 +1,7 @@
 package paired
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -56,7 +57,7 @@ func Against(a, b *Side) Comparison { return against(a, b, false) }
 func SoFar(a, b *Side) Comparison { return against(a, b, true) }
 
 func against(a, b *Side, soFar bool) Comparison {
-	c := Comparison{A: a, B: b, Job: sharedJob(a, b)}
+	c := Comparison{A: a, B: b, Job: SharedJob(a, b)}
 	c.a, c.b = a.all(c.Job), b.all(c.Job)
 	c.runsA, c.runsB = inOneWord(c.a, c.b)
 	c.both = common(c.runsA, c.runsB)
@@ -252,16 +253,19 @@ func (f Figure) Size() string {
 // Rounded are the difference and the half of its interval in percent, to as many places as
 // the latter allows: "-34" and "2". half is "" where it is not known.
 func (f Figure) Rounded() (number, half string) {
-	places, v := 0, 100*f.Half
-	switch {
-	case math.IsNaN(v):
+	if math.IsNaN(f.Half) {
 		return plain(100*f.Mean, 0), ""
-	case v < 0.0995:
-		places = 2
-	case v < 0.995:
-		places = 1
 	}
-	return plain(100*f.Mean, places), plain(v, places)
+	places := 0
+	// Rounded they must not say anything else: 1.4 ± 1.3 is no 1 ± 1.
+	for ; places < 3; places++ {
+		step := math.Pow10(-places)
+		m, h := math.Round(100*math.Abs(f.Mean)/step), math.Round(100*f.Half/step)
+		if 100*f.Half/step >= 0.95 && (m > h) == f.Resolved() {
+			break
+		}
+	}
+	return plain(100*f.Mean, places), plain(100*f.Half, places)
 }
 
 // plain is a number without a negative zero.
@@ -271,4 +275,30 @@ func plain(v float64, places int) string {
 		text = strings.TrimPrefix(text, "-")
 	}
 	return text
+}
+
+// Work is a part of a comparison: a model, a dataset and a batch size.
+type Work struct {
+	Model, Dataset  string
+	Batch, Queries  int
+	Energy, Latency verdict.Difference
+}
+
+// Works are the parts, each compared by itself.
+func (c Comparison) Works() []Work {
+	var out []Work
+	parts := map[query][]query{}
+	for _, q := range c.both {
+		of := query{model: q.model, dataset: q.dataset, batch: q.batch}
+		parts[of] = append(parts[of], q)
+	}
+	for of, both := range parts {
+		part := c
+		part.both = both
+		out = append(out, Work{of.model, of.dataset, of.batch, len(both), verdict.Compare(part.sides(joules)), verdict.Compare(part.sides(latency))})
+	}
+	slices.SortFunc(out, func(x, y Work) int {
+		return cmp.Or(cmp.Compare(x.Model, y.Model), cmp.Compare(x.Dataset, y.Dataset), x.Batch-y.Batch)
+	})
+	return out
 }

@@ -200,6 +200,7 @@ func TestInShort(t *testing.T) {
 		want                               string
 	}{
 		{-0.342, 0.021, 0.041, 0.0104, "34 ± 2 % less energy, 4 ± 1 % slower"},
+		{-0.014, 0.013, 0.031, 0.015, "1.4 ± 1.3 % less energy, 3 ± 2 % slower"},
 		{0.1234, 0.0044, -0.2, 0.00052, "12.3 ± 0.4 % more energy, 20.00 ± 0.05 % faster"},
 		{-0.003, 0.02, 0.001, 0.02, "no difference resolved"},
 		{-0.3, 0.02, 0.001, 0.02, "30 ± 2 % less energy, no difference in latency resolved"},

@@ -68,7 +68,8 @@ type Side struct {
 	facts Facts
 	of    any // the session: sides with the same are of one
 	jobs  map[int]*part
-	rows  int
+	rows  int // answered requests
+	size  int // tallies
 }
 
 // part is what a side has of one job.
@@ -156,6 +157,7 @@ func (s *Side) Add(job int, r *event.RequestEnergy, batch int) {
 	if t == nil {
 		t = &tally{}
 		p.runs[q][r.Repeat] = t
+		s.size++
 	}
 	t.add([nFigures]float64{r.EnergyJ, r.LatencyS(), r.TTFTS, r.PrefillS, r.DecodeS, r.Quality, event.Count(r.InputTokens), event.Count(r.OutputTokens)})
 	p.settings[setting] = true
@@ -281,9 +283,9 @@ func (p *part) take(o *part) {
 	}
 }
 
-// sharedJob is the last job that ran on both sides, 0 where none did, or where they are
+// SharedJob is the last job that ran on both sides, 0 where none did, or where they are
 // not of one session.
-func sharedJob(a, b *Side) int {
+func SharedJob(a, b *Side) int {
 	if a.of == nil || a.of != b.of {
 		return 0
 	}
@@ -294,6 +296,38 @@ func sharedJob(a, b *Side) int {
 		}
 	}
 	return last
+}
+
+// Shared is how many queries both sides have answered, and whether one job ran both.
+func Shared(a, b *Side) (queries int, together bool) {
+	job := SharedJob(a, b)
+	for id, p := range a.jobs {
+		if job > 0 && id != job {
+			continue
+		}
+		for q := range p.runs {
+			for other, o := range b.jobs {
+				if (job == 0 || other == job) && o.runs[q] != nil {
+					queries++
+					break
+				}
+			}
+		}
+	}
+	return queries, job > 0
+}
+
+// Size is how many answers it keeps: a query's of one repeat are one.
+func (s *Side) Size() int { return s.size }
+
+// Forget forgets what a job ran.
+func (s *Side) Forget(job int) {
+	if p := s.jobs[job]; p != nil {
+		for _, repeats := range p.runs {
+			s.size -= len(repeats)
+		}
+		delete(s.jobs, job)
+	}
 }
 
 // Settings are those that the side ran under.
