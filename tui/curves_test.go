@@ -38,5 +38,15 @@ func TestOptimaAreMarkedAndSet(t *testing.T) {
 		}
 		d.press("y")
 		d.wants("J/token")
+		if size[0] == 200 {
+			d.wants("each on its own scale (y), the axis is of ▲ llama-3.1-8b")
+			d.press("up")
+			d.wants("the axis is of ● llama-3.2-1b")
+		}
+		d.press("y")
+		d.wants("J/token")
+		if s := d.screen(); strings.Contains(s, "own scale") {
+			t.Errorf("the scale stays:\n%s", s)
+		}
 	}
 }

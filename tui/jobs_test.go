@@ -154,3 +154,42 @@ func TestPromptsComeBack(t *testing.T) {
 		}
 	}
 }
+
+// Of a form that has more fields than the terminal rows the one being typed is in sight;
+// what is wrong with it is said whole, once.
+func TestFormsAtTheLeastSize(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "run")
+	d.size(60, 16)
+	d.press("4", "n")
+	d.wants("▸ policy A", "↓")
+	for range 8 {
+		d.press("down")
+	}
+	d.wants("▸ until", "↑")
+	d.press("up", "up", "up")
+	d.wants("▸ repeats")
+	d.size(80, 24)
+	for range 5 {
+		d.press("up")
+	}
+	d.typeText("x")
+	d.wants("policy A: want one of none, fixed:MHZ", "phase:sm=PREFILL/DECODE[/SCORE]")
+	if s := d.screen(); strings.Contains(s, "unknown policy") {
+		t.Errorf("said twice:\n%s", s)
+	}
+}
+
+// Where nothing like a part of a plan has run, the rest is told.
+func TestForecastsOfAPart(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "run")
+	d.size(80, 24)
+	d.c.Tell(func(s *command.Status) {
+		s.Queue = []command.Queued{
+			{ID: 1, Name: "a", Points: 4, Seconds: 300, Unknown: 2, Running: true},
+			{ID: 2, Name: "b", Points: 4, Seconds: 300},
+		}
+	})
+	d.refresh()
+	d.press("j")
+	d.wants("over 5 min", "2 jobs, over 10 min in all")
+}

@@ -213,6 +213,7 @@ type Forecast struct {
 	Settings         int // clocks or policies
 	Points, Requests int
 	Seconds          float64 // about; NaN before anything alike has run
+	Unknown          int     // points of which that is not known; Seconds is of the others
 	Rough            bool    // some of it is like what has run by its model alone
 }
 
@@ -223,6 +224,7 @@ type Queued struct {
 	Points, Requests int
 	Done             int     // points
 	Seconds          float64 // left, about; NaN unknown
+	Unknown          int     // as a Forecast's
 	Rough            bool    // as a Forecast's
 	Running          bool
 	Policies         []string // that it compares; nil: it is no comparison

@@ -364,7 +364,7 @@ func (c *Controller) Forecast(s command.Sweep) (command.Forecast, error) {
 		return command.Forecast{}, err
 	}
 	f := command.Forecast{Settings: settings, Points: len(todo.Points), Requests: todo.Requests()}
-	f.Seconds, f.Rough, _ = c.times.left(todo.Points, 0)
+	f.Seconds, f.Rough, _, f.Unknown = c.times.left(todo.Points, 0)
 	f.Seconds += 2 * todo.Idle.Seconds()
 	return f, nil
 }
@@ -374,7 +374,7 @@ func (c *Controller) queue() (out []command.Queued) {
 	jobs, running := c.jobs.list()
 	for i, j := range jobs {
 		q := command.Queued{ID: j.id, Name: j.name, Points: len(j.plan.Points), Requests: j.plan.Requests(), Running: running && i == 0, Policies: j.policies}
-		q.Seconds, q.Rough, q.Done = c.times.left(j.plan.Points, c.Clock.Now())
+		q.Seconds, q.Rough, q.Done, q.Unknown = c.times.left(j.plan.Points, c.Clock.Now())
 		out = append(out, q)
 	}
 	return out

@@ -39,11 +39,32 @@ func TestForecast(t *testing.T) {
 	// A point that runs counts for what is left of it, one that is done for nothing.
 	f.observe(event.PointStart{At: event.At{TimeNS: now}, Point: at("3", "a", 1, 900, 8)})
 	points := []engine.PointPlan{{Point: at("1", "a", 1, 900, 8)}, {Point: at("3", "a", 1, 900, 8)}, {Point: at("4", "a", 1, 1800, 8)}}
-	if s, rough, done := f.left(points, now+6e9); math.Abs(s-22) > 1e-9 || rough || done != 1 {
-		t.Errorf("%g s left, %d done", s, done)
+	if s, rough, done, unknown := f.left(points, now+6e9); math.Abs(s-22) > 1e-9 || rough || done != 1 || unknown != 0 {
+		t.Errorf("%g s left, %d done, %d unknown", s, done, unknown)
 	}
-	if s, _, _ := f.left(append(points, engine.PointPlan{Point: at("5", "b", 1, 900, 8)}), now); !math.IsNaN(s) {
-		t.Errorf("%g s left with a model that never ran", s)
+	never := engine.PointPlan{Point: at("5", "b", 1, 900, 8)}
+	if s, _, _, unknown := f.left(append(points, never), now); math.Abs(s-28) > 1e-9 || unknown != 1 {
+		t.Errorf("%g s left beside %d of a model that never ran", s, unknown)
+	}
+	if s, _, _, unknown := f.left([]engine.PointPlan{never}, now); !math.IsNaN(s) || unknown != 1 {
+		t.Errorf("%g s left of a model that never ran", s)
+	}
+	// What runs for the first time is known by its requests so far.
+	f.observe(event.PointStart{At: event.At{TimeNS: now}, Point: never.Point})
+	for i := range 2 {
+		f.observe(event.RequestDone{Request: event.Request{PointID: "5", EndNS: now + int64(i+1)*3e9}})
+	}
+	if s, _, _, unknown := f.left([]engine.PointPlan{never, {Point: at("7", "b", 1, 900, 4)}}, now+6e9); math.Abs(s-(24-6+12)) > 1e-9 || unknown != 0 {
+		t.Errorf("%g s left after two of eight requests, %d unknown", s, unknown)
+	}
+	// A policy is no clock: each takes its own time.
+	policy := func(id, spec string) event.Point {
+		return event.Point{PointID: id, Model: "p", Dataset: "boolq", BatchSize: 1, Policy: spec, Queries: 1}
+	}
+	run(policy("8", "none"), 2)
+	run(policy("9", "min-energy"), 5)
+	if s, _ := f.seconds(policy("x", "none")); s != 2 {
+		t.Errorf("%g s by the driver's clock, beside a policy", s)
 	}
 	// A failed point tells nothing.
 	f.observe(event.PointStart{At: event.At{TimeNS: now}, Point: at("6", "c", 1, 900, 8)})

@@ -19,17 +19,27 @@ import (
 type Curves struct {
 	Base
 	filter state.CurveFilter
-	axis   int  // which picture is drawn where there is room for one
-	sel    int  // whose marks are drawn
-	share  bool // energies and latencies are shown as shares of those at the highest clock
+	axis   int // which picture is drawn where there is room for one
+	sel    int // whose marks are drawn
+	scale  scale
 }
+
+// scale is what the curves are drawn on.
+type scale int
+
+const (
+	inUnits  scale = iota
+	inShares       // of what it is at the highest clock, each
+	byModel        // each fills the picture; the axis is the chosen one's
+	scales
+)
 
 var curvesKeys = struct{ batch, dataset, curve, picture, scale view.Key }{
 	batch:   view.Bind("b", "batch", "batch size of the curves", "b"),
 	dataset: datasetKey(),
 	curve:   upDown("choose", "choose a curve"),
 	picture: leftRight("picture", "picture: energy, latency or EDP"),
-	scale:   view.Bind("y", "scale", "curves in their units or in % of the highest clock's", "y"),
+	scale:   view.Bind("y", "scale", "curves in units, % of the highest clock's, or a scale each", "y"),
 }
 
 // Name stands on the tab.
@@ -63,7 +73,7 @@ func (p *Curves) Key(msg tea.KeyPressMsg) tea.Cmd {
 	case k.dataset.Is(msg):
 		p.filter.Dataset = next(append([]string{""}, points.Datasets()...), p.filter.Dataset)
 	case k.scale.Is(msg):
-		p.share = !p.share
+		p.scale = (p.scale + 1) % scales
 	case runAtKeys.runAt.Is(msg), runAtKeys.edp.Is(msg):
 		return applyOptimum(p.Context, p.curveSet(), p.sel, runAtKeys.edp.Is(msg))
 	case k.curve.Is(msg):
@@ -108,11 +118,11 @@ func (p *Curves) Draw() {
 		points            uint64
 		filter            state.CurveFilter
 		sel, cursor, axis int
-		share             bool
+		scale             scale
 		beside            *view.Earlier
 	}
 	p.filter.Slowdown = p.Status.MaxSlowdown
-	k := key{points: p.State.Versions.Points, filter: p.filter, share: p.share, sel: p.sel, cursor: p.Telemetry().Sample.SMMHz, beside: p.Beside}
+	k := key{points: p.State.Versions.Points, filter: p.filter, scale: p.scale, sel: p.sel, cursor: p.Telemetry().Sample.SMMHz, beside: p.Beside}
 	pictures, table := p.areas()
 	for i, r := range pictures {
 		if k.axis = i; p.one() {
@@ -152,9 +162,13 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 		title += " (← →)"
 	}
 	unit := a.unit
-	if p.share {
+	chosen := min(p.sel, len(set.curves)-1)
+	switch {
+	case p.scale == inShares:
 		unit = "%"
 		filter = "% of the highest clock" + in(curvesKeys.scale) + ", " + filter
+	case p.scale == byModel && chosen >= 0:
+		filter = "each on its own scale" + in(curvesKeys.scale) + ", the axis is of " + set.title(chosen)
 	}
 	if canvas.Width(title)+canvas.Width(filter)+10 > c.W { // the names say more
 		filter = ""
@@ -174,22 +188,12 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 		}
 		for _, clock := range k.Clocks {
 			at := a.of(clock)
-			if p.share {
+			if p.scale == inShares {
 				at = curve.Share(at, a.of(k.Highest()))
 			}
 			cv.X, cv.Y, cv.Half, cv.Odd = append(cv.X, clock.MHz), append(cv.Y, at.Mean), append(cv.Half, at.Half), append(cv.Odd, !clock.Clean())
 			if math.IsNaN(at.Mean) {
 				continue
-			}
-			half := at.Half
-			if math.IsNaN(half) || half > at.Mean { // a bar longer than the point is high says nothing more
-				half = 0
-			}
-			if !(at.Mean-half >= ylo) {
-				ylo = at.Mean - half
-			}
-			if !(at.Mean+half <= yhi) {
-				yhi = at.Mean + half
 			}
 			if xhi == 0 || clock.MHz > xhi {
 				xhi = clock.MHz
@@ -199,6 +203,14 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 			}
 		}
 		pic.Curves = append(pic.Curves, cv)
+	}
+	if p.scale == byModel && chosen >= 0 {
+		pic.Curves = ownScales(pic.Curves, chosen)
+	}
+	for _, cv := range pic.Curves {
+		if lo, hi := extent(cv); !math.IsNaN(lo) {
+			ylo, yhi = least(ylo, lo), -least(-yhi, -hi)
+		}
 	}
 	if xhi <= xlo {
 		xhi = xlo + 1
@@ -215,6 +227,53 @@ func (p *Curves) drawCurve(c *canvas.Canvas, axis int, set curveSet) {
 	pic.Empty = "no points yet: " + p.Label(p.Context.Keys.Job) + " plans a sweep, and each point appears here as it is measured"
 	pic.Marks = p.marks(axis, set)
 	pic.Draw(c, canvas.Rect{Y: y, W: c.W, H: c.H - y})
+}
+
+// extent is what a curve and its bars go from and to; NaN where nothing is known.
+func extent(cv chart.Curve) (lo, hi float64) {
+	lo, hi = math.NaN(), math.NaN()
+	for i, y := range cv.Y {
+		if math.IsNaN(y) {
+			continue
+		}
+		half := cv.Half[i]
+		if math.IsNaN(half) || half > y { // a bar longer than the point is high says nothing more
+			half = 0
+		}
+		lo, hi = least(lo, y-half), -least(-hi, -y-half)
+	}
+	return lo, hi
+}
+
+// least is the lesser of a, which may be unknown, and b.
+func least(a, b float64) float64 {
+	if a <= b {
+		return a
+	}
+	return b
+}
+
+// ownScales draws each curve over as much of the picture as the chosen one takes: shapes
+// can be compared that way, of which one would be flat beside the other.
+func ownScales(curves []chart.Curve, chosen int) []chart.Curve {
+	lo, hi := extent(curves[chosen])
+	if !(hi > lo) {
+		return curves
+	}
+	out := make([]chart.Curve, len(curves))
+	for i, cv := range curves {
+		from, to := extent(cv)
+		if i != chosen && to > from {
+			by := (hi - lo) / (to - from)
+			y, half := make([]float64, len(cv.Y)), make([]float64, len(cv.Y))
+			for k := range cv.Y {
+				y[k], half[k] = lo+(cv.Y[k]-from)*by, cv.Half[k]*by
+			}
+			cv.Y, cv.Half = y, half
+		}
+		out[i] = cv
+	}
+	return out
 }
 
 // marks are the current clock, and the chosen curve's cliff and optimum.

@@ -187,7 +187,11 @@ func (p *Sweep) drawPlan(c *canvas.Canvas) {
 	}
 	title := "Sweep"
 	if n := p.State.Run.Name; n != "" && n != "sweep" {
-		title = "Running: " + n + " (" + k(p.Context.Keys.Job) + " plans a sweep)"
+		title = "Running: "
+		if status == event.StateIdle {
+			title = "Ran: "
+		}
+		title += n + " (" + k(p.Context.Keys.Job) + " plans a sweep)"
 	}
 	y := draw.Heading(c, 0, title, string(status))
 	done := p.State.SweepProgress()

@@ -1,13 +1,11 @@
 package panel
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
-	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/engine/command"
@@ -15,8 +13,6 @@ import (
 	"jouletop/tui/draw"
 	"jouletop/tui/theme"
 	"jouletop/tui/view"
-
-	tea "charm.land/bubbletea/v2"
 )
 
 // Form asks for several things at once.
@@ -104,6 +100,9 @@ func (f *Form) ask() tea.Cmd {
 	}
 	f.turn++
 	f.told, f.doubt = "", ""
+	if at, _ := f.wrong(); at >= 0 {
+		return nil
+	}
 	plan, err := f.plan()
 	if err != nil {
 		return nil // the field says it
@@ -144,6 +143,8 @@ func planText(s command.Sweep, f command.Forecast) string {
 	switch {
 	case math.IsNaN(f.Seconds):
 		text += ", for how long is not known: nothing like it has run here"
+	case f.Unknown > 0:
+		text += ", about " + draw.About(f.Seconds) + " for " + draw.Int(f.Points-f.Unknown) + " of them; nothing like the others has run here"
 	case f.Rough:
 		text += ", very roughly " + draw.About(f.Seconds)
 	default:
@@ -160,159 +161,6 @@ func (f *Form) Closed() bool { return f.closed }
 
 // Wheel takes nothing, and leaves nothing to others.
 func (f *Form) Wheel(int, int, int) bool { return true }
-
-// Field is one thing to choose or type.
-type Field struct {
-	label   string
-	hint    string
-	options []command.Choice // nil: typed text
-	many    bool             // several may be chosen
-	chosen  []bool
-	cursor  int
-	in      textinput.Model
-	open    bool // what is not listed may be typed
-	// proposed is what stood in it at first.
-	proposed []string
-	check    func() error // what is wrong with it as it stands; nil: nothing can be
-}
-
-// Choose is a field to choose options in; the first is chosen.
-func Choose(label string, options []command.Choice, many bool) *Field {
-	f := &Field{label: label, options: options, many: many, chosen: make([]bool, len(options))}
-	if len(options) > 0 {
-		f.chosen[0] = true
-	}
-	return f
-}
-
-// Open lets what is not listed be typed, such as a file.
-func (f *Field) Open(hint string) *Field {
-	f.open, f.hint, f.in = true, hint, newInput("")
-	return f
-}
-
-// Check has the field say what is wrong with it while it is typed.
-func (f *Field) Check(check func() error) *Field {
-	f.check = check
-	return f
-}
-
-// wrong says what is wrong with the field; "" for nothing.
-func (f *Field) wrong() string {
-	if f.check != nil {
-		if err := f.check(); err != nil {
-			_, text, ok := strings.Cut(err.Error(), ": ")
-			if !ok {
-				text = err.Error()
-			}
-			return text
-		}
-	}
-	return ""
-}
-
-// typed is what is typed beside the options.
-func (f *Field) typed() string {
-	if !f.open {
-		return ""
-	}
-	return strings.TrimSpace(f.in.Value())
-}
-
-// save returns what stands in the field, for restore.
-func (f *Field) save() []string {
-	if f.options == nil && !f.open {
-		return []string{f.in.Value()}
-	}
-	return append([]string{f.typed()}, f.names()...)
-}
-
-func (f *Field) restore(was []string) {
-	f.in.SetValue(canvas.Clean(was[0]))
-	f.in.CursorEnd()
-	if f.options == nil {
-		return
-	}
-	there := func(o command.Choice) bool { return slices.Contains(was[1:], o.Name) }
-	if len(was) > 1 && !slices.ContainsFunc(f.options, there) {
-		return // what was chosen is no more
-	}
-	for i, o := range f.options {
-		if f.chosen[i] = there(o); f.chosen[i] {
-			f.cursor = i
-		}
-	}
-}
-
-// Prefer chooses the option of that name in place of the first, where it is there.
-func (f *Field) Prefer(name string) {
-	for i, o := range f.options {
-		if o.Name == name {
-			clear(f.chosen)
-			f.chosen[i], f.cursor = true, i
-		}
-	}
-}
-
-// Typed is a field to type into.
-func Typed(label, value, hint string) *Field {
-	return &Field{label: label, hint: hint, in: newInput(value)}
-}
-
-// Values are the names chosen, and what was typed beside them.
-func (f *Field) Values() []string {
-	if t := f.typed(); t != "" {
-		if !f.many {
-			return []string{t}
-		}
-		return append(f.names(), strings.FieldsFunc(t, func(r rune) bool { return r == ',' })...)
-	}
-	return f.names()
-}
-
-// names are the options chosen.
-func (f *Field) names() []string {
-	var out []string
-	for i, on := range f.chosen {
-		if on {
-			out = append(out, f.options[i].Name)
-		}
-	}
-	return out
-}
-
-// Value is the text typed, or the name chosen; "" for none.
-func (f *Field) Value() string {
-	if f.options == nil && !f.open {
-		return strings.TrimSpace(f.in.Value())
-	}
-	if v := f.Values(); len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
-// Number reads a field that must be a whole number of at least least.
-func (f *Field) Number(least int) (int, error) {
-	n, err := strconv.Atoi(f.Value())
-	if err != nil || n < least {
-		return 0, fmt.Errorf("%s: %q is not a whole number of at least %d", f.label, f.Value(), least)
-	}
-	return n, nil
-}
-
-// Numbers reads a list of whole numbers of at least 1.
-func (f *Field) Numbers() ([]int, error) {
-	var out []int
-	for part := range strings.SplitSeq(f.Value(), ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%s: %q is not a list of whole numbers like 1,4,8", f.label, f.Value())
-		}
-		out = append(out, n)
-	}
-	return out, nil
-}
 
 // Answer is the answer to what a form asked for.
 type Answer struct {
@@ -353,13 +201,21 @@ func (f *Form) Key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	return nil, true
 }
 
-// start submits the form, or goes to the field that is wrong.
-func (f *Form) start() tea.Cmd {
+// wrong is the first field that is wrong, and what is wrong with it; -1 for none.
+func (f *Form) wrong() (at int, what string) {
 	for i, fd := range f.fields {
 		if wrong := fd.wrong(); wrong != "" {
-			f.at, f.err = i, fd.label+": "+wrong
-			return nil
+			return i, fd.label + ": " + wrong
 		}
+	}
+	return -1, ""
+}
+
+// start submits the form, or goes to the field that is wrong.
+func (f *Form) start() tea.Cmd {
+	if at, wrong := f.wrong(); at >= 0 {
+		f.at, f.err = at, wrong
+		return nil
 	}
 	ask, err := f.submit()
 	if err != nil {
@@ -370,41 +226,6 @@ func (f *Form) start() tea.Cmd {
 	f.asked = true
 	cmd := f.Do(ask)
 	return func() tea.Msg { return Answer{f, cmd()} }
-}
-
-// key takes a key press, and tells whether it changed the field.
-func (f *Field) key(msg tea.KeyPressMsg) bool {
-	s := msg.String()
-	letter := msg.Text != "" && (s != "space" || f.typed() != "")
-	switch {
-	case f.options == nil && !f.open, f.open && (letter || f.typed() != "" && (s == "backspace" || s == "delete" || s == "home" || s == "end")):
-		was := f.in.Value()
-		f.in.Focus()
-		f.in, _ = f.in.Update(clean(msg))
-		return f.in.Value() != was
-	case s == "left":
-		f.step(-1)
-	case s == "right":
-		f.step(1)
-	case s == "space" && f.many && len(f.options) > 0:
-		f.chosen[f.cursor] = !f.chosen[f.cursor]
-	default:
-		return false
-	}
-	return true
-}
-
-// step moves among the options; where one alone can be chosen it is.
-func (f *Field) step(by int) {
-	n := len(f.options)
-	if n == 0 {
-		return
-	}
-	f.cursor = (f.cursor + by + n) % n
-	if !f.many {
-		clear(f.chosen)
-		f.chosen[f.cursor] = true
-	}
 }
 
 // Paste takes text into the field being typed.
@@ -435,121 +256,71 @@ func (f *Form) Draw(name string) {
 	r.Y = f.Body.Y + (f.Body.H-r.H)/2
 	in := r.Inset(2, 1)
 	rows := []string{""}
-	shown := f.fields[:min(len(f.fields), max(in.H-4, 0))]
-	for i, fd := range shown {
+	shown := min(len(f.fields), max(in.H-noteRows-1, 1))
+	first := min(max(f.at-shown/2, 0), len(f.fields)-shown) // the others are scrolled to
+	for i, fd := range f.fields[first : first+shown] {
 		mark, s := " ", theme.Muted
-		if i == f.at {
+		switch {
+		case i == 0 && first > 0:
+			mark = "↑"
+		case i == shown-1 && first+shown < len(f.fields):
+			mark = "↓"
+		}
+		if i += first; i == f.at {
 			mark, s = "▸", theme.Accent
 		}
 		rows = append(rows, c.Style(s).Render(mark+" "+draw.Pad(fd.label, -labels))+" "+fd.view(c, in.W-labels-3, i == f.at))
 	}
-	for len(rows) < in.H-3 {
+	for len(rows) < in.H-noteRows {
 		rows = append(rows, "")
 	}
-	for _, l := range f.planLines(c, in.W-2) {
+	for _, l := range f.notes(c, in.W-2) {
 		rows = append(rows, "  "+l)
 	}
-	rows = append(rows, "  "+f.note(c, in.W-2))
 	content := strings.Join(rows, "\n")
 	f.Frame.Lay(name, r, content, func() string { return draw.Box(c, r.W, r.H, f.title, "Esc", content) })
 	for i := range shown {
-		f.Frame.Hit(canvas.Rect{X: in.X, Y: in.Y + 1 + i, W: in.W, H: 1}, func() { f.at = i })
+		f.Frame.Hit(canvas.Rect{X: in.X, Y: in.Y + 1 + i, W: in.W, H: 1}, func() { f.at = first + i })
 	}
 }
 
-// planLines say in two rows what the fields come to, or why they come to nothing.
-func (f *Form) planLines(c *canvas.Canvas, w int) []string {
-	text, s := f.told, theme.Good
-	if f.doubt != "" {
-		text, s = f.doubt, theme.Warn
-	}
-	lines := append(canvas.Wrap(text, w, 0), "", "")[:2]
-	for i, l := range lines {
-		lines[i] = c.Style(s).Render(ansi.Truncate(canvas.Clean(l), w, "…"))
-	}
-	return lines
-}
+// noteRows are the last rows: what is wrong, or what the fields come to and what the
+// chosen option is.
+const noteRows = 3
 
-// note is the last row: what is wrong, or what the chosen option is.
-func (f *Form) note(c *canvas.Canvas, w int) string {
-	text, s := "", theme.Muted
+func (f *Form) notes(c *canvas.Canvas, w int) []string {
+	var lines []string
+	put := func(text string, s canvas.Style, most int) {
+		all := canvas.Wrap(text, w, 0)
+		if len(all) > most {
+			all[most-1] = ansi.Truncate(all[most-1]+" "+all[most], w-1, "") + "…"
+		}
+		for _, l := range all[:min(len(all), most)] {
+			lines = append(lines, c.Style(s).Render(ansi.Truncate(canvas.Clean(l), w, "…")))
+		}
+		for len(lines) < most {
+			lines = append(lines, "")
+		}
+	}
 	switch cur := f.fields[f.at]; {
 	case f.err != "":
-		text, s = f.err, theme.Bad
+		put(f.err, theme.Bad, noteRows)
+	case cur.wrong() != "":
+		put(cur.label+": "+cur.wrong(), theme.Bad, noteRows)
 	case f.asked:
-		text = "looking at it…"
-	case len(cur.options) > 0:
-		text = cur.options[cur.cursor].Note
-		if cur.open && text == "" {
-			text = "←→ choose, or type " + cur.hint
-		}
-	}
-	return c.Style(s).Render(ansi.Truncate(canvas.Clean(text), w, "…"))
-}
-
-// view is the field's value in w columns.
-func (f *Field) view(c *canvas.Canvas, w int, focused bool) string {
-	if f.options != nil || f.open {
-		if f.typed() == "" {
-			return ansi.Truncate(f.viewOptions(c, w, focused), w, "…")
-		}
-		half := w / 2
-		if !f.many {
-			half = w
-		}
-		return drawInput(c, &f.in, half, focused) + " " + ansi.Truncate(f.viewOptions(c, w-half-1, false), max(w-half-1, 0), "…")
-	}
-	hint, look := f.hint, theme.Muted
-	if wrong := f.wrong(); wrong != "" {
-		hint, look = wrong, theme.Bad
-	}
-	room := w - canvas.Width(f.in.Value()) - 3 // what was typed comes first
-	if look == theme.Bad {
-		room = max(room, w/2)
-	}
-	if room < 8 {
-		hint = ""
-	}
-	hint = ansi.Truncate(hint, max(room, 0), "…")
-	return drawInput(c, &f.in, w-canvas.Width(hint)-1, focused) + " " + c.Style(look).Render(hint)
-}
-
-// viewOptions are the options in one row, those around the cursor.
-func (f *Field) viewOptions(c *canvas.Canvas, w int, focused bool) string {
-	if len(f.options) == 0 {
-		if f.open {
-			return c.Style(theme.Warn).Render("none found: type " + f.hint)
-		}
-		return c.Style(theme.Warn).Render("none found")
-	}
-	from, used := f.cursor, 0
-	for i := f.cursor; i >= 0; i-- {
-		used += canvas.Width(f.options[i].Name) + 5
-		if used > w*2/3 && i != f.cursor {
-			break
-		}
-		from = i
-	}
-	var b strings.Builder
-	if from > 0 {
-		b.WriteString(c.Style(theme.Muted).Render("‹"))
-	}
-	for i := from; i < len(f.options); i++ {
-		s := theme.Muted
-		mark := "○ "
-		if f.many {
-			mark = "☐ "
-		}
-		if f.chosen[i] {
-			s, mark = theme.Strong, "● "
-			if f.many {
-				mark = "☑ "
+		put("looking at it…", theme.Muted, noteRows)
+	case f.doubt != "":
+		put(f.doubt, theme.Warn, noteRows)
+	default:
+		put(f.told, theme.Good, noteRows-1)
+		note := ""
+		if len(cur.options) > 0 {
+			note = cur.options[cur.cursor].Note
+			if cur.open && note == "" {
+				note = "←→ choose, or type " + cur.hint
 			}
 		}
-		if focused && i == f.cursor {
-			s = theme.Select
-		}
-		b.WriteString(c.Style(s).Render(mark+canvas.Clean(f.options[i].Name)) + "  ")
+		lines = append(lines, c.Style(theme.Muted).Render(ansi.Truncate(canvas.Clean(note), w, "…")))
 	}
-	return b.String()
+	return lines
 }

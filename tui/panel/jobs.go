@@ -2,6 +2,7 @@ package panel
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
@@ -135,21 +136,37 @@ func (p *Jobs) Draw(name string) {
 			to.Fill(canvas.Rect{Y: at, W: in.W, H: 1}, theme.Select, ' ')
 		}
 		t.Draw(to, canvas.Rect{Y: 1, W: in.W, H: in.H - 2})
-		all := 0.0
-		for _, j := range q {
-			all += j.Seconds // unknown where one is
-		}
-		to.TextMax(0, in.H-1, in.W, theme.Muted, draw.Plural(len(q), "job")+", "+leftText(all, true)+" in all")
+		to.TextMax(0, in.H-1, in.W, theme.Muted, draw.Plural(len(q), "job")+", "+leftText(inAll(q))+" in all")
 		return draw.Box(c, r.W, r.H, "Jobs", "Esc", to.Render())
 	})
 }
 
-// leftText words a time left.
-func leftText(s float64, rough bool) string {
-	switch text := draw.About(s); {
+// inAll is the queue as one job.
+func inAll(q []command.Queued) command.Queued {
+	all, known := command.Queued{Rough: true}, false
+	for _, j := range q {
+		all.Unknown += j.Unknown
+		if math.IsNaN(j.Seconds) {
+			all.Unknown = max(all.Unknown, 1)
+			continue
+		}
+		known = true
+		all.Seconds += j.Seconds
+	}
+	if !known {
+		all.Seconds = math.NaN()
+	}
+	return all
+}
+
+// leftText words the time left of a job.
+func leftText(q command.Queued) string {
+	switch text := draw.About(q.Seconds); {
 	case text == draw.Unknown:
 		return "time not known"
-	case rough:
+	case q.Unknown > 0:
+		return "over " + text
+	case q.Rough:
 		return "about " + text
 	default:
 		return text
@@ -166,5 +183,5 @@ var jobColumns = []draw.Column[command.Queued]{
 	}},
 	{Title: "points", Width: 9, Text: func(q command.Queued) string { return draw.Int(q.Done) + "/" + draw.Int(q.Points) }},
 	{Title: "requests", Width: 8, Rank: 1, Text: func(q command.Queued) string { return draw.Int(q.Requests) }},
-	{Title: "left", Width: 14, Text: func(q command.Queued) string { return leftText(q.Seconds, q.Rough) }},
+	{Title: "left", Width: 14, Text: func(q command.Queued) string { return leftText(q) }},
 }

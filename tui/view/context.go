@@ -147,7 +147,7 @@ func (c *Context) Policy() string {
 // Left is how long the job that runs still takes, in s: by what the controller knows of
 // how long its points take, where it does, else by the share that is done.
 func (c *Context) Left(p state.Progress) float64 {
-	if q := c.Status.Queue; len(q) > 0 && q[0].Running && !math.IsNaN(q[0].Seconds) {
+	if q := c.Status.Queue; len(q) > 0 && q[0].Running && !math.IsNaN(q[0].Seconds) && q[0].Unknown == 0 {
 		return q[0].Seconds
 	}
 	return p.Left
