@@ -130,15 +130,25 @@ func TestPromptsComeBack(t *testing.T) {
 		d.press("p")
 		d.typeText("first")
 		d.press("enter", "p")
-		d.typeText("second")
+		d.typeText("the second")
+		d.wants("the second") // as on a terminal, each key is drawn
 		d.send(tea.KeyPressMsg{Code: 'j', Mod: tea.ModCtrl})
+		d.wants("the second")
 		d.typeText("of two lines")
-		d.wants("second", "of two lines", "Ctrl+J new line")
+		d.wants("the second", "of two lines", "Ctrl+J new line")
 		d.press("enter")
-		if got := d.c.Last(); got != "prompt second\nof two lines" {
+		if got := d.c.Last(); got != "prompt the second\nof two lines" {
 			t.Errorf("%q", got)
 		}
 		d.press("p")
+		for range 40 { // of more columns than there are
+			d.typeText("begin and")
+			d.screen()
+		}
+		if n := strings.Count(d.screen(), "begin"); size[0] == 200 && n != 40 || n < 30 {
+			t.Errorf("of a long line %d of 40 words are shown:\n%s", n, d.screen())
+		}
+		d.send(tea.KeyPressMsg{Code: 'u', Mod: tea.ModCtrl})
 		d.typeText("mine")
 		d.press("up")
 		d.wants("Prompt 2 of 2", "of two lines")

@@ -167,8 +167,8 @@ func (p *Compare) drawNothing(c *canvas.Canvas, a event.Policy, waits string) {
 	y := draw.Heading(c, 0, title, waits) + 1
 	for _, text := range []string{
 		"Nothing to compare yet.",
-		"n runs the driver's clock and a policy in turns on the same queries, and says by how much they differ, and how surely.",
-		"Or set another clock (f) while a job runs: both are compared here on the queries that both answered.",
+		p.Label(p.Context.Keys.Job) + " runs the driver's clock and a policy in turns on the same queries, and says by how much they differ, and how surely.",
+		"Or set another clock" + p.bracketed(p.Context.Keys.Clock) + " while a job runs: both are compared here on the queries that both answered.",
 	} {
 		for _, l := range canvas.Wrap(text, c.W-4, 0) {
 			c.Text(2, y, theme.Muted, l)
@@ -190,7 +190,7 @@ func (p *Compare) waits() string {
 		if q.Running {
 			return ""
 		}
-		return "waits for " + draw.Plural(n, "job") + " before it: j shows them, x ends the one that runs"
+		return "waits for " + draw.Plural(n, "job") + " before it: " + p.Label(p.Context.Keys.Jobs) + " shows them, " + p.Label(p.Context.Keys.Stop) + " ends the one that runs"
 	}
 	return ""
 }

@@ -168,6 +168,7 @@ func compareForm(c *view.Context, want func(a, b string)) *panel.Form {
 		err := f.read(&plan)
 		return plan, err
 	}
+	queue := "; " + c.Label(c.Keys.Jobs) + " shows the queue"
 	return panel.NewForm(c, "New comparison", func() (panel.Order, error) {
 		plan, err := read()
 		if err != nil {
@@ -176,7 +177,7 @@ func compareForm(c *view.Context, want func(a, b string)) *panel.Form {
 		a, b := plan.Policies[0], plan.Policies[1]
 		want(a, b)
 		return func(c command.Controller) (string, error) {
-			return "comparing " + b + " with " + a + " in turns; j shows the queue", c.StartSweep(plan)
+			return "comparing " + b + " with " + a + " in turns" + queue, c.StartSweep(plan)
 		}, nil
 	}, policyA, policyB, f.model, f.dataset, f.batches, f.repeats, f.queries, f.tokens, f.until).Plan(read)
 }

@@ -6,6 +6,7 @@ import (
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"jouletop/tui/canvas"
 	"jouletop/tui/draw"
@@ -41,9 +42,13 @@ func NewPrompt(c *view.Context, text string, done func(text string) tea.Cmd) *Pr
 	if left := c.Typed[draft]; text == "" && len(left) > 0 {
 		text = left[0]
 	}
+	p.in.SetHeight(p.most())
 	p.in.SetValue(lines(text))
 	return p
 }
+
+// most is how many rows of a prompt are shown at most.
+func (p *Prompt) most() int { return max(p.Body.H/2-2, 1) }
 
 // lines is text as a terminal draws it in place, its lines kept.
 func lines(text string) string {
@@ -122,17 +127,25 @@ func (p *Prompt) recall(by int) {
 // Draw draws the prompt at the foot of the page.
 func (p *Prompt) Draw(name string) {
 	c := p.Frame.Canvas
-	high := min(max(p.in.LineCount(), 1)+2, max(p.Body.H/2, 3))
-	r := canvas.Rect{Y: p.Body.Y + p.Body.H - high, W: p.Frame.W, H: high}
-	in := r.Inset(2, 1)
+	width := p.Frame.W - 4
 	look := textarea.StyleState{Base: c.Style(theme.Input), Text: c.Style(theme.Input), CursorLine: c.Style(theme.Input), Prompt: c.Style(theme.Input), Placeholder: c.Style(theme.Muted), EndOfBuffer: c.Style(theme.Input)}
 	p.in.SetStyles(textarea.Styles{Focused: look, Blurred: look, Cursor: textarea.CursorStyle{Color: c.Style(theme.Caret).GetBackground()}})
-	p.in.SetWidth(in.W)
-	p.in.SetHeight(in.H)
+	p.in.SetWidth(width)
+	// The rows that may be there are, so that none scrolls away while there is room; those
+	// that hold nothing are left out.
+	p.in.SetHeight(p.most())
+	rows := strings.Split(p.in.View(), "\n")
+	shown := min(max(p.in.LineCount(), 1), len(rows))
+	for i, row := range rows {
+		if strings.TrimSpace(ansi.Strip(row)) != "" {
+			shown = max(shown, i+1)
+		}
+	}
+	r := canvas.Rect{Y: p.Body.Y + p.Body.H - shown - 2, W: p.Frame.W, H: shown + 2}
 	title := "Prompt"
 	if n := len(p.Typed[prompts]); n > 0 && p.at < n {
 		title += " " + draw.Int(p.at+1) + " of " + draw.Int(n)
 	}
-	content := p.in.View()
+	content := strings.Join(rows[:shown], "\n")
 	p.Frame.Lay(name, r, content+title, func() string { return draw.Box(c, r.W, r.H, title, "Esc", content) })
 }
