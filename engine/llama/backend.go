@@ -137,7 +137,7 @@ func (b *Backend) load(ctx context.Context, spec engine.ModelSpec, progress func
 	if b.threads <= 0 {
 		b.threads = Cores()
 	}
-	if b.draft, err = b.loadDrafter(ctx, spec, devices, layers); err != nil {
+	if b.draft, err = loadDrafter(ctx, b, spec, devices, layers); err != nil {
 		return engine.ModelInfo{}, err
 	}
 	head := file.Files[0]

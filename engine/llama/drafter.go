@@ -28,14 +28,14 @@ type drafter struct {
 // errForgets: what was drafted in vain has to be taken back.
 var errForgets = errors.New("a recurrent model cannot take tokens back, so nothing can be drafted for it or by it")
 
-// loadDrafter loads what spec says should draft; nil where nothing should.
-func (b *Backend) loadDrafter(ctx context.Context, spec engine.ModelSpec, devices []int, layers int) (*drafter, error) {
+// loadDrafter loads what spec says should draft for b's model; nil where nothing should.
+func loadDrafter(ctx context.Context, b *Backend, spec engine.ModelSpec, devices []int, layers int) (*drafter, error) {
 	switch spec.Drafter.Name {
 	case "":
 		return nil, nil
 	case event.DraftNGram, event.DraftSelf:
 	default:
-		return b.loadDraftModel(ctx, spec.Drafter, devices, layers)
+		return loadDraftModel(ctx, b, spec.Drafter, devices, layers)
 	}
 	if !b.model.forgets {
 		return nil, fmt.Errorf("%w: %s: %w", engine.ErrModel, spec.Path, errForgets)
@@ -50,7 +50,7 @@ func (b *Backend) loadDrafter(ctx context.Context, spec engine.ModelSpec, device
 	return &drafter{own: b.model, shared: true, onDevice: b.onDevice, kvBytes: head.Files[0].KVBytesPerToken()}, nil
 }
 
-func (b *Backend) loadDraftModel(ctx context.Context, d engine.Drafter, devices []int, layers int) (*drafter, error) {
+func loadDraftModel(ctx context.Context, b *Backend, d engine.Drafter, devices []int, layers int) (*drafter, error) {
 	failed := func(err error) (*drafter, error) {
 		return nil, fmt.Errorf("%w: draft model %s: %w", engine.ErrModel, d.Path, err)
 	}

@@ -186,9 +186,9 @@ func (b *Backend) evaluate(ctx context.Context, seqs []*sequence, scored bool, d
 	case err != nil:
 		return err
 	case scored:
-		return b.score(ctx, run, t, obs)
+		return scorer{b}.score(ctx, run, t, obs)
 	case depth > 0:
-		return b.speculate(ctx, run, best, t, depth, obs)
+		return (&round{b: b, obs: obs, depth: depth}).speculate(ctx, run, best, t)
 	}
 	return b.decode(ctx, run, best, t, obs)
 }

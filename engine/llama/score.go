@@ -35,11 +35,14 @@ func (m *model) scoringSequences(n int) int {
 	return 2 * n
 }
 
+// scorer scores answers by a backend's model, after the prompts.
+type scorer struct{ *Backend }
+
 // score finds the log-likelihood of every option after its prompt. The first
 // token of each is read off the prefill's logits. The others are evaluated on
 // the prompt's own stream, the same option of all requests in one pass, and
 // forgotten again before the next; see scoringSequences for recurrent models.
-func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engine.Observer) error {
+func (b scorer) score(ctx context.Context, run []*sequence, t int64, obs engine.Observer) error {
 	total := 0
 	for _, s := range run {
 		for _, o := range s.options {
@@ -57,7 +60,7 @@ func (b *Backend) score(ctx context.Context, run []*sequence, t int64, obs engin
 }
 
 // scoreOptions returns how many tokens it has scored.
-func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, err error) {
+func (b scorer) scoreOptions(ctx context.Context, run []*sequence) (done int, err error) {
 	x := b.eval
 	most := 0
 	for row, s := range run {
@@ -103,7 +106,7 @@ func (b *Backend) scoreOptions(ctx context.Context, run []*sequence) (done int, 
 	return done, nil
 }
 
-func (b *Backend) scorePass(ctx context.Context, list []scored) error {
+func (b scorer) scorePass(ctx context.Context, list []scored) error {
 	x := b.eval
 	x.reset()
 	for _, e := range list {

@@ -10,6 +10,15 @@ import (
 	"jouletop/engine/event"
 )
 
+// round is one of drafting and verifying after another.
+type round struct {
+	b     *Backend
+	obs   engine.Observer
+	depth int
+	open  bool // a decode phase: of steps for which nothing was proposed
+	plain int  // its tokens
+}
+
 // speculate generates in rounds, beginning with the prefill's best tokens: some tokens are
 // drafted for each sequence, and the model reads them in one pass, after which it is known
 // what it would have said after each. Those that it would have said itself are kept, with
@@ -17,7 +26,8 @@ import (
 // generates, but where two tokens are as good as one another: a pass over several rounds
 // otherwise than passes over one. (Leviathan, Kalman, Matias, "Fast Inference from
 // Transformers via Speculative Decoding", ICML 2023, at temperature 0.)
-func (b *Backend) speculate(ctx context.Context, run []*sequence, best []int32, t int64, depth int, obs engine.Observer) (err error) {
+func (r *round) speculate(ctx context.Context, run []*sequence, best []int32, t int64) (err error) {
+	b := r.b
 	for _, s := range run {
 		s.res.FirstTokenNS = t
 	}
@@ -26,11 +36,10 @@ func (b *Backend) speculate(ctx context.Context, run []*sequence, best []int32, 
 	if err != nil {
 		return err
 	}
-	b.emit(pending, obs, t)
-	if t, err = b.draft.read(ctx, b, active, t, obs); err != nil {
+	b.emit(pending, r.obs, t)
+	if t, err = b.draft.read(ctx, b, active, t, r.obs); err != nil {
 		return err
 	}
-	r := round{b: b, obs: obs, depth: depth}
 	defer func() { r.close(t) }()
 	for pending = nil; len(active) > 0; {
 		if active, pending, t, err = r.next(ctx, active, pending, t); err != nil {
@@ -38,15 +47,6 @@ func (b *Backend) speculate(ctx context.Context, run []*sequence, best []int32, 
 		}
 	}
 	return nil
-}
-
-// round is one of drafting and verifying after another.
-type round struct {
-	b     *Backend
-	obs   engine.Observer
-	depth int
-	open  bool // a decode phase: of steps for which nothing was proposed
-	plain int  // its tokens
 }
 
 // close ends the decode phase that is open.
@@ -108,7 +108,7 @@ func (r *round) next(ctx context.Context, run, pending []*sequence, t int64) (ac
 	active = append([]*sequence(nil), run...)
 	for slot, s := range run {
 		p := proposals[slot]
-		goesOn, err := b.keep(s, slot, p, best[:len(p)+1], t)
+		goesOn, err := r.keep(s, slot, p, best[:len(p)+1], t)
 		best = best[len(p)+1:]
 		if err != nil {
 			return nil, nil, t, err
@@ -149,7 +149,8 @@ func (r *round) most(run []*sequence) (n int) {
 // keep gives s the proposals that the model would have said itself, best having what it
 // says after the token before them and after each, and the one that it says next. It tells
 // whether s goes on.
-func (b *Backend) keep(s *sequence, slot int, proposals, best []int32, t int64) (goesOn bool, err error) {
+func (r *round) keep(s *sequence, slot int, proposals, best []int32, t int64) (goesOn bool, err error) {
+	b := r.b
 	at := len(s.prompt) + len(s.generated)
 	kept := 0
 	s.res.DraftTokens += len(proposals)

@@ -11,11 +11,6 @@ import (
 	"jouletop/gpu/plaintext"
 )
 
-// findHost looks for what the machine around the GPUs can tell of what it draws.
-func (r *Rig) findHost() {
-	r.Host, r.HostUnread = hostSources()
-}
-
 // HostReader is how an engine reads the host; nil where nothing can be read.
 func (r *Rig) HostReader() func(tell func(event.HostPower), problem func(error)) (stop func()) {
 	if len(r.Host) == 0 {

@@ -18,6 +18,7 @@ import (
 	"jouletop/engine/serverword"
 	"jouletop/engine/session"
 	"jouletop/engine/usage"
+	"jouletop/gpu/simgpu"
 )
 
 // Server says how to treat a server.
@@ -115,12 +116,14 @@ func some(names []string) string {
 // serverLoad tells a simulated GPU that it works for a server: as in a decode,
 // whatever the phase, for what a server does at a moment is known afterwards, if
 // at all.
-func (r *Rig) serverLoad(p event.Phase) {
-	if p == event.Idle {
-		r.Sims.SetLoad(0, 0)
-		return
+func serverLoad(sims simgpu.Joined) func(event.Phase) {
+	return func(p event.Phase) {
+		if p == event.Idle {
+			sims.SetLoad(0, 0)
+			return
+		}
+		sims.SetLoad(0.014, 0.56)
 	}
-	r.Sims.SetLoad(0.014, 0.56)
 }
 
 // NotePromptCache keeps in the manifest what was done about a server's prompt

@@ -112,7 +112,7 @@ func Open(ctx context.Context, o *Config, defaultSpeed float64, startNS int64) (
 func realRig(ctx context.Context, o *Config, gpus []GPU) (*Rig, error) {
 	r := &Rig{Clock: timebase.Monotonic(), Rearm: o.ClockLoss == ClockLossRearm}
 	r.use(gpus...)
-	r.findHost()
+	r.Host, r.HostUnread = hostSources()
 	if o.SimSpeed != "" {
 		return nil, errors.Join(usage.Errorf("--sim-speed goes with a simulated GPU; this is a %s", r.Info.Name), r.Close())
 	}
@@ -234,7 +234,7 @@ func simRig(o *Config, profiles []string, speed float64, startNS int64) (*Rig, e
 	}
 	r.use(all...)
 	if r.Sim == nil {
-		r.findHost()
+		r.Host, r.HostUnread = hostSources()
 	}
 	return r, nil
 }
@@ -249,7 +249,7 @@ func (r *Rig) Load() func(event.Phase) {
 		return nil
 	}
 	if r.promptCache != nil {
-		return r.serverLoad
+		return serverLoad(r.Sims)
 	}
 	return func(p event.Phase) {
 		switch p.Decoding() {

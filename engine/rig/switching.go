@@ -8,16 +8,17 @@ import (
 	"jouletop/engine/nulljson"
 	"jouletop/gpu/simgpu"
 	"jouletop/gpu/switching"
+	"jouletop/gpu/timebase"
 )
 
 // keepBusy loads a simulated GPU, so that its clock is under load.
-func (r *Rig) keepBusy(ctx context.Context) {
-	if !r.Simulated() {
+func keepBusy(ctx context.Context, clk timebase.Clock, sims simgpu.Joined) {
+	if len(sims) == 0 {
 		return
 	}
-	r.Clock.Go(func() {
+	clk.Go(func() {
 		for ctx.Err() == nil {
-			if _, _, err := r.Sims.Execute(ctx, simgpu.Work{Overhead: 100 * time.Millisecond, Tensor: 0.02, DRAM: 0.5}); err != nil {
+			if _, _, err := sims.Execute(ctx, simgpu.Work{Overhead: 100 * time.Millisecond, Tensor: 0.02, DRAM: 0.5}); err != nil {
 				return
 			}
 		}
@@ -31,7 +32,7 @@ func (r *Rig) MeasureSwitching(ctx context.Context, clocks []int, o switching.Op
 	err = r.Do(func() error {
 		work, stop := context.WithCancel(ctx)
 		defer stop()
-		r.keepBusy(work)
+		keepBusy(work, r.Clock, r.Sims)
 		var err error
 		rows, err = switching.Measure(ctx, r.GPUs[0].Device, r.Clock, func(mhz int) (call, done int64, err error) {
 			t, err := r.GPUs[0].Control.SetTimed(mhz)
