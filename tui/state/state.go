@@ -106,6 +106,7 @@ type Work struct {
 	Streams     []string
 	// newest rates, tokens/s
 	PrefillRate, DecodeRate float64
+	turns                   turns
 }
 
 // Letter is the phase letter for the status line, '-' for idle.
@@ -259,9 +260,7 @@ func (s *State) Apply(e event.Event) {
 		s.flow.add(e)
 		s.token(e)
 	case event.RequestDone:
-		if e.Drafts() && e.OutputTokens > 1 && e.DecodeS > 0 {
-			s.Work.DecodeRate = float64(e.OutputTokens-1) / e.DecodeS
-		}
+		s.endTurns(e)
 		s.Work.DoneInPoint++
 		s.Work.answered(e.Request)
 		s.Requests.done(e.Request)
@@ -432,16 +431,23 @@ func (s *State) Warning() string {
 func (s *State) phaseStart(e event.PhaseStart) {
 	w := &s.Work
 	w.Phase, w.InPhase = e, true
+	s.Versions.Work++
+	if w.turns.begin(e) {
+		return
+	}
 	for _, id := range gpu.MemberIDs(e.GPU) {
 		s.GPU(id).Track.Begin(PhaseIndex(e.Phase), e.TimeNS)
 	}
-	s.Versions.Work++
 }
 
 func (s *State) phaseEnd(e event.PhaseEnd) {
 	w := &s.Work
 	if w.InPhase && w.Phase.BatchID == e.BatchID && w.Phase.Phase == e.Phase {
 		w.InPhase = false
+	}
+	if w.turns.goOn(e) {
+		s.Versions.Work++
+		return
 	}
 	for _, id := range gpu.MemberIDs(e.GPU) {
 		s.GPU(id).Track.End(PhaseIndex(e.Phase), e.StartNS, e.EndNS)
