@@ -84,6 +84,7 @@ var columns = map[string]string{
 	"energy J":  "energy of the request: its share of its batch, or of the passes it was in", "energy J/query": "energy of a query, on average over the point",
 	"± 95 % J/query":  "half of the interval that holds the energy of a query, by how well sensors tell it",
 	"prefill J/query": "energy of reading the prompt, on average", "decode J/query": "energy of making the answer, on average",
+	"prefill held by": "what held the clock in prefill: a power limit, heat, the clock asked for, or nothing", "after held by": "what held it after prefill",
 	"in": "tokens of the prompt", "out": "tokens of the answer", "batch": "how many prompts were worked on at once", "class": "what kind of query it is: how long, how hard",
 	"id": "the request's own number", "rep": "which repeat of the same point it is: only repeats tell how sure a difference is",
 	"rate token/s": "tokens generated a second, of all requests at once", "power W": "mean power of the board over the point", "temp °C": "temperature of the GPU at the point's end",
