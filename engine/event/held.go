@@ -90,6 +90,11 @@ var heldOrder = []struct {
 	word string
 }{{Prefill, "prefill"}, {Decode, "decode"}, {Score, "scoring"}, {Mixed, "serving"}}
 
+// Limited tells whether a limit held the clock in some kind of phase, if but at times.
+func (h HeldPhases) Limited() bool {
+	return h.Prefill.Limited() || h.Decode.Limited() || h.Score.Limited() || h.Mixed.Limited()
+}
+
 // Short words it for a narrow place: "P power 72 %, D nothing", "P power 100 %, D 91 %".
 func (h HeldPhases) Short() string {
 	var out []string

@@ -26,9 +26,13 @@ func (p *Live) boundFigures(w int) []figure {
 	if !(limit > 0) {
 		limit = p.limitW()
 	}
-	rows := []figure{{rank: 2, heading: true, label: "Did the cap bind?"}}
+	rank := 9 // that nothing binds is no news
+	if b.Held.Limited() {
+		rank = 2
+	}
+	rows := []figure{{rank: rank, heading: true, label: "Did the cap bind?"}}
 	for i, l := range canvas.Wrap(b.Held.Sentence(limit), w, 0) {
-		rows = append(rows, figure{rank: 2 + min(i, 1), label: l, text: " ", style: theme.Strong})
+		rows = append(rows, figure{rank: min(rank+min(i, 1), 9), label: l, text: " ", style: theme.Strong})
 	}
 	if p.Size == view.Compact { // no room for a sentence
 		return []figure{{label: "held", text: b.Held.Short(), style: theme.Strong}}

@@ -184,7 +184,7 @@ func (p *Live) speedFigures(w int) []figure {
 	seconds(0, "TTFT", ttft)
 	seconds(0, "TPOT", step)
 	seconds(4, "latency", latency)
-	return append(rows, figure{rank: 7, label: "requests", value: draw.Int(r.Total), unit: failedUnit(r.Failed)})
+	return append(rows, figure{rank: 4, label: "requests", value: draw.Int(r.Total), unit: failedUnit(r.Failed)})
 }
 
 // madeNow is how fast tokens are made now, of all requests together.
