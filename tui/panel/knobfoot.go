@@ -46,7 +46,7 @@ func (p *Knobs) foot(w, h int) []line {
 	if p.policy >= 0 && p.policy < len(p.Choices.Policies) {
 		out = append(out, line{text: "Enter sets policy " + p.Choices.Policies[p.policy], style: theme.Select})
 	} else {
-		out = append(out, line{text: "policy " + p.Policy() + "  (" + p.Label(knobKeys.policy) + ": choose another)", style: theme.Muted, rank: 4})
+		out = append(out, line{label: "policy", text: p.Policy() + " (" + p.Label(knobKeys.policy) + " changes)", style: theme.Muted, rank: 4})
 	}
 	effect := 3 // what comes of setting it: said first where it is not armed yet
 	switch {
