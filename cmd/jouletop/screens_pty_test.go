@@ -22,7 +22,7 @@ func TestDashboardAtEverySizeInRun(t *testing.T) {
 	// What each screen shows at each size, the run going on.
 	screens := []struct{ key, shows string }{
 		{"1", "Generated text"}, {"2", "Energy per token against SM clock"}, {"3", "Points, newest first"},
-		{"4", "B against A"}, {"5", "Queries by dataset"}, {"6", "This session"},
+		{"4", "Nothing to compare yet"}, {"5", "Queries by dataset"}, {"6", "This session"},
 	}
 	for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}, {60, 16}, {120, 40}} {
 		x.fit(size[0], size[1])

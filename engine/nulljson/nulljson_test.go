@@ -134,8 +134,9 @@ func FuzzRoundTrip(f *testing.F) {
 
 // elsewhere are the places that may write JSON by encoding/json, and why.
 var elsewhere = map[string]string{
-	"gpu/clockguard": "below engine; whole numbers and text only, which a test there sees to",
-	"engine/remote":  "requests in a server's own form, from checked flags",
+	"gpu/clockguard":  "below engine; whole numbers and text only, which a test there sees to",
+	"engine/remote":   "requests in a server's own form, from checked flags",
+	"tui/preferences": "words that were typed, and no numbers",
 }
 
 // An encoder of its own brings the NaN back.
