@@ -54,16 +54,16 @@ func (m *Model) input(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// takeChoices takes what can be run, and opens the form that waited for it.
+// takeChoices takes what can be run and set, and opens what waited for it.
 func (m *Model) takeChoices(msg choiceMsg) tea.Cmd {
 	wanted := m.wanted
-	m.Choices, m.known, m.wanted, m.dirty = msg.Choices, true, false, true
+	m.Choices, m.known, m.wanted, m.dirty = msg.Choices, true, nil, true
 	var cmds []tea.Cmd
 	if msg.err != nil {
 		cmds = append(cmds, m.Say(msg.err.Error(), true))
 	}
-	if wanted {
-		cmds = append(cmds, m.openForm())
+	if wanted != nil {
+		cmds = append(cmds, wanted())
 	}
 	return tea.Batch(cmds...)
 }
@@ -74,7 +74,7 @@ func (m *Model) openForm() tea.Cmd {
 		return m.Say(view.ErrNotHere.Error(), true)
 	}
 	if !m.known && m.Controller != nil {
-		m.wanted = true
+		m.wanted = m.openForm
 		return m.Say("finding what can be run…", false)
 	}
 	f := m.page().Form()
@@ -83,6 +83,22 @@ func (m *Model) openForm() tea.Cmd {
 	}
 	m.lay(f)
 	return f.Open()
+}
+
+// askArm asks whether to arm, with what comes of it, and arms where there is nothing to
+// read. As long as it is not known what there is to read, nothing is armed.
+func (m *Model) askArm() tea.Cmd {
+	switch {
+	case m.Status.Armed || m.Mode != view.Dashboard || m.Controller == nil:
+		return m.operator.arm()
+	case !m.known:
+		m.wanted = m.askArm
+		return m.Say("finding what arming sets…", false)
+	case m.Choices.Arming != "":
+		m.lay(panel.NewArm(m.Context, m.operator.arm))
+		return nil
+	}
+	return m.operator.arm()
 }
 
 // answered takes the answer to a form.
@@ -186,8 +202,8 @@ func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 			return nil, true
 		}
 		return m.leave(), true
-	case k.Arm.Is(msg) && !m.Status.Armed && m.Choices.Arming != "":
-		m.lay(panel.NewArm(m.Context, m.operator.arm))
+	case k.Arm.Is(msg):
+		return m.askArm(), true
 	case k.Clock.Is(msg):
 		m.lay(panel.NewKnobs(m.Context))
 	case k.Save.Is(msg):

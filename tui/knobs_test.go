@@ -156,6 +156,25 @@ func TestArmingIsExplained(t *testing.T) {
 	d.called("arm false")
 }
 
+// Nothing is armed before it is known what there is to read; then that is asked.
+func TestArmingWaitsForWhatThereIsToRead(t *testing.T) {
+	d := unasked(t, tui.Options{}, "run")
+	d.size(80, 24)
+	d.c.Explain("Locks the SM clock of GPU 0.")
+	d.press("a")
+	d.wants("finding what arming sets")
+	if made := d.c.Made(); len(made) != 0 {
+		t.Fatalf("asked for %q", made)
+	}
+	d.refresh()
+	d.wants("Before knobs are set", "Locks the SM clock")
+	if made := d.c.Made(); len(made) != 0 {
+		t.Errorf("asked for %q", made)
+	}
+	d.press("enter")
+	d.called("arm true")
+}
+
 // The page of the sweep says of each point what held the clock, and of each cap in which
 // phase it never binds.
 func TestSweepSaysWhatBinds(t *testing.T) {

@@ -41,8 +41,8 @@ type Model struct {
 	noticing int  // rows that say what nobody has seen yet
 	forced   bool // left without waiting
 	broken   error
-	known    bool // what can be run is known
-	wanted   bool // the form opens once it is
+	known    bool           // what can be run is known
+	wanted   func() tea.Cmd // opens once it is
 	message  message
 	operator *operator
 	player   player

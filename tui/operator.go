@@ -100,8 +100,6 @@ func (o *operator) key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		return o.do(func(c command.Controller) (string, error) { return said, f(c) }), true
 	}
 	switch k := &o.Keys; {
-	case k.Arm.Is(msg):
-		return o.arm(), true
 	case k.GiveBack.Is(msg):
 		return ask("every knob given back", command.Controller.GiveBack)
 	case k.Pause.Is(msg) && o.Paused():
