@@ -62,7 +62,9 @@ func TestGuardLossIsABanner(t *testing.T) {
 	set := func() {
 		t.Helper()
 		x.shows("not armed")
-		x.keys("a", "y")
+		x.keys("a")
+		x.shows("Before knobs are set")
+		x.keys("y")
 		x.shows("ARMED")
 		x.keys("f")
 		x.shows("type to jump")

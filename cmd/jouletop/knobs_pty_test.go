@@ -37,7 +37,9 @@ func TestKnobPanel(t *testing.T) {
 	other.until("who holds what", func(s string) bool {
 		return strings.Contains(s, "power limit (first 400 W)") && strings.Contains(s, "jouletop")
 	})
-	other.keys("a", enterKey)
+	other.keys("a")
+	other.shows("Before knobs are set")
+	other.keys(enterKey)
 	other.shows("held by")
 	other.keys("f")
 	other.quit()
