@@ -109,7 +109,7 @@ func (f *traffic) request(r event.Request) {
 		f.of[r.RequestID] = o
 	}
 	o.arrival, o.end = cmp.Or(r.ArrivalNS, r.StartNS), r.EndNS
-	o.prompt, o.output = max(r.InputTokens-max(r.CachedTokens, 0), 1), max(r.OutputTokens, 1)
+	o.prompt, o.output = max(r.InputTokens-max(r.CachedTokens, 0), o.read, 1), max(r.OutputTokens, o.made, 1)
 }
 
 // forget drops those that ended before t.

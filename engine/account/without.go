@@ -19,7 +19,7 @@ import (
 // that only what goes beyond the passes that the request was in: those were measured.
 
 // mostOffered is how many requests a replay has at most.
-const mostOffered = 400
+const mostOffered = 100
 
 // replay is a load from a request's first pass on.
 type replay struct {
@@ -130,7 +130,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 			continue
 		}
 		p.come = append(p.come, whole(*o, 0, 0))
-		if f.afterAnEnd(all, o.arrival) {
+		if afterAnEnd(all, o.arrival) {
 			late++
 		}
 	}
@@ -156,7 +156,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 }
 
 // afterAnEnd tells whether t is just after another request ended: a client sent its next.
-func (f *traffic) afterAnEnd(all []*offered, t int64) bool {
+func afterAnEnd(all []*offered, t int64) bool {
 	const just = int64(3e6)
 	return slices.ContainsFunc(all, func(o *offered) bool { return o.end > 0 && t >= o.end && t-o.end < just })
 }
@@ -167,11 +167,11 @@ type evaluated [5]float64
 // The last of evaluated is how many passes; the others are their loads.
 const howMany = 4
 
-func (e *evaluated) add(l energy.Loads, n, sign float64) {
+func (e *evaluated) add(l energy.Loads, n float64) {
 	for j, x := range l {
-		e[j] += sign * x
+		e[j] += x
 	}
-	e[howMany] += sign * n
+	e[howMany] += n
 }
 
 // outcome is what a replay came to, by kind of pass; own is what of it the request
@@ -194,6 +194,7 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 		}
 	}
 	const self = math.MaxInt32
+	members := make([]serving.Member, 0, len(p.way)+16)
 	next := 1 // of those to come
 	t := float64(0)
 	began := come[0].start
@@ -209,13 +210,14 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 		// Nobody knows of any other who comes: less and less would be in a pass.
 		none := !p.over && next >= len(come) && s.Queued() == 0
 		if t >= until || none {
-			return out, t, true
+			return out, min(t, until), true
 		}
 		for !p.closed && next < len(come) && due() <= t {
 			_ = s.Add(len(p.way)+next, come[next].prompt, come[next].output)
 			next++
 		}
-		pass, some := s.Next()
+		pass, some := s.NextInto(members)
+		members = pass.Members
 		if !some {
 			if p.closed || next == len(come) {
 				return out, t, true
@@ -224,7 +226,7 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 			continue
 		}
 		l, k := loadsOfPass(pass)
-		seconds := max(p.costs[k].BaseS+product(p.costs[k].Seconds, l), 1e-5)*slow + p.gap
+		seconds := p.seconds(k, l, slow)
 		n := s.Alike(pass)
 		if n > 1 && !p.closed && next < len(come) {
 			n = min(n, max(1, int(math.Ceil((due()-t)/seconds))))
@@ -234,7 +236,7 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 		grown := times * (times - 1) / 2 * l[loadDecode]
 		mean := l
 		mean[loadKV] += grown / times
-		seconds = max(p.costs[k].BaseS+product(p.costs[k].Seconds, mean), 1e-5)*slow + p.gap
+		seconds = p.seconds(k, mean, slow)
 		t += times * seconds
 		if t > until { // a part of the last
 			times -= (t - until) / seconds
@@ -243,13 +245,13 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 		for j := range sum {
 			sum[j] = mean[j] * times
 		}
-		out.all[k].add(sum, times, 1)
+		out.all[k].add(sum, times)
 		for _, m := range pass.Members {
 			if m.ID != self {
 				continue
 			}
 			if len(pass.Members) == 1 {
-				out.own[k].add(sum, times, 1)
+				out.own[k].add(sum, times)
 				continue
 			}
 			own := energy.Loads{loadKV: float64(m.Known)*times + times*(times-1)/2}
@@ -258,7 +260,7 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 			} else {
 				own[loadDecode] = times
 			}
-			out.own[k].add(own, 0, 1)
+			out.own[k].add(own, 0)
 		}
 		for _, id := range s.DoneTimes(pass, n) {
 			if id == self {
@@ -271,6 +273,12 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 		}
 	}
 	return out, 0, false
+}
+
+// seconds is how long it takes from a pass to the next, in s.
+func (p *replay) seconds(k int, l energy.Loads, slow float64) float64 {
+	const least = 1e-5
+	return max(p.costs[k].BaseS+product(p.costs[k].Seconds, l), least)*slow + p.gap
 }
 
 // left is what is yet to be done with the request, less what is yet to be done without
@@ -310,7 +318,7 @@ func loadsOfPass(p serving.Pass) (energy.Loads, int) {
 // beyond is what a request's marginal energy is beyond what it added to its own passes,
 // in J, with the variances of what passes cost and of what a replay hangs on.
 func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
-	paces := []float64{0.96, 0.98, 1, 1.02, 1.04}
+	paces := []float64{0.97, 1, 1.03}
 	until := math.Inf(1)
 	if !p.over {
 		until = float64(p.until-p.come[0].start) / 1e9
@@ -322,9 +330,7 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
 		slow *= pace
 		come := p.later(float64(i) / float64(len(paces)))
 		without, ended, ok1 := p.run(come, false, slow, until)
-		if !p.over {
-			ended = min(ended, until)
-		} else {
+		if p.over { // both to their ends
 			ended = until
 		}
 		with, _, ok2 := p.run(come, true, slow, ended)

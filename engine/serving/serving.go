@@ -202,47 +202,56 @@ func (s *Scheduler) admit() {
 
 // Next returns the next pass; false where there is nothing to do. Nothing changes
 // but that requests are taken into slots: it returns the same until Done.
-func (s *Scheduler) Next() (Pass, bool) {
+func (s *Scheduler) Next() (Pass, bool) { return s.NextInto(nil) }
+
+// NextInto is Next with the pass's members in a slice that may be overwritten.
+func (s *Scheduler) NextInto(members []Member) (Pass, bool) {
 	s.admit()
 	chunk := s.cfg.Chunk
+	reads := false
 	if s.cfg.Schedule == Static {
 		chunk = 0
-		for _, r := range s.active {
+	}
+	for _, r := range s.active {
+		reads = reads || !r.decodes()
+		if s.cfg.Schedule == Static {
 			chunk += r.prompt
 		}
 	}
-	var prefills, decodes []Member
+	members = members[:0]
 	for _, r := range s.active {
-		if r.decodes() {
-			decodes = append(decodes, Member{ID: r.id, Slot: r.slot, Known: r.prompt + r.generated - 1, Fresh: 1, Samples: true})
-			continue
+		if r.decodes() && (s.cfg.Schedule == Mixed || !reads) {
+			members = append(members, Member{ID: r.id, Slot: r.slot, Known: r.prompt + r.generated - 1, Fresh: 1, Samples: true})
 		}
+	}
+	for _, r := range s.active {
 		if n := min(chunk, r.prompt-r.read); n > 0 {
 			chunk -= n
-			prefills = append(prefills, Member{ID: r.id, Slot: r.slot, Known: r.read, Fresh: n, Prefill: true, Samples: r.read+n == r.prompt})
+			members = append(members, Member{ID: r.id, Slot: r.slot, Known: r.read, Fresh: n, Prefill: true, Samples: r.read+n == r.prompt})
 		}
 	}
-	if s.cfg.Schedule != Mixed && len(prefills) > 0 {
-		decodes = nil
-	}
-	p := Pass{append(decodes, prefills...)}
-	return p, len(p.Members) > 0
+	return Pass{members}, len(members) > 0
 }
 
 // Done says that the pass was evaluated, and which of its requests ended with the
 // token that came out of it by themselves. It returns all that ended, those that have
 // generated all they may among them, in the order in which they were taken in.
 func (s *Scheduler) Done(p Pass, ended ...int) []int {
-	of := make(map[int]Member, len(p.Members))
-	for _, m := range p.Members {
-		of[m.ID] = m
-	}
+	// Members are in the order of those active, decodes before prompts.
+	first := p.Decodes()
+	decodes, prompts := p.Members[:first], p.Members[first:]
 	var gone []int
 	for _, r := range s.active {
-		m, in := of[r.id]
-		if !in {
+		from := &decodes
+		if !r.decodes() {
+			from = &prompts
+		}
+		at := slices.IndexFunc(*from, func(m Member) bool { return m.ID == r.id })
+		if at < 0 {
 			continue
 		}
+		m := (*from)[at]
+		*from = (*from)[at+1:]
 		if m.Prefill {
 			r.read += m.Fresh
 		}
