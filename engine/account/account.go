@@ -28,6 +28,7 @@ type Account struct {
 	points   map[string]*pointAccount
 	clocks   clockHistory
 	limits   map[string]float64 // power limit set on each GPU, W
+	owed     []owed             // rows of requests, but for what the rest of the load would have drawn
 	partly   []*batchAccount    // in pieces, not all of which are settled
 	loose    []event.PhaseSpan  // phases of no batch (idle times, steady blocks) waiting for the sensors
 	phases   phaseMaker
@@ -149,7 +150,7 @@ func (a *Account) Observe(ev event.Event) []event.Event {
 	case event.Power:
 		a.meter.add(ev)
 		out := a.meter.findings()
-		if len(a.queue)+len(a.loose)+len(a.pieces)+len(a.partly) > 0 {
+		if len(a.queue)+len(a.loose)+len(a.pieces)+len(a.partly)+len(a.owed) > 0 {
 			out = append(out, a.resolve(min(a.meter.coveredBefore(liveHindsight), a.requests.Confirmed()))...)
 		}
 		return out
@@ -319,6 +320,12 @@ func (a *Account) resolve(t int64) []event.Event {
 		a.pieces = a.pieces[1:]
 		out = append(out, a.settlePiece(p)...)
 	}
+	// Others wait for the stream meanwhile: one at a time, while there is time.
+	most := 1
+	if t == math.MaxInt64 {
+		most = len(a.owed)
+	}
+	out = append(out, a.tell(most)...)
 	for len(a.queue) > 0 && a.queue[0].end <= t {
 		b := a.queue[0]
 		a.queue = a.queue[1:]
@@ -359,6 +366,11 @@ func (a *Account) Waiting(pointID string) bool {
 	}
 	for _, p := range a.pieces {
 		if p.batch.point == pointID {
+			return true
+		}
+	}
+	for _, o := range a.owed {
+		if o.row.PointID == pointID {
 			return true
 		}
 	}

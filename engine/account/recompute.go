@@ -273,7 +273,8 @@ func (r *Recomputer) settle(g *rework, t int64) {
 		p := g.pieces[0]
 		g.pieces = g.pieces[1:]
 		p.iterations = p.batch.until(p.span.EndNS)
-		for _, ev := range g.account.settlePiece(p.piece) {
+		told := g.account.settlePiece(p.piece)
+		for _, ev := range append(told, g.account.tell(len(g.account.owed))...) {
 			switch ev := ev.(type) {
 			case event.PhaseEnergy:
 				r.phases[p.phaseRow].Energy = ev.Energy

@@ -159,7 +159,6 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 			pt.run(a, stretch{start: p.span.StartNS, end: p.span.EndNS})
 		}
 	}
-	var rows []event.Event
 	left := b.requests[:0:0]
 	after := b.traffic.after()
 	for _, r := range b.requests {
@@ -167,12 +166,9 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 			left = append(left, r)
 			continue
 		}
-		rows = append(rows, a.servedRow(at, b, r, p.last))
+		a.owed = append(a.owed, a.servedRow(at, b, r, p.last))
 	}
 	b.requests = left
-	if pt := a.points[b.point]; pt != nil {
-		pt.addRequests(rows)
-	}
 	from := p.span.StartNS
 	for _, s := range b.shares {
 		from = min(from, s.start)
@@ -180,7 +176,34 @@ func (a *Account) settlePiece(p *piece) []event.Event {
 	b.traffic.forget(from)
 	a.clocks.forget(from)
 	a.requests.Forget(from)
-	return append(out, rows...)
+	return out
+}
+
+// owed is the row of a request that has ended, but for what goes beyond its own passes.
+type owed struct {
+	row   event.RequestEnergy
+	point string
+	rest  *replay    // nil where its marginal energy is not known, or none
+	v     float64    // J², of the row's marginal energy so far
+	bent  [2]float64 // J, likewise
+}
+
+// tell gives the oldest rows that are owed, so many at most.
+func (a *Account) tell(most int) (rows []event.Event) {
+	for ; most > 0 && len(a.owed) > 0; most-- {
+		o := a.owed[0]
+		a.owed = a.owed[1:]
+		if o.rest != nil {
+			j, sd, bent := o.rest.beyond()
+			o.row.MarginalJ += j
+			o.row.MarginalErrJ = z95 * math.Sqrt(o.v+sq(sd)+sq(o.bent[0]+bent[0])+sq(o.bent[1]+bent[1]))
+		}
+		rows = append(rows, o.row)
+		if pt := a.points[o.point]; pt != nil {
+			pt.addRequests(rows[len(rows)-1:])
+		}
+	}
+	return rows
 }
 
 // blur is how many J are drawn in the time in which each end of a pass may lie, where they are concluded from what clients saw: a pass ended when the first
@@ -398,7 +421,8 @@ func hold(members []event.IterationMember, joules, seconds float64, c energy.Cos
 }
 
 // servedRow is the row of a request that has ended, all of whose pieces are told.
-func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over bool) event.RequestEnergy {
+func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over bool) (o owed) {
+	o.point = b.point
 	s := b.shares[r.RequestID]
 	delete(b.shares, r.RequestID)
 	mhz, mixed := a.requests.RequestedIn(r.StartNS, r.EndNS)
@@ -412,10 +436,12 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over 
 		row.Flags.Has(event.FlagPassesDoubtful), row.Flags.Has(event.FlagPassesObserved) && r.Flags.Has(event.FlagBufferedStream, event.FlagHiddenTokens):
 		row.Energy = event.Energy{EnergyJ: math.NaN(), EnergyErrJ: math.NaN(), Method: energy.MethodUnresolved}
 		row.NetEnergyJ, row.ServedEnergy = math.NaN(), event.NotServed
-		return row
+		o.row = row
+		return o
 	case s == nil: // it failed before its first
 		row.Method = energy.MethodRegression
-		return row
+		o.row = row
+		return o
 	}
 	row.Energy = eventEnergy(s.energy)
 	if s.energy.Resolved {
@@ -434,22 +460,15 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over 
 	row.NetEnergyJ = s.net
 	row.Flags = row.Flags.Union(flagsOf(s.energy.Faults))
 	row.MarginalJ, row.TokenJ, row.CappedJ = s.marginal, s.tokens, s.capped
-	v := sq(s.marginalCost) + s.luck
-	bent := s.marginalBent
-	if o := b.traffic.of[r.RequestID]; o != nil && o.start > 0 {
-		if p, ok := b.traffic.without(o, s.before, at.TimeNS, over, b.costs); ok {
-			if j, sd, more, ok := p.beyond(); ok {
-				row.MarginalJ += j
-				v += sq(sd)
-				bent[0], bent[1] = bent[0]+more[0], bent[1]+more[1]
-			}
-		}
-	}
-	row.MarginalErrJ = z95 * math.Sqrt(v+sq(bent[0])+sq(bent[1]))
 	if b.woke == r.RequestID {
 		row.IdleJ = b.idle
 	}
-	return row
+	o.row, o.v, o.bent = row, sq(s.marginalCost)+s.luck, s.marginalBent
+	o.rest = b.traffic.without(r.RequestID, s.before, at.TimeNS, over, b.costs)
+	if o.rest == nil {
+		o.row.MarginalJ, o.row.MarginalErrJ = math.NaN(), math.NaN()
+	}
+	return o
 }
 
 // z95 is the 97.5 % quantile of the normal distribution.

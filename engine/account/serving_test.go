@@ -27,7 +27,7 @@ func TestRequestInNoPass(t *testing.T) {
 			r.Err = c.err.Error()
 		}
 		a := &Account{requests: noClocks{}}
-		row := a.servedRow(event.At{}, &batchAccount{}, r, true)
+		row := a.servedRow(event.At{}, &batchAccount{}, r, true).row
 		if math.IsNaN(row.EnergyJ) != c.unknown || math.IsNaN(row.NetEnergyJ) != c.unknown || math.IsNaN(row.MarginalJ) != c.unknown {
 			t.Errorf("failed %v: %g J, net %g J, marginal %g J by %s", c.err, row.EnergyJ, row.NetEnergyJ, row.MarginalJ, row.Method)
 		}
@@ -36,3 +36,26 @@ func TestRequestInNoPass(t *testing.T) {
 		}
 	}
 }
+
+// Rows that are owed come one with a reading, so that nobody waits long for the stream;
+// all at the end.
+func TestOwedRowsComeOneByOne(t *testing.T) {
+	a := New(nil, confirmed{})
+	for range 5 {
+		a.owed = append(a.owed, owed{row: event.RequestEnergy{Request: event.Request{PointID: "p"}}})
+	}
+	for i := range 2 {
+		if rows := a.Observe(event.Power{}); len(rows) != 1 || !a.Waiting("p") {
+			t.Errorf("reading %d: %d rows", i, len(rows))
+		}
+	}
+	if rows := a.Flush(); len(rows) != 3 || a.Waiting("p") {
+		t.Errorf("%d rows at the end", len(rows))
+	}
+}
+
+// confirmed knows all that there is to know: nothing.
+type confirmed struct{ noClocks }
+
+func (confirmed) Confirmed() int64 { return math.MaxInt64 - 1 }
+func (confirmed) Forget(int64)     {}

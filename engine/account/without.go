@@ -79,8 +79,13 @@ func (p *replay) later(from float64) []offered {
 	return come
 }
 
-// without prepares the replay of a request from its first pass on, up to now (ns).
-func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2]energy.Cost) (*replay, bool) {
+// without prepares the replay of a request that has ended from its first pass on, up to
+// now (ns); nil where it was in no pass.
+func (f *traffic) without(id string, way before, now int64, over bool, costs [2]energy.Cost) *replay {
+	r := f.of[id]
+	if r == nil || r.start == 0 || r.end == 0 {
+		return nil
+	}
 	meanPrompt, meanOutput, n := 0.0, 0.0, 0.0
 	var all []*offered
 	for _, o := range f.of {
@@ -88,9 +93,6 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 		if o.end > 0 && o.start > 0 {
 			meanPrompt, meanOutput, n = meanPrompt+float64(o.prompt), meanOutput+float64(o.output), n+1
 		}
-	}
-	if n == 0 {
-		return nil, false
 	}
 	meanPrompt, meanOutput = meanPrompt/n, meanOutput/n
 	slices.SortFunc(all, func(a, b *offered) int {
@@ -116,7 +118,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 	for _, o := range way {
 		known := f.of[o.id]
 		if known == nil {
-			return nil, false
+			return nil
 		}
 		if w := whole(*known, o.read, o.made); w.made < w.output {
 			p.way = append(p.way, w)
@@ -152,7 +154,7 @@ func (f *traffic) without(r *offered, way before, now int64, over bool, costs [2
 	if p.over = over; !over {
 		p.until = max(now, r.end+f.after())
 	}
-	return p, true
+	return p
 }
 
 // afterAnEnd tells whether t is just after another request ended: a client sent its next.
@@ -316,8 +318,10 @@ func loadsOfPass(p serving.Pass) (energy.Loads, int) {
 }
 
 // beyond is what a request's marginal energy is beyond what it added to its own passes,
-// in J, with the variances of what passes cost and of what a replay hangs on.
-func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
+// in J, with the standard deviation of what passes cost and of what a replay hangs on,
+// and by how much it may be off by kind of pass as loads do not explain it; NaN where
+// the load cannot be replayed.
+func (p *replay) beyond() (joules, sd float64, bent [2]float64) {
 	paces := []float64{0.97, 1, 1.03}
 	until := math.Inf(1)
 	if !p.over {
@@ -335,7 +339,7 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
 		}
 		with, _, ok2 := p.run(come, true, slow, ended)
 		if !ok1 || !ok2 {
-			return 0, 0, bent, false
+			return math.NaN(), math.NaN(), bent
 		}
 		j := 0.0
 		left := p.left(with, without)
@@ -367,7 +371,7 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64, ok bool) {
 			}
 		}
 	}
-	return joules, math.Sqrt(max(v, 0)), bent, true
+	return joules, math.Sqrt(max(v, 0)), bent
 }
 
 // pace is by what passes took longer than was learned, by how long the request took.
