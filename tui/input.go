@@ -54,18 +54,23 @@ func (m *Model) input(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// takeChoices takes what can be run and set, and opens what waited for it.
-func (m *Model) takeChoices(msg choiceMsg) tea.Cmd {
-	wanted := m.wanted
-	m.Choices, m.known, m.wanted, m.dirty = msg.Choices, true, nil, true
-	var cmds []tea.Cmd
-	if msg.err != nil {
-		cmds = append(cmds, m.Say(msg.err.Error(), true))
+// gate holds what was asked for before it was known what can be run and set.
+type gate struct {
+	open    bool
+	waiting func() tea.Cmd // the last that was asked for
+}
+
+// hold keeps what is to be done once the gate opens.
+func (g *gate) hold(do func() tea.Cmd) { g.waiting = do }
+
+// pass opens the gate and does what waited.
+func (g *gate) pass() tea.Cmd {
+	do := g.waiting
+	*g = gate{open: true}
+	if do == nil {
+		return nil
 	}
-	if wanted != nil {
-		cmds = append(cmds, wanted())
-	}
-	return tea.Batch(cmds...)
+	return do()
 }
 
 // openForm opens the page's form, or the one for a job.
@@ -73,8 +78,8 @@ func (m *Model) openForm() tea.Cmd {
 	if m.Mode != view.Dashboard {
 		return m.Say(view.ErrNotHere.Error(), true)
 	}
-	if !m.known && m.Controller != nil {
-		m.wanted = m.openForm
+	if !m.choices.open && m.Controller != nil {
+		m.choices.hold(m.openForm)
 		return m.Say("finding what can be run…", false)
 	}
 	f := m.page().Form()
@@ -91,8 +96,8 @@ func (m *Model) askArm() tea.Cmd {
 	switch {
 	case m.Status.Armed || m.Mode != view.Dashboard || m.Controller == nil:
 		return m.operator.arm()
-	case !m.known:
-		m.wanted = m.askArm
+	case !m.choices.open:
+		m.choices.hold(m.askArm)
 		return m.Say("finding what arming sets…", false)
 	case m.Choices.Arming != "":
 		m.lay(panel.NewArm(m.Context, m.operator.arm))

@@ -41,8 +41,7 @@ type Model struct {
 	noticing int  // rows that say what nobody has seen yet
 	forced   bool // left without waiting
 	broken   error
-	known    bool           // what can be run is known
-	wanted   func() tea.Cmd // opens once it is
+	choices  gate // until it is known what can be run
 	message  message
 	operator *operator
 	player   player
@@ -216,7 +215,12 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 	case statusDue:
 		return m.operator.askStatus(false)
 	case choiceMsg:
-		return m.takeChoices(msg)
+		m.Choices, m.dirty = msg.Choices, true
+		var told tea.Cmd
+		if msg.err != nil {
+			told = m.Say(msg.err.Error(), true)
+		}
+		return tea.Batch(told, m.choices.pass())
 	case commandMsg:
 		return m.operator.answered(msg)
 	case panel.Shown:
