@@ -263,8 +263,11 @@ func (b *bars) statusLine(c *canvas.Canvas) {
 		x = c.Text(x+1, 0, theme.BarDim, "phase")
 	}
 	x = c.Text(x+1, 0, style, " "+phase+" ")
-	put("", draw.Clock(b.State.Elapsed()), 7)
 	arm := " " + b.armText() + " "
+	const elapsed = 7 // columns: given up whole where they do not fit
+	if x+1+elapsed+canvas.Width(arm) <= c.W {
+		put("", draw.Clock(b.State.Elapsed()), elapsed)
+	}
 	style = theme.BarDim
 	if b.Status.Armed {
 		style = theme.Armed

@@ -77,9 +77,10 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 	t := p.Telemetry()
 	w := &p.State.Work
 	phase := theme.PhaseStyle(w.Letter())
-	madeBig := p.madeNow()
-	if rate, exact := p.State.MadeNow(); exact {
-		madeBig.value = draw.Float(rate, 0)
+	rate, exact := p.State.MadeNow()
+	madeNow := "made now"
+	if !exact && !math.IsNaN(rate) {
+		madeNow += ", about" // a server's pieces of text
 	}
 	figures := []struct {
 		label, value, unit string
@@ -88,7 +89,7 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 		{"power", draw.Float(t.PowerW, 0), "W", phase},
 		{"SM clock", draw.MHz(t.Sample.SMMHz), "MHz", phase},
 		{"energy, last request", draw.Sig(p.State.Requests.LastJoulesPerToken()), "J/token", theme.Strong},
-		{"made now", madeBig.value, "token/s", theme.PhaseDecode},
+		{madeNow, draw.Float(rate, 0), "token/s", theme.PhaseDecode},
 	}
 	if p.serving.on(p.Context) {
 		p.serving.service.now(p.Context)

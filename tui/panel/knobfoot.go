@@ -46,7 +46,11 @@ func (p *Knobs) foot(w, h int) []line {
 	if p.policy >= 0 && p.policy < len(p.Choices.Policies) {
 		out = append(out, line{text: "Enter sets policy " + p.Choices.Policies[p.policy], style: theme.Select})
 	} else {
-		out = append(out, line{label: "policy", text: p.Policy() + " (" + p.Label(knobKeys.policy) + " changes)", style: theme.Muted, rank: 4})
+		text := p.Policy()
+		if long := text + " (" + p.Label(knobKeys.policy) + " changes)"; canvas.Width(long) <= w-labelWidth {
+			text = long
+		}
+		out = append(out, line{label: "policy", text: text, style: theme.Muted, rank: 4})
 	}
 	effect := 3 // what comes of setting it: said first where it is not armed yet
 	switch {
@@ -96,6 +100,9 @@ func (p *Knobs) facts(w int) []line {
 	}
 	if t.Default > 0 && t.ID != gpu.KnobProfile {
 		text += "; default " + t.ID.Text(t.Default)
+	}
+	if canvas.Width(text) > w-labelWidth {
+		text = strings.Replace(text, " to ", "–", 1)
 	}
 	return append([]line{{label: "range", text: text, style: theme.Muted, rank: 5}}, out...)
 }
