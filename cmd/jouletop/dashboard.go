@@ -84,6 +84,9 @@ func runDashboard(ctx context.Context, o *options, prefs *preferred, screen scre
 		c.Abandon()
 		return errors.Join(err, wait())
 	}
+	small, grown := context.WithCancel(ctx)
+	defer grown()
+	go keepHeapSmall(small)
 	mode := tui.Dashboard
 	if o.Rig.Monitor {
 		mode = tui.Monitor

@@ -4,9 +4,9 @@
 //
 // A [Track] is one GPU's. The last 11 minutes are kept in buckets of 20 ms, in
 // which late readings and phases are still placed by their own time; after 3 s
-// a bucket is folded into coarser ones: 160 ms for 87 minutes, 1.28 s for 6 hours
+// a bucket is folded into coarser ones: 160 ms for 43 minutes, 1.28 s for 3 hours
 // and 10.24 s for 46 hours, where least, greatest and the mean of each phase are
-// kept: about 10 MB in all.
+// kept: about 7 MB in all.
 package history
 
 import "math"
@@ -36,7 +36,7 @@ const (
 )
 
 // foldLen is how many buckets each coarser level keeps.
-var foldLen = [levels]int64{1 << 15, 1 << 14, 1 << 14}
+var foldLen = [levels]int64{1 << 14, 1 << 13, 1 << 14}
 
 // base is a bucket of the finest level.
 type base struct {

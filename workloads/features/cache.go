@@ -1,6 +1,7 @@
 package features
 
 import (
+	"hash/maphash"
 	"sync"
 
 	"jouletop/workloads"
@@ -11,13 +12,18 @@ import (
 type cache struct {
 	load func() (*Extractor, error)
 	mu   sync.Mutex
-	of   map[[2]string]Features
+	seed maphash.Seed
+	of   map[uint64]Features // by what a query says: its name may come to mean another text
 }
 
-var extracted = &cache{load: sync.OnceValues(New), of: map[[2]string]Features{}}
+var extracted = newCache()
+
+func newCache() *cache {
+	return &cache{load: sync.OnceValues(New), seed: maphash.MakeSeed(), of: map[uint64]Features{}}
+}
 
 func (c *cache) get(q workloads.Query) (Features, bool) {
-	key := [2]string{q.Dataset, q.ID}
+	key := maphash.Comparable(c.seed, [3]string{q.Text, q.Prompt, q.Question})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.of[key]; ok {

@@ -228,3 +228,19 @@ func TestSurface(t *testing.T) {
 		t.Errorf("blank prompt: %+v", got)
 	}
 }
+
+// A name may come to mean another text, as where a file of one's own is written anew: its
+// features are the text's.
+func TestFeaturesAreOfTheText(t *testing.T) {
+	of := func(text string) Features {
+		f, ok := Of(workloads.Query{Dataset: "own", ID: "1", Prompt: text, Text: text})
+		if !ok {
+			t.Fatal("no features")
+		}
+		return f
+	}
+	short, long := of("Who was Ada?"), of("Why did the bridge fall, and how was it built again after the flood?")
+	if short.Words != 3 || long.Words != 14 {
+		t.Errorf("the same query with another text has %d words, then %d; want 3 and 14", short.Words, long.Words)
+	}
+}

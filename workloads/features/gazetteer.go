@@ -3,6 +3,7 @@ package features
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/biter777/countries"
@@ -44,7 +45,7 @@ type gazetteer struct {
 	firstNames map[string]bool
 	lastNames  map[string]bool
 	demonyms   map[string]bool
-	common     map[string]bool            // stems of common English words
+	common     []string                   // stems of common English words, sorted
 	cues       map[string]map[string]bool // class -> lower-case words
 }
 
@@ -141,17 +142,24 @@ func loadGazetteer() (*gazetteer, error) {
 }
 
 // commonStems are the stems of the common words that the diceware lists
-// consist of. The older list holds abbreviations too, all of them short.
-func commonStems() map[string]bool {
-	stems := make(map[string]bool, 16384)
+// consist of, sorted. The older list holds abbreviations too, all of them short.
+func commonStems() []string {
+	var stems []string
 	for _, list := range []diceware.WordList{diceware.WordListEffLarge(), diceware.WordListOriginal()} {
 		for at := range rolls(list.Digits()) {
 			if w := list.WordAt(at); len(w) >= 4 {
-				stems[english.Stem(w, true)] = true
+				stems = append(stems, english.Stem(w, true))
 			}
 		}
 	}
-	return stems
+	slices.Sort(stems)
+	return slices.Clone(slices.Compact(stems))
+}
+
+// isCommon tells of a word whose stem is a common word's.
+func (g *gazetteer) isCommon(word string) bool {
+	_, found := slices.BinarySearch(g.common, english.Stem(strings.ToLower(word), true))
+	return found
 }
 
 // rolls yields the numbers that so many dice can show: 11111 to 66666.

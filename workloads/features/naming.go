@@ -2,8 +2,6 @@ package features
 
 import (
 	"strings"
-
-	"github.com/kljensen/snowball/english"
 )
 
 func (r *recognizer) is(class, lower string) bool { return r.g.cues[class][lower] }
@@ -335,7 +333,7 @@ func afterThe(d *document, p int) bool {
 // allCommon tells a run of which every word is a common English one.
 func (r *recognizer) allCommon(d *document, p, j int) bool {
 	for k := p; k < j; k++ {
-		if w := d.tokens[k].Text; !isRoman(w) && !isJoint(w) && !r.g.common[english.Stem(strings.ToLower(w), true)] {
+		if w := d.tokens[k].Text; !isRoman(w) && !isJoint(w) && !r.g.isCommon(w) {
 			return false
 		}
 	}

@@ -34,7 +34,6 @@ type watched struct {
 	tty     *os.File
 	drained chan struct{}
 	ended   bool
-	shares  []float64 // % of one core that it took in each part of the time
 }
 
 func start(name string, args ...string) (*watched, error) {
@@ -140,7 +139,7 @@ func (p *programs) start(what string, queries int, args ...string) (*watched, er
 }
 
 // liveQueries last for as long as programs are watched.
-const liveQueries = 600
+const liveQueries = 700
 
 // coldFile has the kernel read a file anew where nobody uses it: of one that was just
 // written it maps larger pieces than of one that was installed.
@@ -193,14 +192,10 @@ func (p *programs) stop() {
 // two of htop's periods.
 const part = 3 * time.Second
 
-// watch looks what each program takes in the same parts of the time d.
-func (p *programs) watch(d time.Duration) {
-	var all []*watched
-	for _, w := range []*watched{p.jouletop, p.htop} {
-		if w != nil {
-			all = append(all, w)
-		}
-	}
+// watch looks what each program takes in the same parts of the time d, and of as much
+// before it with the processes alone that there happen to be: htop reads every process, so
+// what it takes is theirs. It is compared on what a server runs.
+func (p *programs) watch(d time.Duration, processes int) {
 	if p.jouletop == nil {
 		return
 	}
@@ -211,18 +206,73 @@ func (p *programs) watch(d time.Duration) {
 		row("watch", err.Error(), "", false)
 		return
 	}
-	before, at := make([]float64, len(all)), time.Now()
+	before, err := p.beside(d / 2)
+	if err != nil {
+		row("watch", err.Error(), "", false)
+		return
+	}
+	alone := running()
+	idle, err := crowd(processes - alone)
+	defer idle.stop()
+	if err != nil {
+		row("processes", err.Error(), "", false)
+		return
+	}
+	there := running()
+	among, err := p.beside(d)
+	if err != nil {
+		row("watch", err.Error(), "", false)
+		return
+	}
+	if ended, err := lasted(phases); err != nil || (ended-began)*3600 < d.Seconds()*3/4 {
+		row("a run that is live", fmt.Sprintf("%.0f s of it", (ended-began)*3600), fmt.Sprintf("%.0f s", d.Seconds()*3/2), false)
+	}
+	p.took = intervalOf(among.jouletop)
+	percent := func(of []float64) string { i := intervalOf(of); return fmt.Sprintf("%.2f ±%.2f %%", i.mean, i.half) }
+	note("jouletop, 200×60, a run live, 100 Hz sampling", percent(among.jouletop), fmt.Sprintf("of a core, from its %.0fth second on", warm.Seconds()))
+	if p.htop != nil {
+		note("htop, 200×60, as it comes: every 1.5 s", percent(among.htop), fmt.Sprintf("of a core, of %d processes", there))
+		low, mean, high := among.ratio()
+		row("jouletop against htop, in the same parts of the time", fmt.Sprintf("%.2f (%.2f–%.2f)", mean, low, high), fmt.Sprintf("%.1f", htopLimit), low < htopLimit)
+		low, mean, high = before.ratio()
+		note("… with no more processes than there happened to be", fmt.Sprintf("%.2f (%.2f–%.2f)", mean, low, high), fmt.Sprintf("htop %s, of %d", percent(before.htop), alone))
+	}
+	p.jouletop.memory("resident memory")
+}
+
+// shares are what the programs took in the same parts of the time, % of a core.
+type shares struct{ jouletop, htop []float64 }
+
+// ratio is what jouletop took against htop, with its 95 % interval.
+func (s shares) ratio() (low, mean, high float64) {
+	var logs []float64
+	for i, own := range s.jouletop {
+		logs = append(logs, math.Log(own/s.htop[i]))
+	}
+	of := intervalOf(logs)
+	return math.Exp(of.mean - of.half), math.Exp(of.mean), math.Exp(of.mean + of.half)
+}
+
+// beside looks what the programs take for d.
+func (p *programs) beside(d time.Duration) (took shares, err error) {
+	of := []struct {
+		w    *watched
+		into *[]float64
+	}{{p.jouletop, &took.jouletop}, {p.htop, &took.htop}}
+	before, at := make([]float64, len(of)), time.Now()
 	for i := range int(d/part) + 1 {
 		length := time.Since(at).Seconds()
 		at = time.Now()
-		for k, w := range all {
-			now, err := w.cpuSeconds()
+		for k, o := range of {
+			if o.w == nil {
+				continue
+			}
+			now, err := o.w.cpuSeconds()
 			if err != nil {
-				row("watch", err.Error(), "", false)
-				return
+				return took, err
 			}
 			if i > 0 {
-				w.shares = append(w.shares, 100*(now-before[k])/length)
+				*o.into = append(*o.into, 100*(now-before[k])/length)
 			}
 			before[k] = now
 		}
@@ -230,27 +280,38 @@ func (p *programs) watch(d time.Duration) {
 			time.Sleep(part)
 		}
 	}
-	if ended, err := lasted(phases); err != nil || (ended-began)*3600 < d.Seconds()/2 {
-		row("a run that is live", fmt.Sprintf("%.0f s of it", (ended-began)*3600), fmt.Sprintf("%.0f s", d.Seconds()), false)
-	}
-	p.took = intervalOf(p.jouletop.shares)
-	percent := func(i interval) string { return fmt.Sprintf("%.2f ±%.2f %%", i.mean, i.half) }
-	note("jouletop, 200×60, a run live, 100 Hz sampling", percent(p.took), fmt.Sprintf("of a core, from its %.0fth second on", warm.Seconds()))
-	if p.htop != nil {
-		note("htop, 200×60, as it comes: every 1.5 s", percent(intervalOf(p.htop.shares)), fmt.Sprintf("of a core, %d processes", processes()))
-		var logs []float64
-		for i, own := range p.jouletop.shares {
-			logs = append(logs, math.Log(own/p.htop.shares[i]))
-		}
-		of := intervalOf(logs)
-		low, high := math.Exp(of.mean-of.half), math.Exp(of.mean+of.half)
-		row("jouletop against htop, in the same parts of the time", fmt.Sprintf("%.2f (%.2f–%.2f)", math.Exp(of.mean), low, high), fmt.Sprintf("%.1f", htopLimit), low < htopLimit)
-	}
-	p.jouletop.memory("resident memory")
+	return took, nil
 }
 
-// processes counts what htop lists.
-func processes() (n int) {
+// idle are processes that do nothing.
+type idle []*exec.Cmd
+
+// crowd starts n of them.
+func crowd(n int) (all idle, err error) {
+	for range n {
+		c := exec.Command("sleep", "infinity")
+		// None outlives the bench, however that ends.
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := c.Start(); err != nil {
+			return all, fmt.Errorf("start an idle process: %w", err)
+		}
+		all = append(all, c)
+	}
+	time.Sleep(part) // htop finds them
+	return all, nil
+}
+
+func (all idle) stop() {
+	for _, c := range all {
+		_ = c.Process.Kill()
+	}
+	for _, c := range all {
+		_ = c.Wait()
+	}
+}
+
+// running counts the processes that htop reads.
+func running() (n int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0
@@ -332,8 +393,8 @@ func (p *programs) profile() error {
 // eightHours runs jouletop through a session of eight hours, as far as the machine comes in
 // 75 s, and looks at its memory.
 func (p *programs) eightHours() {
-	// 4000 queries answered by 1100 tokens take 8 h.
-	w, err := p.start("long", 4000, "--max-tokens", "1100", "--sim-speed", "400", "--samples", "none")
+	// 4300 queries answered by 1100 tokens take 8 h.
+	w, err := p.start("long", 4300, "--max-tokens", "1100", "--sim-speed", "400", "--samples", "none")
 	if err != nil {
 		row("jouletop, long", err.Error(), "", false)
 		return
