@@ -312,9 +312,7 @@ func (r *Recorder) write() {
 		}
 		r.mu.Unlock()
 		for i, e := range batch {
-			if err := r.put(e); err != nil {
-				r.settle(err)
-			}
+			r.put(e)
 			if _, ok := e.(event.PointDone); ok {
 				flush = true
 			}
@@ -404,89 +402,77 @@ func (r *Recorder) closeFiles() {
 	}
 }
 
-// put writes e to the files it belongs in.
-func (r *Recorder) put(e event.Event) error {
+// put writes e to the files it belongs in. What the disk does not take of one is no
+// reason to leave it out of the next: it waits.
+func (r *Recorder) put(e event.Event) {
 	switch e := e.(type) {
 	case event.Sample:
 		if r.keep == Full || r.keep == Thin && r.thin.sample(e) {
-			return putRow(r, samplesTable, &e)
+			putRow(r, samplesTable, &e)
 		}
-		return nil
+		return
 	case event.Power:
 		if r.keep == Full || r.keep == Thin && r.thin.power(e) {
-			return putRow(r, powerTable, &e)
+			putRow(r, powerTable, &e)
 		}
-		return nil
+		return
 	case event.HostPower:
 		if r.keep == Full || r.keep == Thin && r.thin.host(e) {
-			return putRow(r, hostTable, &e)
+			putRow(r, hostTable, &e)
 		}
-		return nil
+		return
 	case event.Token:
 		if r.keep != Full {
-			return nil // the text is in outputs.jsonl
+			return // the text is in outputs.jsonl
 		}
 	case event.PhaseStart:
 		r.thin.phase()
 	case event.PhaseEnergy:
-		if err := putRow(r, phasesTable, &e); err != nil {
-			return err
-		}
+		putRow(r, phasesTable, &e)
 	case event.RequestEnergy:
-		if err := putRow(r, requestsTable, &e); err != nil {
-			return err
-		}
+		putRow(r, requestsTable, &e)
 	case event.RequestDone:
-		if err := r.putOutput(e); err != nil {
-			return err
-		}
+		r.putOutput(e)
 	case event.IterationEnergy:
-		if err := putRow(r, iterationsTable, &e); err != nil {
-			return err
-		}
+		putRow(r, iterationsTable, &e)
 	case event.ClockChange:
-		if err := putRow(r, clocksTable, &e); err != nil {
-			return err
-		}
+		putRow(r, clocksTable, &e)
 	case event.PointDone:
-		if err := putRow(r, pointsTable, &e); err != nil {
-			return err
-		}
+		putRow(r, pointsTable, &e)
 	}
 	line, err := event.Marshal(e)
 	if err != nil {
 		r.lose()
-		return nil
+		return
 	}
-	return r.putLine(EventsFile, append(line, '\n'))
+	r.putLine(EventsFile, append(line, '\n'))
 }
 
-func putRow[T any](r *Recorder, t table[T], row *T) error {
+func putRow[T any](r *Recorder, t table[T], row *T) {
 	r.scratch = t.row(r.scratch[:0], row)
-	return r.putLine(t.file, r.scratch)
+	r.putLine(t.file, r.scratch)
 }
 
-func (r *Recorder) putLine(name string, line []byte) error {
+func (r *Recorder) putLine(name string, line []byte) {
 	f := r.files[name]
 	if f == nil {
-		return nil
+		return
 	}
 	f.buf = append(f.buf, line...)
 	if len(f.buf) >= writeAt && !r.failing {
-		return r.flush()
+		r.settle(r.flush())
 	}
-	return nil
 }
 
-func (r *Recorder) putOutput(e event.RequestDone) error {
+func (r *Recorder) putOutput(e event.RequestDone) {
 	line, err := nulljson.Marshal(OutputLine{
 		RequestID: e.RequestID, GPU: e.GPU, Text: e.Output.Text, Choice: e.Output.Choice, LogLikelihoods: e.Output.LogLikelihoods,
 	})
 	if err != nil {
 		r.lose()
-		return nil
+		return
 	}
-	return r.putLine(OutputsFile, append(line, '\n'))
+	r.putLine(OutputsFile, append(line, '\n'))
 }
 
 // OutputLine is a line of outputs.jsonl.

@@ -111,6 +111,43 @@ func TestFullDiskIsToldWithinASecondAndLosesNothingOnceThereIsRoom(t *testing.T)
 	})
 }
 
+// What the disk refuses in the middle of an event is no reason to leave the rest of the
+// event out: a row that stands in a table stands in the events too.
+func TestFullDiskLosesNoEventOfARowThatItRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := Create(filepath.Join(t.TempDir(), "s"), manifest(), Full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &disk{}
+		d.on(r)
+		const n = 4
+		for i := range n {
+			_, _, ph, rq, _, _ := rows()
+			rq.RequestID, rq.Output.Text = fmt.Sprintf("r%d", i), strings.Repeat("word ", writeAt/4)
+			for _, e := range []event.Event{event.RequestDone{At: rq.At, Request: rq.Request}, ph, rq} {
+				r.Record(e)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		d.make(1 << 30)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(r.Dir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := 0
+		if err := s.Events(func(event.Event) error { events++; return nil }); err != nil || events != 3*n {
+			t.Errorf("%d events of %d, %v", events, 3*n, err)
+		}
+		if q, ph, o := len(all(t, s.Requests)), len(all(t, s.Phases)), s.Rows(OutputsFile)+1; q != n || ph != n || o != n {
+			t.Errorf("%d requests, %d phases, %d outputs, want %d each", q, ph, o, n)
+		}
+	})
+}
+
 // A folder that is moved or removed under the recorder is told like a full disk: what
 // is written then is where nobody finds it. Put back, the recording goes on.
 func TestFolderThatIsGoneIsTold(t *testing.T) {
