@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,11 +40,20 @@ type Work struct {
 	Knobs func() []gpu.Knob
 }
 
+// Limits of a plan: what is beyond is a slip, and would fill the memory before anything ran.
+const (
+	mostQueries = 1_000_000 // of a dataset
+	mostPoints  = 100_000
+)
+
 // Check finds what is wrong with the work taken alone.
 func (o *Work) Check() error {
-	for _, b := range o.Batches {
+	for i, b := range o.Batches {
 		if b < 1 || b > 4096 {
 			return usage.Errorf("--batch %d: want 1 to 4096", b)
+		}
+		if slices.Contains(o.Batches[:i], b) {
+			return usage.Errorf("--batch %d: it is given twice; --repeats runs all of it more than once", b)
 		}
 	}
 	if len(o.Batches) == 0 {
@@ -51,6 +61,9 @@ func (o *Work) Check() error {
 	}
 	if o.Queries < 0 {
 		return usage.Errorf("--queries %d: want 0 (all) or more", o.Queries)
+	}
+	if o.Queries > mostQueries {
+		return usage.Errorf("--queries %d: want at most %d", o.Queries, mostQueries)
 	}
 	if o.MaxTokens < 1 {
 		return usage.Errorf("--max-tokens %d: want 1 or more", o.MaxTokens)

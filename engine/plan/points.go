@@ -120,13 +120,22 @@ type Setting struct {
 }
 
 // Points lists the combinations of models, datasets, batches, settings, draft depths and
-// repeats, the models outermost so that each is loaded once a turn.
+// repeats, the models outermost so that each is loaded once a turn. No two have the same
+// id: their requests would be taken for one's.
 func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset, settings []Setting, repeats int) ([]engine.PointPlan, error) {
 	slow, err := o.Slowdown()
 	if err != nil {
 		return nil, err
 	}
+	combinations := 0
+	for _, spec := range specs {
+		combinations += len(data) * len(o.Batches) * len(settings) * len(o.drafting(spec))
+	}
+	if combinations > 0 && repeats > mostPoints/combinations {
+		return nil, usage.Errorf("%d combinations, %d times each, are more than the %d points that are run at once: leave out some, or lower --repeats", combinations, repeats, mostPoints)
+	}
 	var out []engine.PointPlan
+	seen := map[string]bool{}
 	for _, spec := range specs {
 		for _, d := range data {
 			for _, batch := range o.Batches {
@@ -141,6 +150,10 @@ func Points(o *Work, gpuInfo gpu.Info, specs []engine.ModelSpec, data []Dataset,
 								Spec: spec, Queries: d.Queries, MaxTokens: o.MaxTokens, Chat: o.Chat, Class: features.ClassOf,
 							}
 							p.PointID = PointID(p.Point)
+							if seen[p.PointID] {
+								return nil, usage.Errorf("%s would run twice, and the two could not be told apart: name a model, a dataset or a setting once, and files that are not the same differently", p.PointID)
+							}
+							seen[p.PointID] = true
 							// Each point has a policy of its own: policies learn.
 							if p.Policy, err = policy.Parse(s.Spec, gpuInfo, policy.Options{MaxSlowdown: slow, Knobs: o.Knobs}); err != nil {
 								return nil, usage.Wrap(err)

@@ -47,10 +47,11 @@ func NewUntil(text string, points func(repeats int) ([]engine.PointPlan, error))
 type combination struct {
 	gpu, model, dataset, policy string
 	batch, mhz                  int
+	event.Drafting
 }
 
 func combinationOf(p event.Point) combination {
-	return combination{p.GPU, p.Model, p.Dataset, p.Policy, p.BatchSize, p.RequestedSMMHz}
+	return combination{p.GPU, p.Model, p.Dataset, p.Policy, p.BatchSize, p.RequestedSMMHz, p.Drafting}
 }
 
 // progress is how far a combination has come.

@@ -127,3 +127,38 @@ func TestUntilRefusesWhatCannotBe(t *testing.T) {
 		t.Error(u, err)
 	}
 }
+
+// Draft depths are combinations of their own: what one scatters by says nothing of another,
+// and the repeats of one are no repeats of the other.
+func TestUntilTellsDraftDepthsApart(t *testing.T) {
+	depths := func(repeats int) (out []engine.PointPlan, err error) {
+		for _, depth := range []int{0, 4} {
+			for r := range repeats {
+				out = append(out, engine.PointPlan{Point: event.Point{
+					PointID: fmt.Sprintf("d%d.r%d", depth, r+1), GPU: "g", Model: "m", Dataset: "d", BatchSize: 1, Policy: "none", Repeat: r + 1,
+					Drafting: event.Drafting{Draft: "ngram", DraftDepth: depth},
+				}})
+			}
+		}
+		return out, nil
+	}
+	u, err := plan.NewUntil("2%", depths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var done []event.PointDone
+	of := map[int]int{}
+	for todo, _ := depths(1); len(todo) > 0; todo, _ = u.More(done) {
+		for _, p := range todo {
+			d := event.PointDone{Point: p.Point}
+			sd := map[int]float64{0: 0.0001, 4: 0.02}[p.DraftDepth]
+			d.EnergyJ, d.LatencyS = 50*(1+sd*rnd.NormFloat64()), 1
+			done = append(done, d)
+			of[p.DraftDepth]++
+		}
+	}
+	if of[0] > 3 || of[4] < 5 || of[4] > 20 {
+		t.Errorf("%d repeats of what scatters by 0.01 %%, %d of what scatters by 2 %%", of[0], of[4])
+	}
+}
