@@ -29,6 +29,18 @@ func Open(dir string) (*Session, error) {
 	return &Session{Dir: dir, Manifest: m}, nil
 }
 
+// SameRecording tells whether two folders hold the same recording: they are one folder, or
+// copies of one. Figures of both are not two measurements.
+func SameRecording(a, b *Session) bool {
+	if x, err := os.Stat(a.Dir); err == nil {
+		if y, err := os.Stat(b.Dir); err == nil && os.SameFile(x, y) {
+			return true
+		}
+	}
+	m, n := a.Manifest, b.Manifest
+	return !m.Start.IsZero() && m.Start.Equal(n.Start) && m.Host == n.Host && m.TimeBase == n.TimeBase
+}
+
 // OpenForeign opens a folder whose files have this layout but which has no
 // manifest, such as a recording made elsewhere. At least power.csv or
 // requests.csv must be there. Where a row names a simulated GPU the session is

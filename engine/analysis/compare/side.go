@@ -141,20 +141,15 @@ func open(arg string) ([]*session.Session, error) {
 		names = []string{arg}
 	}
 	var out []*session.Session
-	var seen []os.FileInfo
 	for _, name := range names {
 		s, err := session.OpenForeign(name)
 		if err != nil {
 			return nil, err
 		}
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", plaintext.Line(name), err)
+		if slices.ContainsFunc(out, func(x *session.Session) bool { return session.SameRecording(x, s) }) {
+			return nil, fmt.Errorf("%s: %w: one recording is named twice, or a copy of it, and is no repeat of itself", plaintext.Line(arg), ErrAmbiguous)
 		}
-		if slices.ContainsFunc(seen, func(x os.FileInfo) bool { return os.SameFile(x, info) }) {
-			return nil, fmt.Errorf("%s: %w: it is named twice, and is no repeat of itself", plaintext.Line(arg), ErrAmbiguous)
-		}
-		out, seen = append(out, s), append(seen, info)
+		out = append(out, s)
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package paired
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -132,8 +133,8 @@ func (c Comparison) sides(of figure) verdict.Sides {
 	return s
 }
 
-// sums are a figure's means over the queries, by repeat, of those repeats that have
-// them all.
+// sums are a figure's means over the queries, in the order of the repeats; NaN of one that
+// has not all of them.
 func sums(runs map[query]map[int]*tally, queries []query, of figure) []float64 {
 	repeats := map[int]bool{}
 	for _, q := range queries {
@@ -142,7 +143,7 @@ func sums(runs map[query]map[int]*tally, queries []query, of figure) []float64 {
 		}
 	}
 	var out []float64
-	for r := range repeats {
+	for _, r := range slices.Sorted(maps.Keys(repeats)) {
 		sum := 0.0
 		for _, q := range queries {
 			t := runs[q][r]
@@ -152,11 +153,8 @@ func sums(runs map[query]map[int]*tally, queries []query, of figure) []float64 {
 			}
 			sum += t.of(of)
 		}
-		if !math.IsNaN(sum) {
-			out = append(out, sum)
-		}
+		out = append(out, sum)
 	}
-	slices.Sort(out)
 	return out
 }
 

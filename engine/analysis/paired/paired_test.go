@@ -232,3 +232,40 @@ func TestClocksChangedUnderway(t *testing.T) {
 		t.Errorf("%d rows of a policy that changes it", s.Rows())
 	}
 }
+
+// A repeat's energy goes with its own latency: where what draws more takes less time, as
+// much, the product does not differ from repeat to repeat.
+func TestProductPairsEachRepeatWithItself(t *testing.T) {
+	repeated := func(name string) *Side {
+		s := NewSide(name, nil, facts())
+		for repeat, by := range []float64{1.1, 0.8, 1, 1.25} {
+			for i := range 10 {
+				r := &event.RequestEnergy{Energy: event.Energy{EnergyJ: 40 * by, Method: "buffer"}}
+				r.Request = event.Request{
+					GPU: "0:GPU-1", Model: "m", Dataset: "d", QueryID: fmt.Sprint(i), BatchSize: 1, Repeat: repeat + 1, Policy: "none",
+					EndNS: int64(1e9 / by), InputTokens: 100, OutputTokens: 50, PrefillS: math.NaN(), DecodeS: math.NaN(), TTFTS: math.NaN(), Quality: math.NaN(),
+				}
+				s.Add(0, r, 1)
+			}
+		}
+		return s
+	}
+	c := Against(repeated("a"), repeated("b"))
+	energy, _ := c.Figure(Energy)
+	edp, ok := c.Figure(EDP)
+	if !ok || energy.Half < 0.1 || edp.Half > 0.02 {
+		t.Errorf("energy ± %.3f, EDP ± %.3f: energies scatter, products do not", energy.Half, edp.Half)
+	}
+	if edp.RunsA != 4 || edp.RunsB != 4 {
+		t.Errorf("%d and %d repeats", edp.RunsA, edp.RunsB)
+	}
+}
+
+// Sessions whose rows do not number their repeats are each a repeat all the same.
+func TestJoinCountsRepeatsWithoutNumbers(t *testing.T) {
+	unnumbered := func(_ int, r *event.RequestEnergy) { r.Repeat = -1 }
+	a := Join("a", []*Side{side("1", 1, unnumbered), side("2", 2, unnumbered), side("3", 3, nil)})
+	if n, _ := Against(a, side("b", 4, nil)).Repeats(); n != 3 {
+		t.Errorf("%d repeats of three sessions", n)
+	}
+}

@@ -114,20 +114,27 @@ func Join(name string, parts []*Side) *Side {
 	all.parts = parts
 	before := 0
 	for _, side := range parts {
-		most := before
 		p := side.all(0)
 		later := *p
 		later.runs = map[query]map[int]*tally{}
+		// A repeat that is not numbered (-1) is one all the same.
+		first, last := math.MaxInt, math.MinInt
+		for _, repeats := range p.runs {
+			for r := range repeats {
+				first, last = min(first, r), max(last, r)
+			}
+		}
 		for q, repeats := range p.runs {
 			later.runs[q] = map[int]*tally{}
 			for r, t := range repeats {
-				later.runs[q][before+r] = t
-				most = max(most, before+r)
+				later.runs[q][before+1+r-first] = t
 			}
 		}
 		all.job(0).take(&later)
 		all.rows += side.rows
-		before = most
+		if first <= last {
+			before += 1 + last - first
+		}
 	}
 	return all
 }

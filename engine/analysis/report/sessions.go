@@ -13,6 +13,7 @@ import (
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
+	"jouletop/engine/usage"
 )
 
 // AddWorkload puts the study's workload tables and pictures into a report of
@@ -102,6 +103,9 @@ func Load(dirs []string) (*Sessions, error) {
 		s, err := session.OpenForeign(dir)
 		if err != nil {
 			return nil, err
+		}
+		if at := slices.IndexFunc(r.sessions, func(x *session.Session) bool { return session.SameRecording(x, s) }); at >= 0 {
+			return nil, usage.Errorf("%s: it is the same recording as %s: counted twice, its intervals would be narrower than they are", dir, r.sessions[at].Dir)
 		}
 		points, err := answers.Points(s)
 		if err != nil {

@@ -48,8 +48,9 @@ type Pair struct{ A, B float64 }
 // Sides are what a figure came to on two sides.
 type Sides struct {
 	Pairs []Pair // by query
-	// Runs are the sums of each repeat over the same queries, of either side; one
-	// repeat tells nothing of how much repeats differ.
+	// Runs are the sums of each repeat over the same queries, of either side, in the order
+	// of the repeats; NaN where a repeat's is not known. One repeat tells nothing of how
+	// much repeats differ.
 	RunsA, RunsB []float64
 }
 
@@ -74,7 +75,7 @@ type Difference struct {
 // Compare compares two sides by the ratio of their sums. Pairs of which one is not
 // known are left out.
 func Compare(s Sides) Difference {
-	d := Difference{A: math.NaN(), B: math.NaN(), Mean: math.NaN(), Half: math.NaN(), RunsA: max(len(s.RunsA), 1), RunsB: max(len(s.RunsB), 1)}
+	d := Difference{A: math.NaN(), B: math.NaN(), Mean: math.NaN(), Half: math.NaN(), RunsA: repeats(s.RunsA), RunsB: repeats(s.RunsB)}
 	var a, b float64
 	var known []Pair
 	for _, p := range s.Pairs {
@@ -108,6 +109,17 @@ func Compare(s Sides) Difference {
 	d.run, d.dof = runVariance(s, d.within/2)
 	d.Half = d.half(within, d.RunsA, d.RunsB)
 	return d
+}
+
+// repeats is how many repeats are known; one there is in any case.
+func repeats(runs []float64) int {
+	n := 0
+	for _, r := range runs {
+		if !math.IsNaN(r) {
+			n++
+		}
+	}
+	return max(n, 1)
 }
 
 // alone is what is known of a single query, such as a command of somebody else's: it
@@ -157,7 +169,7 @@ func Product(x, y Sides) Sides {
 // Shift compares two sides by their pairs' differences, in the figure's own unit, as
 // for a quality, which is no amount: what it is does not depend on the run.
 func Shift(s Sides) Difference {
-	d := Difference{A: math.NaN(), B: math.NaN(), Mean: math.NaN(), Half: math.NaN(), Absolute: true, RunsA: max(len(s.RunsA), 1), RunsB: max(len(s.RunsB), 1)}
+	d := Difference{A: math.NaN(), B: math.NaN(), Mean: math.NaN(), Half: math.NaN(), Absolute: true, RunsA: repeats(s.RunsA), RunsB: repeats(s.RunsB)}
 	var a, b float64
 	var by []float64
 	for _, p := range s.Pairs {
