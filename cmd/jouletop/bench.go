@@ -18,6 +18,9 @@ import (
 	"jouletop/engine/usage"
 )
 
+// mostReps is how often a test is run at most.
+const mostReps = 10_000
+
 func newBench() *cobra.Command {
 	var (
 		o               options
@@ -80,8 +83,11 @@ func runBench(ctx context.Context, o *options, prompts, tokens []int, least time
 	if o.Rig.URL != "" || o.Rig.Backend == "remote" {
 		return usage.Errorf("bench: a server reads text, not tokens; `run --url` measures it")
 	}
-	if o.Work.Repeats < 1 {
-		return usage.Errorf("--reps %d: want 1 or more", o.Work.Repeats)
+	if n := o.Work.Repeats; n < 1 || n > mostReps {
+		return usage.Errorf("--reps %d: want 1 to %d", n, mostReps)
+	}
+	if least < 0 {
+		return usage.Errorf("--min-time %v: want 0 (not at all) or more", least)
 	}
 	tests, err := bench.Tests(prompts, tokens, o.Work.Batches)
 	if err != nil {

@@ -198,7 +198,7 @@ func usageArgs(c *cobra.Command) {
 				}
 				return usage.Errorf("unknown command %q for `%s`: %s", args[0], cmd.CommandPath(), likely)
 			}
-			return usage.Wrap(err)
+			return usage.Errorf("%w: jouletop %s", err, strings.TrimPrefix(cmd.UseLine(), "jouletop "))
 		}
 	}
 	for _, sub := range c.Commands() {

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +22,9 @@ type picture struct {
 	press  string // keys, blanks between them
 }
 
+// mostCells is how many columns, or rows, a picture has at most.
+const mostCells = 1000
+
 // draw writes the picture as SVG.
 func (p picture) draw(s *session.Session, o tui.Options, look screenFlags) error {
 	if ext := strings.ToLower(filepath.Ext(p.file)); ext != ".svg" {
@@ -29,8 +32,15 @@ func (p picture) draw(s *session.Session, o tui.Options, look screenFlags) error
 	}
 	o.Window = look.window
 	pic := tui.Picture{Screen: p.screen, Theme: look.named(), Press: strings.Fields(p.press)}
-	if n, err := fmt.Sscanf(p.size, "%dx%d", &pic.W, &pic.H); n != 2 || err != nil {
-		return usage.Errorf("--size %q: want COLUMNSxROWS, such as 140x42", p.size)
+	columns, rows, ok := strings.Cut(p.size, "x")
+	var err1, err2 error
+	pic.W, err1 = strconv.Atoi(columns)
+	pic.H, err2 = strconv.Atoi(rows)
+	if !ok || err1 != nil || err2 != nil || pic.W < 1 || pic.H < 1 || pic.W > mostCells || pic.H > mostCells {
+		return usage.Errorf("--size %q: want COLUMNSxROWS, such as 140x42, of at most %d each", p.size, mostCells)
+	}
+	if p.at < 0 {
+		return usage.Errorf("--at %v: want a time from the session's start on", p.at)
 	}
 	var events []event.Event
 	start := int64(-1)

@@ -60,6 +60,11 @@ func runSweep(ctx context.Context, o *options, minPoint, cool time.Duration) (er
 	if o.Work.Repeats < 1 {
 		return usage.Errorf("--repeats %d: want 1 or more", o.Work.Repeats)
 	}
+	for flag, d := range map[string]time.Duration{"min-point": minPoint, "cool-down": cool} {
+		if d < 0 {
+			return usage.Errorf("--%s %v: want 0 (not at all) or more", flag, d)
+		}
+	}
 	if o.Resume && o.Session == "" {
 		return usage.Errorf("--resume: which sweep? give --session DIR")
 	}

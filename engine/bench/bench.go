@@ -11,6 +11,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,9 @@ func Tests(prompts, generate, batches []int) ([]Test, error) {
 	}
 	var out []Test
 	add := func(prompt, generate, batch int) {
-		if prompt > 0 || generate > 0 {
-			out = append(out, Test{prompt, generate, batch})
+		t := Test{prompt, generate, batch}
+		if (prompt > 0 || generate > 0) && !slices.Contains(out, t) {
+			out = append(out, t)
 		}
 	}
 	for _, b := range batches {

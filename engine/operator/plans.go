@@ -27,6 +27,9 @@ func (o *Config) PlanRun(r *rig.Rig, specs []engine.ModelSpec, data []plan.Datas
 		s, base = plan.RouteSettings(&o.Work, r.Info, r.Controlled())
 	}
 	if event.PolicyOf(s.Spec).Kind != event.NoPolicy {
+		if o.Rig.ReadOnly {
+			return todo, false, usage.Errorf("--policy %s sets clocks or limits; leave --read-only out", o.Work.Policy)
+		}
 		if err := r.ArmForRun(); err != nil {
 			return todo, false, err
 		}

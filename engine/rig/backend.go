@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"jouletop/engine"
@@ -98,6 +99,9 @@ func (r *Rig) OpenBackend(ctx context.Context, o *Config) ([]engine.ModelSpec, e
 		spec, err := r.modelSpec(o, name, m, cards)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(specs, func(s engine.ModelSpec) bool { return s.Name == spec.Name }) {
+			return nil, usage.Errorf("--model %s: there is another model named %s, and what they run could not be told apart", m, spec.Name)
 		}
 		specs = append(specs, spec)
 	}

@@ -52,6 +52,12 @@ func (o *Config) Check() error {
 	if o.URL != "" && o.Backend != "remote" && o.Backend != "auto" {
 		return usage.Errorf("--url goes with --backend remote")
 	}
+	if o.GPULayers < -1 {
+		return usage.Errorf("--gpu-layers %d: want -1 (all) or more", o.GPULayers)
+	}
+	if o.Threads < 0 {
+		return usage.Errorf("--threads %d: want 0 (the cores there are) or more", o.Threads)
+	}
 	if err := o.Server.Check(o.URL); err != nil {
 		return err
 	}

@@ -222,7 +222,7 @@ func simRig(o *Config, profiles []string, speed float64, startNS int64) (*Rig, e
 		}
 		g, err := simgpu.New(profile, r.Clock, int64(o.Seed), opts...)
 		if err != nil {
-			return nil, usage.Wrap(err)
+			return nil, usage.Errorf("--gpu sim:%s: there is no such simulated GPU: want sim:%s", profile, strings.Join(simgpu.Profiles(), " or sim:"))
 		}
 		one := GPU{Device: g, Sources: g.PowerSources()}
 		if o.ReadOnly || r.Watches {
