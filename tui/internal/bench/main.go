@@ -37,7 +37,7 @@ const (
 	keyLimit    = 100 * time.Millisecond // "at once"
 	growthLimit = 1.5                    // cost of a frame after 8 h against after 1 min
 	htopLimit   = 1.0                    // CPU of the whole program against htop's
-	rssLimit    = 80                     // MB
+	memoryLimit = 80                     // MB
 	gpusLimit   = 1.0                    // cost of a GPU of eight against that of one
 	// painterLimit is the most that the painter may cost, % of Bubble Tea's renderer.
 	painterLimit = 50

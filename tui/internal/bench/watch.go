@@ -82,28 +82,58 @@ func (w *watched) cpuSeconds() (float64, error) {
 	return float64(t.Nano()) / 1e9, nil
 }
 
-// memoryMB is the process's resident memory, and what of it is its own: the rest are pages
-// of its file.
-func (w *watched) memoryMB() (all, own float64, err error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
-	if err != nil {
-		return 0, 0, fmt.Errorf("the program has ended: %w", err)
+// memory is what a process takes, MB.
+type memory struct {
+	own      float64 // that no file backs
+	file     float64 // pages of its file that it read in the last seconds
+	resident float64 // with all the pages of its file that the kernel mapped, up to 2 MB at a touch
+}
+
+// memory looks at the process's memory for some seconds.
+func (w *watched) memory() (m memory, err error) {
+	proc := fmt.Sprintf("/proc/%d/", w.cmd.Process.Pid)
+	// See proc_pid_clear_refs(5): what is touched from now on counts as referenced.
+	if err := os.WriteFile(proc+"clear_refs", []byte("1"), 0); err != nil {
+		return m, fmt.Errorf("the program has ended: %w", err)
 	}
-	for line := range strings.SplitSeq(string(b), "\n") {
-		for name, to := range map[string]*float64{"VmRSS:": &all, "RssAnon:": &own} {
-			if v, ok := strings.CutPrefix(line, name); ok && len(strings.Fields(v)) > 0 {
-				kb, err := strconv.ParseFloat(strings.Fields(v)[0], 64)
-				if err != nil {
-					return 0, 0, fmt.Errorf("/proc/PID/status: %q: %w", line, err)
-				}
-				*to = kb / 1000
+	time.Sleep(part)
+	b, err := os.ReadFile(proc + "smaps")
+	if err != nil {
+		return m, fmt.Errorf("the program has ended: %w", err)
+	}
+	return memoryOf(string(b))
+}
+
+// memoryOf reads what proc_pid_smaps(5) tells.
+func memoryOf(smaps string) (m memory, err error) {
+	var file bool // what is mapped
+	var referenced float64
+	for line := range strings.Lines(smaps) {
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasSuffix(f[0], ":") {
+			file, referenced = len(f) > 5 && strings.HasPrefix(f[5], "/"), 0
+			continue
+		}
+		kb, err := strconv.ParseFloat(f[1], 64)
+		if err != nil {
+			continue // flags
+		}
+		switch mb := kb * 1024 / 1e6; f[0] {
+		case "Rss:":
+			m.resident += mb
+		case "Referenced:":
+			referenced = mb
+		case "Anonymous:": // the last of the three
+			m.own += mb
+			if file {
+				m.file += max(referenced-mb, 0)
 			}
 		}
 	}
-	if all == 0 {
-		return 0, 0, errors.New("/proc/PID/status: no VmRSS")
+	if m.resident == 0 {
+		return m, errors.New("/proc/PID/smaps: no Rss")
 	}
-	return all, own, nil
+	return m, nil
 }
 
 // programs are those that are watched.
@@ -237,7 +267,7 @@ func (p *programs) watch(d time.Duration, processes int) {
 		low, mean, high = before.ratio()
 		note("… with no more processes than there happened to be", fmt.Sprintf("%.2f (%.2f–%.2f)", mean, low, high), fmt.Sprintf("htop %s, of %d", percent(before.htop), alone))
 	}
-	p.jouletop.memory("resident memory")
+	p.jouletop.weigh("memory: its own, and the pages of its file that it reads")
 }
 
 // shares are what the programs took in the same parts of the time, % of a core.
@@ -324,13 +354,18 @@ func running() (n int) {
 	return n
 }
 
-func (w *watched) memory(what string) {
-	all, own, err := w.memoryMB()
+// weigh prints what a program takes of the memory. The pages of its file are the kernel's
+// cache, there whoever runs it, and given up where memory is short: those count that it reads.
+func (w *watched) weigh(what string) {
+	limit := fmt.Sprintf("%d MB", memoryLimit)
+	m, err := w.memory()
 	if err != nil {
-		row(what, err.Error(), fmt.Sprintf("%d MB", rssLimit), false)
+		row(what, err.Error(), limit, false)
 		return
 	}
-	row(what+fmt.Sprintf(", %.0f MB of it not its file", own), fmt.Sprintf("%.0f MB", all), fmt.Sprintf("%d MB", rssLimit), all < rssLimit)
+	takes := m.own + m.file
+	row(what, fmt.Sprintf("%.0f MB", takes), limit, takes < memoryLimit)
+	note("… resident, with what the kernel mapped of its file", fmt.Sprintf("%.0f MB", m.resident), fmt.Sprintf("%.0f MB of it its own", m.own))
 }
 
 // split tells where a live run's time goes, by looking into another one, and, where long,
@@ -406,7 +441,7 @@ func (p *programs) eightHours() {
 			hours = h
 		}
 	}
-	w.memory(fmt.Sprintf("… after simulated %.1f h", hours))
+	w.weigh(fmt.Sprintf("memory after simulated %.1f h", hours))
 }
 
 // lasted is how many hours a recorded session has lasted, by its last whole phase.
