@@ -33,6 +33,7 @@ type Device struct {
 	empty   int     // reads of the sample buffer in a row that had nothing new
 	reader  *reader // nil when closed, or resting
 	resting bool    // let go of, for the GPU to sleep
+	rests   int     // how often it was
 	use     uses
 }
 

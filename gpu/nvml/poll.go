@@ -15,7 +15,6 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"jouletop/gpu"
-	"jouletop/gpu/plaintext"
 )
 
 // reader makes rounds of readings. Not safe for concurrent use.
@@ -97,17 +96,12 @@ func (d *Device) Recover() error {
 	if d.reader == nil {
 		return errClosed
 	}
-	if err := restart(); err != nil {
-		return err
+	const since = "the driver was reloaded"
+	dev, err := d.again(since)
+	if err == nil && dev != d.dev {
+		err = fmt.Errorf("%w: GPU %d has another handle since %s: start anew", gpu.ErrLost, d.info.Index, since)
 	}
-	dev, ret := ask(d.lib, func() (nvml.Device, nvml.Return) { return d.lib.DeviceGetHandleByIndex(d.info.Index) }, handleCalls...)
-	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
-		return err
-	}
-	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); dev != d.dev || ret != nvml.SUCCESS || plaintext.Line(uuid) != d.info.UUID {
-		return fmt.Errorf("%w: GPU %d is another one since the driver was reloaded: start anew", gpu.ErrLost, d.info.Index)
-	}
-	return nil
+	return err
 }
 
 // polling implements gpu.Polling by a thread of the C side.

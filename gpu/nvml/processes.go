@@ -96,18 +96,19 @@ func newestUses(list []nvml.ProcessUtilizationSample, after, oldest uint64) (out
 // another namespace has the name "?".
 func (d *Device) Processes() ([]gpu.Process, error) {
 	d.mu.Lock()
-	resting := d.resting
+	dev, resting, rests := d.dev, d.resting, d.rests
 	d.mu.Unlock()
+	atRest := fmt.Errorf("GPU %d: %w", d.info.Index, gpu.ErrResting)
 	if resting {
-		return nil, fmt.Errorf("GPU %d: %w", d.info.Index, gpu.ErrResting)
+		return nil, atRest
 	}
 	lists := []struct {
 		symbol string
 		get    func() ([]nvml.ProcessInfo, nvml.Return)
 	}{
-		{"nvmlDeviceGetComputeRunningProcesses", d.dev.GetComputeRunningProcesses},
-		{"nvmlDeviceGetGraphicsRunningProcesses", d.dev.GetGraphicsRunningProcesses},
-		{"nvmlDeviceGetMPSComputeRunningProcesses", d.dev.GetMPSComputeRunningProcesses},
+		{"nvmlDeviceGetComputeRunningProcesses", dev.GetComputeRunningProcesses},
+		{"nvmlDeviceGetGraphicsRunningProcesses", dev.GetGraphicsRunningProcesses},
+		{"nvmlDeviceGetMPSComputeRunningProcesses", dev.GetMPSComputeRunningProcesses},
 	}
 	var all []gpu.Process
 	seen := map[int]bool{}
@@ -132,6 +133,11 @@ func (d *Device) Processes() ([]gpu.Process, error) {
 		}
 	}
 	if !any {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.rests != rests {
+			return nil, atRest // it was let go of meanwhile
+		}
 		return nil, first
 	}
 	return all, nil

@@ -40,6 +40,7 @@ func (d *Device) Rest() error {
 	}
 	d.reader.close()
 	d.reader, d.resting = nil, true
+	d.rests++
 	holders.Lock()
 	defer holders.Unlock()
 	if holders.resting++; holders.resting < holders.open {
@@ -62,15 +63,9 @@ func (d *Device) Resume() error {
 	if !d.resting {
 		return errClosed
 	}
-	if err := restart(); err != nil {
+	dev, err := d.again("it slept")
+	if err != nil {
 		return err
-	}
-	dev, ret := ask(d.lib, func() (nvml.Device, nvml.Return) { return d.lib.DeviceGetHandleByIndex(d.info.Index) }, handleCalls...)
-	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
-		return err
-	}
-	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); ret != nvml.SUCCESS || plaintext.Line(uuid) != d.info.UUID {
-		return fmt.Errorf("%w: GPU %d is another one since it slept: start anew", gpu.ErrLost, d.info.Index)
 	}
 	reader, err := openReader(d.info.Index, d.can)
 	if err != nil {
@@ -81,6 +76,22 @@ func (d *Device) Resume() error {
 	holders.resting--
 	holders.Unlock()
 	return nil
+}
+
+// again returns the handle of the GPU after the library was shut down; since says since
+// when it may be another one.
+func (d *Device) again(since string) (nvml.Device, error) {
+	if err := restart(); err != nil {
+		return nil, err
+	}
+	dev, ret := ask(d.lib, func() (nvml.Device, nvml.Return) { return d.lib.DeviceGetHandleByIndex(d.info.Index) }, handleCalls...)
+	if err := fail("nvmlDeviceGetHandleByIndex", ret); err != nil {
+		return nil, err
+	}
+	if uuid, ret := ask(d.lib, dev.GetUUID, "nvmlDeviceGetUUID"); ret != nvml.SUCCESS || plaintext.Line(uuid) != d.info.UUID {
+		return nil, fmt.Errorf("%w: GPU %d is another one since %s: start anew", gpu.ErrLost, d.info.Index, since)
+	}
+	return dev, nil
 }
 
 // held counts a device that is opened or closed.

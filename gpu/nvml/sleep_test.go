@@ -150,4 +150,37 @@ func TestRest(t *testing.T) {
 	}
 }
 
+// Whoever asks for the processes while the GPU is let go of and taken again hears of them,
+// or that it rests, and nothing else.
+func TestProcessesWhileItRests(t *testing.T) {
+	fake(t, fakenvml.H100())
+	d := open(t, 0)
+	done := make(chan error)
+	go func() {
+		for range 300 {
+			if err := errors.Join(d.Rest(), d.Resume()); err != nil {
+				done <- err
+				return
+			}
+		}
+		close(done)
+	}()
+	for asked := 0; ; asked++ {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asked == 0 {
+				t.Error("never asked")
+			}
+			return
+		default:
+		}
+		if _, err := d.Processes(); err != nil && !errors.Is(err, gpu.ErrResting) {
+			t.Fatalf("asked %d times: %v", asked, err)
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
