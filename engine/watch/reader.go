@@ -125,10 +125,12 @@ func (r *Reader) inObject(c byte, atNS int64) {
 		r.lost = true
 	}
 	// An object begins with a name; what does not was none.
-	if first := bytes.TrimLeft(r.object[1:], " \t\r\n"); len(first) == 1 && len(r.object) < 256 && first[0] != '"' {
-		r.depth = 0
-		r.line = append(r.line, bytes.ReplaceAll(r.object, []byte("\n"), []byte(" "))...)
-		return
+	if len(r.object) < 256 {
+		if first := bytes.TrimLeft(r.object[1:], " \t\r\n"); len(first) == 1 && first[0] != '"' {
+			r.depth = 0
+			r.line = append(r.line, bytes.ReplaceAll(r.object, []byte("\n"), []byte(" "))...)
+			return
+		}
 	}
 	switch {
 	case r.escape:

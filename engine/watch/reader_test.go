@@ -190,3 +190,12 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// A brace and megabytes of blanks are read a byte at a time, not all of them again for each:
+// the command waits for whoever reads.
+func TestBlanksAfterABrace(t *testing.T) {
+	_, tests := read(nil, "{"+strings.Repeat("\n", 2<<20)+row(512, 0, 5e7, 3, "")[1:], 1<<16)
+	if len(tests) != 1 || tests[0].Name != "pp512" {
+		t.Errorf("%+v", tests)
+	}
+}
