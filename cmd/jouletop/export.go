@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,28 +62,35 @@ func runExport(ctx context.Context, dir string, to exportTo) error {
 	if s.Manifest.Simulated {
 		mark = "SIMULATED "
 	}
-	done := func(where string) { fmt.Printf("%s%s: %s\n", mark, where, sum) }
+	done := func(where string) error {
+		_, err := fmt.Printf("%s%s: %s\n", mark, where, sum)
+		return err
+	}
 	if to.perfetto != "" {
 		if err := export.Perfetto(ctx, s, to.perfetto); err != nil {
 			return err
 		}
-		done(to.perfetto)
+		if err := done(to.perfetto); err != nil {
+			return err
+		}
 	}
 	if to.parquet != "" {
 		files, err := export.Parquet(ctx, s, to.parquet)
 		if err != nil {
 			return err
 		}
-		for _, f := range files {
-			fmt.Println(f)
+		if _, err := fmt.Println(strings.Join(files, "\n")); err != nil {
+			return err
 		}
-		done(to.parquet)
+		if err := done(to.parquet); err != nil {
+			return err
+		}
 	}
 	if to.otlp != "" {
 		if err := export.OTLP(ctx, s, to.otlp); err != nil {
 			return err
 		}
-		done(to.otlp)
+		return done(to.otlp)
 	}
 	return nil
 }

@@ -44,7 +44,6 @@ func showModels(found []models.Found, r *rig.Rig, asJSON bool) error {
 			return err
 		}
 	}
-	fmt.Printf("Simulated shapes (--gpu sim): %v\n", rig.SimNames())
-	fmt.Println("`jouletop synth SHAPE` writes one with random weights.")
-	return nil
+	_, err := fmt.Printf("Simulated shapes (--gpu sim): %v\n`jouletop synth SHAPE` writes one with random weights.\n", rig.SimNames())
+	return err
 }

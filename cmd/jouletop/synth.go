@@ -51,8 +51,8 @@ func newSynth() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("%s: %s %s, random weights, %s\n", out, shape.Name, q, humanize.IBytes(uint64(st.Size())))
-			return nil
+			_, err = fmt.Printf("%s: %s %s, random weights, %s\n", out, shape.Name, q, humanize.IBytes(uint64(st.Size())))
+			return err
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` to write (default SHAPE.gguf)")

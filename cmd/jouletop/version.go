@@ -39,6 +39,9 @@ func newVersion() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		Run:   func(*cobra.Command, []string) { fmt.Println(strings.Join(versions(), "\n")) },
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Println(strings.Join(versions(), "\n"))
+			return err
+		},
 	}
 }

@@ -30,7 +30,7 @@ type Totals struct {
 	Requests   int
 	Unresolved int     // of them, whose energy is not stated
 	EnergyJ    float64 // the sum of the others'
-	ErrJ       float64 // the sum of their intervals' halves: as if all were off alike
+	ErrJ       float64 // the sum of their intervals' halves, as if all were off alike; NaN: one's is not known
 }
 
 // String says it in words.
@@ -38,7 +38,10 @@ func (t Totals) String() string {
 	if t.Requests == 0 {
 		return "no requests"
 	}
-	joules := fmt.Sprintf("%s J (± %s J)", plaintext.Significant(t.EnergyJ, 7), plaintext.Significant(t.ErrJ, 3))
+	joules := plaintext.Significant(t.EnergyJ, 7) + " J"
+	if known(t.ErrJ) {
+		joules += fmt.Sprintf(" (± %s J)", plaintext.Significant(t.ErrJ, 3))
+	}
 	all := plaintext.Plural(t.Requests, "request")
 	switch t.Unresolved {
 	case 0:

@@ -84,6 +84,16 @@ func TestTotalsAreWhatIsStated(t *testing.T) {
 	}
 }
 
+// An energy whose interval is not known has none to add up.
+func TestTotalsWithoutAnInterval(t *testing.T) {
+	var sum Totals
+	sum.add(event.Energy{EnergyJ: 2, EnergyErrJ: 0.5})
+	sum.add(event.Energy{EnergyJ: 3, EnergyErrJ: math.NaN()})
+	if text := sum.String(); text != "2 requests, 5.000000 J" {
+		t.Error(text)
+	}
+}
+
 // A trace holds every row once, in lanes in which nothing lies over anything, its
 // joules are the session's, and it says that it is simulated.
 func TestPerfettoReadsBack(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -50,8 +51,15 @@ func Write(ctx context.Context, s *session.Session, w io.Writer) error {
 
 // replay tells a recorded session.
 func replay(ctx context.Context, s *session.Session, to exporters) (err error) {
-	var trouble error
-	quiet(func(err error) { trouble = errors.Join(trouble, err) })
+	var trouble struct { // told by the library's goroutines
+		sync.Mutex
+		error
+	}
+	quiet(func(err error) {
+		trouble.Lock()
+		defer trouble.Unlock()
+		trouble.error = errors.Join(trouble.error, err)
+	})
 	source := SourceOf(s.Manifest, s.Dir)
 	first, last := int64(-1), int64(-1)
 	for e, err := range s.Measured() {
@@ -73,7 +81,10 @@ func replay(ctx context.Context, s *session.Session, to exporters) (err error) {
 	defer func() {
 		done, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTimeout)
 		defer cancel()
-		err = errors.Join(err, traces.Shutdown(done), metrics.Shutdown(done), to.metrics.Shutdown(done), trouble)
+		err = errors.Join(err, traces.Shutdown(done), metrics.Shutdown(done), to.metrics.Shutdown(done))
+		trouble.Lock()
+		defer trouble.Unlock()
+		err = errors.Join(err, trouble.error)
 	}()
 	now := source.at(max(first, 0))
 	in, err := newInstruments(metrics, newFold(func() time.Time { return now }))

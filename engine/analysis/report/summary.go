@@ -1,7 +1,7 @@
 package report
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -192,7 +192,7 @@ func (s Summary) writeText(w io.Writer) error {
 		}
 	}
 	say("session: %s", s.Session)
-	return errors.Join(errs...)
+	return cmp.Or(errs...) // the others are its echo
 }
 
 // AddSweep adds what the points of a sweep come to by clock, and the clock to run at,
