@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"os/user"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
 
 	"jouletop/engine/operator"
@@ -37,7 +39,19 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == clockguard.Subcommand {
 		os.Exit(clockguard.Main(os.Args[2:], rig.OpenNVML))
 	}
+	findHome()
 	os.Exit(mainStatus(os.Args[1:]))
+}
+
+// findHome sets HOME where nobody did, as in a service's environment: to the user's home,
+// not to the root of all files, which is where the library looks then.
+func findHome() {
+	if os.Getenv("HOME") != "" {
+		return
+	}
+	if u, err := user.Current(); err == nil && u.HomeDir != "" && os.Setenv("HOME", u.HomeDir) == nil {
+		xdg.Reload()
+	}
 }
 
 func mainStatus(args []string) int {
@@ -74,11 +88,22 @@ func mainStatus(args []string) int {
 		fmt.Fprintln(os.Stderr, "jouletop: --config none does without the file")
 		return exitUsage
 	}
-	fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(prefs.blame(err).Error()))
+	fmt.Fprintln(os.Stderr, "jouletop:", plaintext.OneLine(once(prefs.blame(err).Error())))
 	if _, ok := errors.AsType[usage.Error](err); ok {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// once leaves out what an error says again: a disk that is full is told by all who write.
+func once(text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // beside returns what err holds beside these errors, nil for nothing.

@@ -10,14 +10,17 @@ import (
 	"jouletop/engine/analysis/table"
 )
 
-// stdout is standard output with how wide it is: $COLUMNS, or the terminal; without
-// either, lines may be of any length, for programs to read.
-func stdout() io.Writer {
+// stdout and stderr are standard output and error with how wide they are: $COLUMNS, or the
+// terminal; without either, lines may be of any length, for programs to read.
+func stdout() io.Writer { return page(os.Stdout) }
+func stderr() io.Writer { return page(os.Stderr) }
+
+func page(f *os.File) io.Writer {
 	columns, err := strconv.Atoi(os.Getenv("COLUMNS"))
 	if err != nil || columns <= 0 {
-		if columns, _, err = term.GetSize(int(os.Stdout.Fd())); err != nil {
+		if columns, _, err = term.GetSize(int(f.Fd())); err != nil {
 			columns = 0
 		}
 	}
-	return table.Page{Writer: os.Stdout, Columns: columns}
+	return table.Page{Writer: f, Columns: columns}
 }

@@ -101,5 +101,5 @@ func watchWith(ctx context.Context, o *options, r *rig.Rig, w operator.Watched) 
 	if errors.Is(err, operator.ErrInterrupted) {
 		return nil, err
 	}
-	return &ended, errors.Join(err, report.WriteCommand(os.Stderr, rec.Dir(), o.json))
+	return &ended, errors.Join(err, report.WriteCommand(stderr(), rec.Dir(), o.json))
 }

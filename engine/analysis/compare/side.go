@@ -96,7 +96,7 @@ func Sides(args []string, baseline string) ([]*paired.Side, error) {
 	if baseline != "" {
 		at := slices.IndexFunc(sides, func(s *paired.Side) bool { return s.Name == baseline || s.Is(event.PolicyOf(setting(baseline))) })
 		if at < 0 {
-			return nil, fmt.Errorf("--baseline %s: %w: there are %s", baseline, ErrNoSuchSide, list(names(sides)))
+			return nil, fmt.Errorf("--baseline %s: %w: it ran %s", baseline, ErrNoSuchSide, list(names(sides)))
 		}
 		sides = slices.Insert(slices.Delete(slices.Clone(sides), at, at+1), 0, sides[at])
 	}
@@ -154,7 +154,16 @@ func open(arg string) ([]*session.Session, error) {
 	return out, nil
 }
 
-func list(names []string) string { return plaintext.Line(strings.Join(names, ", ")) }
+// list names settings; that of no policy says what it is.
+func list(names []string) string {
+	out := slices.Clone(names)
+	for i, n := range out {
+		if n == (event.Policy{}).String() {
+			out[i] = n + " (the driver's clock)"
+		}
+	}
+	return plaintext.Line(strings.Join(out, ", "))
+}
 
 func names(sides []*paired.Side) []string {
 	var out []string
@@ -208,7 +217,7 @@ func read(s *session.Session, name string) (*paired.Side, error) {
 		return nil, err
 	}
 	if side.Rows() == 0 {
-		return nil, fmt.Errorf("%s: %w: %q; there are %s", s.Dir, ErrNoSuchSide, plaintext.Line(name), list(slices.Sorted(maps.Keys(all))))
+		return nil, fmt.Errorf("%s: %w, nor a folder: %q; it ran %s", s.Dir, ErrNoSuchSide, plaintext.Line(name), list(slices.Sorted(maps.Keys(all))))
 	}
 	return side, s.Points(func(p *event.PointDone) error {
 		if mine(p.PointID, p.Policy, p.RequestedSMMHz) {

@@ -139,15 +139,17 @@ func WriteCommand(w io.Writer, dir string, asJSON bool) error {
 	}
 	id := plaintext.Line(strings.Join(gpus, " and "))
 	if s.Manifest.Simulated {
-		fmt.Fprintf(w, "SIMULATED on %s: %s\n", id, s.Manifest.Note)
+		id = fmt.Sprintf("SIMULATED on %s: %s", id, s.Manifest.Note)
 	} else {
-		fmt.Fprintf(w, "Measured on %s\n", id)
+		id = "Measured on " + id
+	}
+	if err := table.WriteLines(w, id+"\n"); err != nil {
+		return err
 	}
 	for _, t := range tables {
 		if err := t.WriteText(w, false); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintln(w, "session:", s.Dir)
-	return err
+	return table.WriteLines(w, "session: "+s.Dir+"\n")
 }
