@@ -88,11 +88,12 @@ func TestGuardLossIsABanner(t *testing.T) {
 	}
 }
 
-// A full disk is a banner over a run that pauses; with room again all that waited is
+// A full disk is a banner over a run that pauses, a long one, so that a busy machine does not
+// find it ended; with room again all that waited is
 // written, and the run goes on.
 func TestFullDiskIsABanner(t *testing.T) {
 	t.Parallel()
-	x := open(t, 80, 24, nil, append(generate, "--sim-speed", "4", "--queries", "20")...)
+	x := open(t, 80, 24, nil, append(generate, "--sim-speed", "4", "--queries", "60")...)
 	x.inRun()
 	room := func(bytes uint64) {
 		t.Helper()
@@ -110,10 +111,10 @@ func TestFullDiskIsABanner(t *testing.T) {
 	x.shows("RUN PAUSED")
 	x.keys("z")
 	x.hides("RUN PAUSED")
-	x.stored(session.EventsFile, "all requests", func(s string) bool { return strings.Count(s, `"kind":"request_done"`) == 20 })
+	x.stored(session.EventsFile, "all requests", func(s string) bool { return strings.Count(s, `"kind":"request_done"`) == 60 })
 	x.quit()
 	rec, err := readRecording(x.session())
-	if err != nil || len(rec.requests) != 20 || len(rec.points) != 1 || len(rec.halves()) > 0 || rec.Ended != event.HowDone {
+	if err != nil || len(rec.requests) != 60 || len(rec.points) != 1 || len(rec.halves()) > 0 || rec.Ended != event.HowDone {
 		t.Fatalf("%v; %+v", err, rec)
 	}
 	if !strings.Contains(strings.Join(rec.Warnings, "\n"), "the recording goes on") {
