@@ -141,6 +141,9 @@ func (p Plan) Command(name string, m *Manifest) string {
 	if len(sims) > 0 {
 		add("--gpu", strings.Join(sims, ","))
 	}
+	if m.Backend == "remote" {
+		add("--url", "ADDRESS") // it is not recorded: it may hold a password
+	}
 	for _, model := range p.Models {
 		add("--model", model)
 	}
@@ -192,6 +195,12 @@ func (p Plan) Command(name string, m *Manifest) string {
 		add("--slots", fmt.Sprint(s.Slots))
 		add("--prefill-chunk", fmt.Sprint(s.Chunk))
 		add("--schedule", s.Schedule)
+		if s.SLO != "" {
+			add("--slo", s.SLO)
+		}
+		if s.EnergySplit != "" {
+			add("--energy-split", s.EnergySplit)
+		}
 	}
 	if p.Chat {
 		args = append(args, "--chat")

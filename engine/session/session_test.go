@@ -370,3 +370,15 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// The command that does the same again asks for a server where there was one, and for the
+// service level and the split that figures were made with.
+func TestCommandThatDoesTheSame(t *testing.T) {
+	m := Manifest{Name: "run", Backend: "remote", Seed: 3}
+	p := Plan{Models: []string{"m"}, Datasets: []string{"boolq=a b.jsonl"}, Repeats: 1, MaxTokens: 10, Policy: "none",
+		Serving: &Serving{Concurrency: 4, Slots: 8, Chunk: 512, Schedule: "mixed", SLO: "ttft=500ms", EnergySplit: "tokens"}}
+	want := "jouletop run --url ADDRESS --model m --dataset 'boolq=a b.jsonl' --repeats 1 --max-tokens 10 --concurrency 4 --slots 8 --prefill-chunk 512 --schedule mixed --slo ttft=500ms --energy-split tokens --seed 3"
+	if got := p.Command("run", &m); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
