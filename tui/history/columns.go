@@ -14,6 +14,7 @@ type Column struct {
 	Requested    float64         // requested SM clock, MHz; 0 the driver's; NaN unknown
 	PhaseNS      [Phases]float64 // time in each phase; idle's is the rest where anything was read
 	Phase        int             // the busy one that fills most of it; Idle where less than a quarter was busy
+	Began        [Phases]bool    // which began in it, as near as the buckets tell
 }
 
 // Empty tells that nothing is known of the column.
@@ -25,6 +26,7 @@ type acc struct {
 	clkMin, clkMax, powMin, powMax, req float32
 	clk, pow                            [Phases]mean
 	phaseNS                             [Phases]float64
+	begins                              begins
 }
 
 // Columns fills dst with the window that begins at from (ns), each column width
@@ -115,6 +117,10 @@ func (t *Track) addBase(b *base, accs []acc, from, width int64) {
 		if b.requestKnown {
 			a.req = float32(b.req)
 		}
+		a.begins |= b.begins
+		if open && t.openFrom >= at {
+			a.begins.add(t.open)
+		}
 	}
 	for q := Prefill; q < Phases; q++ {
 		ns := float64(b.phaseNS[q])
@@ -145,6 +151,9 @@ func (c *coarse) addTo(accs []acc, from, width, size int64) {
 		}
 		if c.req == c.req {
 			a.req = c.req
+		}
+		if i == max(first, 0) { // a bucket over several columns says no more than which it was in
+			a.begins |= c.begins
 		}
 	}
 	for q := Prefill; q < Phases; q++ {
@@ -192,6 +201,7 @@ func (a *acc) column(width float64) Column {
 		if a.phaseNS[p] > most {
 			c.Phase, most = p, a.phaseNS[p]
 		}
+		c.Began[p] = a.begins.has(p)
 	}
 	c.PhaseNS[Idle] = max(width-busy, 0)
 	// A short phase shows in its column even where most of that was idle.

@@ -52,7 +52,14 @@ type base struct {
 	powMax       float32
 	phaseNS      [Phases]uint32 // idle's is unused
 	requestKnown bool
+	begins       begins
 }
+
+// begins are the phases that began in some time, a bit each.
+type begins uint8
+
+func (b *begins) add(phase int)     { *b |= 1 << phase }
+func (b begins) has(phase int) bool { return b&(1<<phase) != 0 }
 
 // phase returns the phase that fills most of the bucket, Idle for none.
 func (b *base) phase() int {
@@ -88,6 +95,7 @@ type coarse struct {
 	req            float32
 	clk, pow       [Phases]mean
 	phaseMS        [Phases]float32
+	begins         begins
 }
 
 // Track is the history of one GPU. The zero value is empty.
@@ -188,6 +196,9 @@ func (t *Track) AddPhase(phase int, from, to int64) {
 		}
 		lo, hi := max(from, id*baseNS), min(to, (id+1)*baseNS)
 		b.phaseNS[phase] = uint32(hi - lo)
+		if id == from/baseNS {
+			b.begins.add(phase)
+		}
 	}
 }
 
@@ -243,6 +254,9 @@ func (t *Track) markOpen(b *base) {
 	}
 	if lo, hi := max(t.openFrom, b.id*baseNS), (b.id+1)*baseNS; lo < hi && b.phaseNS[t.open] == 0 {
 		b.phaseNS[t.open] = uint32(hi - lo)
+		if t.openFrom/baseNS == b.id {
+			b.begins.add(t.open)
+		}
 	}
 }
 
@@ -268,6 +282,7 @@ func (t *Track) fold(b *base) {
 		for q, ns := range b.phaseNS {
 			c.phaseMS[q] += float32(ns) / 1e6
 		}
+		c.begins |= b.begins
 	}
 }
 

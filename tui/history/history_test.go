@@ -205,3 +205,54 @@ func TestOddTimes(t *testing.T) {
 		t.Error("columns out of nothing")
 	}
 }
+
+// A phase that fills no column is still told of, in the column it began in, once, however
+// old it is.
+func TestShortPhasesAreTold(t *testing.T) {
+	var tr history.Track
+	for at := int64(0); at < 20*sec; at += 10 * ms {
+		tr.AddClock(at, 1980, 0)
+		// As they end: a prefill of 30 ms each 600, the rest decode.
+		if from := at / (600 * ms) * 600 * ms; at == from+30*ms {
+			tr.AddPhase(history.Prefill, from+ms, from+31*ms)
+		} else if at == from+590*ms {
+			tr.AddPhase(history.Decode, from+31*ms, from+590*ms)
+		}
+	}
+	tr.Begin(history.Prefill, 20*sec-15*ms) // and one that still runs
+	for _, c := range []struct {
+		name        string
+		n           int
+		from, width int64
+		want        int
+	}{
+		{"fine", 100, 0, 200 * ms, 34}, // the last two in one column
+		{"finer than a bucket", 2000, 0, 10 * ms, 35},
+		{"of the last seconds", 15, 17 * sec, 200 * ms, 5},
+	} {
+		began := 0
+		for i, col := range columns(&tr, c.n, c.from, c.width) {
+			if col.Began[history.Prefill] {
+				began++
+				if col.PhaseNS[history.Prefill] <= 0 {
+					t.Errorf("%s: column %d: a prefill began and took no time", c.name, i)
+				}
+			}
+			if col.Began[history.Idle] {
+				t.Errorf("%s: column %d: idle began", c.name, i)
+			}
+		}
+		if began != c.want {
+			t.Errorf("%s: %d columns with the beginning of a prefill, want %d", c.name, began, c.want)
+		}
+	}
+	// From coarse buckets too: an hour later they are all that is left.
+	for at := 20 * sec; at < 2000*sec; at += 100 * ms {
+		tr.AddClock(at, 1980, 0)
+	}
+	for i, col := range columns(&tr, 10, 0, 1280*ms) {
+		if !col.Began[history.Prefill] {
+			t.Errorf("column %d of the first: no prefill began", i)
+		}
+	}
+}
