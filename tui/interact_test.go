@@ -396,6 +396,40 @@ type white struct{}
 
 func (white) RGBA() (r, g, b, a uint32) { return 0xffff, 0xffff, 0xffff, 0xffff }
 
+// Each prefill is seen, on the smallest screen too, in the strip and with its power in the
+// chart.
+func TestShortPrefillsAreSeen(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "run")
+	d.step(9200 * time.Millisecond)
+	prefills := 0
+	for _, e := range d.seen {
+		if e, ok := e.(event.PhaseEnd); ok && e.Phase == event.Prefill {
+			prefills++
+		}
+	}
+	if prefills < 5 {
+		t.Fatalf("%d prefills recorded, want several", prefills)
+	}
+	for _, size := range [][2]int{{80, 24}, {120, 40}, {200, 60}} {
+		d.size(size[0], size[1])
+		strip := ""
+		for line := range strings.SplitSeq(d.screen(), "\n") {
+			if strings.HasPrefix(line, "phase ") {
+				strip, _, _ = strings.Cut(line[len("phase "):], " ") // what stands beside it is no part of it
+			}
+		}
+		n := 0
+		for i, r := range strip {
+			if r == 'P' && !strings.HasSuffix(strip[:i], "P") {
+				n++
+			}
+		}
+		if n != prefills {
+			t.Errorf("%v: %d prefills in the strip, want %d:\n%s", size, n, prefills, d.screen())
+		}
+	}
+}
+
 // Without colours a phase is still told by its letter and its line.
 func TestPhasesWithoutColour(t *testing.T) {
 	d := started(t, tui.Options{Theme: theme.Plain})

@@ -52,6 +52,7 @@ type Look struct {
 // Line is one line over the columns of a picture.
 type Line struct {
 	Values []float64 // one a column; NaN is a gap
+	Apart  bool      // each value stands alone, over the other lines; none is joined to the next
 	// Low and High, where not nil, are the column's extremes: where they are a
 	// row or more away from the line a stroke reaches to them.
 	Low, High []float64
@@ -180,7 +181,7 @@ func drawLines(c *canvas.Canvas, plot canvas.Rect, lines []Line, y Range) bool {
 	data := make([][]float64, 0, len(lines))
 	index := make([]int, 0, len(lines))
 	for i, l := range lines {
-		if s := scaled(l.Values, plot.W, plot.H, y); s != nil {
+		if s := scaled(l.Values, plot.W, plot.H, y); s != nil && !l.Apart {
 			data = append(data, s)
 			index = append(index, i)
 		}
@@ -206,7 +207,23 @@ func drawLines(c *canvas.Canvas, plot canvas.Rect, lines []Line, y Range) bool {
 	copyGraph(c, plot, text, func(series, col int) (Look, bool) {
 		return lines[index[series]].Look(col), !math.IsNaN(data[series][col])
 	})
+	for _, l := range lines {
+		if l.Apart {
+			drawApart(c, plot, l, y)
+		}
+	}
 	return true
+}
+
+// drawApart draws a stroke for each value. asciigraph would begin a line in the column
+// before, over what stands there.
+func drawApart(c *canvas.Canvas, plot canvas.Rect, l Line, y Range) {
+	for x, v := range l.Values[:min(len(l.Values), plot.W)] {
+		if !math.IsNaN(v) {
+			k := l.Look(x)
+			c.Set(plot.X+x, plot.Y+plot.H-1-y.Row(v, plot.H), k.Style, k.Shape.glyph('─'))
+		}
+	}
 }
 
 // firstColour is the 256-colour number that stands for the first series in

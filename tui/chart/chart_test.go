@@ -273,3 +273,22 @@ func TestNice(t *testing.T) {
 		t.Errorf("label %q", got)
 	}
 }
+
+// Values that stand alone are drawn over the other lines and take nothing from beside them.
+func TestValuesThatStandAlone(t *testing.T) {
+	nan := math.NaN()
+	alone := []float64{nan, nan, 5, nan, 9, 9}
+	draw := func(lines ...chart.Line) string {
+		var c canvas.Canvas
+		c.Reset(10, 6, numbered)
+		p := chart.Profile{Y: chart.Range{Min: 0, Max: 10}, Gutter: 3, Lines: lines}
+		p.Draw(&c, canvas.Rect{W: 10, H: 6})
+		return c.Plain()
+	}
+	light := func(int) chart.Look { return chart.Look{} }
+	heavy := func(int) chart.Look { return chart.Look{Shape: chart.Heavy} }
+	got := draw(chart.Line{Values: flat(6, 5), Look: light}, chart.Line{Values: alone, Look: heavy, Apart: true})
+	if !strings.Contains(got, "│──━───") || strings.Count(got, "━") != 3 || !strings.Contains(got, "│    ━━") {
+		t.Errorf("got\n%s", got)
+	}
+}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"math"
+	"slices"
 
 	"jouletop/engine/event"
 	"jouletop/tui/canvas"
@@ -145,7 +146,7 @@ func (p *Live) signalLines(of func(*history.Column) *history.Stat) []chart.Line 
 		hold(l.Values)
 		l.Look = func(i int) chart.Look { return phaseLooks[cols[i].Phase] }
 		l.Band = func(i int) canvas.Style { return phaseLooks[cols[i].Phase].Style }
-		return []chart.Line{l}
+		return append([]chart.Line{l}, p.shortLines(of)...)
 	}
 	var lines []chart.Line
 	for ph := range history.Phases {
@@ -164,6 +165,53 @@ func (p *Live) signalLines(of func(*history.Column) *history.Stat) []chart.Line 
 		}
 	}
 	return lines
+}
+
+// shortLines are the values of phases too short to fill a column, in the columns that tell
+// of them and only where readings fell into them.
+func (p *Live) shortLines(of func(*history.Column) *history.Stat) []chart.Line {
+	cols := p.Window.Columns
+	var lines [history.Phases]chart.Line
+	for i := range cols {
+		ph := shortPhase(cols, i)
+		if ph == history.Idle || math.IsNaN(of(&cols[i]).ByPhase[ph]) {
+			continue
+		}
+		l := &lines[ph]
+		if l.Values == nil {
+			l.Look, l.Apart = func(int) chart.Look { return phaseLooks[ph] }, true
+			l.Values = make([]float64, len(cols))
+			for j := range l.Values {
+				l.Values[j] = math.NaN()
+			}
+		}
+		l.Values[i] = of(&cols[i]).ByPhase[ph]
+	}
+	return slices.DeleteFunc(lines[:], func(l chart.Line) bool { return l.Values == nil })
+}
+
+// shortPhase is a phase that began in column i and fills neither it nor the next, Idle for
+// none.
+func shortPhase(cols []history.Column, i int) int {
+	for ph := history.Prefill; ph < history.Phases; ph++ {
+		if c := &cols[i]; c.Began[ph] && c.Phase != ph && (i+1 == len(cols) || cols[i+1].Phase != ph) {
+			return ph
+		}
+	}
+	return history.Idle
+}
+
+// lettered is the short phase whose letter stands in column i of the strip, Idle for none.
+// Where three columns on end tell of the same one, every other does, else it would look as
+// if there were nothing else; number is the column's since the clock began, so that it is
+// the same columns while the picture moves.
+func lettered(cols []history.Column, i int, number int64) int {
+	ph := shortPhase(cols, i)
+	same := func(by int) bool { return i+by >= 0 && i+by < len(cols) && shortPhase(cols, i+by) == ph }
+	if number%2 == 1 && (same(-1) && same(1) || same(-2) && same(-1) || same(1) && same(2)) {
+		return history.Idle
+	}
+	return ph
 }
 
 // hold lets values stand over short gaps.
@@ -191,25 +239,26 @@ func hold(v []float64) {
 func (p *Live) drawStrip(c *canvas.Canvas) {
 	c.Right(profileGutter, 0, theme.Muted, "phase")
 	x0 := profileGutter + 1
-	last, run := -1, 0
-	for i := range p.Window.Columns {
-		col := &p.Window.Columns[i]
-		ph := col.Phase
-		if ph == history.Idle {
-			last = ph
-			c.Set(x0+i, 0, theme.PhaseIdle, '·')
-			continue
-		}
-		r, s := stripFill[ph], theme.PhaseStyle(history.Letters[ph])
-		// The letter stands where a phase begins, and now and then in a long one.
+	cols, last, run := p.Window.Columns, -1, 0
+	number := p.Window.Shown.From / max(p.Window.Shown.Width, 1)
+	for i := range cols {
+		ph := cols[i].Phase
 		if ph != last {
-			run = 0
+			last, run = ph, 0
 		}
-		if run%16 == 0 {
+		short := lettered(cols, i, number+int64(i))
+		r, s := stripFill[ph], theme.PhaseStyle(history.Letters[ph])
+		switch {
+		case short != history.Idle: // on no ground of its own: it does not fill the column
+			r, s = rune(history.Letters[short]), theme.PhaseStyle(history.Letters[short])
+		case ph == history.Idle:
+			r, s = '·', theme.PhaseIdle
+		case run%16 == 0: // where a phase begins, and now and then in a long one
 			r, s = rune(history.Letters[ph]), theme.StripStyle(history.Letters[ph])
 		}
-		run++
-		last = ph
+		if short == history.Idle || run%16 != 0 { // else its letter stands in the next column
+			run++
+		}
 		c.Set(x0+i, 0, s, r)
 	}
 	p.drawMarks(c, x0)

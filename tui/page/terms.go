@@ -47,7 +47,7 @@ var glossary = []term{
 	{"passes", "iterations a second"},
 	{"peak", "the most watts since the session began"},
 	{"per 1M tokens", "energy of a million tokens at this rate, and what it costs at the price of a kWh"},
-	{"phase", "what the GPU does for a batch: P prefill, D decode, S score, M mixed, - idle"},
+	{"phase", "what the GPU does for a batch: P prefill, D decode, S score, M mixed, - idle. In the strip a phase fills the columns that it takes most of; a letter alone is one too short for that, where it began; where each column has one, every other tells it"},
 	{"point", "one configuration of a sweep: model, dataset, batch size and clock (or policy), in one repeat"},
 	{"policy", "which clock in which phase: none, fixed:MHZ, phase:PREFILL/DECODE, min-energy, min-edp"},
 	{"power/limit", "watts now and the board's power limit"},
