@@ -62,23 +62,26 @@ func boundPoints(t *testing.T, seed int64, points []engine.PointPlan) (out []bou
 type judged struct{ points, right, unknown, wrong, bound int }
 
 // judge tells whether what is said of a point is so: whether a limit held the clock for 5 %
-// of a phase's time, unless that is so nearly.
-func (j *judged) judge(t *testing.T, what string, held event.HeldPhases, truth map[event.Phase]float64) {
+// of a phase's time, unless that is so nearly. There may be two truths: see card.
+func (j *judged) judge(t *testing.T, what string, held event.HeldPhases, truths ...map[event.Phase]float64) {
 	t.Helper()
 	const nearly = 3 // %
 	j.points++
 	wrong, unknown := false, false
 	for _, p := range []event.Phase{event.Prefill, event.Decode} {
-		h, want := *held.Of(p), truth[p]
-		if want >= event.HeldAtTimes {
+		h, so := *held.Of(p), false
+		if truths[0][p] >= event.HeldAtTimes {
 			j.bound++
+		}
+		for _, truth := range truths {
+			so = so || h.Limited() == (truth[p] >= event.HeldAtTimes) || math.Abs(h.Pct-truth[p]) <= nearly
 		}
 		switch {
 		case !h.Known():
 			unknown = true
-		case h.Limited() != (want >= event.HeldAtTimes) && math.Abs(h.Pct-want) > nearly:
+		case !so:
 			wrong = true
-			t.Logf("%s %s: %s, and in truth %.0f %%", what, p, h, want)
+			t.Logf("%s %s: %s, and in truth %.0f %%", what, p, h, truths[0][p])
 		}
 	}
 	switch {
@@ -148,68 +151,125 @@ func randomPoints(r *rand.Rand, n int) (plan []engine.PointPlan) {
 	return plan
 }
 
-// late replays events to a watch as a card tells of them that renews what it says each
-// 100 ms, as an H100 does: the clock is what it was at the last renewal. It returns what is
-// then said of each point.
-func late(events []event.Event, card binding.GPU) map[string]event.HeldPhases {
-	const renewed = 100e6
-	w := binding.New(card)
-	out := map[string]event.HeldPhases{}
+// card is how a card tells of its clock.
+type card struct {
+	what    string
+	renewed int64 // how often it renews what it says, ns
+	// slow: it lowers the clock only 80 ms after the limit is passed, and raises the last
+	// of it 400 ms after, as an H100 was recorded to. Whether what is still low then is
+	// held, though the phase would not pass the limit, is a matter of words: both are right.
+	slow bool
+}
+
+// late replays events to a watch as such a card tells of them: the clock is what it was at
+// the last renewal. It returns what is then said of each point, and for how much of each
+// phase's time such a card's clock would be low.
+func (c card) late(events []event.Event, g binding.GPU) (out map[string]event.HeldPhases, low map[string]map[event.Phase]float64) {
+	w := binding.New(g)
+	out, low = map[string]event.HeldPhases{}, map[string]map[event.Phase]float64{}
+	var all []event.Sample // as they would be at once
+	n := map[event.Phase]float64{}
 	var told event.Sample // at the last renewal
-	var next int64
+	var next, since, until int64
 	point := ""
 	for _, e := range events {
 		switch e := e.(type) {
 		case event.Sample:
-			if e.TimeNS >= next {
-				told, next = e, e.TimeNS+renewed
-			}
 			s := e
+			if c.slow {
+				wanted := s.RequestedSMMHz
+				if wanted == 0 {
+					wanted = g.HighestMHz
+				}
+				switch held := s.Throttle.ByPower() && s.SMMHz < wanted; {
+				case held && since == 0:
+					since = s.TimeNS
+					fallthrough
+				case held && s.TimeNS-since < 80e6:
+					s.SMMHz, s.Throttle = wanted, s.Throttle&^gpu.ThrottleSWPowerCap
+				case held:
+					until = s.TimeNS + 400e6
+				default:
+					since = 0
+				}
+				if s.TimeNS < until && s.SMMHz == wanted {
+					s.SMMHz, s.Throttle = wanted-15, s.Throttle|gpu.ThrottleSWPowerCap
+				}
+			}
+			all = append(all, s)
+			if e.TimeNS >= next {
+				told, next = s, e.TimeNS+c.renewed
+			}
 			s.SMMHz, s.Throttle = told.SMMHz, told.Throttle
 			w.Observe(s)
 			continue
 		case event.PointStart:
 			point = e.PointID
+			low[point], n = map[event.Phase]float64{}, map[event.Phase]float64{}
+		case event.PhaseEnd:
+			of := low[point]
+			for _, s := range all {
+				if s.TimeNS > e.StartNS && s.TimeNS <= e.EndNS {
+					n[e.Phase]++
+					share := 0.0
+					if s.Throttle.ByPower() {
+						share = 100
+					}
+					of[e.Phase] += (share - of[e.Phase]) / n[e.Phase]
+				}
+			}
+			all = nil
 		case event.PointDone:
 			out[point] = w.Point()
 		}
 		w.Observe(e)
 	}
-	return out
+	return out, low
 }
 
-// Over points of all sorts, and on cards that tell at once and on ones that tell late, what
-// is said is right in 98 % of points; on late ones it may be left open. JOULETOP_BENCH: of
-// 1,500 points under fifteen seeds (make bench-binding).
+// Over points of all sorts, what is said is right in 98 % of points on cards that tell at
+// once and on ones that renew what they say each 20 to 200 ms; at most one in 200 is wrong,
+// and the rest are left open. On a card that takes its time besides, more may be left
+// open. JOULETOP_BENCH: of 1,500 points under fifteen seeds (make bench-binding).
 func TestBindingInTheLarge(t *testing.T) {
 	seeds, each := 1, 80
 	if os.Getenv("JOULETOP_BENCH") != "" {
 		seeds, each = 15, 100
 	}
-	var prompt, slow judged
+	const ms = int64(1e6)
+	cards := []card{
+		{"that tells at once", 0, false}, {"that renews each 20 ms", 20 * ms, false}, {"that renews each 50 ms", 50 * ms, false},
+		{"that renews each 100 ms", 100 * ms, false}, {"that renews each 200 ms", 200 * ms, false},
+		{"slow, each 100 ms", 100 * ms, true},
+	}
+	sums := make([]judged, len(cards))
 	for seed := range seeds {
 		plan := randomPoints(rand.New(rand.NewPCG(uint64(seed), 21)), each)
-		points, events, card := boundPoints(t, int64(100+seed), plan)
-		said := late(events, card)
-		for _, p := range points {
-			prompt.judge(t, p.PointID, p.Held, p.truth)
-			slow.judge(t, "told late: "+p.PointID, said[p.PointID], p.truth)
+		points, events, g := boundPoints(t, int64(100+seed), plan)
+		for i, c := range cards {
+			said, low := c.late(events, g)
+			for _, p := range points {
+				held := said[p.PointID]
+				if c.renewed == 0 {
+					held = p.Held
+				}
+				if c.slow {
+					sums[i].judge(t, c.what+": "+p.PointID, held, p.truth, low[p.PointID])
+					continue
+				}
+				sums[i].judge(t, c.what+": "+p.PointID, held, p.truth)
+			}
 		}
 	}
-	for _, c := range []struct {
-		card string
-		judged
-	}{{"that tells at once", prompt}, {"that renews each 100 ms", slow}} {
+	for i, c := range cards {
+		j := sums[i]
 		fmt.Printf("on a card %-24s %4d points: right %5.1f %%, not known %4.1f %%, wrong %4.1f %%; right of what is told %5.1f %% (target 98); a limit held in %d of %d phases\n",
-			c.card, c.points, c.share(c.right), c.share(c.unknown), c.share(c.wrong), 100*float64(c.right)/float64(max(c.right+c.wrong, 1)), c.bound, 2*c.points)
-	}
-	if prompt.points != seeds*each || prompt.share(prompt.right) < 98 {
-		t.Errorf("told at once: %d of %d points right", prompt.right, prompt.points)
-	}
-	if slow.share(slow.wrong) > 2 {
-		t.Errorf("told late: %d of %d points wrong", slow.wrong, slow.points)
-	}
-	if phases := 2 * prompt.points; prompt.bound < phases/5 || prompt.bound > phases*4/5 {
-		t.Errorf("a limit held in %d of %d phases: too one-sided to tell", prompt.bound, phases)
+			c.what, j.points, j.share(j.right), j.share(j.unknown), j.share(j.wrong), 100*float64(j.right)/float64(max(j.right+j.wrong, 1)), j.bound, 2*j.points)
+		if wrong := j.share(j.wrong); c.slow && wrong > 2 || !c.slow && (wrong > 0.5 && seeds > 1 || j.share(j.right) < 98 && seeds > 1 || j.share(j.right) < 96) {
+			t.Errorf("a card %s: right in %.1f %%, wrong in %.1f %%", c.what, j.share(j.right), wrong)
+		}
+		if phases := 2 * j.points; j.points != seeds*each || j.bound < phases/5 || j.bound > phases*4/5 {
+			t.Errorf("a limit held in %d of %d phases: too one-sided to tell", j.bound, phases)
+		}
 	}
 }

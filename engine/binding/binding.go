@@ -6,13 +6,16 @@
 // clock is where it should be costs nothing. Where a driver names no reasons at all, a
 // clock that is too low is held by power if the power drawn came near the limit.
 //
-// Which phase a sample tells of depends on the card. A simulated one tells at once. An
-// H100 renews its clock every 100 ms, so that what a prefill of 120 ms did to it is read
-// in the decode that follows, and it takes up to 400 ms to let the clock rise again
-// (recorded with 8B prefills at batch 4). So it is first found out from the samples how
-// soon the clock follows a boundary; where that is late, a long phase is judged by what
-// comes after its first half second, and a short one by whether anything was held in it or
-// in the 120 ms after it, unless its neighbours were held too: then nobody can tell.
+// Which phase a sample tells of depends on the card. A simulated one tells at once. Others
+// renew what they say each 20 to 200 ms: from the changes it is found when they looked, and
+// each look tells of the phase it fell into (renewal.go, ticks.go). An H100 also takes up
+// to 400 ms to let the clock rise again (recorded with 8B prefills at batch 4), so that
+// what a prefill of 120 ms did to it is read in the decode that follows: which kind of card
+// it is, is found out too. On one of these a long phase is judged by what comes after its
+// first half second, and a short one by whether anything was held in it or in the 120 ms
+// after it, unless its neighbours were held too. What is then open is told by what the
+// phases drew, where it is known what those draw that the limit holds (drawn.go); else
+// nobody can tell.
 package binding
 
 import (
@@ -39,6 +42,7 @@ const (
 	tail      = int64(120 * time.Millisecond) // after a short phase
 	followIn  = int64(300 * time.Millisecond) // a clock that follows a boundary does so within
 	promptly  = int64(25 * time.Millisecond)
+	fastIn    = int64(35 * time.Millisecond)  // a clock that is renewed sooner than every 30 ms is seen within
 	telling   = int64(100 * time.Millisecond) // a phase in which a clock that follows late is seen to
 	afterLock = int64(60 * time.Millisecond)  // a clock that was set has not settled before
 	powerKept = int64(400 * time.Millisecond) // a clock comes back so much later than the power that held it
@@ -63,19 +67,27 @@ type Watch struct {
 	from   int64 // when the minute began, ns
 	told   bool  // of the limit in force
 	since  int64 // when that was set, ns
+	// odds are what the points before told of whether the clock follows at once.
+	odds float64
 }
 
 // unit is one GPU.
 type unit struct {
 	GPU
-	samples []sample
-	pending []event.PhaseSpan // whose samples may not all be there
-	reasons bool              // the driver names throttle reasons
-	changed int64             // when another clock was asked for last
-	wanted  int
-	watts   float64 // the most that was read within powerKept
-	wattsAt int64
-	limitW  float64
+	samples  []sample
+	pending  []event.PhaseSpan // whose samples may not all be there
+	reasons  bool              // the driver names throttle reasons
+	changed  int64             // when another clock was asked for last
+	wanted   int
+	renewals []renewal
+	powers   []drawing
+	levels   levels
+	lastMHz  int
+	lastBits uint64
+	latest   int64   // when it was read last
+	watts    float64 // the most that was read within powerKept
+	wattsAt  int64
+	limitW   float64
 }
 
 type sample struct {
@@ -111,11 +123,15 @@ func (w *Watch) Observe(ev event.Event) []event.Event {
 		for _, u := range w.units {
 			if u.ID == ev.GPU && !math.IsNaN(ev.PowerW) && ev.Source != gpu.SourceAverage {
 				u.power(ev.TimeNS, ev.PowerW)
+				if ev.Source == gpu.SourceBuffer {
+					u.draw(ev.TimeNS, ev.PowerW)
+				}
 			}
 		}
 	case event.KnobChange:
 		return w.limit(ev)
 	case event.PointStart:
+		w.learn()
 		w.point = tally{}
 	case event.PhaseEnd:
 		if ev.Phase != event.Idle {
@@ -135,7 +151,18 @@ func (w *Watch) Point() event.HeldPhases {
 	for _, u := range w.units {
 		w.settle(u, math.MaxInt64)
 	}
-	return w.point.verdict()
+	return w.point.verdict(w.odds)
+}
+
+// learn takes from a point that is over what it tells of the card.
+func (w *Watch) learn() {
+	of, odds := w.point.look()
+	w.odds += odds
+	for _, u := range w.point.units() {
+		for p := range of {
+			u.levels.add(w.point.surely(u, of, p, w.odds > certain))
+		}
+	}
 }
 
 // limit takes in another power limit: what was under the one before is told of by itself.
@@ -179,7 +206,7 @@ func (w *Watch) tell(t int64) []event.Event {
 func (w *Watch) close(t int64) []event.Event {
 	m, from := w.minute, w.from
 	w.minute, w.from = tally{}, t
-	held := m.verdict()
+	held := m.verdict(w.odds)
 	if !held.Told() {
 		return nil
 	}
@@ -224,6 +251,8 @@ func (u *unit) sample(ev event.Sample) {
 	case target > 0 && s.mhz < target-offMHz && ev.TimeNS-u.changed > afterLock:
 		s.power = u.watts >= nearLimit*u.limitW
 	}
+	u.renew(s, uint64(ev.Throttle), u.latest)
+	u.latest = ev.TimeNS
 	u.samples = append(u.samples, s)
 }
 
@@ -260,20 +289,24 @@ func (w *Watch) settle(u *unit, t int64) {
 
 // fact is what the samples tell of one phase on one GPU.
 type fact struct {
-	phase   event.Phase
-	ns      int64
-	n       int
-	power   int // of n
-	heat    int
-	steadyN int // of those after the first half second
-	steady  [2]int
-	after   [2]bool // whether any was held in what came after: power, heat
-	delay   int64   // after which the clock followed the beginning; -1 it did not
-	locked  bool
+	u        *unit
+	from, to int64
+	limitW   float64
+	phase    event.Phase
+	ns       int64
+	n        int
+	power    int // of n
+	heat     int
+	sure     looks // those surely of this phase where the card is fast
+	steadyN  int   // of those after the first half second
+	steady   [2]int
+	after    [2]bool // whether any was held in what came after: power, heat
+	delay    int64   // after which the clock followed the beginning; -1 it did not
+	locked   bool
 }
 
 func (u *unit) fact(p event.PhaseSpan) fact {
-	f := fact{phase: p.Phase.Decoding(), ns: p.EndNS - p.StartNS, delay: -1}
+	f := fact{u: u, limitW: u.limitW, from: p.StartNS, to: p.EndNS, phase: p.Phase.Decoding(), ns: p.EndNS - p.StartNS, delay: -1}
 	from, _ := slices.BinarySearchFunc(u.samples, p.StartNS, func(s sample, t int64) int { return int(max(-1, min(1, s.t-t))) })
 	before := sample{mhz: -1}
 	if from > 0 {
@@ -294,6 +327,11 @@ func (u *unit) fact(p event.PhaseSpan) fact {
 			f.steadyN++
 			f.steady[0] += number(s.power)
 			f.steady[1] += number(s.heat)
+		}
+		if s.t-p.StartNS > fastIn {
+			f.sure.n++
+			f.sure.power += float64(number(s.power))
+			f.sure.heat += float64(number(s.heat))
 		}
 		f.n++
 		f.power += number(s.power)

@@ -65,7 +65,8 @@ func TestVerdicts(t *testing.T) {
 		"prefill capped, told late":    {100 * time.Millisecond, 0, 120 * time.Millisecond, 1500 * time.Millisecond, 1905, 1980, cap, 0, event.HeldByPower, event.HeldByNothing, 100, 0},
 		"both capped, told at once":    {0, 0, 120 * time.Millisecond, time.Second, 1300, 1400, cap, cap, event.HeldByPower, event.HeldByPower, 100, 100},
 		"both capped, told late":       {100 * time.Millisecond, 0, 120 * time.Millisecond, 1500 * time.Millisecond, 1300, 1400, cap, cap, event.HeldByPower, event.HeldByPower, 100, 100},
-		"short phases, told late":      {100 * time.Millisecond, 0, 120 * time.Millisecond, 150 * time.Millisecond, 1905, 1980, cap, 0, "", "", math.NaN(), math.NaN()},
+		"short phases, told late":      {100 * time.Millisecond, 0, 120 * time.Millisecond, 150 * time.Millisecond, 1905, 1980, cap, 0, event.HeldByPower, event.HeldByNothing, 100, 0},
+		"shorter than it is renewed":   {100 * time.Millisecond, 0, 50 * time.Millisecond, 70 * time.Millisecond, 1905, 1980, cap, 0, "", "", math.NaN(), math.NaN()},
 		"named, but at its clock":      {0, 0, 120 * time.Millisecond, time.Second, 1980, 1980, cap, 0, event.HeldByNothing, event.HeldByNothing, 0, 0},
 		"locked":                       {0, 1005, 120 * time.Millisecond, time.Second, 1005, 1005, lock, lock, event.HeldByLock, event.HeldByLock, 0, 0},
 		"locked, and capped below":     {0, 1500, 120 * time.Millisecond, time.Second, 1400, 1500, lock | cap, lock, event.HeldByPower, event.HeldByLock, 100, 0},
@@ -89,6 +90,59 @@ func TestVerdicts(t *testing.T) {
 		check("decode", h.Decode, c.d, c.dPct)
 		if h.Score.Known() || h.Mixed.Known() {
 			t.Errorf("%s: knows of phases that were not: %+v", name, h)
+		}
+	}
+}
+
+// Where the clock follows work as slowly as it is read, what is seen in short phases may
+// be of their neighbours: nobody can tell.
+func TestSlowClock(t *testing.T) {
+	k := newCard(100*time.Millisecond, 700)
+	k.step(2*time.Second, 1980, gpu.ThrottleIdle)
+	k.see(event.PointStart{Point: event.Point{PointID: "p"}})
+	for range 12 {
+		k.phase(event.Prefill, 120*time.Millisecond, 1980, 0) // the clock is lowered by its end
+		start := k.t
+		k.step(60*time.Millisecond, 1905, gpu.ThrottleSWPowerCap)
+		k.step(100*time.Millisecond, 1980, 0)
+		k.see(event.PhaseEnd{PhaseSpan: event.PhaseSpan{PointID: "p", GPU: "g", Phase: event.Decode, StartNS: start, EndNS: k.t}})
+	}
+	if h := k.w.Point(); h.Prefill.Known() || h.Decode.Known() {
+		t.Errorf("prefill %s, decode %s", h.Prefill, h.Decode)
+	}
+}
+
+// Phases too short for the card to look at them are told of by what they draw, where it is
+// known what the limit lets a phase draw that it holds.
+func TestByWhatIsDrawn(t *testing.T) {
+	for watts, want := range map[float64]event.HeldBy{651: event.HeldByPower, 560: event.HeldByNothing} {
+		k := newCard(100*time.Millisecond, 700)
+		draw := func(from int64, w float64) {
+			for at := from - from%(20*ms) + 20*ms; at <= k.t; at += 20 * ms {
+				k.see(event.Power{GPU: "g", PowerReading: gpu.PowerReading{TimeNS: at, Source: gpu.SourceBuffer, PowerW: w}})
+			}
+		}
+		phase := func(p event.Phase, d time.Duration, mhz int, bits gpu.Throttle, w float64) {
+			from := k.t
+			k.phase(p, d, mhz, bits)
+			draw(from, w)
+		}
+		for range 6 { // what it holds draws 651 W
+			phase(event.Prefill, 200*time.Millisecond, 1980, 0, 500)
+			phase(event.Decode, time.Second, 1905, gpu.ThrottleSWPowerCap, 651)
+		}
+		if h := k.w.Point(); h.Decode.By != event.HeldByPower {
+			t.Errorf("decode %s", h.Decode)
+		}
+		k.see(event.PointStart{Point: event.Point{PointID: "p"}})
+		for range 4 { // in step with the card's looks, none of which falls into a prefill
+			k.step(100*time.Millisecond-time.Duration(k.t%(100*ms))+20*time.Millisecond, 1980, gpu.ThrottleIdle)
+			phase(event.Decode, 300*time.Millisecond, 1980, 0, 400)
+			phase(event.Prefill, 40*time.Millisecond, 1980, 0, watts)
+			phase(event.Decode, 300*time.Millisecond, 1980, 0, 400)
+		}
+		if h := k.w.Point(); h.Prefill.By != want || h.Decode.By != event.HeldByNothing {
+			t.Errorf("at %g W: prefill %s, decode %s", watts, h.Prefill, h.Decode)
 		}
 	}
 }
@@ -142,6 +196,10 @@ func TestWithoutReasons(t *testing.T) {
 		for range 10 {
 			k.phase(event.Prefill, 200*time.Millisecond, 1905, 0)
 			k.phase(event.Decode, time.Second, 1980, 0)
+		}
+		of, odds := k.w.point.look()
+		for p, x := range of {
+			t.Log(p, *x, odds, k.w.odds, k.w.units[0].period(), k.w.units[0].levels, k.w.point.drawn(k.w.units[0], p), k.w.point.prompt(), k.w.point.byPower(p), len(k.w.point.facts))
 		}
 		if h := k.w.Point(); h.Prefill.By != want || h.Decode.By != event.HeldByNothing {
 			t.Errorf("at %g W: %+v", watts, h)

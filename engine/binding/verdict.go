@@ -3,6 +3,7 @@ package binding
 import (
 	"math"
 	"slices"
+	"time"
 
 	"jouletop/engine/event"
 )
@@ -17,10 +18,17 @@ func (a *tally) add(f fact) {
 }
 
 // verdict says what held the clock in each kind of phase.
-func (a *tally) verdict() event.HeldPhases {
+// odds are what was learned before of whether each look tells of its own phase.
+func (a *tally) verdict(odds float64) event.HeldPhases {
 	out := event.UnknownHeld()
 	prompt := a.prompt()
 	kinds := map[event.Phase]share{}
+	if of, more := a.look(); a.seldom() && (odds+more > certain && !prompt || never(of)) || !prompt && a.fast() {
+		for p, s := range a.byLooks(of) {
+			*out.Of(p) = s.held()
+		}
+		return out
+	}
 	for _, p := range []event.Phase{event.Prefill, event.Decode, event.Score, event.Mixed} {
 		if prompt {
 			kinds[p] = a.inPhase(p)
@@ -34,6 +42,11 @@ func (a *tally) verdict() event.HeldPhases {
 				kinds[p] = a.short(p, kinds)
 			}
 		}
+		for p, s := range kinds {
+			if by := a.byPower(p); !s.known && by != 0 {
+				kinds[p] = share{true, float64(max(by, 0)), 0, a.locked(p)}
+			}
+		}
 	}
 	for p, s := range kinds {
 		if s.known {
@@ -41,6 +54,43 @@ func (a *tally) verdict() event.HeldPhases {
 		}
 	}
 	return out
+}
+
+// seldom tells whether the card renews what it says less often than it is read.
+func (a *tally) seldom() bool {
+	return slices.ContainsFunc(a.units(), func(u *unit) bool { return u.period() > 0 })
+}
+
+// never tells whether no look found the clock held.
+func never(of map[event.Phase]*looks) bool {
+	for _, k := range of {
+		if k.all.held > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// byLooks takes each look for what it is, and what was drawn where there were too few.
+func (a *tally) byLooks(of map[event.Phase]*looks) map[event.Phase]share {
+	out := map[event.Phase]share{}
+	for p, k := range of {
+		s := share{true, k.power / k.n, k.heat / k.n, k.locked}
+		if k.n < fewSamples {
+			switch by := a.byPower(p); {
+			case k.n == 0 && by == 0, k.n > 0 && by != 0 && by > 0 != (k.power > 0):
+				continue
+			case k.n == 0:
+				s = share{true, float64(max(by, 0)), 0, a.locked(p)}
+			}
+		}
+		out[p] = s
+	}
+	return out
+}
+
+func (a *tally) locked(p event.Phase) bool {
+	return slices.ContainsFunc(a.of(p), func(f fact) bool { return f.locked })
 }
 
 // share is for how much of a kind of phase's time limits held the clock.
@@ -68,18 +118,20 @@ func (a *tally) of(p event.Phase) []fact {
 	return slices.DeleteFunc(slices.Clone(a.facts), func(f fact) bool { return f.phase != p })
 }
 
-// prompt tells whether samples tell of the time they were taken at: the clock follows a
-// boundary at once, or it was held never, or (all but) always.
-func (a *tally) prompt() bool {
-	var delays, inShort []int64 // of phases that are long enough to show a late one, and of others
-	held, n, limited, short := false, 0, 0, 0
+// delays are after how long the clock followed boundaries, ascending, and of all phases
+// for how much it was held.
+func (a *tally) delays() (of []int64, held, limited, n int) {
+	var long, inShort []int64 // of phases that are long enough to show a late one, and of others
+	short := 0
 	for _, f := range a.facts {
 		n += f.n
 		limited += max(f.power, f.heat)
-		held = held || f.power > 0 || f.heat > 0 || f.after != [2]bool{}
+		if f.power > 0 || f.heat > 0 || f.after != [2]bool{} {
+			held++
+		}
 		switch {
 		case f.ns >= telling && f.delay >= 0:
-			delays = append(delays, f.delay)
+			long = append(long, f.delay)
 		case f.ns < telling && f.ns >= promptly:
 			short++
 			if f.delay >= 0 {
@@ -87,19 +139,36 @@ func (a *tally) prompt() bool {
 			}
 		}
 	}
-	if !held || 100*limited >= 98*n {
+	// What a short phase shows came soon, whenever it belongs to: but where that is late,
+	// most of them show nothing.
+	if of = long; len(of) < fewDelays && 10*len(inShort) >= 7*short {
+		of = inShort
+	}
+	if len(of) < fewDelays {
+		of = nil
+	}
+	slices.Sort(of)
+	return of, held, limited, n
+}
+
+// prompt tells whether samples tell of the time they were taken at: the clock follows a
+// boundary by the next but one, or it was held never, or (all but) always.
+func (a *tally) prompt() bool {
+	delays, held, limited, n := a.delays()
+	if held == 0 || 100*limited >= 98*n {
 		return true
 	}
-	if len(delays) < fewDelays {
-		// What a short phase shows came soon, whenever it belongs to: but where that is late,
-		// most of them show nothing.
-		if 10*len(inShort) < 7*short {
-			return false
-		}
-		delays = inShort
+	ns := int64(0)
+	for _, f := range a.facts {
+		ns += f.ns
 	}
-	slices.Sort(delays)
-	return len(delays) >= fewDelays && delays[len(delays)/2] <= promptly
+	return len(delays) > 0 && delays[len(delays)*4/5] <= min(promptly, 13*ns/int64(10*n))
+}
+
+// fast tells whether the clock follows a boundary within a few samples.
+func (a *tally) fast() bool {
+	delays, _, _, _ := a.delays()
+	return len(delays) > 0 && delays[len(delays)*19/20] <= fastIn-int64(5*time.Millisecond)
 }
 
 // inPhase takes samples at their word.
@@ -145,6 +214,9 @@ func (a *tally) steady(p event.Phase) (s share) {
 // nobody can tell whose samples these are.
 func (a *tally) short(p event.Phase, others map[event.Phase]share) (s share) {
 	facts := a.of(p)
+	if len(facts) > fewDelays {
+		facts = facts[1:] // before it was another point
+	}
 	ns := int64(0)
 	for _, f := range facts {
 		ns += f.ns
