@@ -26,7 +26,7 @@ func (d drafted) over(of, half func(event.PointDone) float64) curve.Stat {
 	}
 	s := curve.StatOf(xs)
 	if half != nil && s.N == 1 {
-		s.Half = half(d.points[0])
+		s.Half = half(d.points[slices.IndexFunc(xs, curve.Finite)])
 	}
 	return s
 }
@@ -62,15 +62,16 @@ func Drafts(points []event.PointDone) table.Table {
 			continue
 		}
 		any = any || d.Drafts()
-		energy := d.over(func(p event.PointDone) float64 { return p.EnergyJ }, func(p event.PointDone) float64 { return p.EnergyErrJ })
-		latency := d.over(func(p event.PointDone) float64 { return p.LatencyS }, nil)
-		change := func(of func(event.PointDone) float64) table.Cell {
+		joules, joulesErr := func(p event.PointDone) float64 { return p.EnergyJ }, func(p event.PointDone) float64 { return p.EnergyErrJ }
+		latency := func(p event.PointDone) float64 { return p.LatencyS }
+		change := func(of, half func(event.PointDone) float64) table.Cell {
 			base := plain(d)
 			if base == nil || base == d {
 				return table.Word("")
 			}
-			a, b := d.over(of, nil).Mean, base.over(of, nil).Mean
-			return table.Change(curve.Stat{Mean: 100 * (a/b - 1), Half: math.NaN()})
+			a, b := d.over(of, half), base.over(of, half)
+			ratio := a.Mean / b.Mean
+			return table.Change(curve.Stat{Mean: 100 * (ratio - 1), Half: 100 * ratio * math.Hypot(a.Half/a.Mean, b.Half/b.Mean)})
 		}
 		t.Rows = append(t.Rows, []table.Cell{
 			table.Word(d.Model), table.Word(d.Dataset), table.Num(float64(d.BatchSize), 0), table.Word(d.clock), table.Word(d.Draft), table.Num(float64(d.DraftDepth), 0),
@@ -80,8 +81,7 @@ func Drafts(points []event.PointDone) table.Table {
 			rounded(d.over(event.PointDone.JoulesPerAccepted, nil)),
 			rounded(d.over(func(p event.PointDone) float64 { return p.DraftJ }, func(p event.PointDone) float64 { return p.DraftErrJ })),
 			rounded(d.over(func(p event.PointDone) float64 { return p.VerifyJ }, func(p event.PointDone) float64 { return p.VerifyErrJ })),
-			rounded(energy), rounded(latency),
-			change(func(p event.PointDone) float64 { return p.EnergyJ }), change(func(p event.PointDone) float64 { return p.LatencyS }),
+			rounded(d.over(joules, joulesErr)), rounded(d.over(latency, nil)), change(joules, joulesErr), change(latency, nil),
 		})
 	}
 	if !any {

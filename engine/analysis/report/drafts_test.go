@@ -10,6 +10,7 @@ import (
 
 func draftedPoint(by string, depth, repeat int, joules float64) event.PointDone {
 	p := curvetest.Point(1980, repeat, joules, 1)
+	p.EnergyErrJ = 1
 	p.Drafting = event.Drafting{Draft: by, DraftDepth: depth}
 	p.Drafted = event.NoneDrafted
 	if depth > 0 {
@@ -44,13 +45,19 @@ func TestDrafts(t *testing.T) {
 		row          int
 		column, want string
 	}{
-		{0, "draft", "ngram"}, {0, "EΔ %", "-25.0"}, // against the same without
+		{0, "draft", "ngram"}, {0, "EΔ %", "-25.0 ±1.0"}, {0, "LΔ %", "0.0"}, // against the same without
 		{1, "depth", "0"}, {1, "EΔ %", ""}, {1, "accepted %", ""},
-		{2, "depth", "4"}, {2, "accepted %", "75.0"}, {2, "EΔ %", "-30.0"},
+		{2, "depth", "4"}, {2, "accepted %", "75.0"}, {2, "EΔ %", "-30.0 ±127.1"}, // by two repeats that differ so
 	} {
 		if got := at(c.row, c.column); got != c.want {
 			t.Errorf("row %d, %s: %q, want %q", c.row, c.column, got, c.want)
 		}
+	}
+	unresolved := draftedPoint("self", 4, 2, math.NaN())
+	unresolved.EnergyErrJ = math.NaN()
+	_, rows = Drafts([]event.PointDone{unresolved, draftedPoint("self", 4, 1, 80)}).Texts(false)
+	if got := rows[0][12]; got != "80.0 ±1.0" {
+		t.Errorf("of one repeat that is resolved: %q", got)
 	}
 	if r := table.Rows[2]; math.Abs(r[9].Value-(60+80)*0.75/2/60) > 1e-9 {
 		t.Errorf("J/accepted %v", r[9].Value)
