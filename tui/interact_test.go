@@ -508,6 +508,49 @@ func TestProcessesAndHiddenAreShown(t *testing.T) {
 	d.wants("4711 python", "2.0 GiB", "energy counts as ours", "MIG mode hides")
 }
 
+// A picture has what was told about its moment over the page, not what was told long before;
+// a replay's is seen by Esc, once, also where it goes back.
+func TestNoticesOfWhatIsPast(t *testing.T) {
+	d := started(t, tui.Options{})
+	o := tui.Options{Controller: d.c, Simulated: true, GPUs: opened(t, "run").GPUs, Mode: tui.Playback}
+	told := []event.Event{event.Warning{At: event.At{TimeNS: d.now - 2e9}, Text: "fan stands still"}}
+	old := []event.Event{event.Warning{At: event.At{TimeNS: d.now - 2e9}, Text: "fan stands still"},
+		event.Sample{At: event.At{TimeNS: d.now + 60e9}, GPU: d.gpu(), Sample: gpu.UnknownSample()}}
+	for _, c := range []struct {
+		events []event.Event
+		press  []string
+		want   bool
+	}{{told, nil, true}, {told, []string{"esc"}, false}, {old, nil, false}} {
+		for _, size := range [][2]int{{80, 24}, {200, 60}} {
+			var b strings.Builder
+			if err := tui.DrawPicture(&b, o, append(slices.Clone(d.seen), c.events...), tui.Picture{W: size[0], H: size[1], Press: c.press}); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(b.String(), ": seen"); got != c.want {
+				t.Errorf("%v, %d events, keys %v: told over the page: %v, want %v", size, len(c.events), c.press, got, c.want)
+			}
+		}
+	}
+
+	d = newDriver(t, tui.Options{Mode: tui.Playback}, "run")
+	d.size(80, 24)
+	warning := event.Warning{At: event.At{TimeNS: 3e9}, Text: "fan stands still"}
+	begin := []event.Event{event.RunStart{At: event.At{TimeNS: 1e9}, Name: "run", GPU: d.gpu(), Requests: 10}}
+	d.see(begin...)
+	d.see(warning)
+	d.wants("fan stands still", "(Esc: seen)")
+	d.press("esc")
+	for range 2 {
+		if s := d.screen(); strings.Contains(s, "(Esc: seen)") {
+			t.Errorf("it was seen:\n%s", s)
+		}
+		d.see(begin...) // back to the beginning, and on
+		d.see(warning)
+	}
+	d.see(event.Warning{At: event.At{TimeNS: 4e9}, Text: "fan is gone"})
+	d.wants("fan is gone", "(Esc: seen)")
+}
+
 func TestDrawPicture(t *testing.T) {
 	d := started(t, tui.Options{})
 	o := tui.Options{Controller: d.c, Simulated: true, GPUs: opened(t, "run").GPUs}

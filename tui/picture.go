@@ -22,9 +22,14 @@ type Picture struct {
 	Press []string
 }
 
+// pictureNotices is how long before its moment a picture's notices lie, ns: nobody waits
+// to see the others, and they would take rows from what the picture is of.
+const pictureNotices = 10_000_000_000
+
 // DrawPicture draws the screen as it stands after events as an SVG: the README's
 // picture. Status and what a screen asks for come from o.Controller, where there
-// is one; o.Source is not read.
+// is one; o.Source is not read. Of what is told over the page it has what came in the last
+// 10 s; Esc among p.Press leaves that out too.
 func DrawPicture(w io.Writer, o Options, events []event.Event, p Picture) error {
 	if p.W == 0 && p.H == 0 {
 		p.W, p.H = 120, 40
@@ -43,6 +48,7 @@ func DrawPicture(w io.Writer, o Options, events []event.Event, p Picture) error 
 		return fmt.Errorf("picture of %d×%d: the dashboard needs at least %d×%d", p.W, p.H, view.MinWidth, view.MinHeight)
 	}
 	m.Apply(events...)
+	m.Seen = m.State.Noticed - m.State.NoticedSince(m.State.Now-pictureNotices)
 	if c := o.Controller; c != nil {
 		m.Status = c.Status()
 	}

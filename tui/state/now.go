@@ -111,6 +111,14 @@ func (s *State) notice(t int64, text string, bad bool) {
 
 const keepNotices = 100
 
+// NoticedSince is how many of the notices that are kept came after a time, ns.
+func (s *State) NoticedSince(t int64) (n int) {
+	for n < s.Notices.Len() && s.Notices.At(n).TimeNS > t {
+		n++
+	}
+	return n
+}
+
 // flagged notices flags that no row of the run had before.
 func (s *State) flagged(t int64, flags event.Flags, row string) {
 	for _, f := range flags.List() {
