@@ -8,6 +8,7 @@ package chart
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/guptarohit/asciigraph"
@@ -52,7 +53,7 @@ type Look struct {
 // Line is one line over the columns of a picture.
 type Line struct {
 	Values []float64 // one a column; NaN is a gap
-	Apart  bool      // each value stands alone, over the other lines; none is joined to the next
+	Apart  bool      // each value stands alone, joined to no other, and only where no line stands at its height
 	// Low and High, where not nil, are the column's extremes: where they are a
 	// row or more away from the line a stroke reaches to them.
 	Low, High []float64
@@ -209,20 +210,25 @@ func drawLines(c *canvas.Canvas, plot canvas.Rect, lines []Line, y Range) bool {
 	})
 	for _, l := range lines {
 		if l.Apart {
-			drawApart(c, plot, l, y)
+			drawApart(c, plot, l, data, y)
 		}
 	}
 	return true
 }
 
 // drawApart draws a stroke for each value. asciigraph would begin a line in the column
-// before, over what stands there.
-func drawApart(c *canvas.Canvas, plot canvas.Rect, l Line, y Range) {
+// before, over what stands there. joined are the lines that are drawn already, in rows.
+func drawApart(c *canvas.Canvas, plot canvas.Rect, l Line, joined [][]float64, y Range) {
 	for x, v := range l.Values[:min(len(l.Values), plot.W)] {
-		if !math.IsNaN(v) {
-			k := l.Look(x)
-			c.Set(plot.X+x, plot.Y+plot.H-1-y.Row(v, plot.H), k.Style, k.Shape.glyph('─'))
+		if math.IsNaN(v) {
+			continue
 		}
+		row := y.Row(v, plot.H)
+		if slices.ContainsFunc(joined, func(line []float64) bool { return math.Round(line[x]) == float64(row) }) {
+			continue
+		}
+		k := l.Look(x)
+		c.Set(plot.X+x, plot.Y+plot.H-1-row, k.Style, k.Shape.glyph('─'))
 	}
 }
 

@@ -167,13 +167,14 @@ func (p *Live) signalLines(of func(*history.Column) *history.Stat) []chart.Line 
 	return lines
 }
 
-// shortLines are the values of phases too short to fill a column, in the columns that tell
-// of them and only where readings fell into them.
+// shortLines are the values of phases too short to fill a column, in the columns that have
+// their letters, and only where readings fell into them.
 func (p *Live) shortLines(of func(*history.Column) *history.Stat) []chart.Line {
 	cols := p.Window.Columns
 	var lines [history.Phases]chart.Line
+	number := p.Window.Shown.From / max(p.Window.Shown.Width, 1)
 	for i := range cols {
-		ph := shortPhase(cols, i)
+		ph := lettered(cols, i, number+int64(i))
 		if ph == history.Idle || math.IsNaN(of(&cols[i]).ByPhase[ph]) {
 			continue
 		}
