@@ -16,7 +16,7 @@ import (
 const (
 	mostPowers = 1 << 16
 	bufferLag  = int64(20 * time.Millisecond)  // a reading lags by less behind what it tells of
-	atLevel    = 0.008                         // of the limit: so near to their share of it held phases come
+	atLevel    = 0.004                         // of the limit: so near to their share of it held phases come
 	belowLevel = 0.015                         // and so far below it nothing is held
 	powersKept = 9                             // points by which the share is known
 	mostFrom   = 1.0                           // above: at the lowest clock there is, where the limit cannot be kept
@@ -221,7 +221,7 @@ func (a *tally) alike(u *unit, of map[event.Phase]*looks) float64 {
 		return math.NaN()
 	}
 	lo, hi := slices.Min(shares), slices.Max(shares)
-	if lo > leastFrom && hi < mostFrom && hi-lo < atLevel { // and so none is NaN
+	if lo > leastFrom && hi < mostFrom && hi-lo < 2*atLevel { // and so none is NaN
 		return (lo + hi) / 2
 	}
 	return math.NaN()
