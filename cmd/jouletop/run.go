@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -127,6 +128,8 @@ func (o *options) checkServing() (served.SLO, error) {
 		err = usage.Errorf("--route: queries that are served go to one model; leave out --arrivals or --concurrency")
 	case o.Serve.On() && o.Work.Blocks:
 		err = usage.Errorf("--phase-blocks repeats batches; leave out --arrivals or --concurrency")
+	case o.Serve.On() && !slices.Equal(o.Work.Batches, []int{1}):
+		err = usage.Errorf("--batch: requests that are served come one by one, --slots at once at most; leave it out, or --arrivals or --concurrency")
 	}
 	return slo, err
 }

@@ -274,13 +274,21 @@ func (b *Backend) patiently(ctx context.Context, patience time.Duration, try fun
 			wait = min(wait, maxLoadPause)
 			b.warnLoading(patience)
 		} else {
-			b.warn("the server turned requests away for the moment (busy, or failing); they were sent again")
+			b.warn(sentAgain(err))
 		}
 		if sleep := b.clk.Sleep(ctx, min(wait, maxPause)); sleep != nil {
 			return sleep
 		}
 		pause *= 2
 	}
+}
+
+// sentAgain says why requests were.
+func sentAgain(err error) string {
+	if errors.Is(err, errUnreachable) {
+		return "the server could not be reached for a moment; requests were sent again"
+	}
+	return "the server turned requests away for the moment (busy, or failing); they were sent again"
 }
 
 // warnLoading says that a server is waited for.

@@ -258,7 +258,8 @@ func TestServerThatIsNotThere(t *testing.T) {
 		t.Errorf("Load: %v", err)
 	}
 	s := newServer(t, nil)
-	b = open(t, s, nil)
+	var warnings []string
+	b = open(t, s, func(o *Options) { o.Warn = func(s string) { warnings = append(warnings, s) } })
 	for _, prompts := range [][]string{{"hangs up"}, {"hangs up", "hangs up"}} {
 		if results, err := b.Run(t.Context(), batch(3, prompts...), &heard{}); !errors.Is(err, engine.ErrBackendDied) || len(results) != len(prompts) {
 			t.Errorf("Run: %v", err)
@@ -267,6 +268,9 @@ func TestServerThatIsNotThere(t *testing.T) {
 	s.Close()
 	if _, err := b.Run(t.Context(), batch(3, "x"), &heard{}); !errors.Is(err, engine.ErrBackendDied) {
 		t.Errorf("Run: %v", err)
+	}
+	if told := strings.Join(warnings, "\n"); !strings.Contains(told, "could not be reached") || strings.Contains(told, "turned") {
+		t.Errorf("warned of %q", told)
 	}
 }
 
