@@ -159,6 +159,7 @@ type service struct {
 	jobs  map[int]*job // that have come and not ended
 	busy  *busyTime    // nil while there is nothing to do
 	n     int          // busy times so far
+	overload
 	// passes: what is in each pass is known, so that energies are told as time goes on.
 	passes bool
 }
@@ -326,6 +327,7 @@ func (s *service) report(j *job, r Result) {
 	s.publish(event.RequestDone{At: event.At{TimeNS: r.EndNS}, Request: q})
 	delete(s.jobs, j.id)
 	s.load.ended(s.clk.Now())
+	s.watchQueue(s.clk.Now())
 }
 
 // Bounds of how much faster or slower than planned requests may be made to come.

@@ -463,7 +463,8 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over 
 	if b.woke == r.RequestID {
 		row.IdleJ = b.idle
 	}
-	o.row, o.v, o.bent = row, sq(s.marginalCost)+s.luck, s.marginalBent
+	// What it had alone is measured, but for what idle time would have drawn.
+	o.row, o.v, o.bent = row, sq(s.marginalCost)+s.luck+sq(energy.Unlike*s.marginal), s.marginalBent
 	o.rest = b.traffic.without(r.RequestID, s.before, at.TimeNS, over, b.costs)
 	if o.rest == nil {
 		o.row.MarginalJ, o.row.MarginalErrJ = math.NaN(), math.NaN()

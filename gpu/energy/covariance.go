@@ -88,6 +88,28 @@ func (m *model) sandwich(rows []row, theta []float64, inv *mat.SymDense) {
 		m.cov.SetSym(i, i, least)
 	}
 	m.doubtGaps(rows, inv)
+	m.doubtLoads(inv)
+}
+
+// loadDoubt is the standard deviation, as a share of the mean power, of what a load adds
+// that no phase showed.
+const loadDoubt = 0.2
+
+// doubtLoads adds to the covariance what the pull of loads towards none does to it: next
+// to nothing, but where there is little evidence of a load.
+func (m *model) doubtLoads(inv *mat.SymDense) {
+	nk := len(m.stats)
+	for k, g := range m.keys {
+		if k.of < load0 {
+			continue
+		}
+		sd := loadDoubt * m.mean * pullLoad
+		for i := range nk {
+			for j := i; j < nk; j++ {
+				m.cov.SetSym(i, j, m.cov.At(i, j)+sq(sd)*inv.At(i, g)*inv.At(j, g))
+			}
+		}
+	}
 }
 
 // gapDoubt is the standard deviation of gapPower, over what work draws above idle.

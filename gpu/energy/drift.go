@@ -7,6 +7,7 @@ import "math"
 type drift struct {
 	from  int64 // ns
 	watts []float64
+	sd    float64 // W, by how much power moves so, as a standard deviation
 }
 
 // driftStep is the grid of a drift, and driftWindow the time that each of its
@@ -83,6 +84,7 @@ func findDrift(rows []row, theta []float64) drift {
 		}
 	}
 	real = max(real/m, 0)
+	d.sd = math.Sqrt(real)
 	for i, c := range counts {
 		if real == 0 || c == 0 {
 			d.watts[i] = 0

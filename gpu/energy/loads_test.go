@@ -89,3 +89,39 @@ func TestLoadsInWindows(t *testing.T) {
 		t.Errorf("%.1f %% of %d inside", 100*share, n)
 	}
 }
+
+// Loads that no reading had in it, though they are in phases to come, are known to be
+// unknown: what is expected of them lies in its interval, and that is wide.
+func TestLoadsNeverRead(t *testing.T) {
+	for _, cost := range []float64{0.2, 0.6} { // beside 2 J of the sort that was read
+		rnd := rand.New(rand.NewPCG(7, 8))
+		w := &world{}
+		w.step(0.5, 120)
+		work := func(until float64, sort int, each float64) {
+			for float64(w.end)/1e9 < until {
+				if rnd.IntN(20) == 0 {
+					w.step(0.02+0.1*rnd.Float64(), 120)
+				}
+				n := 1 + rnd.IntN(3)
+				var l Loads
+				l[sort] = float64(n)
+				d := 0.004 + 0.006*float64(n)
+				a, b := w.step(d, (200*d+each*float64(n))/d)
+				w.phases = append(w.phases, Phase{Kind: "decode pass", Start: a, End: b, Loads: l})
+			}
+		}
+		work(12, 0, 2)
+		seen := w.end
+		work(16, 3, cost)
+		w.step(0.5, 120)
+		m := loadedMeter(w, rnd, seen-20e6, math.MaxInt64)
+		e, true := m.Expect(seen+1e9, seen+3e9), w.joules(seen+1e9, seen+3e9)
+		if off := math.Abs(e.Likely() - true); off > e.HalfWidth() || e.HalfWidth() < 0.1*true {
+			t.Errorf("%.1f ± %.1f J expected, %.1f drawn", e.Likely(), e.HalfWidth(), true)
+		}
+		own, was := m.Expect(2e9, 8e9), w.joules(2e9, 8e9)
+		if off := math.Abs(own.Likely() - was); off > own.HalfWidth() || own.HalfWidth() > 0.05*was {
+			t.Errorf("of what was read: %.1f ± %.1f J expected, %.1f drawn", own.Likely(), own.HalfWidth(), was)
+		}
+	}
+}

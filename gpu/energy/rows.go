@@ -82,10 +82,13 @@ func rowsOf(tr *track, tl *timeline, from int, lag float64, traits map[Key]trait
 				}
 			}
 			for j, usual := range c.rates {
-				if r := s.rate(j); r > 0 && usual > 0 {
-					if g, ok := cols.number(&c.loadAt[j], s.key, load0+effect(j)); ok {
-						more = addShare(more, share{g, part * r / usual, s.inst, 1})
-					}
+				if usual == 0 {
+					continue
+				}
+				// Also where no reading had it: then it is known to be unknown.
+				g, ok := cols.number(&c.loadAt[j], s.key, load0+effect(j))
+				if r := s.rate(j); r > 0 && ok {
+					more = addShare(more, share{g, part * r / usual, s.inst, 1})
 				}
 			}
 			if c.start {

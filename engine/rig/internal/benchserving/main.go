@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -28,6 +29,7 @@ func main() {
 	recordings := flag.String("recording", "../shared/data/h100/serving", "folder of the recording of a real server")
 	program := flag.String("program", "", "jouletop, to serve by llama.cpp")
 	sessions := flag.String("sessions", "", "folder of sessions in which jouletop served on one GPU, judged alone")
+	splits := flag.Bool("splits", false, "print what each way to divide the recording (or sessions) learns of the rest, alone")
 	seeds := flag.Int("seeds", 3, "seeds of each load")
 	server := flag.String("llama-server", "", "llama-server to compare the throughput with, alone")
 	flag.Parse()
@@ -36,6 +38,8 @@ func main() {
 	switch {
 	case *server != "":
 		err = versus(*program, *server)
+	case *splits:
+		err = allSplits(cmp.Or(*sessions, *recordings), *sessions != "")
 	case *sessions != "":
 		err = servedSessions(*sessions)
 	default:

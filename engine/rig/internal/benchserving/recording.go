@@ -28,6 +28,7 @@ type recording struct {
 // recordedRun is one load; its passes are what they must have been.
 type recordedRun struct {
 	name, kind string
+	load       string // what runs of one load have in common
 	start, end int64
 	requests   []observed.Request
 	passes     []event.Iteration
@@ -66,7 +67,7 @@ func readRecording(dir string) (*recording, error) {
 	rec := &recording{}
 	at := map[string]*recordedRun{}
 	err := table(dir, "runs.csv", func(field func(string) string) (err error) {
-		r := recordedRun{name: field("run"), kind: field("parameter")}
+		r := recordedRun{name: field("run"), kind: field("parameter"), load: field("kind") + " " + field("parameter")}
 		var e1, e2 error
 		r.start, e1 = strconv.ParseInt(field("start_ns"), 10, 64)
 		r.end, e2 = strconv.ParseInt(field("end_ns"), 10, 64)
@@ -164,18 +165,34 @@ func (untouched) Forget(int64)                         {}
 // pieceNS is how long a piece of a busy time is at least, as where a run is live.
 const pieceNS = int64(2e9)
 
+// stretch is a time in ns.
+type stretch struct{ start, end int64 }
+
+// spans are the times of some runs.
+func (rec *recording) spans(of func(run string) bool) (all []stretch) {
+	for _, r := range rec.runs {
+		if of(r.name) {
+			s, e := r.span()
+			all = append(all, stretch{s, e})
+		}
+	}
+	return all
+}
+
 // account replays the recording into an account, the readings of some runs left out, and
 // returns its meter and the rows of the requests.
 func (rec *recording) account(without func(run string) bool) (account.Meter, map[string]event.RequestEnergy) {
+	return rec.accountBut(rec.spans(without))
+}
+
+// accountBut is account, the readings in some times left out.
+func (rec *recording) accountBut(hidden []stretch) (account.Meter, map[string]event.RequestEnergy) {
 	m := account.NewMeter(rec.power[0].GPU, nil, 700)
 	a := account.New(account.Meters{m}, untouched{})
 	var evs []event.Event
 	for _, p := range rec.power {
 		const beyond = int64(100e6)
-		out := slices.ContainsFunc(rec.runs, func(r recordedRun) bool {
-			s, e := r.span()
-			return without(r.name) && p.TimeNS > s-beyond && p.TimeNS < e+beyond
-		})
+		out := slices.ContainsFunc(hidden, func(h stretch) bool { return p.TimeNS > h.start-beyond && p.TimeNS < h.end+beyond })
 		if !out {
 			evs = append(evs, p)
 		}

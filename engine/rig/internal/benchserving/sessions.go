@@ -101,6 +101,7 @@ func shift(r *recordedRun, power []event.Power, by int64) {
 func (s *served) readSession(dir string) (run recordedRun, power []event.Power, err error) {
 	run.name = filepath.Base(dir)
 	run.kind, _, _ = strings.Cut(run.name, "-")
+	run.load = run.kind
 	if err := table(dir, "iterations.csv", func(field func(string) string) error {
 		var it event.Iteration
 		var err error
