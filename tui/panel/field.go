@@ -173,7 +173,7 @@ func (f *Field) key(msg tea.KeyPressMsg) bool {
 	s := msg.String()
 	letter := msg.Text != "" && (s != "space" || f.typed() != "")
 	switch {
-	case f.options == nil && !f.open, f.open && (letter || f.typed() != "" && (s == "backspace" || s == "delete" || s == "home" || s == "end")):
+	case f.options == nil && !f.open, f.open && (letter || f.typed() != "" && s != "left" && s != "right"):
 		was := f.in.Value()
 		f.in.Focus()
 		f.in, _ = f.in.Update(clean(msg))
