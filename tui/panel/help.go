@@ -112,16 +112,21 @@ func (h *Help) Key(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 		h.shown, _ = h.shown.Update(msg)
 		return nil, true
 	}
+	switch msg.String() {
+	case "home":
+		h.shown.GotoTop()
+		return nil, true
+	case "end":
+		h.layOut()
+		h.shown.GotoBottom()
+		return nil, true
+	}
 	h.closed = true
 	return nil, h.Keys.Help.Is(msg) || h.Keys.Close.Is(msg) || h.Keys.Quit.Is(msg)
 }
 
 // Draw lists the keys.
 func (h *Help) Draw(name string) {
-	title := "Keys"
-	if h.Version != "" {
-		title += " · jouletop " + h.Version
-	}
 	r := h.area()
 	type key struct {
 		of *Help
@@ -129,7 +134,11 @@ func (h *Help) Draw(name string) {
 	}
 	h.Frame.Lay(name, r, key{h, h.shown.YOffset()}, func() string {
 		h.layOut()
-		return draw.Box(h.Frame.Canvas, r.W, r.H, title, h.note(), h.shown.View())
+		title, note := "Keys", h.note()
+		if long := title + " · jouletop " + h.Version; h.Version != "" && canvas.Width(long+note)+10 <= r.W {
+			title = long
+		}
+		return draw.Box(h.Frame.Canvas, r.W, r.H, title, note, h.shown.View())
 	})
 }
 
