@@ -185,6 +185,29 @@ func TestNoticesUntilSeen(t *testing.T) {
 	}
 }
 
+// Esc is for what is told before it is for a table below that is sorted or filtered; where
+// a filter is typed it is the filter's.
+func TestNoticeOverSortedTable(t *testing.T) {
+	d := monitored(t, 1)
+	d.size(80, 24)
+	told := event.Warning{At: event.At{TimeNS: d.now + 1}, Text: "the fan stands still"}
+	d.see(told)
+	d.wants("energy▾", "(Esc: seen)")
+	d.press("esc")
+	d.wants("energy▾")
+	if s := d.screen(); strings.Contains(s, "(Esc: seen)") {
+		t.Errorf("it was seen:\n%s", s)
+	}
+	d.press("/", "t")
+	d.see(told)
+	d.press("esc")
+	d.wants("(Esc: seen)")
+	d.press("esc")
+	if s := d.screen(); strings.Contains(s, "(Esc: seen)") {
+		t.Errorf("it was seen:\n%s", s)
+	}
+}
+
 // How fast tokens are made is of now, and not exact where pieces of text are counted.
 func TestMadeNow(t *testing.T) {
 	for _, made := range []int{4, 0} {

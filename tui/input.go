@@ -165,6 +165,10 @@ func (m *Model) key(msg tea.KeyPressMsg) tea.Cmd {
 		}
 	}
 	m.message.text = ""
+	if k.Close.Is(msg) && m.Unseen() > 0 && !typing(nil, m.page()) { // before a table unsorts
+		m.Seen = m.State.Noticed
+		return nil
+	}
 	if m.page().Greedy(msg) {
 		return m.page().Key(msg)
 	}
@@ -191,8 +195,6 @@ func (m *Model) open(i int) tea.Cmd {
 func (m *Model) programKey(msg tea.KeyPressMsg) (tea.Cmd, bool) {
 	n := len(m.pages)
 	switch k := &m.Keys; {
-	case k.Close.Is(msg) && m.Unseen() > 0:
-		m.Seen = m.State.Noticed
 	case k.Next.Is(msg):
 		return m.open((m.at + 1) % n), true
 	case k.Prev.Is(msg):

@@ -33,7 +33,9 @@ func TestTablesAreGoneThrough(t *testing.T) {
 		d.wants("/8b truthfulqa 1155", "1 of 2 (44 in all)")
 		d.press("down", "enter", "enter")
 		d.wants("Point j", "dataset", "truthfulqa", "Esc")
-		d.press("esc", "esc")
+		d.press("esc")
+		d.wants("(Esc: seen")
+		d.press("esc", "esc") // what is told first, then the filter
 		d.wants("1 of 44")
 		d.press("right", "right", "right", "right", "right", "right", "o")
 		d.wants("energy▾")

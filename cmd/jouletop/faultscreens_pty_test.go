@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,14 +15,16 @@ import (
 	"jouletop/gpu/nvml/fakenvml"
 )
 
-// What goes wrong, on the smallest screen.
+// What goes wrong, on the smallest screen, and a large one.
 
 // A clock that somebody left locked is told to who only watches, whoever that was.
 func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
-	for name, ours := range map[string]bool{"by a run": true, "by another tool": false} {
-		t.Run(name, func(t *testing.T) {
+	for i, ours := range []bool{true, false, true, false} {
+		size := itemSizes[i/2]
+		name := map[bool]string{true: "by a run", false: "by another tool"}[ours]
+		t.Run(fmt.Sprintf("%s, %d×%d", name, size[0], size[1]), func(t *testing.T) {
 			t.Parallel()
 			g := leftLocked(t, server)
 			if !ours {
@@ -29,7 +32,7 @@ func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			x := openIn(t, g.home, 80, 24, g.env, "--monitor")
+			x := openIn(t, g.home, size[0], size[1], g.env, "--monitor")
 			x.shows("MONITOR: watching only")
 			x.until("the warning, over lines of its own", func(s string) bool {
 				return strings.Contains(strings.Join(strings.Fields(s), " "), "runs at 1005 of 1980 MHz for a clock setting that is not this program's")
@@ -42,6 +45,11 @@ func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
 			if ours {
 				x.stored(session.EventsFile, "who it was", warned("never given back"))
 			}
+			x.keys("2", "3", "1")
+			seen := func(s string) bool { return strings.Contains(strings.Join(strings.Fields(s), " "), "(Esc: seen") }
+			x.until("the warning over every page", seen)
+			x.keys(escKey)
+			x.until("no warning once it was seen", func(s string) bool { return !seen(s) })
 			x.keys("q")
 			if code := x.end(); code != 0 {
 				t.Errorf("exit status %d", code)
