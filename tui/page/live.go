@@ -46,6 +46,9 @@ func (p *Live) Hints() []view.Key {
 	if len(p.State.GPUs) > 1 {
 		return []view.Key{k.Clock, k.Arm, gpuHint(p.Context), k.Job, k.Prompt, k.Window, k.Freeze, k.Mark, k.Stop}
 	}
+	if p.serving.on(p.Context) {
+		return []view.Key{k.Clock, k.Arm, servingKeys.lanes, PaceKey, k.Prompt, k.Window, k.Freeze, k.Mark, k.Stop}
+	}
 	return []view.Key{k.Clock, k.Arm, k.Job, k.Prompt, k.Window, k.Freeze, k.Mark, k.Stop}
 }
 
@@ -250,6 +253,8 @@ func (p *Live) drawText(c *canvas.Canvas) {
 		c.TextMax(1, y, c.W-2, theme.Muted, "nothing is being generated")
 	case w.Phase.Phase == event.Score:
 		c.TextMax(1, y, c.W-2, theme.Muted, "answered by log-likelihood: options are scored, no text is generated")
+	case n == 0 && !w.InPhase:
+		c.TextMax(1, y, c.W-2, theme.Muted, "waiting for a request")
 	default:
 		c.TextMax(1, y, c.W-2, theme.Muted, "reading the prompt")
 	}

@@ -39,7 +39,11 @@ func (p *Rows) Keys() []view.Key { return append([]view.Key{rowsKeys.next}, grid
 
 // Hints are the keys on the last line.
 func (p *Rows) Hints() []view.Key {
-	return append([]view.Key{rowsKeys.next}, p.lists[p.at].hints()...)
+	l := p.lists[p.at]
+	if l.typing() {
+		return l.hints()
+	}
+	return append([]view.Key{rowsKeys.next}, l.hints()...)
 }
 
 // Greedy tells whether a key is the page's before it is the program's.

@@ -31,6 +31,7 @@ type list interface {
 	paste(string) bool
 	wheel(by int)
 	hints() []view.Key
+	typing() bool
 	newest()
 	here() (here, columns [][2]string)
 	draw(part string, r canvas.Rect)
@@ -66,6 +67,9 @@ func (t *table[T]) wheel(by int) {
 }
 
 func (t *table[T]) hints() []view.Key { return t.grid.Hints() }
+
+// typing tells whether a filter is being typed.
+func (t *table[T]) typing() bool { return t.grid.Typing() }
 
 func (t *table[T]) newest() { t.grid.Newest() }
 
