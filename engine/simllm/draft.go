@@ -111,6 +111,7 @@ type speculated struct {
 	*sequence
 	key      uint64
 	made     int // tokens so far
+	told     int // of them
 	proposed int // in this round
 	text     strings.Builder
 	shownNS  int64
@@ -187,7 +188,8 @@ func (r *run) show(active []*speculated, t int64) []*speculated {
 			s.text.Reset()
 			s.shownNS = t
 			res.Output.Text += text
-			r.obs.Token(s.index, t, text)
+			engine.TellTokens(r.obs, s.index, t, text, s.made-s.told)
+			s.told = s.made
 		}
 		if !ended {
 			goOn = append(goOn, s)
