@@ -1,6 +1,8 @@
 package page
 
 import (
+	"cmp"
+
 	tea "charm.land/bubbletea/v2"
 
 	"jouletop/engine/event"
@@ -132,7 +134,7 @@ func requestsTable(c *view.Context) *table[*state.Request] {
 	t.name = func(q *state.Request) string { return "Request " + q.RequestID }
 	t.more = func(q *state.Request) [][2]string {
 		out := [][2]string{
-			{"batch", q.BatchID}, {"point", q.PointID}, {"GPU", q.GPU}, {"energy by", q.Method}, {"± 95 % J", draw.Sig(q.EnergyErrJ)}, {"net energy J", draw.Sig(q.NetEnergyJ)},
+			{"batch", q.BatchID}, {"point", q.PointID}, {"GPU", q.GPU}, {"energy by", cmp.Or(q.Method, draw.Unknown)}, {"± 95 % J", draw.Sig(q.EnergyErrJ)}, {"net energy J", draw.Sig(q.NetEnergyJ)},
 			{"prefill", draw.Seconds(q.PrefillS)}, {"decode", draw.Seconds(q.DecodeS)}, {"longest gap", draw.Seconds(q.GapMaxS)}, {"cached tokens", countText(q.CachedTokens)},
 			{"quality", draw.Float(q.Quality, 3) + " " + q.QualityMetric},
 		}
@@ -191,7 +193,7 @@ func pointsTable(c *view.Context) *table[*event.PointDone] {
 	t.name = func(p *event.PointDone) string { return "Point " + p.PointID }
 	t.more = func(p *event.PointDone) [][2]string {
 		out := [][2]string{
-			{"GPU", p.GPU}, {"queries", draw.Int(p.Queries)}, {"energy by", p.Method}, {"net energy J/query", draw.Sig(p.NetEnergyJ)}, {"prefill", draw.Seconds(p.PrefillS)}, {"decode", draw.Seconds(p.DecodeS)},
+			{"GPU", p.GPU}, {"queries", draw.Int(p.Queries)}, {"energy by", cmp.Or(p.Method, draw.Unknown)}, {"net energy J/query", draw.Sig(p.NetEnergyJ)}, {"prefill", draw.Seconds(p.PrefillS)}, {"decode", draw.Seconds(p.DecodeS)},
 			{"tokens in, out", draw.Sig(p.InputTokens) + ", " + draw.Sig(p.OutputTokens)}, {"throttled", draw.Float(p.ThrottledPct, 1) + " % of the time"},
 			{"temperature", draw.Float(p.TempStartC, 0) + " to " + draw.Float(p.TempEndC, 0) + " °C"},
 		}
