@@ -114,6 +114,7 @@ func TestDraftedEnergyHoldsTheTruth(t *testing.T) {
 		{model: "llama-3.1-8b", by: event.DraftNGram, depth: 4},
 		{model: "llama-15m", by: event.DraftSelf, depth: 6},
 		{model: "llama-3.1-8b", by: "llama-3.2-3b", depth: 4},
+		{model: "llama-3.2-3b", by: "llama-3.2-1b", depth: 5}, // much alike, so that a lag that is off tells
 	} {
 		d.batch, d.requests, d.tokens, d.accept = 1, 25, 100, math.NaN()
 		var of [2]split

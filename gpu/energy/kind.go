@@ -39,6 +39,14 @@ func (m *Meter) Kind(kind, other string, start, end int64) Estimate {
 	return best
 }
 
+// wider is how much wider the interval of a kind is than what is known of sensor and lag
+// makes it. Turns of 10 to 30 ms are told by how the kinds' shares of a bin differ, and a lag
+// that is off makes them look more alike, whichever way it is off: that pulls both powers
+// to their mean, and is not in a difference between two lags. By the simulator, 60 seeds of
+// the pairs and depths that do worst: 86 to 89 % of the intervals would hold the truth
+// without it, 91 to 99 % do.
+const wider = 1.5
+
 // kindBy is Kind by one source.
 func (m *Meter) kindBy(tr *track, kind, other string, start, end int64) Estimate {
 	first, last := tr.reads[0].t-int64(tr.width*1e9), tr.reads[len(tr.reads)-1].t
@@ -55,7 +63,7 @@ func (m *Meter) kindBy(tr *track, kind, other string, start, end int64) Estimate
 		return unresolved(math.Inf(1))
 	}
 	dl := (hi.j - lo.j) / 2
-	z := z95 * p.inflation(start, end)
+	z := wider * z95 * p.inflation(start, end)
 	shared := dl*dl + sq(m.confounded(tr, kind, other, end)*x.j)
 	return raw(x.j, z*math.Sqrt(x.v+shared), x.mu, z*math.Sqrt(x.common*x.common+shared), MethodRegression)
 }
