@@ -84,6 +84,7 @@ func TestOddStreams(t *testing.T) {
 		"an error as text":     {ten + sse(`{"error":"out of memory"}`) + allDone, "out of memory", 7, 10, false, "", text},
 		"halves of a letter":   {said(1, "{\"choices\":[{\"text\":\"\xc3\"}]}") + said(1, "{\"choices\":[{\"delta\":{\"content\":\"\xa9\"}}]}") + said(8, oneToken) + end + usage + allDone, "", 7, 10, true, "", "é" + text[:24]},
 		"halves in UTF-16":     {said(1, `{"choices":[{"text":"a\ud83d"}]}`) + said(1, `{"choices":[{"delta":{"content":"\ude00b"}}]}`) + said(8, oneToken) + end + usage + allDone, "", 7, 10, true, "", "a😀b" + text[:24]},
+		"a letter in each":     {said(40, `{"choices":[{"text":"x"}]}`) + end + usage + allDone, "", 7, 10, true, "count-doubtful", strings.Repeat("x", 40)}, // not more than max_tokens
 		"a lone half":          {said(1, `{"choices":[{"text":"a\ud83d"}]}`) + said(9, oneToken) + end + usage + allDone, "", 7, 10, true, "", "a\ufffd" + text[:27]},
 		"a half at the end":    {said(9, oneToken) + "PAUSE" + sse("{\"choices\":[{\"text\":\"\xf0\x9f\"}]}") + end + usage + allDone, "", 7, 10, true, "", text[:27] + "\ufffd"},
 		"escapes and halves":   {said(9, oneToken) + "PAUSE" + sse(`{"choices":[{"text":"\ud83d\ude00\u00e9\n\t\"\\\/\ud83d"}]}`) + end + usage + allDone, "", 7, 10, true, "", text[:27] + "😀é\n\t\"\\/\ufffd"},
