@@ -323,3 +323,8 @@ func dot(x, y []float64) (s float64) {
 	}
 	return s
 }
+
+// longPhase is how many periods a phase lasts that is told by its own bins.
+const longPhase = 3
+
+func clamp(x, lo, hi int64) int64 { return max(lo, min(x, hi)) }

@@ -209,8 +209,3 @@ func (p *predictor) local(start, end int64) part {
 	l.gather()
 	return l.predict()
 }
-
-// longPhase is how many periods a phase lasts that is told by its own bins.
-const longPhase = 3
-
-func clamp(x, lo, hi int64) int64 { return max(lo, min(x, hi)) }
