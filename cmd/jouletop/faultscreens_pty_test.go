@@ -65,34 +65,40 @@ func TestMonitorSaysThatTheClockIsLocked(t *testing.T) {
 // is set again.
 func TestGuardLossIsABanner(t *testing.T) {
 	t.Parallel()
-	g := newFakeGPU(t, fakenvml.H100())
-	x := openIn(t, g.home, 80, 24, g.env, "--url", newServer(t), "--model", "m", "--dataset", "narrativeqa", "--max-tokens", "8")
-	set := func() {
-		t.Helper()
-		x.shows("not armed")
-		x.keys("a")
-		x.shows("Before knobs are set")
-		x.keys("y")
-		x.shows("ARMED")
-		x.keys("f")
-		x.shows("type to jump")
-		x.keys("1005", enterKey)
-		x.until("a clock that is set", func(string) bool { return g.locked() == 1005 })
-	}
-	set()
-	g.hitGuard(syscall.SIGKILL)
-	x.shows("clock guard ended: it was killed; the clock is the driver's again")
-	if g.locked() != 0 {
-		t.Errorf("locked at %d MHz", g.locked())
-	}
-	x.keys(escKey)
-	x.shows("the clock is the driver's again") // still
-	set()
-	x.keys(escKey)
-	x.hides("Enter set")
-	x.quit()
-	if g.locked() != 0 {
-		t.Errorf("locked at %d MHz at the end", g.locked())
+	server := newServer(t)
+	for _, size := range itemSizes {
+		t.Run(fmt.Sprintf("%d×%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			g := newFakeGPU(t, fakenvml.H100())
+			x := openIn(t, g.home, size[0], size[1], g.env, "--url", server, "--model", "m", "--dataset", "narrativeqa", "--max-tokens", "8")
+			set := func() {
+				t.Helper()
+				x.shows("not armed")
+				x.keys("a")
+				x.shows("Before knobs are set")
+				x.keys("y")
+				x.shows("ARMED")
+				x.keys("f")
+				x.shows("type to jump")
+				x.keys("1005", enterKey)
+				x.until("a clock that is set", func(string) bool { return g.locked() == 1005 })
+			}
+			set()
+			g.hitGuard(syscall.SIGKILL)
+			x.shows("clock guard ended: it was killed; the clock is the driver's again")
+			if g.locked() != 0 {
+				t.Errorf("locked at %d MHz", g.locked())
+			}
+			x.keys(escKey)
+			x.shows("the clock is the driver's again") // still
+			set()
+			x.keys(escKey)
+			x.hides("Enter set")
+			x.quit()
+			if g.locked() != 0 {
+				t.Errorf("locked at %d MHz at the end", g.locked())
+			}
+		})
 	}
 }
 
@@ -101,31 +107,36 @@ func TestGuardLossIsABanner(t *testing.T) {
 // written, and the run goes on.
 func TestFullDiskIsABanner(t *testing.T) {
 	t.Parallel()
-	x := open(t, 80, 24, nil, append(generate, "--sim-speed", "4", "--queries", "60")...)
-	x.inRun()
-	room := func(bytes uint64) {
-		t.Helper()
-		if err := unix.Prlimit(x.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	room(1)
-	x.shows("make room, then resume it")
-	x.keys("4", escKey)
-	x.shows("make room, then resume it") // still
-	x.shows("RUN PAUSED")
-	room(unix.RLIM_INFINITY)
-	x.hides("make room, then resume it")
-	x.shows("RUN PAUSED")
-	x.keys("z")
-	x.hides("RUN PAUSED")
-	x.stored(session.EventsFile, "all requests", func(s string) bool { return strings.Count(s, `"kind":"request_done"`) == 60 })
-	x.quit()
-	rec, err := readRecording(x.session())
-	if err != nil || len(rec.requests) != 60 || len(rec.points) != 1 || len(rec.halves()) > 0 || rec.Ended != event.HowDone {
-		t.Fatalf("%v; %+v", err, rec)
-	}
-	if !strings.Contains(strings.Join(rec.Warnings, "\n"), "the recording goes on") {
-		t.Errorf("warnings: %q", rec.Warnings)
+	for _, size := range itemSizes {
+		t.Run(fmt.Sprintf("%d×%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			x := open(t, size[0], size[1], nil, append(generate, "--sim-speed", "4", "--queries", "60")...)
+			x.inRun()
+			room := func(bytes uint64) {
+				t.Helper()
+				if err := unix.Prlimit(x.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			room(1)
+			x.shows("make room, then resume it")
+			x.keys("4", escKey)
+			x.shows("make room, then resume it") // still
+			x.shows("RUN PAUSED")
+			room(unix.RLIM_INFINITY)
+			x.hides("make room, then resume it")
+			x.shows("RUN PAUSED")
+			x.keys("z")
+			x.hides("RUN PAUSED")
+			x.stored(session.EventsFile, "all requests", func(s string) bool { return strings.Count(s, `"kind":"request_done"`) == 60 })
+			x.quit()
+			rec, err := readRecording(x.session())
+			if err != nil || len(rec.requests) != 60 || len(rec.points) != 1 || len(rec.halves()) > 0 || rec.Ended != event.HowDone {
+				t.Fatalf("%v; %+v", err, rec)
+			}
+			if !strings.Contains(strings.Join(rec.Warnings, "\n"), "the recording goes on") {
+				t.Errorf("warnings: %q", rec.Warnings)
+			}
+		})
 	}
 }

@@ -3,9 +3,13 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"jouletop/engine/session"
 )
 
 // What the dashboard has to offer, each driven in a terminal of the smallest size that it
@@ -173,6 +177,15 @@ func driveTables(x *terminal) {
 	}
 	x.keys("6")
 	x.shows("Earlier sessions")
+	x.keys("e")
+	x.shows("export to")
+	x.keys("out", enterKey)
+	x.shows("exported to")
+	for _, name := range []string{"out/" + session.RequestsFile, "out.zip"} {
+		if st, err := os.Stat(filepath.Join(x.home, name)); err != nil || st.Size() == 0 {
+			x.t.Errorf("export has no %s: %v", name, err)
+		}
+	}
 	x.keys("3", downKey)
 	x.shows("─ 2 of 2 ─")
 	x.keys(wheelUp)
@@ -205,6 +218,11 @@ func driveJobs(x *terminal) {
 	x.shows("the simulated model knows")
 	x.keys(wipeKey)
 	x.hides("the simulated model knows")
+	// So is a dataset.
+	x.keys(downKey, "own=nowhere.jsonl")
+	x.shows("nowhere.jsonl: no such file")
+	x.keys(wipeKey, upKey)
+	x.hides("no such file")
 	x.shows("2 repeats = 2 points of 4 queries")
 	x.keys(enterKey)
 	x.shows("job queued")
