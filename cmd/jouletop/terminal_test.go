@@ -226,6 +226,9 @@ func (x *terminal) keys(keys ...string) {
 		if _, err := io.WriteString(x.master, k); err != nil {
 			x.t.Fatal(err)
 		}
+		if k == escKey {
+			time.Sleep(200 * time.Millisecond) // by time alone is it told from the beginning of a sequence
+		}
 	}
 }
 
