@@ -103,8 +103,7 @@ func TestGuardLossIsABanner(t *testing.T) {
 }
 
 // A full disk is a banner over a run that pauses, a long one, so that a busy machine does not
-// find it ended; with room again all that waited is
-// written, and the run goes on.
+// find it ended; with room again all that waited is written, and the run goes on.
 func TestFullDiskIsABanner(t *testing.T) {
 	t.Parallel()
 	for _, size := range itemSizes {

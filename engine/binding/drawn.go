@@ -53,7 +53,7 @@ func (u *unit) between(from, to int64) []drawing {
 	return u.powers[at(from):at(to)]
 }
 
-// mean is of readings, W; NaN of none.
+// meanOf is the mean of readings, W; NaN of none.
 func meanOf(rs []drawing) float64 {
 	sum := 0.0
 	for _, r := range rs {

@@ -25,6 +25,18 @@ type heldKnob struct {
 
 func (h heldKnob) ours(v int) bool { return slices.Contains(h.Ours, v) }
 
+// between tells whether v is what a change of ours leaves when it ends halfway: profiles are
+// a set that the driver changes in two calls, of which the first takes away what the new one
+// lacks.
+func (h heldKnob) between(v int) bool {
+	if h.Knob != gpu.KnobProfile {
+		return false
+	}
+	return slices.ContainsFunc(h.Ours, func(from int) bool {
+		return v == from&h.Before || slices.ContainsFunc(h.Ours, func(to int) bool { return v == from&to })
+	})
+}
+
 func (h heldKnob) String() string {
 	switch {
 	case h.First == 0:
@@ -110,6 +122,8 @@ func (h heldKnob) giveBack(dev tuner) (note string, changed bool, err error) {
 		return fmt.Sprintf("what the %s was before is not known any more: set from %s to the driver's default, %s", k.Title(), k.Text(now), k.Text(after)), true, nil
 	case now == h.Before:
 		return "", false, nil
+	case !h.ours(now) && h.between(now):
+		note = fmt.Sprintf("the %s was %s, as a change that ended halfway leaves it: it is %s again", k.Title(), k.Text(now), k.Text(h.Before))
 	case !h.ours(now):
 		return fmt.Sprintf("the %s was set to %s by somebody else meanwhile and is left at that (it was %s before)", k.Title(), k.Text(now), k.Text(h.Before)), false, nil
 	}
