@@ -36,6 +36,7 @@ type terminal struct {
 	screen vt10x.Terminal
 	filter sequences
 	raw    bytes.Buffer  // all that was written
+	held   []byte        // of it, the frame that has not ended
 	fresh  chan struct{} // closed and made anew at each change
 	exited chan struct{}
 	code   int
@@ -114,14 +115,32 @@ func (x *terminal) read() {
 		if n > 0 {
 			x.mu.Lock()
 			x.raw.Write(buf[:n])
-			_, _ = x.screen.Write(x.filter.pass(buf[:n]))
+			_, _ = x.screen.Write(x.filter.pass(x.frames(buf[:n])))
 			x.mu.Unlock()
 			x.changed()
 		}
 		if err != nil {
+			x.mu.Lock()
+			_, _ = x.screen.Write(x.filter.pass(x.held))
+			x.mu.Unlock()
+			x.changed()
 			return
 		}
 	}
+}
+
+// frames returns what may be shown once b has come: a frame begun is held until it
+// ends, as by a terminal that knows synchronised output (mode 2026). A pseudo-terminal
+// hands over 4 KiB at most, and half of a frame is no screen to judge.
+func (x *terminal) frames(b []byte) []byte {
+	x.held = append(x.held, b...)
+	whole := len(x.held)
+	if begun := bytes.LastIndex(x.held, []byte("\x1b[?2026h")); begun >= 0 && !bytes.Contains(x.held[begun:], []byte("\x1b[?2026l")) {
+		whole = begun
+	}
+	shown := x.held[:whole:whole]
+	x.held = append([]byte(nil), x.held[whole:]...)
+	return shown
 }
 
 func (x *terminal) changed() {
