@@ -140,11 +140,11 @@ func (c *control) set(k gpu.KnobID, v int, out *reply) error {
 			return fmt.Errorf("%s not set, since what to give back cannot be read: %w", k.Title(), err)
 		case !held:
 			h.Before = now
-		case !h.ours(now):
+		case !h.ours(now) && !h.between(now):
 			return fmt.Errorf("%w: the %s is %s now, and was %s by jouletop: it is left at that; disarm and arm again to go on from there",
 				ErrTaken, k.Title(), k.Text(now), k.Text(h.Ours[len(h.Ours)-1]))
 		}
-		h.Ours = []int{now, v}
+		h.Ours, h.Changing = []int{now, v}, true
 	}
 	if !held || !k.Resets() {
 		if err := c.hold(h); err != nil {
@@ -157,12 +157,35 @@ func (c *control) set(k gpu.KnobID, v int, out *reply) error {
 	if err == nil {
 		return c.verify(h, v, out)
 	}
-	// These mean that the driver did nothing; of another error that isn't sure.
-	nothing := errors.Is(err, gpu.ErrNoPermission) || errors.Is(err, gpu.ErrNotSupported) || errors.Is(err, gpu.ErrBadClock) || errors.Is(err, gpu.ErrBadValue)
-	if !held && nothing {
-		err = errors.Join(err, c.let(k))
+	if c.unchanged(h, err) {
+		err = errors.Join(err, c.refused(h, held))
 	}
 	return fmt.Errorf("set %s to %s: %w", k.Title(), k.Text(v), err)
+}
+
+// unchanged tells whether a call that returned err did nothing. Of some errors that isn't
+// sure, nor of profiles, which take two calls.
+func (c *control) unchanged(h heldKnob, err error) bool {
+	if !errors.Is(err, gpu.ErrNoPermission) && !errors.Is(err, gpu.ErrNotSupported) && !errors.Is(err, gpu.ErrBadClock) && !errors.Is(err, gpu.ErrBadValue) {
+		return false
+	}
+	if h.Knob.Resets() {
+		return true
+	}
+	now, err := others(c.dev).State(h.Knob)
+	return err == nil && now == h.Ours[0]
+}
+
+// refused takes back the note of a change that was not made.
+func (c *control) refused(h heldKnob, held bool) error {
+	switch {
+	case !held:
+		return c.let(h.Knob)
+	case h.Knob.Resets():
+		return nil
+	}
+	h.Ours, h.Changing = h.Ours[:1], false
+	return c.hold(h)
 }
 
 // verify reads back what the driver made of a knob whose state can be read.
@@ -174,9 +197,12 @@ func (c *control) verify(h heldKnob, v int, out *reply) error {
 	if err != nil {
 		return fmt.Errorf("%s was set to %s, and cannot be read back: %w", h.Knob.Title(), h.Knob.Text(v), err)
 	}
-	out.value, h.Ours = got, []int{got}
+	was := h
+	out.value, h.Ours, h.Changing = got, []int{got}, false
 	if err := c.hold(h); err != nil {
-		return err
+		// By the record that there is, another value would be taken for somebody else's.
+		_, _, back := was.giveBack(c.dev)
+		return errors.Join(fmt.Errorf("%s given back, since no record of it can be kept: %w", h.Knob.Title(), err), back)
 	}
 	if got != v {
 		return fmt.Errorf("%w: %s to %s: it is %s", ErrClamped, h.Knob.Title(), h.Knob.Text(v), h.Knob.Text(got))

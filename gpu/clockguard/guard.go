@@ -376,28 +376,11 @@ func restore(dir, uuid string, dev tuner, log *slog.Logger) (string, error) {
 		log.Info("record of an earlier boot dropped", "gpu", uuid)
 		return "", dropRecord(dir, uuid)
 	}
-	notes, err := rec.giveAllBack(dev)
+	done, err := rec.giveAllBack(dev)
 	if err != nil {
 		return "", fmt.Errorf("give back %s: %w", rec, err)
 	}
-	text := fmt.Sprintf("GPU %s had %s, which was never given back: %s", uuid, rec, rec.restored())
-	text = strings.Join(append([]string{text}, notes...), "; ")
+	text := fmt.Sprintf("GPU %s had %s, which was never given back: %s", uuid, rec, strings.Join(done, "; "))
 	log.Warn(text)
 	return text, dropRecord(dir, uuid)
-}
-
-// restored words what has become of what the record says.
-func (r Record) restored() string {
-	var out []string
-	for _, h := range r.held() {
-		switch {
-		case h.Knob.Resets():
-			if len(out) == 0 {
-				out = append(out, "reset to the driver's default")
-			}
-		case !h.Lost:
-			out = append(out, fmt.Sprintf("the %s is %s again", h.Knob.Title(), h.Knob.Text(h.Before)))
-		}
-	}
-	return strings.Join(out, ", ")
 }

@@ -19,18 +19,24 @@ type heldKnob struct {
 	// set.
 	Before int   `json:"before"`
 	Ours   []int `json:"ours,omitempty"`
+	// Changing: the last change may be under way, or have been cut short.
+	Changing bool `json:"changing,omitempty"`
 	// Lost: what it was before is not known any more.
 	Lost bool `json:"lost,omitempty"`
 }
 
 func (h heldKnob) ours(v int) bool { return slices.Contains(h.Ours, v) }
 
-// between tells whether v is what a change of ours leaves when it ends halfway: profiles are
+// rounding is by how much a driver's power limit may differ from what it was asked for, mW.
+const rounding = 1000
+
+// between tells whether v is what a change of ours leaves when it is cut short: profiles are
 // a set that the driver changes in two calls, of which the first takes away what the new one
-// lacks.
+// lacks; a limit may be one that the driver took for what it was asked to, before that was
+// noted.
 func (h heldKnob) between(v int) bool {
 	if h.Knob != gpu.KnobProfile {
-		return false
+		return h.Changing && len(h.Ours) > 0 && v >= slices.Min(h.Ours)-rounding && v <= slices.Max(h.Ours)+rounding
 	}
 	return slices.ContainsFunc(h.Ours, func(from int) bool {
 		return v == from&h.Before || slices.ContainsFunc(h.Ours, func(to int) bool { return v == from&to })
@@ -123,35 +129,54 @@ func (h heldKnob) giveBack(dev tuner) (note string, changed bool, err error) {
 	case now == h.Before:
 		return "", false, nil
 	case !h.ours(now) && h.between(now):
-		note = fmt.Sprintf("the %s was %s, as a change that ended halfway leaves it: it is %s again", k.Title(), k.Text(now), k.Text(h.Before))
+		note = fmt.Sprintf("the %s was %s, as a change that ended halfway leaves it", k.Title(), k.Text(now))
 	case !h.ours(now):
 		return fmt.Sprintf("the %s was set to %s by somebody else meanwhile and is left at that (it was %s before)", k.Title(), k.Text(now), k.Text(h.Before)), false, nil
 	}
 	err = set(dev, k, h.Before)
+	why := "what the driver made of it"
 	if errors.Is(err, gpu.ErrBadValue) { // out of range by now
-		if err = reset(dev, k); err == nil {
-			note = fmt.Sprintf("the %s was %s before, which the driver refuses now: the driver's default was set", k.Title(), k.Text(h.Before))
-		}
+		why = "the driver's default, since it refuses that now"
+		err = reset(dev, k)
 	}
 	if err != nil {
 		return "", true, fmt.Errorf("set %s back to %s: %w", k.Title(), k.Text(h.Before), err)
 	}
+	after, err := others(dev).State(k)
+	switch {
+	case err != nil:
+		return "", true, fmt.Errorf("%s was set back to %s, and cannot be read: %w", k.Title(), k.Text(h.Before), err)
+	case after == now && after != h.Before:
+		return "", true, fmt.Errorf("set %s back to %s: the driver took that, and it is still %s", k.Title(), k.Text(h.Before), k.Text(after))
+	case after != h.Before:
+		note = fmt.Sprintf("the %s was %s before, and is %s now: %s", k.Title(), k.Text(h.Before), k.Text(after), why)
+	case note != "":
+		note += fmt.Sprintf(": it is %s again", k.Text(after))
+	}
 	return note, true, nil
 }
 
-// giveAllBack gives back what a record says. It tries each, whatever becomes of another.
-func (r Record) giveAllBack(dev tuner) (notes []string, err error) {
+// giveAllBack gives back what a record says, and says of each knob what has become of it.
+// It tries each, whatever becomes of another.
+func (r Record) giveAllBack(dev tuner) (done []string, err error) {
 	var errs []error
 	for _, h := range r.held() {
 		note, _, err := h.giveBack(dev)
 		// Of a record that cannot be read, it may be a knob that the GPU does not have.
-		if r.damaged && h.Knob != gpu.KnobSM && errors.Is(err, gpu.ErrNotSupported) {
-			err = nil
+		if r.damaged && errors.Is(err, gpu.ErrNotSupported) {
+			continue
 		}
-		if note != "" {
-			notes = append(notes, note)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case note == "" && h.Knob.Resets():
+			note = "reset to the driver's default"
+		case note == "" && !h.Lost:
+			note = fmt.Sprintf("the %s is %s again", h.Knob.Title(), h.Knob.Text(h.Before))
 		}
-		errs = append(errs, err)
+		if note != "" && !slices.Contains(done, note) {
+			done = append(done, note)
+		}
 	}
-	return notes, errors.Join(errs...)
+	return done, errors.Join(errs...)
 }

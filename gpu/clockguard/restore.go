@@ -108,14 +108,48 @@ func runRestore(dir string, index int, uuid string, force bool, open Opener, log
 }
 
 func restoreOnce(dir string, index int, uuid string, force bool, open Opener, log *slog.Logger) (string, error) {
-	dev, err := open(index)
+	dev, err := openAs(open, index, uuid)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = dev.Close() }()
-	if got := dev.Info().UUID; got != uuid {
-		return "", fmt.Errorf("%w: GPU %d is %s, not %s", ErrRefused, index, got, uuid)
+	return restoreOn(dev, dir, uuid, force, log)
+}
+
+// openAs opens the GPU of an index, which must be the one of that UUID.
+func openAs(open Opener, index int, uuid string) (gpu.Device, error) {
+	dev, err := open(index)
+	if err != nil {
+		return nil, err
 	}
+	if got := dev.Info().UUID; got != uuid {
+		_ = dev.Close()
+		return nil, fmt.Errorf("%w: GPU %d is %s, not %s", ErrRefused, index, got, uuid)
+	}
+	return dev, nil
+}
+
+// find opens the GPU of a UUID wherever it is: a record may be damaged, or GPUs may have
+// come to other indices since it was written.
+func find(open Opener, index int, uuid string) (gpu.Device, error) {
+	dev, first := openAs(open, index, uuid)
+	for i := 0; first != nil && i < mostGPUs; i++ {
+		dev, err := openAs(open, i, uuid)
+		switch {
+		case err == nil:
+			return dev, nil
+		case errors.Is(err, gpu.ErrNoGPU):
+			return nil, first
+		}
+	}
+	return dev, first
+}
+
+// mostGPUs is more than a host has.
+const mostGPUs = 64
+
+// restoreOn gives back what an earlier run left on a GPU, and closes it.
+func restoreOn(dev gpu.Device, dir, uuid string, force bool, log *slog.Logger) (string, error) {
+	defer func() { _ = dev.Close() }()
 	l, err := acquire(dir, uuid, Holder{
 		PID: os.Getppid(), User: userName(uint32(os.Geteuid())), Program: "jouletop gpu reset", Since: time.Now(),
 	})
@@ -131,14 +165,13 @@ func restoreOnce(dir string, index int, uuid string, force bool, open Opener, lo
 	return resetAll(uuid, dev)
 }
 
-// resetAll gives every knob that the GPU has to the driver, whoever set it.
+// resetAll gives every knob that the GPU has to the driver, whoever set it, whatever becomes
+// of another. The text says what was given back.
 func resetAll(uuid string, dev gpu.Device) (string, error) {
-	if err := dev.ResetSMClock(); err != nil {
-		return "", fmt.Errorf("reset SM clock: %w", err)
-	}
-	text := fmt.Sprintf("GPU %s: SM clock given back to the driver", uuid)
+	var done []string
+	var errs []error
 	for _, k := range gpu.KnobsOf(dev) {
-		if k.ID == gpu.KnobSM || k.Unavailable != "" {
+		if k.ID != gpu.KnobSM && k.Unavailable != "" {
 			continue
 		}
 		before, _ := gpu.KnobState(dev, k.ID) // of a clock nobody knows it
@@ -146,16 +179,27 @@ func resetAll(uuid string, dev gpu.Device) (string, error) {
 		case errors.Is(err, gpu.ErrNotSupported):
 			continue
 		case err != nil:
-			return text, fmt.Errorf("reset %s: %w", k.ID.Title(), err)
+			errs = append(errs, fmt.Errorf("reset %s: %w", k.ID.Title(), err))
+		case k.ID == gpu.KnobSM:
+			done = append(done, "SM clock given back to the driver")
 		case k.ID.Resets():
-			text += fmt.Sprintf(", %s too", k.ID.Title())
+			done = append(done, k.ID.Title()+" too")
 		default:
 			if after, err := gpu.KnobState(dev, k.ID); err == nil && after != before {
-				text += fmt.Sprintf(", %s from %s to the default, %s", k.ID.Title(), k.ID.Text(before), k.ID.Text(after))
+				done = append(done, fmt.Sprintf("%s from %s to the default, %s", k.ID.Title(), k.ID.Text(before), k.ID.Text(after)))
 			}
 		}
 	}
-	return text, nil
+	text := strings.Join(done, ", ")
+	switch err := errors.Join(errs...); {
+	case err != nil && text != "":
+		return "", fmt.Errorf("GPU %s: %s; %w", uuid, text, err)
+	case err != nil:
+		return "", err
+	case text == "":
+		return "", fmt.Errorf("%w: GPU %s has no clock that can be locked, and nothing else was set", gpu.ErrNotSupported, uuid)
+	}
+	return fmt.Sprintf("GPU %s: %s", uuid, text), nil
 }
 
 // heldFrom reads a HeldError that another process told.

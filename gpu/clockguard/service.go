@@ -129,7 +129,11 @@ func (cfg serviceConfig) restoreAll() []string {
 		if !found || held(cfg.dir, uuid) && !holderOf(leasePath(cfg.dir, uuid)).halted() {
 			continue
 		}
-		text, err := restoreOnce(cfg.dir, rec.Index, uuid, false, cfg.open, cfg.log)
+		var text string
+		dev, err := find(cfg.open, rec.Index, uuid)
+		if err == nil {
+			text, err = restoreOn(dev, cfg.dir, uuid, false, cfg.log)
+		}
 		if err != nil {
 			text = fmt.Sprintf("GPU %s still has %s: %v", uuid, rec, err)
 		}

@@ -157,23 +157,28 @@ func takeOver(guard process, dir, uuid string, dev tuner, log *slog.Logger) int 
 	for end := monotonic() + int64(resetPatience); monotonic() < end; pause = min(2*pause, time.Second) {
 		// A guard in the middle of a driver call goes when that returns; the
 		// clock is reset now and once more after.
-		gone := guard.kill(100 * time.Millisecond)
-		rec, found := readRecord(dir, uuid)
-		if gone && (!found || rec.Guard.PID != 0 && rec.Guard != guard) {
-			return 0 // nothing locked, or somebody else's
-		}
-		if found {
-			notes, err := rec.giveAllBack(dev)
-			log.Info("reset by the watcher", "gpu", uuid, "guard_gone", gone, "error", err, "notes", notes)
-			if err == nil && gone {
-				if err = dropRecord(dir, uuid); err == nil {
-					return 0
-				}
-				log.Error("watcher", "error", err)
-			}
+		if takeOverOnce(guard, guard.kill(100*time.Millisecond), dir, uuid, dev, log) {
+			return 0
 		}
 		time.Sleep(pause)
 	}
 	log.Error("clock not given back; the next start will try again", "gpu", uuid)
 	return 1
+}
+
+// takeOverOnce tells whether nothing is left to do.
+func takeOverOnce(guard process, gone bool, dir, uuid string, dev tuner, log *slog.Logger) bool {
+	rec, found := readRecord(dir, uuid)
+	if !found || rec.Guard.PID != 0 && rec.Guard != guard {
+		return gone // nothing locked, or somebody else's
+	}
+	done, err := rec.giveAllBack(dev)
+	log.Info("reset by the watcher", "gpu", uuid, "guard_gone", gone, "error", err, "notes", done)
+	if err != nil || !gone {
+		return false
+	}
+	if err = dropRecord(dir, uuid); err != nil {
+		log.Error("watcher", "error", err)
+	}
+	return err == nil
 }
