@@ -107,6 +107,66 @@ func TestPowerLimitTakenAway(t *testing.T) {
 	}
 }
 
+// A memory clock that somebody else has unlocked is seen by the clock: what it touched is
+// flagged, and the run ends, or locks it again.
+func TestMemoryClockTakenAway(t *testing.T) {
+	for _, rearm := range []bool{false, true} {
+		b := simulateIn(t, &bench{guard: &fakeGuard{}, rearm: rearm}, []string{"h100"}, func(b *bench) {
+			plan := engine.Plan{Name: "sweep", NeedsClocks: true}
+			plan.Points = knobPoints(func(i int) func(workloads.Query) string {
+				if i == 1 {
+					return b.once(2, func() { _ = b.guard.gpu.Reset(gpu.KnobMem) })
+				}
+				return nil
+			}, gpu.Setting{MemMHz: 2619}, gpu.Setting{MemMHz: 1593}, gpu.Setting{MemMHz: 1593, SMMHz: 1005})
+			plan.MinPoint = 3 * time.Second
+			err := b.engine.Run(context.Background(), plan)
+			if !rearm && (!errors.Is(err, engine.ErrClock) || !strings.Contains(err.Error(), "it runs at 2619 MHz")) || rearm && err != nil {
+				t.Errorf("ended with %v", err)
+			}
+		})
+		want := "mem 2619 policy, mem 1593 policy, mem 0 other's hand!"
+		if rearm {
+			want += ", mem 1593 re-armed, mem 0 exit"
+		}
+		if got := knobChanges(b); !strings.HasPrefix(got, want) {
+			t.Errorf("changes: %s, want %s", got, want)
+		}
+		flagged := 0
+		for _, r := range of[event.RequestEnergy](b) {
+			if r.Flags.Has(event.FlagClockLost) {
+				flagged++
+			}
+		}
+		if flagged == 0 {
+			t.Error("no request is flagged")
+		}
+		for _, p := range of[event.PointDone](b) {
+			if lost := p.PointID == "p1"; p.Flags.Has(event.FlagClockLost) != lost {
+				t.Errorf("%s: %q", p.PointID, p.Flags)
+			}
+		}
+	}
+}
+
+// One that runs below what was asked for, whoever lowered it, is no row of what was asked for.
+func TestMemoryClockBelow(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "sweep", NeedsClocks: true, MinPoint: time.Second}
+		plan.Points = knobPoints(func(int) func(workloads.Query) string {
+			return b.once(1, func() { _ = b.guard.gpu.Set(gpu.KnobMem, 1593) })
+		}, gpu.Setting{MemMHz: 2619})
+		if err := b.engine.Run(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, p := range of[event.PointDone](b) {
+		if p.AchievedMemMHz > 2400 || !p.Flags.Has(event.FlagClockOff) {
+			t.Errorf("%s: memory %g MHz, %q", p.PointID, p.AchievedMemMHz, p.Flags)
+		}
+	}
+}
+
 // A knob that is refused for good ends a sweep; a run goes on, flagged.
 func TestKnobRefused(t *testing.T) {
 	for _, needs := range []bool{true, false} {

@@ -201,6 +201,10 @@ func (p *pointAccount) addRequests(rows []event.Event) {
 // one before a point is flagged: one step of 15 MHz.
 const clockTolerance = 15
 
+// memTolerance is by what part the mean memory clock may differ from the requested one:
+// a card may run it a little below the one that it lists.
+const memTolerance = 0.03
+
 // result is the point's row; means are per query.
 func (p *pointAccount) result(end int64, err error) event.PointDone {
 	n := p.totals.Succeeded()
@@ -248,6 +252,11 @@ func (p *pointAccount) flags(d event.PointDone, farthest float64) (flags event.F
 	}
 	if d.RequestedSMMHz > 0 && !capped && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
 		flags = flags.With(event.FlagClockOff)
+	}
+	for _, g := range p.gpus {
+		if asked := float64(d.Knobs.MemMHz); asked > 0 && math.Abs(g.memSum/float64(g.memN)-asked) > memTolerance*asked {
+			flags = flags.With(event.FlagClockOff)
+		}
 	}
 	if math.IsNaN(d.EnergyJ) {
 		flags = flags.With(event.FlagEnergyUnresolved)

@@ -56,7 +56,8 @@ type Driver struct {
 	looking  bool
 	limitOK  int64 // up to here the power limit is known to have been as set
 	faults   faults
-	watch    watch
+	watch    watch // of the SM clock
+	memory   watch // of the memory clock
 	calling  int64 // when the driver's call under way began; 0 none
 	arming   bool  // the guard is to be armed again
 	applying bool
@@ -229,6 +230,9 @@ func (d *Driver) Confirmed() int64 {
 	if d.current.SMMHz != 0 {
 		t = min(t, d.watch.verified)
 	}
+	if d.current.MemMHz != 0 {
+		t = min(t, d.memory.verified)
+	}
 	if d.current.PowerW != 0 && d.Limit != nil {
 		t = min(t, d.limitOK)
 	}
@@ -366,6 +370,9 @@ func (d *Driver) took(k gpu.KnobID, v int, t int64) {
 	if k == gpu.KnobPower {
 		v /= 1000
 		d.limitOK, d.looked = t, t
+	}
+	if k == gpu.KnobMem {
+		d.memory = watch{setAt: t, verified: t}
 	}
 	d.current = d.current.With(k, v)
 	d.unsure &^= 1 << k

@@ -99,7 +99,7 @@ func (f *faults) forget(t int64) {
 	}
 }
 
-// watch compares the achieved clock with the one that was set.
+// watch compares an achieved clock with the one that was set.
 type watch struct {
 	setAt    int64
 	settled  bool
@@ -133,7 +133,7 @@ func (w *watch) sample(mhz int, a achieved) (lost bool) {
 	return a.t-w.above > int64(limit)
 }
 
-// Sampled takes in the achieved clock, as sampled at t (ns).
+// Sampled takes in the achieved clocks, as sampled at t (ns).
 func (d *Driver) Sampled(t int64, s gpu.Sample) {
 	a := achieved{t, s.SMMHz, s.Throttle.Limits()}
 	d.achieved.Store(&a)
@@ -141,20 +141,41 @@ func (d *Driver) Sampled(t int64, s gpu.Sample) {
 	// Who took it is not known before the guard has said that it still held it then: it
 	// may have given it back, with word of that on its way.
 	d.lookAtLimit(t)
-	if d.current.SMMHz == 0 || d.calling != 0 || d.unsure != 0 || d.wish != nil || !d.watch.sample(d.current.SMMHz, a) || d.control.HeldUntil() < d.watch.above {
+	if d.calling != 0 || d.unsure != 0 || d.wish != nil {
 		d.mu.Unlock()
 		return
 	}
-	f := Failure{gpu: d.gpu, value: d.current.SMMHz, Lost: true, Mending: d.Rearm && !d.stopping,
-		err: fmt.Errorf("it runs at %d MHz, and nothing of jouletop's gave it back", a.mhz)}
-	d.lose(max(d.watch.verified, d.watch.setAt), d.current.Others(), f)
-	if f.Mending {
-		w := d.asked
-		w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
-		d.wish = &w
+	for _, c := range []struct {
+		knob gpu.KnobID
+		mhz  int // set
+		at   *watch
+		seen achieved
+	}{{gpu.KnobSM, d.current.SMMHz, &d.watch, a}, {gpu.KnobMem, d.current.MemMHz, &d.memory, achieved{t: t, mhz: s.MemMHz}}} {
+		if c.mhz == 0 || !c.at.sample(c.mhz, c.seen) || d.control.HeldUntil() < c.at.above {
+			continue
+		}
+		f := Failure{gpu: d.gpu, knob: c.knob, value: c.mhz, Lost: true, Mending: d.Rearm && !d.stopping,
+			err: fmt.Errorf("it runs at %d MHz, and nothing of jouletop's gave it back", c.seen.mhz)}
+		since := max(c.at.verified, c.at.setAt)
+		at := d.lose(since, d.current.With(c.knob, 0), f)
+		if f.Mending {
+			w := d.asked
+			w.cause, w.phase = event.Cause{By: event.ByRearm}, 0
+			d.wish = &w
+		}
+		d.mu.Unlock()
+		if c.knob == gpu.KnobSM {
+			d.tellLoss(event.ByOthers, since, c.seen.mhz, f)
+			return
+		}
+		change := d.knobChange(c.knob, at, event.Cause{By: event.ByOthers})
+		change.Achieved, change.Err = c.seen.mhz, f.err.Error()
+		d.publish(change)
+		d.Failed(f)
+		d.wake.Notify()
+		return
 	}
 	d.mu.Unlock()
-	d.tellLoss(event.ByOthers, max(d.watch.verified, d.watch.setAt), a.mhz, f)
 }
 
 // guardLost is told by the guard's client.

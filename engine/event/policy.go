@@ -186,6 +186,9 @@ func (p Policy) searching(spec, list string, given bool) (Policy, error) {
 		if k == gpu.KnobProfile {
 			return Policy{}, fmt.Errorf("%w %q: workload power profiles are no scale to search on; fixed:profile=N sets one", ErrPolicy, spec)
 		}
+		if p.Searched&(1<<k) != 0 {
+			return Policy{}, fmt.Errorf("%w %q: %s is given twice", ErrPolicy, spec, k)
+		}
 		p.Searched |= 1 << k
 	}
 	if p.Searched == 1<<gpu.KnobSM {
@@ -200,8 +203,11 @@ func knobPolicy(spec, kind, arg string) (Policy, error) {
 	for part := range strings.SplitSeq(arg, ",") {
 		name, value, _ := strings.Cut(part, "=")
 		if strings.TrimSpace(name) == gpu.KnobSM.String() {
-			if clocks != "" {
+			switch {
+			case clocks != "":
 				return Policy{}, fmt.Errorf("%w %q: sm is given twice", ErrPolicy, spec)
+			case strings.TrimSpace(value) == "":
+				return Policy{}, fmt.Errorf("%w %q: sm has no clock", ErrPolicy, spec)
 			}
 			clocks = value
 			continue

@@ -44,6 +44,9 @@ func ParseAxes(clocks string, sweeps []string, info gpu.Info, knobs func() []gpu
 			if clocks != "" {
 				return nil, usage.Errorf("--sweep %s and --clocks %s: give one", text, clocks)
 			}
+			if strings.TrimSpace(list) == "" {
+				return nil, usage.Errorf("--sweep %s: no clock; give a list, MIN:MAX:COUNT or all", text)
+			}
 			a.Values, err = parseClocks("--sweep sm=", list, info)
 		} else {
 			a.Values, err = axisValues(text, list, k, knobs)
@@ -94,6 +97,9 @@ func axisValues(text, list string, id gpu.KnobID, knobs func() []gpu.Knob) ([]in
 			return nil, err
 		}
 		lo, hi, n := v[0], v[1], v[2]
+		if len(k.Values) > 0 && (hi < k.Min || lo > k.Max) {
+			return nil, usage.Errorf("--sweep %s: this GPU has %s", text, k.Range())
+		}
 		for i := range n {
 			at := hi
 			if n > 1 {
@@ -125,6 +131,9 @@ func axisValues(text, list string, id gpu.KnobID, knobs func() []gpu.Knob) ([]in
 	return slices.Compact(out), nil
 }
 
+// mostNumber keeps what is worked out of MIN:MAX:COUNT, in mW too, from wrapping around.
+const mostNumber = 1e12
+
 // threeNumbers reads MIN:MAX:COUNT.
 func threeNumbers(flag, text string) (v [3]int, err error) {
 	parts := strings.Split(text, ":")
@@ -134,6 +143,9 @@ func threeNumbers(flag, text string) (v [3]int, err error) {
 	for i, p := range parts {
 		if v[i], err = strconv.Atoi(strings.TrimSpace(p)); err != nil {
 			return v, usage.Errorf("%s: %q is not a whole number", flag, p)
+		}
+		if v[i] < 0 || v[i] > mostNumber {
+			return v, usage.Errorf("%s: %d is no value of anything here", flag, v[i])
 		}
 	}
 	switch {

@@ -37,6 +37,11 @@ func TestAxes(t *testing.T) {
 		{"", []string{"power"}, "KNOB=VALUES"},
 		{"", []string{"power=lots"}, "whole W"},
 		{"", []string{"sm=7"}, "--sweep sm=7: unsupported SM clock"},
+		{"", []string{"sm="}, "--sweep sm=: no clock"},
+		{"", []string{"power="}, "whole W"},
+		{"", []string{"power=200:2305843009213694352:2"}, "no value of anything"}, // in mW it wraps around to 400 W
+		{"", []string{"mem=3000:5000:2"}, "this GPU has 1593 to 2619 MHz"},
+		{"", []string{"power=300,300,412"}, "power=300,412"},
 		{"", []string{"sm=1:2"}, "--sweep sm=1:2: want MIN:MAX:COUNT"},
 	} {
 		axes, err := ParseAxes(c.clocks, c.sweeps, g.Info(), g.Knobs)
