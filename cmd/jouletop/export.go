@@ -24,7 +24,8 @@ func newExport() *cobra.Command {
                   passes and clock changes over what was read of power and clocks
 --parquet FOLDER  each CSV file as Parquet, typed, for DuckDB, pandas, Spark
 --otlp WHERE      a trace of each request, and metrics: pushed to an OpenTelemetry
-                  receiver (http://127.0.0.1:4318), or lines of OTLP's JSON in a file
+                  receiver (http://127.0.0.1:4318, or grpc://127.0.0.1:4317), or lines
+                  of OTLP's JSON in a file
 
 Files and folders are new ones: nothing is written over, nor through a link.`,
 		Example: "  jouletop export SESSION --perfetto trace.pftrace\n  jouletop export SESSION --parquet tables",

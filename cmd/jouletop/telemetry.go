@@ -11,7 +11,7 @@ import (
 
 func (o *options) addTelemetry(f *pflag.FlagSet) {
 	f.StringVar(&o.Telemetry.Listen, "listen", "", "serve metrics to Prometheus at an `address`, such as 127.0.0.1:9400, or a port of this machine (default: nowhere)")
-	f.StringVar(&o.Telemetry.Push, "otlp", "", "push metrics and a trace of each request to the `address` of an OpenTelemetry receiver, such as http://127.0.0.1:4318 (default: nowhere)")
+	f.StringVar(&o.Telemetry.Push, "otlp", "", "push metrics and a trace of each request to the `address` of an OpenTelemetry receiver, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317 (default: nowhere)")
 }
 
 // openTelemetry takes the address to listen at, and says where telemetry goes.

@@ -25,7 +25,8 @@ type Options struct {
 	// Listen is the address that Prometheus finds the metrics at, such as
 	// 127.0.0.1:9400, or the port alone of this machine.
 	Listen string
-	// Push is the address of an OTLP receiver (HTTP), such as http://127.0.0.1:4318.
+	// Push is the address of an OTLP receiver, such as http://127.0.0.1:4318 or
+	// grpc://127.0.0.1:4317.
 	Push string
 }
 
@@ -109,7 +110,7 @@ func (x *Exporter) start(s Source) error {
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	if x.push != "" {
-		to, err := newExporters(context.Background(), x.push, nil)
+		to, err := newExporters(context.Background(), x.push)
 		if err != nil {
 			return err
 		}

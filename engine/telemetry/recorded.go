@@ -30,7 +30,7 @@ func SourceOf(m *session.Manifest, dir string) Source {
 // ran: a trace a request, and the metrics every 10 s, or, of a long session, 360 times
 // in all.
 func Push(ctx context.Context, s *session.Session, endpoint string) error {
-	to, err := newExporters(ctx, endpoint, nil)
+	to, err := newExporters(ctx, endpoint)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func Push(ctx context.Context, s *session.Session, endpoint string) error {
 
 // Write writes what Push sends, as lines of OTLP's JSON.
 func Write(ctx context.Context, s *session.Session, w io.Writer) error {
-	to, err := newExporters(ctx, "http://file", &http.Client{Transport: &fileTransport{out: w}})
+	to, err := httpExporters(ctx, "http://file", &http.Client{Transport: &fileTransport{out: w}})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	metricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"jouletop/engine/event"
@@ -195,9 +197,17 @@ func TestAddresses(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, endpoint := range []string{"127.0.0.1:4318", "ftp://x", "http://", "http://x?y=1", "grpc://x:4317"} {
+	for _, endpoint := range []string{"127.0.0.1:4318", "ftp://x", "http://", "http://x?y=1", "grpc://", "grpc://x:4317/v1", "grpcx://x:4317"} {
 		if _, err := Open(Options{Push: endpoint}); err == nil || !strings.Contains(err.Error(), "want the address of an OTLP receiver") {
 			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
+	for text, address := range map[string]bool{
+		"http://x": true, "grpc://x:4317": true, "ftp://x": true, "127.0.0.1:4318": true, "host:4317": true, "[::1]:4318": true,
+		"o.json": false, "folder/a:1": false, "a:b": false, "a:99999": false, "": false,
+	} {
+		if IsEndpoint(text) != address {
+			t.Errorf("%q: an address: %v", text, !address)
 		}
 	}
 	x, err := Open(Options{})
@@ -221,8 +231,6 @@ type receiver struct {
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.trouble != 0 {
 		w.WriteHeader(r.trouble)
 		return
@@ -235,27 +243,88 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case tracesPath:
 		var m tracepb.ExportTraceServiceRequest
 		if proto.Unmarshal(body, &m) == nil {
-			for _, s := range m.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
-				r.spans[s.GetName()]++
-			}
+			r.takeTraces(&m)
 		}
 	case metricsPath:
 		var m metricspb.ExportMetricsServiceRequest
 		if proto.Unmarshal(body, &m) == nil {
-			for _, x := range m.GetResourceMetrics()[0].GetScopeMetrics()[0].GetMetrics() {
-				for _, p := range append(x.GetSum().GetDataPoints(), x.GetGauge().GetDataPoints()...) {
-					r.metrics[x.GetName()] = p.GetAsDouble()
-				}
-			}
+			r.takeMetrics(&m)
 		}
 	}
 }
 
+func (r *receiver) takeTraces(m *tracepb.ExportTraceServiceRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range m.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans() {
+		r.spans[s.GetName()]++
+	}
+}
+
+func (r *receiver) takeMetrics(m *metricspb.ExportMetricsServiceRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range m.GetResourceMetrics()[0].GetScopeMetrics()[0].GetMetrics() {
+		for _, p := range append(x.GetSum().GetDataPoints(), x.GetGauge().GetDataPoints()...) {
+			r.metrics[x.GetName()] = p.GetAsDouble()
+		}
+	}
+}
+
+// The same over gRPC.
+type (
+	grpcTraces struct {
+		tracepb.UnimplementedTraceServiceServer
+		*receiver
+	}
+	grpcMetrics struct {
+		metricspb.UnimplementedMetricsServiceServer
+		*receiver
+	}
+)
+
+func (r grpcTraces) Export(_ context.Context, m *tracepb.ExportTraceServiceRequest) (*tracepb.ExportTraceServiceResponse, error) {
+	r.takeTraces(m)
+	return &tracepb.ExportTraceServiceResponse{}, nil
+}
+
+func (r grpcMetrics) Export(_ context.Context, m *metricspb.ExportMetricsServiceRequest) (*metricspb.ExportMetricsServiceResponse, error) {
+	r.takeMetrics(m)
+	return &metricspb.ExportMetricsServiceResponse{}, nil
+}
+
+func newReceiver() *receiver {
+	return &receiver{spans: map[string]int{}, metrics: map[string]float64{}}
+}
+
 func TestPush(t *testing.T) {
-	r := &receiver{spans: map[string]int{}, metrics: map[string]float64{}}
-	server := httptest.NewServer(r)
-	defer server.Close()
-	x, err := Open(Options{Push: server.URL})
+	t.Run("http", func(t *testing.T) {
+		r := newReceiver()
+		server := httptest.NewServer(r)
+		defer server.Close()
+		testPush(t, r, server.URL)
+	})
+	t.Run("grpc", func(t *testing.T) {
+		r := newReceiver()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := grpc.NewServer()
+		tracepb.RegisterTraceServiceServer(server, grpcTraces{receiver: r})
+		metricspb.RegisterMetricsServiceServer(server, grpcMetrics{receiver: r})
+		ended := make(chan error)
+		go func() { ended <- server.Serve(l) }()
+		testPush(t, r, "grpc://"+l.Addr().String())
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func testPush(t *testing.T, r *receiver, address string) {
+	x, err := Open(Options{Push: address})
 	if err != nil {
 		t.Fatal(err)
 	}
