@@ -15,6 +15,7 @@ package verdict
 import (
 	"fmt"
 	"math"
+	"sort"
 	"strings"
 
 	"gonum.org/v1/gonum/stat"
@@ -219,8 +220,7 @@ func scatter(runs []float64) (ss, dof float64) {
 	return stat.Variance(logs, nil) * dof, dof
 }
 
-// half is the half-width for so much variance by queries and so many repeats. The
-// degrees of freedom of the sum are Satterthwaite's.
+// half is the half-width for so much variance by queries and so many repeats.
 func (d Difference) half(within float64, runsA, runsB int) float64 {
 	r := sq(1 + d.Mean)
 	run := r * d.run * (1/float64(runsA) + 1/float64(runsB))
@@ -228,8 +228,7 @@ func (d Difference) half(within float64, runsA, runsB int) float64 {
 	if v == 0 {
 		return 0
 	}
-	dof := sq(v) / (sq(within)/d.queryDOF + sq(run)/d.dof)
-	return curve.StudentT(dof) * math.Sqrt(v)
+	return curve.StudentT(satterthwaite(within, d.queryDOF, run, d.dof)) * math.Sqrt(v)
 }
 
 // Word is the verdict in a word.
@@ -274,25 +273,50 @@ func signed(v float64, decimals int) string {
 // mostRepeats is the most repeats that are worth proposing.
 const mostRepeats = 1000
 
+// found is in what share of cases the repeats that are proposed find the difference.
+const found = 0.9
+
 // Repeats returns how many repeats a side of the same queries would find a true
 // difference of share (0.02: 2 %) in nine of ten cases; ok is false where nothing is
-// known yet, or it would take more than anybody runs.
+// known yet, or it would take more than anybody runs. How little is known of the scatter
+// is in it: the less, the more repeats.
 func (d Difference) Repeats(share float64) (n int, ok bool) {
 	if math.IsNaN(d.Half) || d.Absolute || !(share > 0) {
 		return 0, false
 	}
-	// The estimate is short of the truth by 1.28 standard deviations in one of ten
-	// cases, and must still be beyond 1.96 of them.
-	const z90, z975 = 1.2816, 1.9600
-	for n = 1; n <= mostRepeats; n++ {
-		// What repeats to come will tell of their scatter sharpens the interval too.
-		more := d
-		more.dof += 2 * float64(max(n-min(d.RunsA, d.RunsB), 0))
-		if more.half(d.within/float64(n), n, n)*(1+z90/z975) <= share {
-			return n, true
-		}
+	run := 2 * sq(1+d.Mean) * d.run // of one repeat a side, as d.within is
+	one := d.within + run
+	if one == 0 {
+		return 1, true
 	}
-	return 0, false
+	// The true variance is what was found times dof over a chi-squared of as many (its
+	// posterior); each of these is as likely.
+	var times [64]float64
+	known := satterthwaite(d.within, d.queryDOF, run, d.dof)
+	for i := range times {
+		q := (float64(i) + 0.5) / float64(len(times))
+		times[i] = known / distuv.ChiSquared{K: known}.Quantile(q)
+	}
+	n = 1 + sort.Search(mostRepeats, func(i int) bool {
+		n := float64(i + 1)
+		// What repeats to come will tell of their scatter sharpens the interval too.
+		dof := satterthwaite(d.within, d.queryDOF, run, d.dof+2*max(n-float64(min(d.RunsA, d.RunsB)), 0))
+		t := curve.StudentT(dof)
+		power := 0.0
+		for _, x := range times {
+			// That of the noncentral t (Abramowitz and Stegun, Handbook of Mathematical
+			// Functions, 1964, 26.7.10).
+			power += distuv.UnitNormal.CDF((share/math.Sqrt(x*one/n) - t*(1-1/(4*dof))) / math.Sqrt(1+sq(t)/(2*dof)))
+		}
+		return power >= found*float64(len(times))
+	})
+	return n, n <= mostRepeats
+}
+
+// satterthwaite are the degrees of freedom of the sum of two variances (Biometrics
+// Bulletin 2, 1946).
+func satterthwaite(x, dofX, y, dofY float64) float64 {
+	return sq(x+y) / (sq(x)/dofX + sq(y)/dofY)
 }
 
 func sq(x float64) float64 { return x * x }
