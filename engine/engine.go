@@ -147,6 +147,9 @@ func (e *Engine) Start() {
 			Sources: u.Sources,
 			Sample:  func(t int64, s gpu.Sample) { e.sample(u, t, s) },
 			Power:   func(r gpu.PowerReading) { e.publish(event.Power{GPU: u.id, PowerReading: r}) },
+			LimitTimes: func(t int64, l gpu.LimitTimes) {
+				e.publish(event.LimitTimes{At: event.At{TimeNS: t}, GPU: u.id, LimitTimes: l})
+			},
 			Problem: func(err error) { e.Warn(fmt.Sprintf("readings of GPU %s: %v", u.id, err)) },
 		}
 		if e.cfg.Watch {

@@ -167,6 +167,25 @@ func TestMemoryClockBelow(t *testing.T) {
 	}
 }
 
+// What the driver counts stands beside the verdict of a point, and agrees with it.
+func TestCountedLimits(t *testing.T) {
+	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+		plan := engine.Plan{Name: "sweep", NeedsClocks: true, MinPoint: 8 * time.Second, Points: knobPoints(nil, gpu.Setting{PowerW: 200}, gpu.Setting{PowerW: 700})}
+		if err := b.engine.Run(context.Background(), plan); err != nil {
+			t.Error(err)
+		}
+	})
+	if n := len(of[event.LimitTimes](b)); n < 16 {
+		t.Errorf("%d readings", n)
+	}
+	for i, p := range of[event.PointDone](b) {
+		c := p.Held.Counted
+		if c.ForS < 5 || c.Doubt != "" || (c.PowerPct > 5) != (i == 0) || c.HeatPct != 0 {
+			t.Errorf("%s: %+v beside %s", p.PointID, c, p.Held.Short())
+		}
+	}
+}
+
 // A knob that is refused for good ends a sweep; a run goes on, flagged.
 func TestKnobRefused(t *testing.T) {
 	for _, needs := range []bool{true, false} {

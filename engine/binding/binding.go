@@ -67,6 +67,9 @@ type Watch struct {
 	from   int64 // when the minute began, ns
 	told   bool  // of the limit in force
 	since  int64 // when that was set, ns
+	// trusted: the driver's counters have said what the reasons did, of a limit that held;
+	// distrusted: they have said otherwise, or what cannot be.
+	trusted, distrusted bool
 	// odds are what the points before told of whether the clock follows at once.
 	odds float64
 }
@@ -88,6 +91,8 @@ type unit struct {
 	watts    float64 // the most that was read within powerKept
 	wattsAt  int64
 	limitW   float64
+	point    counting
+	minute   counting
 }
 
 type sample struct {
@@ -128,11 +133,20 @@ func (w *Watch) Observe(ev event.Event) []event.Event {
 				}
 			}
 		}
+	case event.LimitTimes:
+		for _, u := range w.units {
+			if u.ID == ev.GPU {
+				u.counted(ev)
+			}
+		}
 	case event.KnobChange:
 		return w.limit(ev)
 	case event.PointStart:
 		w.learn()
 		w.point = tally{}
+		for _, u := range w.units {
+			u.point = counting{}
+		}
 	case event.PhaseEnd:
 		if ev.Phase != event.Idle {
 			for _, u := range w.units {
@@ -151,13 +165,22 @@ func (w *Watch) Point() event.HeldPhases {
 	for _, u := range w.units {
 		w.settle(u, math.MaxInt64)
 	}
-	return w.point.verdict(w.odds)
+	return w.verdict(&w.point, func(u *unit) *counting { return &u.point })
+}
+
+// verdict is the tally's, with what the driver counted beside it.
+func (w *Watch) verdict(a *tally, of func(*unit) *counting) event.HeldPhases {
+	held := a.verdict(w.odds)
+	held.Counted = w.together(of)
+	a.byCounts(&held, of, w.trusted && !w.distrusted)
+	return held
 }
 
 // learn takes from a point that is over what it tells of the card.
 func (w *Watch) learn() {
 	of, odds := w.point.look()
 	w.odds += odds
+	w.trust()
 	for _, u := range w.point.units() {
 		for p := range of {
 			u.levels.add(w.point.surely(u, of, p, w.odds > certain))
@@ -206,7 +229,10 @@ func (w *Watch) tell(t int64) []event.Event {
 func (w *Watch) close(t int64) []event.Event {
 	m, from := w.minute, w.from
 	w.minute, w.from = tally{}, t
-	held := m.verdict(w.odds)
+	held := w.verdict(&m, func(u *unit) *counting { return &u.minute })
+	for _, u := range w.units {
+		u.minute = counting{}
+	}
 	if !held.Told() {
 		return nil
 	}
@@ -250,6 +276,9 @@ func (u *unit) sample(ev event.Sample) {
 		s.power, s.heat = low && ev.Throttle.ByPower(), low && ev.Throttle.ByHeat()
 	case target > 0 && s.mhz < target-offMHz && ev.TimeNS-u.changed > afterLock:
 		s.power = u.watts >= nearLimit*u.limitW
+	}
+	for _, c := range []*counting{&u.point, &u.minute} {
+		c.sample(s, ev.Throttle)
 	}
 	u.renew(s, uint64(ev.Throttle), u.latest)
 	u.latest = ev.TimeNS

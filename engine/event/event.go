@@ -56,6 +56,12 @@ type (
 		GPU              string
 		gpu.PowerReading // with the reading's own time
 	}
+	// LimitTimes are for how long limits held a GPU's clocks, by its driver's counters.
+	LimitTimes struct {
+		At
+		GPU string `json:"gpu"`
+		gpu.LimitTimes
+	}
 	// HostPower is one reading of what the machine around the GPUs draws: a row of
 	// host.csv.
 	HostPower struct {

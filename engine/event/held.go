@@ -56,12 +56,49 @@ type HeldPhases struct {
 	Decode  Held `json:"decode"`
 	Score   Held `json:"score"`
 	Mixed   Held `json:"mixed"`
+	// Counted is what the driver counted meanwhile, whatever ran.
+	Counted Counted `json:"counted,omitzero"`
+}
+
+// Counted is for how much of a time a limit held the clocks by the driver's own counters
+// (gpu.LimitTimes), which tell no phases apart.
+type Counted struct {
+	ForS     float64 `json:"for_s"`     // of which it is, s; 0: nothing was counted
+	PowerPct float64 `json:"power_pct"` // the power limit, % of it; NaN not counted
+	HeatPct  float64 `json:"heat_pct"`  // a limit that is none of power
+	// Doubt says why it is not believed, or what speaks against it; "" nothing.
+	Doubt string `json:"doubt,omitempty"`
+}
+
+// Known tells whether anything was counted.
+func (c Counted) Known() bool { return c.ForS > 0 }
+
+// Sentence says what was counted, beside what the phases' verdicts say; "" for nothing of
+// interest.
+func (c Counted) Sentence() string {
+	of := func(pct float64, what string) string {
+		return fmt.Sprintf("%.0f %% of %.0f s as held by %s", pct, c.ForS, what)
+	}
+	text := of(c.PowerPct, "power")
+	switch {
+	case !c.Known():
+		return ""
+	case c.HeatPct > c.PowerPct || math.IsNaN(c.PowerPct):
+		text = of(c.HeatPct, "heat, or a limit that is none of power")
+	}
+	switch {
+	case c.Doubt != "":
+		return "The driver itself counts " + text + ": " + c.Doubt + "."
+	case c.PowerPct >= HeldAtTimes || c.HeatPct >= HeldAtTimes:
+		return "The driver itself counts " + text + "."
+	}
+	return ""
 }
 
 // UnknownHeld knows nothing of any phase.
 func UnknownHeld() HeldPhases {
 	none := Held{Pct: math.NaN()}
-	return HeldPhases{none, none, none, none}
+	return HeldPhases{Prefill: none, Decode: none, Score: none, Mixed: none}
 }
 
 // Of returns a kind of phase's, nil for idleness.
@@ -153,6 +190,9 @@ func (h HeldPhases) Sentence(limitW float64) string {
 	}
 	if len(hot) > 0 {
 		out = append(out, "Heat, or a limit that is none of power, holds the clock in "+and(hot)+".")
+	}
+	if said := h.Counted.Sentence(); said != "" {
+		out = append(out, said)
 	}
 	return strings.Join(out, " ")
 }

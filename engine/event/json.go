@@ -49,7 +49,7 @@ var kinds = func() map[string]Event {
 	m := map[string]Event{}
 	for _, e := range []Event{
 		RunStart{}, RunMore{}, RunEnd{}, ModelLoading{}, PointStart{}, PointDone{}, BatchStart{}, BatchEnd{}, CommandDone{}, Iteration{}, PhaseStart{}, PhaseEnd{},
-		Token{}, RequestDone{}, PhaseEnergy{}, IterationEnergy{}, RequestEnergy{}, ClockChange{}, KnobChange{}, Bound{}, PolicyNote{}, ServerWord{}, Sleep{}, Processes{}, Mark{}, Warning{}, Error{}, State{},
+		Token{}, RequestDone{}, PhaseEnergy{}, IterationEnergy{}, RequestEnergy{}, ClockChange{}, KnobChange{}, LimitTimes{}, Bound{}, PolicyNote{}, ServerWord{}, Sleep{}, Processes{}, Mark{}, Warning{}, Error{}, State{},
 	} {
 		m[e.Kind()] = e
 	}

@@ -66,6 +66,9 @@ func (ClockChange) Kind() string { return "clock_change" }
 // Kind returns "knob_change".
 func (KnobChange) Kind() string { return "knob_change" }
 
+// Kind returns "limit_times".
+func (LimitTimes) Kind() string { return "limit_times" }
+
 // Kind returns "bound".
 func (Bound) Kind() string { return "bound" }
 

@@ -284,6 +284,10 @@ var pointsTable = table[event.PointDone]{
 		number("verify_energy_j", 7, func(r *event.PointDone) *float64 { return &r.VerifyJ }),
 		number("verify_energy_err_j", 4, func(r *event.PointDone) *float64 { return &r.VerifyErrJ }),
 		derived("joules_per_accepted_token", 7, func(r *event.PointDone) float64 { return r.JoulesPerAccepted() }),
+		counted("limits_counted_s", func(c *event.Counted) *float64 { return &c.ForS }),
+		counted("power_counted_pct", func(c *event.Counted) *float64 { return &c.PowerPct }),
+		counted("heat_counted_pct", func(c *event.Counted) *float64 { return &c.HeatPct }),
+		text("limits_counted_doubt", func(r *event.PointDone) *string { return &r.Held.Counted.Doubt }),
 	},
 }
 
@@ -293,6 +297,12 @@ func heldBy[T any](name string, at func(*T) *event.Held) column[T] {
 
 func heldPct[T any](name string, at func(*T) *event.Held) column[T] {
 	return number(name, 4, func(r *T) *float64 { return &at(r).Pct })
+}
+
+// counted is a column of what the driver counted; empty where it counted nothing.
+func counted(name string, at func(*event.Counted) *float64) column[event.PointDone] {
+	return orNone(number(name, 4, func(r *event.PointDone) *float64 { return at(&r.Held.Counted) }),
+		func(r *event.PointDone) bool { return !r.Held.Counted.Known() })
 }
 
 var blankPoint = event.PointDone{

@@ -13,6 +13,7 @@ const (
 	mostC      = 250     // °C
 	mostBytes  = 1 << 46 // 64 TiB
 	mostJoules = 1e12    // 1 kW for thirty years
+	mostHeldNS = 1e18    // thirty years
 	roundedPct = 101     // a share computed from two counters may pass 100 by its rounding
 )
 

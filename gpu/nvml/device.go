@@ -41,6 +41,7 @@ type Device struct {
 // out for good, instead of failing at every poll.
 type abilities struct {
 	util, memV2, eventReasons, throttleReasons, gpm bool
+	limitTimes                                      uint8 // 1 << its place in limitPolicies
 }
 
 var (
@@ -150,6 +151,7 @@ func (d *Device) probe() error {
 	if d.reader, err = openReader(d.info.Index, d.can); err != nil {
 		return err
 	}
+	d.probeLimitTimes()
 	d.probePower()
 	if len(d.sources) == 0 {
 		hide("No power reading at all is available: energy cannot be measured.")

@@ -49,6 +49,8 @@ func everything() (told []string, err error) {
 	note(gpu.SourceBuffer, err)
 	_, err = d.Processes()
 	note("processes", err)
+	_, err = d.LimitTimes()
+	note("limit times", err)
 	for _, k := range d.Knobs() {
 		if k.Unavailable == "" {
 			note("set "+k.ID.String(), d.Set(k.ID, k.Min))

@@ -32,6 +32,9 @@ type Options struct {
 	// Power is called for every power reading, repeated ones included: their
 	// Fresh is false. One that cannot be (ErrAbsurd) is told with NaN.
 	Power func(gpu.PowerReading)
+	// LimitTimes is called, if not nil, about once a second where the driver counts for
+	// how long limits held the clocks (see gpu.LimitCounter).
+	LimitTimes func(t int64, l gpu.LimitTimes)
 	// Problem is called when readings fail: at once for the first failure of a
 	// kind, then at most every ten seconds, and once where trying again is of no use;
 	// once when the GPU is lost (ErrLost) or a call hangs, and once when readings go
@@ -73,7 +76,8 @@ type Sampler struct {
 	polled []*polled
 	due    []gpu.DueSource
 	buffer bool
-	tick   tickFinder // of the counter; period 0 without one
+	tick   tickFinder       // of the counter; period 0 without one
+	limits gpu.LimitCounter // nil where there are none, or nobody wants them
 
 	stop   atomic.Bool
 	lost   atomic.Bool
@@ -109,6 +113,12 @@ type Stats struct {
 type told struct {
 	power   gpu.PowerReading
 	problem error
+	limits  *limitTimes
+}
+
+type limitTimes struct {
+	t int64
+	gpu.LimitTimes
 }
 
 // Start starts sampling dev. On a simulated clock it must be called from
@@ -153,12 +163,17 @@ func Start(dev gpu.Device, opts Options) *Sampler {
 	if s.buffer {
 		s.tick.settled = 2 * counterEvery
 	}
+	if c, ok := gpu.As[gpu.LimitCounter](dev); ok && opts.LimitTimes != nil {
+		if _, err := c.LimitTimes(); !hopeless(err) {
+			s.limits = c
+		}
+	}
 	now := s.clock.Now()
 	s.watch.polls.since, s.watch.buffer.since = now, now
 	s.slow, s.slowEnded, s.ended = s.clock.NewSignal(), s.clock.NewSignal(), s.clock.NewSignal()
 	s.wakeAt.Store(never)
 	s.running.Store(1)
-	if s.buffer || s.tick.period > 0 {
+	if s.buffer || s.tick.period > 0 || s.limits != nil {
 		s.running.Store(2)
 		s.clock.Go(s.slowLoop)
 	}
@@ -257,9 +272,12 @@ func (s *Sampler) realLoop() {
 		queue, s.later = s.later, queue[:0]
 		s.mu.Unlock()
 		for _, t := range queue {
-			if t.problem != nil {
+			switch {
+			case t.problem != nil:
 				s.opts.Problem(t.problem)
-			} else {
+			case t.limits != nil:
+				s.opts.LimitTimes(t.limits.t, t.limits.LimitTimes)
+			default:
 				s.opts.Power(t.power)
 			}
 		}
@@ -310,6 +328,17 @@ func (s *Sampler) tellPower(r gpu.PowerReading) {
 	}
 	s.mu.Lock()
 	s.later = append(s.later, told{power: r})
+	s.mu.Unlock()
+}
+
+// tellLimits passes on for how long limits held the clocks.
+func (s *Sampler) tellLimits(t int64, l gpu.LimitTimes) {
+	if s.clock.Simulated() {
+		s.opts.LimitTimes(t, l)
+		return
+	}
+	s.mu.Lock()
+	s.later = append(s.later, told{limits: &limitTimes{t, l}})
 	s.mu.Unlock()
 }
 

@@ -15,12 +15,14 @@ const (
 	// half as often where the sample buffer tells the course of the power and the
 	// tick has been found.
 	counterEvery = int64(time.Second)
+	// limitsEvery is how often it is read for how long limits held the clocks.
+	limitsEvery = int64(time.Second)
 	// slowFirst lets the first slow readings wait for the loop to be under way.
 	slowFirst = int64(20 * time.Millisecond)
 )
 
-// slowLoop reads the sample buffer and the energy counter, whose calls take up
-// to 4 ms, so that they never delay the rounds. The other loop wakes it, a little
+// slowLoop reads the sample buffer, the energy counter and the counters of limits, whose
+// calls take up to 4 ms, so that they never delay the rounds. The other loop wakes it, a little
 // early; thus it has no long timer of its own to outlast Stop.
 //
 // On a real clock it too has a thread that is scheduled ahead of others: NVML's
@@ -32,7 +34,10 @@ func (s *Sampler) slowLoop() {
 		ownThread(slowPriority)
 	}
 	now := s.clock.Now()
-	nextBuffer, nextCounter := never, never
+	nextBuffer, nextCounter, nextLimits := never, never, never
+	if s.limits != nil {
+		nextLimits = now + slowFirst
+	}
 	if s.buffer {
 		nextBuffer = now + slowFirst
 	}
@@ -41,7 +46,7 @@ func (s *Sampler) slowLoop() {
 	}
 	newest := now // older samples are from before the start
 	for {
-		next := min(nextBuffer, nextCounter)
+		next := min(nextBuffer, nextCounter, nextLimits)
 		s.wakeAt.Store(next - int64(passOn))
 		_ = s.slow.Wait(background)
 		if s.stop.Load() {
@@ -51,6 +56,7 @@ func (s *Sampler) slowLoop() {
 		if s.lost.Load() || s.sleep.resting.Load() {
 			s.tick.forget()
 			nextBuffer, nextCounter = later(nextBuffer, lostRetry), later(nextCounter, lostRetry)
+			nextLimits = later(nextLimits, lostRetry)
 			continue
 		}
 		if next == nextBuffer {
@@ -62,6 +68,11 @@ func (s *Sampler) slowLoop() {
 		}
 		if next == nextCounter {
 			nextCounter = s.readCounter()
+		}
+		if next == nextLimits {
+			if nextLimits = later(s.clock.Now(), limitsEvery); !s.readLimits() {
+				nextLimits = never
+			}
 		}
 	}
 	if nextBuffer != never && !s.lost.Load() && !s.sleep.resting.Load() {
@@ -125,6 +136,24 @@ func (s *Sampler) readCounter() (next int64) {
 	r.Fresh = fresh
 	s.tellPower(r)
 	return max(next, now)
+}
+
+// readLimits reads for how long limits held the clocks; false when there is no point in
+// trying again.
+func (s *Sampler) readLimits() bool {
+	began := s.clock.Now()
+	s.watch.call.Store(began)
+	l, err := s.limits.LimitTimes()
+	now := s.clock.Now()
+	s.watch.call.Store(0)
+	switch {
+	case errors.Is(err, gpu.ErrAbsurd), err == nil && now-began > longCall:
+	case s.failed(now, "limits", err):
+		return !hopeless(err)
+	default:
+		s.tellLimits(began+(now-began)/2, l)
+	}
+	return true
 }
 
 // tickFinder says when to read the energy counter. The counter is renewed in

@@ -22,10 +22,10 @@ type segment struct {
 }
 
 // sums are integrals over time: energy in J, and seconds of each share.
-type sums struct{ joules, busy, dram, tensor, capped float64 }
+type sums struct{ joules, busy, dram, tensor, capped, hot float64 }
 
 func (a sums) plus(b sums, s float64) sums {
-	return sums{a.joules + b.joules*s, a.busy + b.busy*s, a.dram + b.dram*s, a.tensor + b.tensor*s, a.capped + b.capped*s}
+	return sums{a.joules + b.joules*s, a.busy + b.busy*s, a.dram + b.dram*s, a.tensor + b.tensor*s, a.capped + b.capped*s, a.hot + b.hot*s}
 }
 
 // history is what truly happened, oldest first.
@@ -40,6 +40,9 @@ func (h *history) push(t int64, watts, mhz float64, why gpu.Throttle, a activity
 	rate := sums{joules: watts, busy: a.share, dram: a.dram, tensor: a.tensor}
 	if why&gpu.ThrottleSWPowerCap != 0 {
 		rate.capped = 1
+	}
+	if why&gpu.ThrottleSWThermal != 0 {
+		rate.hot = 1
 	}
 	n := len(h.seg)
 	if n == 0 {
@@ -132,6 +135,18 @@ func (g *GPU) TrueCappedS(t0, t1 int64) float64 {
 		return math.NaN()
 	}
 	return g.hist.upTo(t1).capped - g.hist.upTo(t0).capped
+}
+
+// LimitTimes implements gpu.LimitCounter: power and heat since New.
+func (g *GPU) LimitTimes() (gpu.LimitTimes, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.advance()
+	if err := g.read(now); err != nil {
+		return gpu.NoLimitTimes(), err
+	}
+	s := g.hist.upTo(now)
+	return gpu.LimitTimes{Power: int64(1e9 * s.capped), Heat: int64(1e9 * s.hot), Board: -1, Reliability: -1}, nil
 }
 
 func (g *GPU) trueAt(t int64) (segment, bool) {

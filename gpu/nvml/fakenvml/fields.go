@@ -92,6 +92,16 @@ const (
 	FaultKnobs                        // a set of 1 << knob; 0 all
 )
 
+// For how long limits held the clocks (nvmlDeviceGetViolationStatus): a share of all time
+// since CLOCK_MONOTONIC 0, and what is added to it.
+const (
+	LimitsCounted  Field = iota + 180 // which there are: 1 power, 2 heat, 8 board, 32 reliability
+	PowerHeldMilli                    // 1/1000 of the time
+	PowerHeldNS
+	HeatHeldMilli
+	HeatHeldNS
+)
+
 // Values of the field Permission.
 const (
 	RootOnly = 0 // as the real driver
@@ -164,5 +174,6 @@ func H100() Config {
 		BufferPeriodNS: 20e6, BufferLen: 120, CounterPeriodNS: 100e6, PowerLimitMW: 700000,
 		MemLowMHz: 1593, PowerMinMW: 200000, PowerMaxMW: 700000, PowerDefaultMW: 700000,
 		TempC: 34, MemTotalMiB: 81559, MemUsedMiB: 512, TensorMilliPct: 0, DRAMMilliPct: 0,
+		LimitsCounted: 1 | 2 | 8 | 32,
 	}}
 }

@@ -52,6 +52,8 @@ enum {
 	/* The other knobs. */
 	MEM_LOW_MHZ, MEM_LOCK, POWER_MIN_MW, POWER_MAX_MW, POWER_DEFAULT_MW, POWER_FLOOR_MW,
 	PROFILES, REQUESTED, LIST_HANG_MS, FAULT_KNOBS,
+	/* For how long limits held the clocks. */
+	LIMITS_COUNTED, POWER_HELD_MILLI, POWER_HELD_NS, HEAT_HELD_MILLI, HEAT_HELD_NS,
 	PROCESS_USE = 192, /* of each in the list: SM %, memory % << 8 */
 };
 enum { KNOB_SM, KNOB_MEM, KNOB_POWER, KNOB_PROFILE };

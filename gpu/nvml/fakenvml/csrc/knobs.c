@@ -50,6 +50,23 @@ ret_t nvmlDeviceSetPowerManagementLimit_v2(struct device *dev, struct power_valu
 	return change(dev, KNOB_POWER, OP_SET, v->mw);
 }
 
+struct violation { u64 reference_us, ns; };
+
+/* A share of all time, and what is added to it. */
+ret_t nvmlDeviceGetViolationStatus(struct device *dev, int policy, struct violation *v)
+{
+	FIXED();
+	if (policy < 0 || policy > 11)
+		return INVALID_ARGUMENT;
+	if (!(get(d + LIMITS_COUNTED) >> policy & 1))
+		return NOT_SUPPORTED;
+	hang_reads(d);
+	u64 *of = policy == 0 ? d + POWER_HELD_MILLI : policy == 1 ? d + HEAT_HELD_MILLI : NULL;
+	v->reference_us = wall_us(now_ns());
+	v->ns = of ? (u64)now_ns() / 1000 * get(of) + get(of + 1) : 0;
+	return OK;
+}
+
 struct mask { u32 word[8]; };
 struct profile { u32 version, id, priority; struct mask conflicting; };
 struct profiles { u32 version; struct mask offered; struct profile profile[255]; };
