@@ -10,11 +10,13 @@ import (
 	"os/signal"
 	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"jouletop/engine/operator"
 	"jouletop/engine/rig"
@@ -195,7 +197,7 @@ before the default. "jouletop config" says what holds and from where.`,
 	screen.add(root.Flags())
 	root.PersistentFlags().StringVar(&prefs.named, "config", "", "settings in this `file`, or none (default "+session.ShortenHome(configPath())+")")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return prefs.apply(cmd) }
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage.Wrap(flagError(err)) })
 	root.AddCommand(
 		newRun(), newSweep(), newBench(), newWatch(), newReport(), newCompare(), newExport(), newReplay(prefs), newWorkload(), newModels(), newSynth(), newGPU(), newConfig(prefs), newVersion(), newMan(), newLlamaWorker(),
 	)
@@ -204,6 +206,25 @@ before the default. "jouletop config" says what holds and from where.`,
 	root.SetVersionTemplate("jouletop {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root, prefs
+}
+
+// flagError says of a flag's value what it is to be, where the library hands on the words
+// of what read it.
+func flagError(err error) error {
+	bad, isBad := errors.AsType[*pflag.InvalidValueError](err)
+	num, isNum := errors.AsType[*strconv.NumError](err)
+	if !isBad || !isNum {
+		return err
+	}
+	f := bad.GetFlag()
+	what := "want a number"
+	switch {
+	case errors.Is(num.Err, strconv.ErrRange):
+		what = "that is out of range"
+	case strings.HasSuffix(f.Value.Type(), "Slice"):
+		what = "want whole numbers, such as 1 or 1,4"
+	}
+	return fmt.Errorf("--%s %q: %s", f.Name, bad.GetValue(), what)
 }
 
 // usageArgs makes a wrong number of arguments bad usage, like a wrong flag; where
@@ -218,7 +239,7 @@ func usageArgs(c *cobra.Command) {
 			if cmd.HasAvailableSubCommands() {
 				cmd.SuggestionsMinimumDistance = 2
 				likely := fmt.Sprintf("`%s --help` lists them", cmd.CommandPath())
-				if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+				if names := cmd.SuggestionsFor(args[0]); len(names) > 0 && args[0] != "" { // every name begins with nothing
 					likely = "did you mean " + strings.Join(names, " or ") + "?"
 				}
 				return usage.Errorf("unknown command %q for `%s`: %s", args[0], cmd.CommandPath(), likely)
