@@ -39,7 +39,7 @@ func Manifest(r *rig.Rig, o *Config, what string) session.Manifest {
 		Program: o.Program, Name: what, Simulated: r.Simulated(), Note: r.Note,
 		Start: time.Now().UTC(), Host: session.ThisHost(), TimeBase: session.TimeBaseOf(r.Clock), Seed: o.Rig.Seed,
 		NoGraphSearch: o.Rig.NoGraphSearch,
-		Plan:          session.Plan{Queries: o.Work.Queries, Batches: o.Work.Batches, Repeats: max(o.Work.Repeats, 1), Policy: o.Work.Policy, Route: o.Work.Route, MaxTokens: o.Work.MaxTokens, Chat: o.Work.Chat, Blocks: o.Work.Blocks, Until: o.Work.Until, DraftModel: o.Rig.DraftModel, Draft: o.Rig.Draft, DraftDepths: o.Work.DraftDepths},
+		Plan:          session.Plan{Queries: o.Work.Queries, Batches: o.Work.Batches, Repeats: max(o.Work.Repeats, 1), Policy: o.Work.Policy, Route: o.Work.Route, MaxTokens: o.Work.MaxTokens, Chat: o.Work.Chat, Blocks: o.Work.Blocks, Until: o.Work.Until, MaxSlowdown: o.Work.MaxSlowdown, DraftModel: o.Rig.DraftModel, Draft: o.Rig.Draft, DraftDepths: o.Work.DraftDepths},
 	}
 	if r.Simulated() && m.Note == "" {
 		m.Note = "SIMULATED: GPU, model, times and energies are computed, not measured"
@@ -219,4 +219,5 @@ func DescribePlan(m *session.Manifest, specs []engine.ModelSpec, data []plan.Dat
 	for _, p := range plan.Points {
 		m.Plan.Points = append(m.Plan.Points, p.PointID)
 	}
+	m.Plan.MinPointS, m.Plan.CoolDownS = plan.MinPoint.Seconds(), plan.Cooldown.Seconds()
 }

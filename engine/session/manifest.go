@@ -93,7 +93,7 @@ type GPU struct {
 // Dataset is a dataset as it was used.
 type Dataset struct {
 	Name    string `json:"name"`
-	Path    string `json:"path"` // "built in" for the program's own queries
+	Path    string `json:"path"` // builtin:NAME for the program's own queries
 	SHA256  string `json:"sha256,omitempty"`
 	Rows    int    `json:"rows"`
 	Skipped int    `json:"skipped,omitempty"`
@@ -114,20 +114,23 @@ type Plan struct {
 	Chat      bool     `json:"chat"`             // prompts were wrapped in the models' chat templates
 	Points    []string `json:"points,omitempty"` // the ids, in the order they run
 	Blocks    bool     `json:"phase_blocks,omitempty"`
-	Until     string   `json:"until,omitempty"`   // points were repeated until their energies were known so well
-	Serving   *Serving `json:"serving,omitempty"` // requests came by themselves
+	Until     string   `json:"until,omitempty"` // points were repeated until their energies were known so well
+	// The latency bound of the clock to run at and of policies, and of a sweep how long
+	// points lasted at least, and waited at most for the GPU to cool.
+	MaxSlowdown string   `json:"max_slowdown,omitempty"`
+	MinPointS   float64  `json:"min_point_s,omitempty"`
+	CoolDownS   float64  `json:"cool_down_s,omitempty"`
+	Serving     *Serving `json:"serving,omitempty"` // requests came by themselves
 	// What drafted tokens: a model, or (Draft) ngram, and how many at a time.
 	DraftModel  string `json:"draft_model,omitempty"`
 	Draft       string `json:"draft,omitempty"`
 	DraftDepths []int  `json:"draft_depths,omitempty"`
 }
 
-// Command is the command line that does the same again; "" for what was no run or sweep.
+// Command is the command line that does the same again, with models and datasets by where
+// they lay; "" for what was no run or sweep.
 func (p Plan) Command(name string, m *Manifest) string {
-	if m.Command != nil {
-		return "jouletop watch -- " + m.Command.Line()
-	}
-	if name != "run" && name != "sweep" {
+	if name != "run" && name != "sweep" && m.Command == nil {
 		return ""
 	}
 	args := []string{"jouletop", name}
@@ -138,17 +141,38 @@ func (p Plan) Command(name string, m *Manifest) string {
 			sims = append(sims, "sim:"+g.Profile)
 		}
 	}
+	if m.Command != nil {
+		args[1] = "watch"
+	}
 	if len(sims) > 0 {
 		add("--gpu", strings.Join(sims, ","))
+	}
+	if m.Command != nil {
+		return strings.Join(append(args, "--", m.Command.Line()), " ")
 	}
 	if m.Backend == "remote" {
 		add("--url", "ADDRESS") // it is not recorded: it may hold a password
 	}
 	for _, model := range p.Models {
+		for _, o := range m.Models {
+			if o.Name == model && o.Path != "" {
+				model = o.Path
+				break
+			}
+		}
 		add("--model", model)
 	}
 	for _, d := range p.Datasets {
+		for _, of := range m.Datasets {
+			if of.Name == d && of.Path != "" && !strings.HasPrefix(of.Path, builtIn) {
+				d += "=" + of.Path
+				break
+			}
+		}
 		add("--dataset", d)
+	}
+	if slices.ContainsFunc(m.Datasets, func(d Dataset) bool { return d.Skipped > 0 }) {
+		args = append(args, "--lenient")
 	}
 	join := func(of []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(of), " ", ","), "[]") }
 	if p.Queries > 0 {
@@ -177,6 +201,16 @@ func (p Plan) Command(name string, m *Manifest) string {
 	}
 	add("--repeats", fmt.Sprint(p.Repeats))
 	add("--max-tokens", fmt.Sprint(p.MaxTokens))
+	seconds := func(s float64) string { return time.Duration(s * 1e9).String() }
+	if p.MaxSlowdown != "" {
+		add("--max-slowdown", p.MaxSlowdown)
+	}
+	if p.MinPointS > 0 {
+		add("--min-point", seconds(p.MinPointS))
+	}
+	if name == "sweep" && p.MaxSlowdown != "" { // else it is not recorded
+		add("--cool-down", seconds(p.CoolDownS))
+	}
 	if p.Route != "" {
 		add("--route", p.Route)
 	}
@@ -190,7 +224,7 @@ func (p Plan) Command(name string, m *Manifest) string {
 			add("--concurrency", fmt.Sprint(s.Concurrency))
 		}
 		if s.DurationS > 0 {
-			add("--duration", time.Duration(s.DurationS*1e9).String())
+			add("--duration", seconds(s.DurationS))
 		}
 		add("--slots", fmt.Sprint(s.Slots))
 		add("--prefill-chunk", fmt.Sprint(s.Chunk))
@@ -208,9 +242,15 @@ func (p Plan) Command(name string, m *Manifest) string {
 	if p.Blocks {
 		args = append(args, "--phase-blocks")
 	}
+	if m.NoGraphSearch {
+		args = append(args, "--no-graph-search")
+	}
 	add("--seed", fmt.Sprint(m.Seed))
 	return strings.Join(args, " ")
 }
+
+// builtIn begins the path of the program's own queries.
+const builtIn = "builtin:"
 
 // shellQuoted quotes what a shell would take apart.
 func shellQuoted(s string) string {

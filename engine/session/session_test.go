@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"jouletop/engine"
 	"jouletop/engine/event"
 	"jouletop/gpu"
 	"jouletop/gpu/host"
@@ -380,5 +381,18 @@ func TestCommandThatDoesTheSame(t *testing.T) {
 	want := "jouletop run --url ADDRESS --model m --dataset 'boolq=a b.jsonl' --repeats 1 --max-tokens 10 --concurrency 4 --slots 8 --prefill-chunk 512 --schedule mixed --slo ttft=500ms --energy-split tokens --seed 3"
 	if got := p.Command("run", &m); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+	m = Manifest{Name: "sweep", NoGraphSearch: true, GPUs: []GPU{{Info: gpu.Info{Profile: "h100"}}},
+		Models:   []engine.ModelInfo{{Name: "m", Path: "/models/m 1.gguf"}},
+		Datasets: []Dataset{{Name: "boolq", Path: "builtin:boolq"}, {Name: "d", Path: "d.jsonl", Skipped: 1}},
+	}
+	p = Plan{Models: []string{"m"}, Datasets: []string{"boolq", "d"}, Repeats: 2, MaxTokens: 10, Clocks: []int{1005, 1980}, MaxSlowdown: "5%", MinPointS: 2.5}
+	want = "jouletop sweep --gpu sim:h100 --model '/models/m 1.gguf' --dataset boolq --dataset d=d.jsonl --lenient --clocks 1005,1980 --repeats 2 --max-tokens 10 --max-slowdown 5% --min-point 2.5s --cool-down 0s --no-graph-search --seed 0"
+	if got := p.Command("sweep", &m); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	m.Command = &Command{Args: []string{"llama-bench", "-m", "a b"}}
+	if got, want := p.Command("watch", &m), "jouletop watch --gpu sim:h100 -- llama-bench -m 'a b'"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
