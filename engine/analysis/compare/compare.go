@@ -43,17 +43,68 @@ func Tables(args []string, o Options) ([]table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	compared, err := All(sides, o.Anyway)
 	var tables []table.Table
-	var refused []error
-	for _, side := range sides[1:] {
-		c := paired.Against(sides[0], side)
-		if err := Err(c); err != nil && (!o.Anyway || c.Queries == 0) {
-			refused = append(refused, err)
-			continue
-		}
+	for _, c := range compared {
 		tables = append(tables, Table(c, share))
 	}
-	return tables, errors.Join(refused...)
+	return tables, err
+}
+
+// All compares each of the sides after the first with the first. Those that cannot be
+// are left out, unless anyway, and the error says which and why, and, where all are of one
+// session, which other baseline compares more of them.
+func All(sides []*paired.Side, anyway bool) ([]paired.Comparison, error) {
+	var compared, refused []paired.Comparison
+	for _, side := range sides[1:] {
+		c := paired.Against(sides[0], side)
+		if Err(c) != nil && (!anyway || c.Queries == 0) {
+			refused = append(refused, c)
+		} else {
+			compared = append(compared, c)
+		}
+	}
+	if len(refused) == 0 {
+		return compared, nil
+	}
+	var why []error
+	for i := 0; i < len(refused); {
+		names := []string{refused[i].B.Name}
+		first := refused[i]
+		for i++; i < len(refused) && alike(refused[i], first); i++ {
+			names = append(names, refused[i].B.Name)
+		}
+		why = append(why, errOf(first, names))
+	}
+	if other, n := Better(sides, len(compared)); other != nil {
+		why = append(why, fmt.Errorf("--baseline %s compares %d of the %d others", plaintext.Line(other.Name), n, len(sides)-1))
+	}
+	return compared, errors.Join(why...)
+}
+
+// alike tells whether two are refused for the same.
+func alike(a, b paired.Comparison) bool {
+	return (a.Queries == 0) == (b.Queries == 0) && slices.Equal(a.Mismatches, b.Mismatches)
+}
+
+// Better is the side of one session with which more of the others can be compared than so
+// many, and how many can; nil where there is none.
+func Better(sides []*paired.Side, than int) (side *paired.Side, others int) {
+	for i, a := range sides[1:] {
+		if !paired.OfOneSession(sides[0], a) {
+			return nil, 0
+		}
+		n := 0
+		for j, b := range sides {
+			if j != i+1 && Err(paired.Against(a, b)) == nil {
+				n++
+			}
+		}
+		if n > max(than, others) {
+			side, others = a, n
+		}
+	}
+	return side, others
 }
 
 // Table lays a comparison out; resolve, where it is above 0, asks how many repeats would
@@ -119,8 +170,14 @@ func Err(c paired.Comparison) error {
 	if len(c.Mismatches) == 0 {
 		return nil
 	}
+	return errOf(c, []string{c.B.Name})
+}
+
+// errOf is Err for all sides of these names, which differ in the same from the first.
+func errOf(c paired.Comparison, names []string) error {
+	others := plaintext.Line(strings.Join(names, ", "))
 	if c.Queries == 0 {
-		return fmt.Errorf("%s and %s are %w, and have no query in common: %s", plaintext.Line(c.A.Name), plaintext.Line(c.B.Name), ErrMismatch, strings.Join(c.Mismatches, "; "))
+		return fmt.Errorf("%s and %s are %w, and have no query in common: %s", plaintext.Line(c.A.Name), others, ErrMismatch, strings.Join(c.Mismatches, "; "))
 	}
-	return fmt.Errorf("%s and %s are %w: %s (--anyway compares them all the same)", plaintext.Line(c.A.Name), plaintext.Line(c.B.Name), ErrMismatch, strings.Join(c.Mismatches, "; "))
+	return fmt.Errorf("%s and %s are %w: %s (--anyway compares them all the same)", plaintext.Line(c.A.Name), others, ErrMismatch, strings.Join(c.Mismatches, "; "))
 }

@@ -19,7 +19,9 @@ func (c Comparison) mismatches(soFar bool) []string {
 	for _, side := range []*Side{c.A, c.B} {
 		for _, p := range side.parts[min(1, len(side.parts)):] {
 			for _, m := range against(side.parts[0], p, false).Mismatches {
-				out = append(out, "within "+plaintext.Line(side.Name)+", "+m)
+				if m = "within " + plaintext.Line(side.Name) + ", " + m; !slices.Contains(out, m) {
+					out = append(out, m)
+				}
 			}
 		}
 	}
@@ -39,7 +41,7 @@ func (c Comparison) mismatches(soFar bool) []string {
 	out = append(out, c.workload(soFar)...)
 	differ("sensor", a.method(), b.method())
 	if x, y := a.throttle > throttled, b.throttle > throttled; x || y {
-		out = append(out, fmt.Sprintf("throttling: a limit held the clock down for %s of the time against %s", percent(a.throttle), percent(b.throttle)))
+		out = append(out, fmt.Sprintf("throttling: a limit held the clock down for up to %s of a point's time against %s", percent(a.throttle), percent(b.throttle)))
 	}
 	if x, y := a.spoilt(), b.spoilt(); x != "" || y != "" {
 		out = append(out, fmt.Sprintf("flags: %s against %s", cmp.Or(plaintext.Line(string(x)), "none"), cmp.Or(plaintext.Line(string(y)), "none")))

@@ -293,7 +293,7 @@ func (p *part) take(o *part) {
 // SharedJob is the last job that ran on both sides, 0 where none did, or where they are
 // not of one session.
 func SharedJob(a, b *Side) int {
-	if a.of == nil || a.of != b.of {
+	if !OfOneSession(a, b) {
 		return 0
 	}
 	last := 0
@@ -304,6 +304,9 @@ func SharedJob(a, b *Side) int {
 	}
 	return last
 }
+
+// OfOneSession tells whether both sides are of the same session.
+func OfOneSession(a, b *Side) bool { return a.of != nil && a.of == b.of }
 
 // Shared is how many queries both sides have answered, and whether one job ran both.
 func Shared(a, b *Side) (queries int, together bool) {

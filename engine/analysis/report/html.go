@@ -16,7 +16,6 @@ import (
 
 	"jouletop/engine/analysis/compare"
 	"jouletop/engine/analysis/curve"
-	"jouletop/engine/analysis/paired"
 	"jouletop/engine/analysis/table"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
@@ -174,6 +173,9 @@ func recommendations(curves []curve.Curve, slowdown float64) []string {
 			slower = stated(curve.Stat{Mean: -k.Latency.Mean, Half: k.Latency.Half}) + " % less latency"
 		}
 		say := what + fmt.Sprintf("run at %d MHz: %s %% less energy than at %d MHz, %s", best.RequestedMHz, stated(k.EnergyDown), base.RequestedMHz, slower)
+		if math.IsNaN(k.EnergyDown.Half) {
+			say += "; each clock ran once, which tells no interval: --repeats 3 does"
+		}
 		if n := len(best.Alike); n > 1 {
 			say += fmt.Sprintf("; the %d clocks from %d to %d MHz cannot be told apart by their energy", n, best.Low(), best.High())
 		}
@@ -220,18 +222,27 @@ func (r *Sessions) figures(slowdown float64) ([]inlined, error) {
 
 var svgSize = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*" viewBox=`)
 
-// compare lays the settings of a session beside its baseline.
+// compare lays the settings of a session beside its baseline, or, where that compares with
+// none of them, beside the one that compares with most.
 func (p *page) compare(s *session.Session) {
 	sides, err := compare.Sides([]string{s.Dir}, "")
-	if err != nil || len(sides) > mostCompared+1 {
-		return // it has one setting, or too many to read
+	if err != nil {
+		return // it has one setting
 	}
-	for _, side := range sides[1:] {
-		c := paired.Against(sides[0], side)
-		if err := compare.Err(c); err != nil {
-			p.Notes = append(p.Notes, err.Error())
-			continue
-		}
+	if len(sides) > mostCompared+1 {
+		p.Notes = append(p.Notes, fmt.Sprintf("%s: its %d settings are not laid beside each other here: jouletop compare does", plaintext.Line(s.Dir), len(sides)))
+		return
+	}
+	compared, err := compare.All(sides, false)
+	if err != nil {
+		p.Notes = append(p.Notes, strings.Split(err.Error(), "\n")...)
+	}
+	if other, _ := compare.Better(sides, 0); other != nil && len(compared) == 0 {
+		at := slices.Index(sides, other)
+		// What is refused has been said of the other.
+		compared, _ = compare.All(slices.Insert(slices.Delete(slices.Clone(sides), at, at+1), 0, other), false)
+	}
+	for _, c := range compared {
 		p.Summary = append(p.Summary, c.Sentence())
 		p.Compared = append(p.Compared, newHTMLTable(compare.Table(c, 0)))
 	}
