@@ -49,6 +49,13 @@ func TestDrawCourse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Other fonts than the one it was laid out with take no more room.
+	if all, fitted := bytes.Count(svg, []byte("<text")), bytes.Count(svg, []byte(`<text textLength="`)); all == 0 || fitted != all {
+		t.Errorf("%d of %d texts have their width", fitted, all)
+	}
+	if !bytes.Contains(svg, []byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")) {
+		t.Error("it has no font but one")
+	}
 	for _, want := range []string{"SIMULATED", "decode", "prefill", "waiting for a slot", "buffer&lt;evil&gt;", "SM clock", "MHz"} {
 		if !bytes.Contains(svg, []byte(want)) {
 			t.Errorf("the picture lacks %q", want)

@@ -3,8 +3,11 @@ package plot
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"image/color"
 	"math"
+	"regexp"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -118,11 +121,34 @@ func savePicture(base string, onto func(inner draw.Canvas)) (files []string, err
 		if _, err := picture.WriteTo(&b); err != nil {
 			return files, fmt.Errorf("save plot: %w", err)
 		}
+		drawn := b.Bytes()
+		if format == "svg" {
+			drawn = fitted(drawn)
+		}
 		file := base + "." + format
-		if err := session.ReplaceFile(file, b.Bytes()); err != nil {
+		if err := session.ReplaceFile(file, drawn); err != nil {
 			return files, err
 		}
 		files = append(files, file)
 	}
 	return files, nil
+}
+
+// words are what an SVG picture's text elements are drawn by: the beginning, the size and
+// the words themselves.
+var words = regexp.MustCompile(`(?s)<text( [^>]*)font-family:Liberation Sans;([^>]*font-size:([0-9.]+)px">)([^<]*)</text>`)
+
+// fitted gives the words of an SVG picture the width that they were laid out by: whoever
+// looks at it may have other fonts, and wider ones would run over the edge.
+func fitted(svg []byte) []byte {
+	return words.ReplaceAllFunc(svg, func(element []byte) []byte {
+		part := words.FindSubmatch(element)
+		size, err := strconv.ParseFloat(string(part[3]), 64)
+		if err != nil {
+			return element
+		}
+		face := font.DefaultCache.Lookup(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Points(size))
+		wide := face.Width(html.UnescapeString(string(part[4]))).Points()
+		return fmt.Appendf(nil, `<text textLength="%.5g" lengthAdjust="spacingAndGlyphs"%sfont-family:Liberation Sans,Arial,Helvetica,sans-serif;%s%s</text>`, wide, part[1], part[2], part[4])
+	})
 }
