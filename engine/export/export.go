@@ -106,7 +106,14 @@ func create(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 	b := bufio.NewWriterSize(f, 1<<18)
-	if err := errors.Join(write(b), b.Flush(), f.Close()); err != nil {
+	err = write(b)
+	if e := b.Flush(); err == nil { // what the first says the others say again
+		err = e
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return fmt.Errorf("export to %s: %w", path, err)
 	}
 	return nil

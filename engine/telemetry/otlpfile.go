@@ -43,6 +43,13 @@ func (t *fileTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// trouble is what the file could not be written for.
+func (t *fileTransport) trouble() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
 func (t *fileTransport) write(path string, body []byte) error {
 	var m proto.Message
 	switch {

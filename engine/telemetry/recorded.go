@@ -42,11 +42,16 @@ func Push(ctx context.Context, s *session.Session, endpoint string) error {
 
 // Write writes what Push sends, as lines of OTLP's JSON.
 func Write(ctx context.Context, s *session.Session, w io.Writer) error {
-	to, err := httpExporters(ctx, "http://file", &http.Client{Transport: &fileTransport{out: w}})
+	file := &fileTransport{out: w}
+	to, err := httpExporters(ctx, "http://file", &http.Client{Transport: file})
 	if err != nil {
 		return err
 	}
-	return replay(ctx, s, to)
+	err = replay(ctx, s, to)
+	if trouble := file.trouble(); trouble != nil { // which the library wraps in words of its own
+		return trouble
+	}
+	return err
 }
 
 // replay tells a recorded session.

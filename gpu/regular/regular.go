@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,8 +71,12 @@ func Read(f *os.File, limit int64) ([]byte, error) {
 }
 
 // Replace puts content in place of the file at path, whole or not at all; what lay there
-// (a link too) is replaced, not written to.
+// (a link too) is replaced, not written to. A device, a FIFO, a folder, and a link to one
+// or to an open file, such as /dev/stdout, stay: the error wraps ErrNotRegular.
 func Replace(path string, content []byte, perm fs.FileMode) error {
+	if err := replaceable(path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -94,4 +99,18 @@ func Replace(path string, content []byte, perm fs.FileMode) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+func replaceable(path string) error {
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().IsRegular() {
+		if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "/proc/") {
+			return fmt.Errorf("%w but a link to what is open", ErrNotRegular)
+		}
+		return nil // nothing is there, or it cannot be reached: writing tells
+	}
+	if st.IsDir() {
+		return fmt.Errorf("%w but a folder", ErrNotRegular)
+	}
+	return ErrNotRegular
 }
