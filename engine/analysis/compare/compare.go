@@ -143,8 +143,8 @@ func Table(c paired.Comparison, resolve float64) table.Table {
 	if c.Unresolved > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("%d of them are left out of the energies: one side's is not resolved", c.Unresolved))
 	}
-	if c.Queries == 1 && slices.ContainsFunc(c.Figures, func(f paired.Figure) bool { return f.Word() == verdict.Unknown }) {
-		t.Notes = append(t.Notes, "One command that ran once on each side tells nothing of how much it differs from itself. Run it again (watch --repeats 3), best in turns, and name the sessions of a side together: A1,A2,A3 B1,B2,B3.")
+	if f, ok := c.Figure(paired.Latency); ok && c.Queries == 1 && f.Word() == verdict.Unknown {
+		t.Notes = append(t.Notes, "One query, or command, that ran once on each side tells nothing of how much it differs from itself. Run it again (--repeats 3), best in turns; several sessions are a side with commas between them: A1,A2,A3 B1,B2,B3.")
 	}
 	for _, m := range c.Mismatches {
 		t.Notes = append(t.Notes, "NOT COMPARABLE: "+m)

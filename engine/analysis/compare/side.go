@@ -28,6 +28,9 @@ var (
 	ErrAmbiguous  = errors.New("not clear which is meant")
 )
 
+// ErrEmpty: a session holds nothing to compare.
+var ErrEmpty = errors.New("nothing to compare")
+
 // setting is the setting that text means: 1005 is fixed:1005, driver's is none.
 func setting(text string) string {
 	if mhz, err := strconv.Atoi(text); err == nil {
@@ -101,9 +104,23 @@ func Sides(args []string, baseline string) ([]*paired.Side, error) {
 		sides = slices.Insert(slices.Delete(slices.Clone(sides), at, at+1), 0, sides[at])
 	}
 	if len(sides) < 2 {
-		return nil, fmt.Errorf("%s: %w: it has one setting, %s", strings.Join(args, " "), ErrOneSide, list(names(sides)))
+		return nil, fmt.Errorf("%s: %w: it has one setting, %s%s", plaintext.Line(strings.Join(args, " ")), ErrOneSide, list(names(sides)), pointsHint(sides))
 	}
 	return sides, nil
+}
+
+// pointsHint tells whose points alone are left to compare.
+func pointsHint(sides []*paired.Side) string {
+	if len(sides) != 1 || len(sides[0].Points()) < 2 {
+		return ""
+	}
+	points := sides[0].Points()
+	const most = 4
+	more := ""
+	if len(points) > most {
+		points, more = points[:most], ", …"
+	}
+	return "; two of its points can be named after it: " + plaintext.Line(strings.Join(points, ", ")) + more
 }
 
 // settings names those that a side ran under.
@@ -216,6 +233,9 @@ func read(s *session.Session, name string) (*paired.Side, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if side.Rows() == 0 && name == "" {
+		return nil, fmt.Errorf("%s: %w: no request of it was answered", s.Dir, ErrEmpty)
+	}
 	if side.Rows() == 0 {
 		return nil, fmt.Errorf("%s: %w, nor a folder: %q; it ran %s", s.Dir, ErrNoSuchSide, plaintext.Line(name), list(slices.Sorted(maps.Keys(all))))
 	}
@@ -257,6 +277,12 @@ func facts(m *session.Manifest) paired.Facts {
 	}
 	for _, x := range m.Models {
 		f.Models[x.Name] = strings.TrimSpace(fmt.Sprintf("%s %s %.12s on %s", x.Name, x.Quantisation, x.SHA256, strings.Join(x.Devices, "+")))
+	}
+	if l := m.Plan.Serving; l != nil {
+		f.Load = []paired.Fact{
+			{Name: "load", Value: cmp.Or(l.Arrivals, fmt.Sprintf("%d at once", l.Concurrency))}, {Name: "slots", Value: fmt.Sprint(l.Slots)}, {Name: "tokens of a prefill's pass", Value: fmt.Sprint(l.Chunk)},
+			{Name: "schedule", Value: l.Schedule}, {Name: "energy split", Value: l.EnergySplit},
+		}
 	}
 	for _, d := range m.Datasets {
 		if _, told := f.Datasets[d.Name]; d.SHA256 != "" && !told {

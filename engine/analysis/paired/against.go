@@ -202,7 +202,7 @@ func (c Comparison) Sentence() string {
 		case verdict.Unresolved:
 			return fmt.Sprintf("no difference in %s resolved (%s)", name, f.Difference)
 		}
-		return name + " unknown"
+		return fmt.Sprintf("%s %s, and how surely is not known", name, f.Difference)
 	}
 	return plaintext.Line(fmt.Sprintf("%s against %s: %s, %s", c.B.Name, c.A.Name, said(Energy, "less energy a query", "more energy a query"), said(Latency, "faster", "slower")))
 }

@@ -38,6 +38,13 @@ func (c Comparison) mismatches(soFar bool) []string {
 	differ("model", x.models(a), y.models(b))
 	differ("dataset", x.datasets(a), y.datasets(b))
 	differ("batch size", a.batches(), b.batches())
+	if len(x.Load) == len(y.Load) {
+		for i, f := range x.Load {
+			differ(f.Name, f.Value, y.Load[i].Value)
+		}
+	} else {
+		differ("load", x.load(), y.load())
+	}
 	out = append(out, c.workload(soFar)...)
 	differ("sensor", a.method(), b.method())
 	if x, y := a.throttle > throttled, b.throttle > throttled; x || y {
@@ -79,6 +86,14 @@ func (f *Facts) measured() string {
 		return "simulated"
 	}
 	return "measured"
+}
+
+// load is how requests came.
+func (f *Facts) load() string {
+	if len(f.Load) == 0 {
+		return "batches"
+	}
+	return f.Load[0].Value
 }
 
 // device is what ran, and under which limit.
@@ -145,7 +160,7 @@ func (c Comparison) workload(soFar bool) []string {
 	var out []string
 	a, b := c.a, c.b
 	if n := len(c.both); !soFar && (n < len(a.runs) || n < len(b.runs)) {
-		out = append(out, fmt.Sprintf("workload: %d queries against %d, of which %d are the same", len(a.runs), len(b.runs), n))
+		out = append(out, fmt.Sprintf("workload: %s against %d, of which %d are the same", queries(len(a.runs)), len(b.runs), n))
 	}
 	var read, otherRead, made, otherMade float64
 	for _, q := range c.both {
@@ -161,6 +176,13 @@ func (c Comparison) workload(soFar bool) []string {
 		}
 	}
 	return out
+}
+
+func queries(n int) string {
+	if n == 1 {
+		return "1 query"
+	}
+	return fmt.Sprintf("%d queries", n)
 }
 
 // common are the queries of both, in an order of their own.

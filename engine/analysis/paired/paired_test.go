@@ -64,6 +64,7 @@ func TestMismatches(t *testing.T) {
 		{what: "power limit", change: func(s *Side) { s.facts.GPUs[0].Text = "H100 0:GPU-1 500 W" }, want: "device: "},
 		{what: "simulated", change: func(s *Side) { s.facts.Simulated = true }, want: "measured or not: measured against simulated"},
 		{what: "backend", change: func(s *Side) { s.facts.Backend = "remote" }, want: "backend: llama against remote"},
+		{what: "batches served", change: func(s *Side) { s.facts.Load = []Fact{{"load", "poisson:4"}, {"slots", "8"}} }, want: "load: batches against poisson:4"},
 		{what: "sensor", row: func(_ int, r *event.RequestEnergy) { r.Method = "counter" }, want: "sensor: buffer against counter"},
 		{what: "throttled", change: func(s *Side) { s.Point(0, &event.PointDone{PointResult: event.PointResult{ThrottledPct: 12}}) }, want: "throttling: "},
 		{what: "cached", row: func(_ int, r *event.RequestEnergy) { r.Flags = event.FlagsOf(event.FlagCachedTokens) }, want: "flags: none against cached-tokens"},
@@ -82,6 +83,23 @@ func TestMismatches(t *testing.T) {
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
+	}
+}
+
+// Requests that came, or were served, otherwise are other work.
+func TestOtherLoads(t *testing.T) {
+	served := func(name string, load ...Fact) *Side {
+		s := side(name, 1, nil)
+		s.facts.Load = load
+		return s
+	}
+	a := served("a", Fact{"load", "poisson:4"}, Fact{"slots", "8"})
+	if got := Against(a, served("b", a.facts.Load...)).Mismatches; len(got) > 0 {
+		t.Error(got)
+	}
+	got := strings.Join(Against(a, served("b", Fact{"load", "poisson:8"}, Fact{"slots", "16"})).Mismatches, "; ")
+	if got != "load: poisson:4 against poisson:8; slots: 8 against 16" {
+		t.Error(got)
 	}
 }
 

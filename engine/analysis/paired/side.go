@@ -55,7 +55,11 @@ type Facts struct {
 	GPUs      []GPU             // in their order
 	Models    map[string]string // what a model's name stands for: its content, and where it lay
 	Datasets  map[string]string // the same
+	Load      []Fact            // how requests came and were served, where they were not sent in batches
 }
+
+// Fact is something that is to be the same on both sides.
+type Fact struct{ Name, Value string }
 
 // GPU names a GPU, with its power limit.
 type GPU struct{ ID, Text string }
@@ -76,6 +80,7 @@ type Side struct {
 type part struct {
 	runs     map[query]map[int]*tally // by repeat
 	settings map[event.Policy]bool
+	points   map[string]bool // ids
 	gpus     map[string]bool
 	methods  map[string]float64 // J by how they were obtained
 	flags    event.Flags
@@ -87,7 +92,7 @@ type part struct {
 
 func newPart() *part {
 	return &part{
-		runs: map[query]map[int]*tally{}, settings: map[event.Policy]bool{}, gpus: map[string]bool{},
+		runs: map[query]map[int]*tally{}, settings: map[event.Policy]bool{}, points: map[string]bool{}, gpus: map[string]bool{},
 		methods: map[string]float64{}, throttle: math.NaN(), phases: map[event.Phase]*Phase{},
 	}
 }
@@ -167,7 +172,7 @@ func (s *Side) Add(job int, r *event.RequestEnergy, batch int) {
 		s.size++
 	}
 	t.add([nFigures]float64{r.EnergyJ, r.LatencyS(), r.TTFTS, r.PrefillS, r.DecodeS, r.Quality, event.Count(r.InputTokens), event.Count(r.OutputTokens)})
-	p.settings[setting] = true
+	p.settings[setting], p.points[r.PointID] = true, true
 	p.gpus[r.GPU] = true
 	p.top = max(p.top, r.RequestedSMMHz)
 	if curve.Finite(r.EnergyJ) {
@@ -351,6 +356,15 @@ func (s *Side) Settings() []event.Policy {
 		}
 	}
 	return out
+}
+
+// Points are the ids of those that a side of one session has, sorted.
+func (s *Side) Points() []string {
+	ids := map[string]bool{}
+	for _, p := range s.jobs {
+		maps.Copy(ids, p.points)
+	}
+	return slices.Sorted(maps.Keys(ids))
 }
 
 // Is tells whether the side is of that setting alone.

@@ -253,6 +253,8 @@ func (d Difference) String() string {
 		return "unknown"
 	}
 	switch {
+	case d.Absolute && math.IsNaN(d.Half):
+		return signed(d.Mean, 3)
 	case d.Absolute:
 		return fmt.Sprintf("%s ± %.3f", signed(d.Mean, 3), d.Half)
 	case math.IsNaN(d.Half):

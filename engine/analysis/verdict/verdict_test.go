@@ -165,7 +165,7 @@ func TestWords(t *testing.T) {
 
 func TestZeroHasNoSign(t *testing.T) {
 	for want, d := range map[string]verdict.Difference{
-		"0.0 ± 1.0 %": {Mean: -0.0001, Half: 0.01}, "+0.1 ± 1.0 %": {Mean: 0.001, Half: 0.01}, "-2.0 %": {Mean: -0.02, Half: math.NaN()}, "0.000 ± 0.000": {Absolute: true},
+		"0.0 ± 1.0 %": {Mean: -0.0001, Half: 0.01}, "+0.1 ± 1.0 %": {Mean: 0.001, Half: 0.01}, "-2.0 %": {Mean: -0.02, Half: math.NaN()}, "0.000 ± 0.000": {Absolute: true}, "+0.500": {Mean: 0.5, Half: math.NaN(), Absolute: true},
 	} {
 		if got := d.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
