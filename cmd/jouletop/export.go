@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +13,7 @@ import (
 	"jouletop/engine/session"
 	"jouletop/engine/telemetry"
 	"jouletop/engine/usage"
+	"jouletop/gpu/plaintext"
 )
 
 func newExport() *cobra.Command {
@@ -39,6 +42,9 @@ Files and folders are new ones: nothing is written over, nor through a link.`,
 	return c
 }
 
+// errUnsaved: what was interrupted leaves nothing behind that is not whole.
+var errUnsaved = errors.New("what was not written whole is removed")
+
 // exportTo is where a session is exported to; "" is nowhere.
 type exportTo struct{ perfetto, parquet, otlp string }
 
@@ -59,6 +65,17 @@ func runExport(ctx context.Context, dir string, to exportTo) error {
 	if err != nil {
 		return err
 	}
+	if s.Manifest.Ended == "" && s.Manifest.Name != "foreign" {
+		fmt.Fprintf(os.Stderr, "jouletop: %s has not ended, or was cut short: this is what it holds\n", plaintext.Line(dir))
+	}
+	err = writeExports(ctx, s, sum, to)
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: %w", errUnsaved, err)
+	}
+	return err
+}
+
+func writeExports(ctx context.Context, s *session.Session, sum export.Totals, to exportTo) error {
 	mark := ""
 	if s.Manifest.Simulated {
 		mark = "SIMULATED "

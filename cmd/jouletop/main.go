@@ -76,8 +76,12 @@ func mainStatus(args []string) int {
 		}
 		return passed.Status
 	}
-	if besides := beside(err, operator.ErrInterrupted, context.Canceled); besides == nil || besides.Error() != err.Error() {
-		fmt.Fprintln(os.Stderr, "jouletop: interrupted; what ran is saved")
+	if besides := beside(err, operator.ErrInterrupted, context.Canceled, errUnsaved); besides == nil || besides.Error() != err.Error() {
+		saved := "what ran is saved"
+		if errors.Is(err, errUnsaved) {
+			saved = errUnsaved.Error()
+		}
+		fmt.Fprintln(os.Stderr, "jouletop: interrupted;", saved)
 		if besides == nil {
 			return exitInterrupted
 		}

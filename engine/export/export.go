@@ -119,27 +119,27 @@ func create(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// createFolder makes a folder, or takes an empty one.
-func createFolder(path string) error {
+// createFolder makes a folder, or takes an empty one; made tells which.
+func createFolder(path string) (made bool, err error) {
 	switch st, err := os.Lstat(path); {
 	case errors.Is(err, os.ErrNotExist):
 		if err := os.MkdirAll(path, 0o755); err != nil {
-			return fmt.Errorf("export: %w", err)
+			return false, fmt.Errorf("export: %w", err)
 		}
-		return nil
+		return true, nil
 	case err != nil:
-		return fmt.Errorf("export: %w", err)
+		return false, fmt.Errorf("export: %w", err)
 	case !st.IsDir():
-		return fmt.Errorf("%s is there already, and no folder: name a new one", path)
+		return false, fmt.Errorf("%s is there already, and no folder: name a new one", path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return false, fmt.Errorf("export: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: name a new folder", path)
+		return false, fmt.Errorf("%s is not empty: name a new folder", path)
 	}
-	return nil
+	return false, nil
 }
 
 // title names the session; what is simulated says so.

@@ -24,13 +24,17 @@ func Parquet(ctx context.Context, s *session.Session, folder string) (files []st
 	if _, err := Sum(s); err != nil {
 		return nil, err
 	}
-	if err := createFolder(folder); err != nil {
+	made, err := createFolder(folder)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			for _, f := range files {
 				_ = os.Remove(f)
+			}
+			if made {
+				_ = os.Remove(folder)
 			}
 		}
 	}()
