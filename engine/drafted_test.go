@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/enginetest"
@@ -32,12 +33,17 @@ type drafting struct {
 	tokens       int
 	accept       float64 // NaN: as assumed
 	seed         int64
+	lag          time.Duration // of the sensors; 0 as usual
 }
 
 func (d drafting) run(t testing.TB) (out draftRun) {
 	t.Helper()
+	card := []simgpu.Option{simgpu.WithTruth(), simgpu.WithGain(0)}
+	if d.lag > 0 {
+		card = append(card, simgpu.WithBufferLag(d.lag))
+	}
 	w := enginetest.World{
-		Seed: d.seed, GPU: []simgpu.Option{simgpu.WithTruth(), simgpu.WithGain(0)}, Model: []simllm.Option{simllm.WithAcceptance(d.accept)},
+		Seed: d.seed, GPU: card, Model: []simllm.Option{simllm.WithAcceptance(d.accept)},
 		Heard: func(ev event.Event) {
 			switch ev := ev.(type) {
 			case event.RequestEnergy:
@@ -105,20 +111,11 @@ func (s split) String() string {
 // sensor's period.
 func TestDraftedEnergyHoldsTheTruth(t *testing.T) {
 	var all [2]split
-	for _, d := range []drafting{
-		{model: "llama-3.1-8b", by: "llama-3.2-1b", depth: 2},
-		{model: "llama-3.1-8b", by: "llama-3.2-1b", depth: 4},
-		{model: "llama-3.1-8b", by: "llama-3.2-1b", depth: 7}, // a round lasts as long as a reading's window
-		{model: "llama-3.1-8b", by: "llama-3.2-1b", depth: 8}, // and nearly so
-		{model: "llama-3.2-1b", by: event.DraftSelf, depth: 4},
-		{model: "llama-3.1-8b", by: event.DraftNGram, depth: 4},
-		{model: "llama-15m", by: event.DraftSelf, depth: 6},
-		{model: "llama-3.1-8b", by: "llama-3.2-3b", depth: 4},
-		{model: "llama-3.2-3b", by: "llama-3.2-1b", depth: 5}, // much alike, so that a lag that is off tells
-	} {
+	for _, d := range draftings {
 		d.batch, d.requests, d.tokens, d.accept = 1, 25, 100, math.NaN()
 		var of [2]split
 		for d.seed = 1; d.seed <= 2; d.seed++ {
+			d.lag = lagOf(7 * d.seed)
 			r := d.run(t)
 			if len(r.requests) != d.requests || len(r.points) != 1 {
 				t.Fatalf("%d requests, %d points", len(r.requests), len(r.points))

@@ -39,14 +39,6 @@ func (m *Meter) Kind(kind, other string, start, end int64) Estimate {
 	return best
 }
 
-// wider is how much wider the interval of a kind is than what is known of sensor and lag
-// makes it. Turns of 10 to 30 ms are told by how the kinds' shares of a bin differ, and a lag
-// that is off makes them look more alike, whichever way it is off: that pulls both powers
-// to their mean, and is not in a difference between two lags. By the simulator, 60 seeds of
-// the pairs and depths that do worst: 86 to 89 % of the intervals would hold the truth
-// without it, 91 to 99 % do.
-const wider = 1.5
-
 // kindBy is Kind by one source.
 func (m *Meter) kindBy(tr *track, kind, other string, start, end int64) Estimate {
 	first, last := tr.reads[0].t-int64(tr.width*1e9), tr.reads[len(tr.reads)-1].t
@@ -54,25 +46,48 @@ func (m *Meter) kindBy(tr *track, kind, other string, start, end int64) Estimate
 		return unresolved(math.Inf(1))
 	}
 	p := predictor{tr: tr, tl: &m.tl, m: &tr.model, only: kind}
-	at := func(lag, late float64) part {
-		p.lag, p.late = lag, late
+	at := func(lag float64, off []float64) part {
+		p.lag, p.off = lag, off
 		return p.pieces(start, end)
 	}
-	x, hi, lo := at(tr.lag, 0), at(tr.lag+tr.lagSD, 1), at(tr.lag-tr.lagSD, -1)
-	if !x.ok || !hi.ok || !lo.ok || math.IsNaN(x.j) {
-		return unresolved(math.Inf(1))
+	t := m.turns(tr, kind, other, end)
+	var mix part
+	var shared float64
+	each := make([]float64, len(t.lags))
+	for i := range t.lags {
+		l := &t.lags[i]
+		x, hi, lo := at(l.lag, l.at), at(l.lag+l.sd, l.late), at(l.lag-l.sd, l.early)
+		if !x.ok || !hi.ok || !lo.ok || math.IsNaN(x.j) {
+			return unresolved(math.Inf(1))
+		}
+		// How far the split is pulled goes with the square of how far the lag is off, whose
+		// own square is three variances in the mean.
+		dl, pull := (hi.j-lo.j)/2, (hi.j+lo.j)/2-x.j
+		each[i] = x.j
+		mix.j += l.share * x.j
+		mix.mu += l.share * x.mu
+		mix.v += l.share * x.v
+		mix.common += l.share * x.common
+		shared += l.share * (sq(dl) + 3*sq(pull))
 	}
-	dl := (hi.j - lo.j) / 2
-	z := wider * z95 * p.inflation(start, end)
-	shared := dl*dl + sq(m.confounded(tr, kind, other, end)*x.j)
-	return raw(x.j, z*math.Sqrt(x.v+shared), x.mu, z*math.Sqrt(x.common*x.common+shared), MethodRegression)
+	apart, spread := 0.0, 0.0 // by how much a lag that may be would have it be other than the mean
+	for i := range t.lags {
+		spread += t.lags[i].share * sq(each[i]-mix.j)
+		if t.lags[i].share >= turnLikely {
+			apart = max(apart, math.Abs(each[i]-mix.j))
+		}
+	}
+	z := z95 * p.inflation(start, end)
+	shared += sq(m.confounded(tr, kind, other, end) * mix.j)
+	half := func(v float64) float64 { return max(apart+z*math.Sqrt(v), z*math.Sqrt(v+spread)) }
+	return raw(mix.j, half(mix.v+shared), mix.mu, half(sq(mix.common)+shared), MethodRegression)
 }
 
 // confounding is how much of a bin's power, as a share and a standard deviation, may go
 // along with how much of a kind of phase is in it, though it is not that kind's: phases are
 // not quite alike, and a card warms up. Where all bins hold nearly the same of it (turns
 // that last as long as a bin do), little of that is much in the kind's power.
-const confounding = 0.0003
+const confounding = 0.00025
 
 // confoundedBins are the latest bins that are looked at for how much of a kind is in them,
 // and alikeBins those in a row over which that counts as steady: what changes more slowly

@@ -120,6 +120,9 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			st.noise, st.v = l.after, st.tau2+l.after
 		}
 		theta := st.theta + l.p.late*st.late
+		if k >= 0 {
+			theta = l.p.param(k)
+		}
 		if !l.p.apart {
 			theta += l.p.m.drift.at((s.a + s.b) / 2)
 		}

@@ -42,10 +42,11 @@ type predictor struct {
 	m   *model
 	lag float64
 
-	late  float64 // standard deviations that lag is off the estimate
-	vague bool    // the source's times are vague: see timing
-	apart bool    // of a time that the drift was not found in: it is taken for none
-	only  string  // what is asked for is the energy of such phases alone; "": of all
+	late  float64   // standard deviations that lag is off the estimate
+	off   []float64 // W, by which the thetas are others than the model's; nil: they are not
+	vague bool      // the source's times are vague: see timing
+	apart bool      // of a time that the drift was not found in: it is taken for none
+	only  string    // what is asked for is the energy of such phases alone; "": of all
 }
 
 // timing returns the variance in J² of a bin's energy that comes from not
@@ -123,7 +124,11 @@ func (m *model) number(s segment) int {
 
 // param is the i-th parameter of the model, at the predictor's lag.
 func (p *predictor) param(i int) float64 {
-	return p.m.stats[i].theta + p.late*p.m.stats[i].late
+	w := p.m.stats[i].theta + p.late*p.m.stats[i].late
+	if i < len(p.off) {
+		w += p.off[i]
+	}
+	return w
 }
 
 // inflation widens an interval where variances were learned from few requests:

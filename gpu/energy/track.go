@@ -32,12 +32,13 @@ type track struct {
 	byFalls    bool    // it was found by falls
 	jitter     float64 // s, standard deviation of a time stamp
 	model      model
-	scratch    []row // of the last fit, for the next
-	fitAt      int   // value of added at the last fit
-	fitGap     int   // readings until the next, at most
-	lagAt      int   // and when the lag was last found
-	calibrated int   // and the noise calibrated
-	lateAt     int   // and what it does to each kind of phase
+	scratch    []row    // of the last fit, for the next
+	fitAt      int      // value of added at the last fit
+	fitGap     int      // readings until the next, at most
+	lagAt      int      // and when the lag was last found
+	calibrated int      // and the noise calibrated
+	turned     *turning // by what was asked for last; nil: nothing was
+	lateAt     int      // and what it does to each kind of phase
 }
 
 // Assumptions about a source of which nothing else is known, as found on
