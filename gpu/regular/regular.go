@@ -71,8 +71,8 @@ func Read(f *os.File, limit int64) ([]byte, error) {
 }
 
 // Replace puts content in place of the file at path, whole or not at all; what lay there
-// (a link too) is replaced, not written to. A device, a FIFO, a folder, and a link to one
-// or to an open file, such as /dev/stdout, stay: the error wraps ErrNotRegular.
+// (a link or a FIFO too) is replaced, not written to. A device, a folder, and a link to a
+// device or to an open file, such as /dev/stdout, stay: the error wraps ErrNotRegular.
 func Replace(path string, content []byte, perm fs.FileMode) error {
 	if err := replaceable(path); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -102,15 +102,17 @@ func Replace(path string, content []byte, perm fs.FileMode) error {
 }
 
 func replaceable(path string) error {
+	if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "/proc/") {
+		return fmt.Errorf("%w but a link to what is open", ErrNotRegular)
+	}
 	st, err := os.Stat(path)
-	if err != nil || st.Mode().IsRegular() {
-		if to, err := os.Readlink(path); err == nil && strings.HasPrefix(to, "/proc/") {
-			return fmt.Errorf("%w but a link to what is open", ErrNotRegular)
-		}
-		return nil // nothing is there, or it cannot be reached: writing tells
-	}
-	if st.IsDir() {
+	switch {
+	case err != nil: // nothing is there, or it cannot be reached: writing tells
+		return nil
+	case st.IsDir():
 		return fmt.Errorf("%w but a folder", ErrNotRegular)
+	case st.Mode()&fs.ModeDevice != 0:
+		return fmt.Errorf("%w but a device", ErrNotRegular)
 	}
-	return ErrNotRegular
+	return nil
 }

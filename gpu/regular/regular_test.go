@@ -61,25 +61,28 @@ func TestReadIsBounded(t *testing.T) {
 // What is no file of somebody's, such as a device, is not taken away.
 func TestReplaceLeavesWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
-	fifo, link, file, stdout := filepath.Join(dir, "fifo"), filepath.Join(dir, "link"), filepath.Join(dir, "file"), filepath.Join(dir, "stdout")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{link: fifo, stdout: "/proc/self/fd/1", filepath.Join(dir, "loose"): filepath.Join(dir, "nowhere")} {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for from, to := range map[string]string{at("null"): "/dev/null", at("stdout"): "/proc/self/fd/1", at("folder"): dir, at("loose"): at("nowhere"), at("link"): at("file")} {
 		if err := os.Symlink(to, from); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, path := range []string{fifo, link, dir, stdout} {
+	if err := unix.Mkfifo(at("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{at("null"), dir, at("folder"), at("stdout")} {
 		before, _ := os.Lstat(path)
 		err := Replace(path, []byte("x"), 0o600)
 		if after, _ := os.Lstat(path); !errors.Is(err, ErrNotRegular) || after.Mode() != before.Mode() {
 			t.Errorf("%s: %v, %v", path, err, after.Mode())
 		}
 	}
-	for _, path := range []string{file, file, filepath.Join(dir, "loose")} {
+	for _, path := range []string{at("file"), at("file"), at("loose"), at("link"), at("fifo")} {
 		if err := Replace(path, []byte("x"), 0o600); err != nil {
 			t.Error(err)
+		}
+		if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

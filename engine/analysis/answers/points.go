@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"jouletop/engine/account"
+	"jouletop/engine/analysis/curve"
 	"jouletop/engine/event"
 	"jouletop/engine/session"
 )
@@ -26,18 +27,24 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 		return nil, err
 	}
 	points = sums.Points()
-	if s.Manifest.Ended == event.HowDone || s.Manifest.Name == "foreign" {
-		return points, nil
-	}
-	finished := map[string]bool{}
+	// What requests do not tell, the session told as each point ended.
+	ended := map[string]event.PointDone{}
 	err := s.Events(func(e event.Event) error {
 		if p, ok := e.(event.PointDone); ok {
-			finished[p.PointID] = true
+			ended[p.PointID] = p
 		}
 		return nil
 	})
+	whole := s.Manifest.Ended == event.HowDone || s.Manifest.Name == "foreign"
 	for i, p := range points {
-		if !finished[p.PointID] {
+		done, ok := ended[p.PointID]
+		switch {
+		case ok:
+			points[i].Flags, points[i].ThrottledPct = p.Flags.Union(done.Flags), done.ThrottledPct
+			if curve.Finite(done.AchievedSMMHz) {
+				points[i].AchievedSMMHz = done.AchievedSMMHz
+			}
+		case !whole:
 			points[i].Flags = p.Flags.With(event.FlagUnfinished)
 		}
 	}

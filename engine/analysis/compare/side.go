@@ -239,12 +239,13 @@ func read(s *session.Session, name string) (*paired.Side, error) {
 	if side.Rows() == 0 {
 		return nil, fmt.Errorf("%s: %w, nor a folder: %q; it ran %s", s.Dir, ErrNoSuchSide, plaintext.Line(name), list(slices.Sorted(maps.Keys(all))))
 	}
-	return side, s.Points(func(p *event.PointDone) error {
+	points, err := answers.Points(s)
+	for _, p := range points {
 		if mine(p.PointID, p.Policy, p.RequestedSMMHz) {
-			side.Point(jobs[p.PointID], p)
+			side.Point(jobs[p.PointID], &p)
 		}
-		return nil
-	})
+	}
+	return side, err
 }
 
 // jobs tells by its id which job of a session a point is of, from 1. What is no

@@ -358,7 +358,11 @@ func flagged(points []event.PointDone) table.Table {
 			if p.PointResult.Err != "" {
 				flags = "failed: " + p.PointResult.Err
 			}
-			t.Rows = append(t.Rows, []table.Cell{table.Word(p.PointID), table.Num(float64(p.RequestedSMMHz), 0), table.Num(p.AchievedSMMHz, 0), table.Num(p.ThrottledPct, 1), table.Word(flags)})
+			asked := table.Word("driver's, or by phase")
+			if p.RequestedSMMHz > 0 {
+				asked = table.Num(float64(p.RequestedSMMHz), 0)
+			}
+			t.Rows = append(t.Rows, []table.Cell{table.Word(p.PointID), asked, table.Num(p.AchievedSMMHz, 0), table.Num(p.ThrottledPct, 1), table.Word(flags)})
 		}
 	}
 	return t
