@@ -59,8 +59,8 @@ func (o *options) addWork(f *pflag.FlagSet) {
 
 // addDrafts adds what drafts tokens.
 func (o *options) addDrafts(f *pflag.FlagSet) {
-	f.StringVar(&o.Rig.DraftModel, "draft-model", "", "`model` that drafts tokens, which --model then verifies several at a time: as --model takes it, with the same vocabulary, or self")
-	f.StringVar(&o.Rig.Draft, "draft", "", "draft without a model: ngram, what followed the last tokens when they came before")
+	f.StringVar(&o.Rig.DraftModel, "draft-model", "", "`model` that drafts tokens, which --model then verifies several at a time: as --model takes it, with the same vocabulary, or self (batches; not what is served by --arrivals or --concurrency, nor with --url)")
+	f.StringVar(&o.Rig.Draft, "draft", "", "draft without a model: ngram, what followed the last tokens when they came before (as --draft-model)")
 	f.IntSliceVar(&o.Work.DraftDepths, "draft-depth", nil, "tokens to draft at a time (default 4); several are run in turn, 0 decodes plainly")
 }
 
