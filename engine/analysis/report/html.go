@@ -6,7 +6,6 @@ import (
 	_ "embed" // the page's template
 	"fmt"
 	"html/template"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -37,7 +36,7 @@ type page struct {
 	Figures   []inlined
 	Compared  []htmlTable
 	Tables    []htmlTable
-	Flags     []flagLine
+	Flags     []*flagLine
 	Warnings  []string
 	Sessions  []provenance
 }
@@ -56,8 +55,8 @@ type htmlTable struct {
 }
 
 type flagLine struct {
-	Flag, Meaning string
-	Requests      int
+	Flag, Meaning    string
+	Requests, Points int
 }
 
 type provenance struct {
@@ -88,6 +87,12 @@ func (r *Sessions) HTML(path string, slowdown float64) error {
 			return err
 		}
 	}
+	for _, point := range r.points {
+		for _, f := range point.Flags.List() {
+			p.flag(f, event.FlagMeanings[f]).Points++
+		}
+	}
+	slices.SortStableFunc(p.Flags, func(a, b *flagLine) int { return cmp.Compare(a.Flag, b.Flag) })
 	if len(p.Summary) == 0 {
 		p.Summary = r.plainly()
 	}
@@ -248,26 +253,29 @@ func (p *page) compare(s *session.Session) {
 	}
 }
 
+// flag is the line of a flag.
+func (p *page) flag(f event.Flag, meaning string) *flagLine {
+	name := plaintext.Line(string(f))
+	i := slices.IndexFunc(p.Flags, func(l *flagLine) bool { return l.Flag == name })
+	if i < 0 {
+		i = len(p.Flags)
+		p.Flags = append(p.Flags, &flagLine{Flag: name, Meaning: plaintext.Line(meaning)})
+	}
+	return p.Flags[i]
+}
+
 // describe says what a session was made of, and what is to be known of its rows.
 func (p *page) describe(s *session.Session) error {
 	m := s.Manifest
-	counts := map[event.Flag]int{}
 	requests := 0
 	if err := s.Requests(func(r *event.RequestEnergy) error {
 		requests++
 		for _, f := range r.Flags.List() {
-			counts[f]++
+			p.flag(f, cmp.Or(event.FlagMeanings[f], m.Flags[f])).Requests++ // m's are a newer program's
 		}
 		return nil
 	}); err != nil {
 		return err
-	}
-	for _, f := range slices.Sorted(maps.Keys(counts)) {
-		meaning := event.FlagMeanings[f]
-		if meaning == "" {
-			meaning = m.Flags[f] // a newer program's
-		}
-		p.Flags = append(p.Flags, flagLine{plaintext.Line(string(f)), plaintext.Line(meaning), counts[f]})
 	}
 	for _, w := range m.Warnings {
 		p.Warnings = append(p.Warnings, plaintext.OneLine(w))
