@@ -138,8 +138,12 @@ func Table(c paired.Comparison, resolve float64) table.Table {
 	}
 	t.Notes = append(t.Notes, c.Sentence())
 	x, y := c.Repeats()
-	t.Notes = append(t.Notes, fmt.Sprintf("queries that both answered: %d; repeats: %d and %d; ±: half of a 95 %% interval, which holds what runs of the same work differ by",
-		c.Queries, x, y))
+	runs := ""
+	if c.Queries > 1 && max(x, y) == 1 {
+		runs = fmt.Sprintf(": taken to be %.3g %% as on H100s, since neither side has repeats that would tell", 100*verdict.RunSD)
+	}
+	t.Notes = append(t.Notes, fmt.Sprintf("queries that both answered: %d; repeats: %d and %d; ±: half of a 95 %% interval, which holds what runs of the same work differ by%s",
+		c.Queries, x, y, runs))
 	if c.Unresolved > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("%d of them are left out of the energies: one side's is not resolved", c.Unresolved))
 	}
