@@ -26,6 +26,7 @@ type progress struct {
 	started  time.Time
 
 	simulated bool
+	bench     bool
 	points    int
 	pointsNow int
 	total     int // requests
@@ -81,7 +82,7 @@ func Show(sub source, trouble <-chan error) {
 func (p *progress) apply(e event.Event) {
 	switch e := e.(type) {
 	case event.RunStart:
-		p.simulated, p.points, p.total = e.Simulated, e.Points, e.Requests
+		p.simulated, p.points, p.total, p.bench = e.Simulated, e.Points, e.Requests, e.Name == "bench"
 	case event.RunMore:
 		p.points, p.total = p.points+e.Points, p.total+e.Requests
 	case event.ModelLoading:
@@ -99,7 +100,7 @@ func (p *progress) apply(e event.Event) {
 				p.line("point %s failed: %s", e.PointID, plaintext.OneLine(e.PointResult.Err))
 			}
 		} else if !p.terminal {
-			p.line("point %d/%d %s: %s", p.pointsNow, p.points, e.PointID, pointText(e))
+			p.line("point %d/%d %s: %s", p.pointsNow, p.points, e.PointID, pointText(e, !p.bench))
 		}
 	case event.RequestDone:
 		p.done++
@@ -129,13 +130,17 @@ func (p *progress) apply(e event.Event) {
 	}
 }
 
-// pointText is what a point came to, in a few words.
-func pointText(e event.PointDone) string {
+// pointText is what a point came to, in a few words; perToken is also said where a token
+// generated is what it was for, which of a bench's reading of prompts it is not.
+func pointText(e event.PointDone, perToken bool) string {
 	within := ""
 	if e.EnergyErrJ > 0 && !math.IsNaN(e.EnergyJ) {
 		within = " ± " + plaintext.Significant(e.EnergyErrJ, 2)
 	}
-	text := fmt.Sprintf("%s s, %s%s J, %s J/token", plaintext.Significant(e.LatencyS, 3), plaintext.Significant(e.EnergyJ, 4), within, plaintext.Significant(e.JoulesPerToken, 3))
+	text := fmt.Sprintf("%s s, %s%s J", plaintext.Significant(e.LatencyS, 3), plaintext.Significant(e.EnergyJ, 4), within)
+	if perToken {
+		text += fmt.Sprintf(", %s J/token", plaintext.Significant(e.JoulesPerToken, 3))
+	}
 	if e.Flags != "" {
 		text += " [" + string(e.Flags) + "]"
 	}
@@ -184,7 +189,7 @@ func (p *progress) draw() {
 			watts += w
 		}
 		text += fmt.Sprintf(", %d MHz %.0f W", p.mhz, watts)
-		if !math.IsNaN(p.jPerToken) {
+		if !math.IsNaN(p.jPerToken) && !p.bench {
 			text += fmt.Sprintf(" %.3g J/token", p.jPerToken)
 		}
 	}
