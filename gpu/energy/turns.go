@@ -35,6 +35,7 @@ type turnLag struct {
 
 const (
 	turnStep   = 1e-4 // s, between lags that are tried
+	mostLags   = 60   // on either side, further apart where little is known
 	turnReach  = 1.7  // standard deviations on either side, of such sources: cards' lags lie within
 	fallsReach = 2.5  // the same where falls tell the lag
 	turnDoubt  = 1.5  // by which the turns' word is discounted: readings in a row resemble each other
@@ -87,7 +88,7 @@ func (t *turning) find(tr *track, tl *timeline, end int64) {
 	if k := known[tr.name]; !tr.byFalls { // else the turns' word would count twice
 		middle, sd, reach = k.lag, k.lagSD, turnReach
 	}
-	n := max(int(math.Ceil(reach*sd/turnStep)), 4)
+	n := min(max(int(math.Ceil(reach*sd/turnStep)), 4), mostLags)
 	lags := make([]float64, 2*n+1)
 	for i := range lags {
 		lags[i] = middle + reach*sd*float64(i-n)/float64(n)
