@@ -49,6 +49,10 @@ type coefficients struct {
 	decodeClocked float64 // share of decodeLayer that follows the SM clock
 	batchLayer    float64 // s a layer and step, for more than one sequence
 	sequenceLayer float64 // s a layer, step and sequence after the first
+	// Decodes of several are products of matrices, by other kernels than the products with
+	// a vector of one alone: the core draws less for a byte, by this share, and by
+	// lightLess less for each sequence.
+	light, lightLess float64
 }
 
 // h100Costs are fitted to the twelve measured blocks (llama.cpp CUDA, F16, an
@@ -62,6 +66,7 @@ var h100Costs = coefficients{
 	tensorEff: 0.528, dramEff: 0.909,
 	prefillLayer: 193e-6, prefillToken: 0.493e-6, attentionFLOPs: 65e12, ubatch: 512, activation: 2 * 69.4,
 	decodeLayer: 43.5e-6, decodeClocked: 0.2, batchLayer: 70.8e-6, sequenceLayer: 3.0e-6,
+	light: 0.64, lightLess: 0.08,
 }
 
 // rtxCosts are assumed alike for the other GPU, whose absolute times are not
@@ -149,8 +154,10 @@ func (c *roofline) decode(n, sequences, context int) simgpu.Work {
 	s, k := &c.shape, &c.k
 	steps, seqs, layers := float64(n), float64(sequences), float64(s.Layers)
 	mean := float64(context) + seqs*(steps+1)/2 // context of a step, on average
-	overhead := k.decodeLayer * (1 - k.decodeClocked)
+	overhead, light := k.decodeLayer*(1-k.decodeClocked), 0.0
 	if sequences > 1 {
+		// Their kernels differ where they read weights, not where they read the KV cache.
+		light = max(k.light-k.lightLess*seqs, 0) * s.readBytes() / (s.readBytes() + mean*s.kvBytes())
 		overhead += k.batchLayer + k.sequenceLayer*(seqs-1)
 	}
 	return simgpu.Work{
@@ -160,6 +167,7 @@ func (c *roofline) decode(n, sequences, context int) simgpu.Work {
 		TensorEff: k.tensorEff, DRAMEff: k.dramEff,
 		SMCycles: steps * layers * k.decodeLayer * k.decodeClocked * c.topHz(),
 		Overhead: seconds(steps * layers * overhead),
+		Light:    light,
 	}
 }
 

@@ -155,7 +155,9 @@ func (r *run) speculate() error {
 			s.made += n + 1
 			s.text.WriteString(s.sequence.text.next(n + 1))
 		}
-		end, err := r.phase(kind, evaluated, r.b.cost.decode(1, evaluated, context))
+		w := r.b.cost.decode(1, evaluated, context)
+		w.Light = 0 // measured of several sequences, not of several tokens of one
+		end, err := r.phase(kind, evaluated, w)
 		if err != nil {
 			return err
 		}

@@ -135,3 +135,35 @@ func TestMixedRecording(t *testing.T) {
 		t.Errorf("off by %.1f %% on average, %d by more than 20 %%", 100*sum/n, far)
 	}
 }
+
+// TestAloneAndTogether: a sequence that decodes alone takes less time and draws more
+// power than several together, as in the steady blocks of the mixed recording.
+func TestAloneAndTogether(t *testing.T) {
+	for _, r := range table(t, "h100/mixed_8b_blocks.csv") {
+		if r["phase"] != "decode" {
+			continue
+		}
+		rig, err := newRig("h100", "llama-3.1-8b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const prompt, steps = 340, 100
+		batch := int(number(t, r["batch"]))
+		want, wantS := number(t, r["mean_power_samples_w"]), (number(t, r["end_ns"])-number(t, r["start_ns"]))/1e9/number(t, r["tokens"])*float64(batch)
+		w := rig.backend.cost.decode(steps, batch, batch*prompt)
+		if _, err := rig.repeat(w, 20); err != nil {
+			t.Fatal(err)
+		}
+		start := rig.clk.Now()
+		n, err := rig.repeat(w, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := float64(rig.clk.Now()-start) / 1e9
+		watts, step := rig.gpu.TrueEnergyJ(start, rig.clk.Now())/s, s/float64(n*steps)
+		if math.Abs(watts/want-1) > 0.06 || math.Abs(step/wantS-1) > 0.06 {
+			t.Errorf("batch %d: %.0f W, %.2f ms a step; measured %.0f W, %.2f ms", batch, watts, 1e3*step, want, 1e3*wantS)
+		}
+		t.Logf("batch %d: %.0f W, %.2f ms a step; measured %.0f W, %.2f ms", batch, watts, 1e3*step, want, 1e3*wantS)
+	}
+}

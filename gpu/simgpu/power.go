@@ -29,6 +29,7 @@ type activity struct {
 	flops  float64 // FLOP rate as a share of the peak at the top clock
 	dram   float64 // byte rate as a share of the peak
 	tensor float64 // share of tensor cycles in use at the current clock
+	light  float64 // share of CoreW that is not drawn for bytes
 }
 
 // watts returns the power at a speed, a leakage temperature and an activity; see
@@ -41,7 +42,7 @@ func (p *Profile) watts(at speed, leakC float64, context bool, a activity) float
 	v, x := p.voltage(at.mhz), at.mhz/p.top()
 	v2 := v * v
 	w += p.LeakW*v*(1+p.LeakPerC*(leakC-50)) + p.ContextW*v2*x
-	return w + a.share*p.BusyW*v2*x + p.TensorW*v2*a.flops + (p.CoreW*v2+p.MemoryW)*a.dram
+	return w + a.share*p.BusyW*v2*x + p.TensorW*v2*a.flops + (p.CoreW*v2*(1-a.light)+p.MemoryW)*a.dram
 }
 
 // thermal is a temperature that approaches AmbientC + CPerW·P exponentially.
@@ -137,5 +138,5 @@ func (g *GPU) activityAt(at speed) activity {
 
 // part is the activity where it goes on for that share of the time.
 func (a activity) part(share float64) activity {
-	return activity{a.share * share, a.flops * share, a.dram * share, a.tensor * share}
+	return activity{a.share * share, a.flops * share, a.dram * share, a.tensor * share, a.light}
 }

@@ -14,7 +14,7 @@ import (
 //	  + LeakW·v·(1 + LeakPerC·(T − 50 °C)) + ContextW·v²·x   (a context is open)
 //	  + BusyW·v²·x                                           (kernels run)
 //	  + TensorW·v²·(FLOP rate / PeakFLOPs)
-//	  + (CoreW·v² + MemoryW)·(byte rate / PeakBytes)
+//	  + (CoreW·v² + MemoryW)·(byte rate / PeakBytes)       (see Work.Light)
 //	  − MemClockW·(1 − m)                                    (at memory clock m·MemMHz)
 //
 // the usual activity·V²·f of CMOS logic (a rate is an activity times f), with

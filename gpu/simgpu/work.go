@@ -32,6 +32,9 @@ type Work struct {
 	// Tensor and DRAM are further shares of the tensor cycles and of the DRAM
 	// peak in use while the work runs, 0 to 1: for work known by its time alone.
 	Tensor, DRAM float64
+	// Light is the share of what the core draws for bytes (CoreW) that these kernels do
+	// without, 0 to 1.
+	Light float64
 }
 
 // pretended is what runs elsewhere but is to show here; see GPU.SetLoad.
@@ -75,16 +78,17 @@ func (w Work) activity(p *Profile, at speed) activity {
 		flops:  rate/p.PeakFLOPs + w.Tensor*mhz/p.top(),
 		dram:   min(at.mem, w.Bytes/s/p.PeakBytes+w.DRAM),
 		tensor: min(1, rate/p.peak(w, mhz)+w.Tensor),
+		light:  w.Light,
 	}
 }
 
 func (w Work) check() error {
-	for _, x := range []float64{w.FLOPs, w.Bytes, w.TensorEff, w.DRAMEff, w.SMCycles, w.Tensor, w.DRAM} {
+	for _, x := range []float64{w.FLOPs, w.Bytes, w.TensorEff, w.DRAMEff, w.SMCycles, w.Tensor, w.DRAM, w.Light} {
 		if !(x >= 0) || math.IsInf(x, 1) {
 			return fmt.Errorf("work with a negative or unknown part: %+v", w)
 		}
 	}
-	for _, x := range []float64{w.TensorEff, w.DRAMEff, w.Tensor, w.DRAM} {
+	for _, x := range []float64{w.TensorEff, w.DRAMEff, w.Tensor, w.DRAM, w.Light} {
 		if x > 1 {
 			return fmt.Errorf("work with a share above 1: %+v", w)
 		}
