@@ -70,9 +70,9 @@ type batchAccount struct {
 	begun      bool
 	blur       float64 // J, drawn while a pass may have ended, where passes are concluded
 	traffic    traffic
-	costs      [2]energy.Cost // of passes, by kind, as known last
-	woke       string         // request that ended the pause before it
-	idle       float64        // J, of the pause
+	costs      costs   // of passes, as known last
+	woke       string  // request that ended the pause before it
+	idle       float64 // J, of the pause
 }
 
 // add takes a request in, after the batch's phases. One that failed may have run

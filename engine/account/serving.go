@@ -16,11 +16,21 @@ import (
 
 // The loads of a pass, in the order of energy.Loads.
 const (
-	loadPasses  = iota // evaluations of the model: its weights are read once in each
+	loadPasses  = iota // evaluations of the model: its weights are read once in each; of one token alone: loadAlone
 	loadPrefill        // tokens of prompts
 	loadDecode         // sequences that go on by a token
 	loadKV             // tokens read from the KV cache
+	// Evaluations for one sequence's next token alone are by other kernels (products of a
+	// matrix and a vector): on an H100 6.3 ms at 567 W where several together take 9.9 ms
+	// at 330 W.
+	loadAlone
+	// And for more than fewTokens by others again: on the same, 32 sequences take hardly more
+	// than 16 do.
+	loadWide
 )
+
+// fewTokens is how many are evaluated together by kernels of their own.
+const fewTokens = 16
 
 // The kinds of pass.
 const (
@@ -38,18 +48,12 @@ func passPhase(it event.IterationSpan, throttledPct float64) energy.Phase {
 	if it.PrefillTokens > 0 {
 		p.Kind = prefillPass
 	}
-	return p
-}
-
-// loadsOf are a member's own.
-func loadsOf(m event.IterationMember) energy.Loads {
-	l := energy.Loads{loadKV: float64(m.Known), loadPasses: m.Evaluations}
-	if m.Prefill {
-		l[loadPrefill] = float64(m.Fresh)
-	} else {
-		l[loadDecode] = 1
+	alone := float64(aloneIn(it))
+	p.Loads[loadPasses], p.Loads[loadAlone] = p.Loads[loadPasses]-alone, alone
+	if p.Kind == decodePass && it.Evaluations <= 1 && it.DecodeRequests > fewTokens {
+		p.Loads[loadPasses], p.Loads[loadWide] = 0, 1
 	}
-	return l
+	return p
 }
 
 // passed is an iteration with the phase that the meter was told of.
@@ -266,24 +270,28 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 	likely := whole.Likely()
 	net := eventEnergy(whole.Net(a.idleW, a.idleErr, float64(p.span.EndNS-p.span.StartNS)/1e9)).EnergyJ
 	type sort struct {
-		kind      string
 		mhz       int
 		throttled bool
 	}
-	costs := map[sort]energy.Cost{}
+	of := map[sort]costs{}
 	parted := map[string][]held{} // by request
 	for i, it := range p.iterations {
-		of := sort{phases[i].Kind, phases[i].SMMHz, phases[i].Throttled}
-		c, met := costs[of]
+		own := sort{phases[i].SMMHz, phases[i].Throttled}
+		c, met := of[own]
 		if !met {
-			c = a.meter.cost(phases[i])
-			costs[of] = c
+			for k, kind := range passKinds {
+				like := phases[i]
+				like.Kind = kind
+				c[k] = a.meter.cost(like)
+			}
+			of[own] = c
 		}
-		p.batch.costs[kindOf(phases[i])] = c
-		for k, h := range hold(it.Members, joules[i], phases[i].Seconds(), c, known, a.split()) {
+		k := kindOf(phases[i])
+		p.batch.costs[k] = c[k]
+		for j, h := range hold(phases[i], it.Members, joules[i], c, known, it.Origin == event.OriginRun, a.split()) {
 			h.iteration = i
-			h.luck = c.PerUnit[loadPasses] * it.Members[k].EvaluationsErr
-			id := it.Members[k].RequestID
+			h.luck = c[k].PerUnit[evaluationsOf(phases[i])] * it.Members[j].EvaluationsErr
+			id := it.Members[j].RequestID
 			parted[id] = append(parted[id], h)
 		}
 	}
@@ -295,16 +303,15 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 		}
 		s.energy = energy.Sum(s.energy, whole.Times(mean))
 		s.net += net * mean
-		var dev, own [2]energy.Loads
+		var dev, own, bends, loads amounts
 		apart, together, luck := 0.0, 0.0, 0.0
 		share := make(map[int]float64, len(hs))
 		for _, h := range hs {
 			share[h.iteration] = h.share
-			k := kindOf(phases[h.iteration])
-			for j := range dev[k] {
-				dev[k][j] += h.apart[j]
-				own[k][j] += h.own[j]
-			}
+			dev.add(h.apart, 1)
+			own.add(h.own, 1)
+			bends.add(h.bends, 1)
+			loads.add(h.loads, 1)
 			f := joules[h.iteration] * scale * likely
 			s.marginal += h.marginal
 			luck += h.luck
@@ -325,72 +332,55 @@ func (a *Account) divide(p *piece, phases []energy.Phase, whole energy.Estimate,
 		for k, c := range p.batch.costs {
 			s.cost += quadratic(c.Cov, dev[k])
 			s.marginalCost += quadratic(c.Cov, own[k])
-			s.bent[k] += c.Unexplained * product(c.PerUnit, dev[k])
-			s.marginalBent[k] += c.Unexplained * product(c.PerUnit, own[k])
+			s.bent[k] += p.batch.costs.bent(k, bends[k])
+			s.marginalBent[k] += p.batch.costs.bent(k, loads[k])
 		}
 	}
-}
-
-func kindOf(p energy.Phase) int {
-	if p.Kind == prefillPass {
-		return 1
-	}
-	return 0
-}
-
-// quadratic is the standard deviation of a sum of loads.
-func quadratic(cov [5][5]float64, x energy.Loads) float64 {
-	v := 0.0
-	for i := range x {
-		for j := range x {
-			v += x[i] * x[j] * cov[i][j]
-		}
-	}
-	return math.Sqrt(max(v, 0))
-}
-
-func product(x, y energy.Loads) (s float64) {
-	for i := range x {
-		s += x[i] * y[i]
-	}
-	return s
 }
 
 // held is what a member has of a pass.
 type held struct {
 	iteration int
-	share     float64      // of its energy, by the split
-	tokens    float64      // the same by tokens
-	capped    float64      // and by capped tokens
-	own       energy.Loads // its own
-	apart     energy.Loads // less what each had if they were the same for all
-	adds      float64      // J, in the pass
-	marginal  float64      // J, the same less what idle time draws that it takes
-	luck      float64      // J, by which that is off as more or fewer evaluations were its
+	share     float64 // of its energy, by the split
+	tokens    float64 // the same by tokens
+	capped    float64 // and by capped tokens
+	own       amounts // what there is more with it than without
+	apart     amounts // less what each had if they were the same for all
+	loads     amounts // its loads
+	bends     amounts // those less what each had, likewise
+	adds      float64 // J, in the pass
+	marginal  float64 // J, the same less what idle time draws that it takes
+	luck      float64 // J, by which that is off as more or fewer evaluations were its
 }
 
-// hold divides a pass of so many joules (its seconds, unless known) among its members.
-func hold(members []event.IterationMember, joules, seconds float64, c energy.Cost, known bool, split event.Split) []held {
+// hold divides a pass of so many joules (or seconds, unless known) among its members. sure:
+// what was in it is; else whose prompt set it apart may be another's.
+func hold(p energy.Phase, members []event.IterationMember, joules float64, c costs, known, sure bool, split event.Split) []held {
 	out := make([]held, len(members))
 	n := float64(len(members))
-	var all energy.Loads
-	fresh, capped, own := 0.0, 0.0, 0.0
+	var all, loads amounts
+	fresh, capped, own, most := 0.0, 0.0, 0.0, 0.0
 	for i, m := range members {
 		h := &out[i]
-		h.own = loadsOf(m)
-		h.adds = product(c.PerUnit, h.own)
-		h.marginal = h.adds - c.IdleW*product(c.Seconds, h.own)
-		own += h.adds
-		for j, l := range h.own {
-			all[j] += l
+		rest, other := c.without(p.Loads, kindOf(p), loadsOf(p, m))
+		h.loads[kindOf(p)].add(loadsOf(p, m), 0)
+		if h.own = h.loads; other && sure { // what there was is measured
+			h.own = amounts{}
+			h.own.add(rest, -1)
+			h.adds, h.marginal = joules, -c.idleW()*p.Seconds()
 		}
+		h.adds += c.joules(h.own)
+		h.marginal += h.adds - c.idleW()*c.seconds(h.own)
+		own, most = own+h.adds, most+max(h.adds, 0)
+		all.add(h.own, 1)
+		loads.add(h.loads, 1)
 		fresh += float64(m.Fresh)
 		capped += float64(min(m.Fresh, event.CappedTokens))
 	}
 	// What they add cannot be more than there was.
 	fits := 1.0
-	if own > joules && own > 0 {
-		fits = joules / own
+	if most > joules && most > 0 {
+		fits = joules / most
 	}
 	if !known {
 		fits = 0
@@ -405,16 +395,26 @@ func hold(members []event.IterationMember, joules, seconds float64, c energy.Cos
 		case event.SplitEqual:
 			h.share = 1 / n
 		default:
-			h.share = (h.adds + (joules-own*fits)/n) / joules
+			h.share = max(h.adds+(joules-own*fits)/n, 0) / joules
 			if !(joules > 0) {
 				h.share = 1 / n
 			}
-			for j := range h.own {
-				h.apart[j] = fits * (h.own[j] - all[j]/n)
-			}
+			h.apart.add(h.own, fits)
+			h.apart.add(all, -fits/n)
+			h.bends.add(h.loads, fits)
+			h.bends.add(loads, -fits/n)
 		}
 		if n == 1 && known { // without it there had been no pass
-			h.marginal, h.own = joules-c.IdleW*seconds, energy.Loads{}
+			h.marginal, h.own, h.loads = joules-c.idleW()*p.Seconds(), amounts{}, amounts{}
+		}
+	}
+	if split == event.SplitMarginal || split == "" { // where one had less than nothing
+		sum := 0.0
+		for i := range out {
+			sum += out[i].share
+		}
+		for i := range out {
+			out[i].share /= sum
 		}
 	}
 	return out
@@ -449,8 +449,8 @@ func (a *Account) servedRow(at event.At, b *batchAccount, r event.Request, over 
 		if a.split() == event.SplitMarginal {
 			v = sq(z95) * s.luck
 		}
-		for k := range s.bent {
-			v += sq(z95 * s.bent[k])
+		for _, b := range s.bent {
+			v += sq(z95 * b)
 		}
 		if s.observed { // where it came, and where it went
 			v += 2 * sq(z95*b.blur) / 12 // anywhere in it

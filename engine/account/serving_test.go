@@ -59,3 +59,29 @@ type confirmed struct{ noClocks }
 
 func (confirmed) Confirmed() int64 { return math.MaxInt64 - 1 }
 func (confirmed) Forget(int64)     {}
+
+// Evaluations for one token alone are told from others: by how many sequences there were,
+// or by what was concluded of a server's passes.
+func TestEvaluationsAlone(t *testing.T) {
+	for _, c := range []struct {
+		it    event.IterationSpan
+		alone float64
+		other float64
+	}{
+		{event.IterationSpan{DecodeRequests: 1}, 1, 0},
+		{event.IterationSpan{DecodeRequests: 1, Evaluations: 1}, 1, 0},
+		{event.IterationSpan{DecodeRequests: 2, Evaluations: 1}, 0, 1},
+		{event.IterationSpan{DecodeRequests: 5, Evaluations: 3, Alone: 2}, 2, 1},
+		{event.IterationSpan{DecodeRequests: 1, PrefillTokens: 9, PrefillRequests: 1, Evaluations: 1}, 0, 1},
+	} {
+		p := passPhase(c.it, 0)
+		if p.Loads[loadAlone] != c.alone || p.Loads[loadPasses] != c.other || p.Loads[loadWide] != 0 {
+			t.Errorf("%+v: %g alone, %g of several", c.it, p.Loads[loadAlone], p.Loads[loadPasses])
+		}
+	}
+	for n, wide := range map[int]float64{fewTokens: 0, fewTokens + 1: 1} {
+		if p := passPhase(event.IterationSpan{DecodeRequests: n, Evaluations: 1}, 0); p.Loads[loadWide] != wide || p.Loads[loadPasses] != 1-wide {
+			t.Errorf("%d sequences: %+v", n, p.Loads)
+		}
+	}
+}

@@ -27,7 +27,7 @@ type replay struct {
 	closed bool
 	way    []offered // under way at the beginning
 	come   []offered // later, in order; the request itself first
-	costs  [2]energy.Cost
+	costs  costs
 	gap    float64
 	// Of come, how many are known to have come, in how many ns; like them others will,
 	// until then.
@@ -81,7 +81,7 @@ func (p *replay) later(from float64) []offered {
 
 // without prepares the replay of a request that has ended from its first pass on, up to
 // now (ns); nil where it was in no pass.
-func (f *traffic) without(id string, way before, now int64, over bool, costs [2]energy.Cost) *replay {
+func (f *traffic) without(id string, way before, now int64, over bool, c costs) *replay {
 	r := f.of[id]
 	if r == nil || r.start == 0 || r.end == 0 {
 		return nil
@@ -114,7 +114,7 @@ func (f *traffic) without(id string, way before, now int64, over bool, costs [2]
 		}
 		return o
 	}
-	p := &replay{costs: costs, gap: f.gap / max(f.gaps, 1), cfg: f.config()}
+	p := &replay{costs: c, gap: f.gap / max(f.gaps, 1), cfg: f.config()}
 	for _, o := range way {
 		known := f.of[o.id]
 		if known == nil {
@@ -163,23 +163,10 @@ func afterAnEnd(all []*offered, t int64) bool {
 	return slices.ContainsFunc(all, func(o *offered) bool { return o.end > 0 && t >= o.end && t-o.end < just })
 }
 
-// evaluated are passes of one kind together: how many, and their loads.
-type evaluated [5]float64
-
-// The last of evaluated is how many passes; the others are their loads.
-const howMany = 4
-
-func (e *evaluated) add(l energy.Loads, n float64) {
-	for j, x := range l {
-		e[j] += x
-	}
-	e[howMany] += n
-}
-
 // outcome is what a replay came to, by kind of pass; own is what of it the request
 // itself had in the passes that it was in.
 type outcome struct {
-	all, own [2]evaluated
+	all, own amounts
 	took     float64 // s, from the request's first pass to its end; 0 where it did not end
 }
 
@@ -256,13 +243,13 @@ func (p *replay) run(come []offered, with bool, slow, until float64) (out outcom
 				out.own[k].add(sum, times)
 				continue
 			}
-			own := energy.Loads{loadKV: float64(m.Known)*times + times*(times-1)/2}
+			own := energy.Loads{loadKV: float64(m.Known)}
 			if m.Prefill {
-				own[loadPrefill], own[loadKV] = float64(m.Fresh)*times, float64(m.Known)*times
+				own[loadPrefill] = float64(m.Fresh)
 			} else {
-				own[loadDecode] = times
+				own[loadDecode], own[loadKV] = 1, own[loadKV]+(times-1)/2
 			}
-			out.own[k].add(own, 0)
+			out.own.add(p.costs.added(mean, k, own), times)
 		}
 		for _, id := range s.DoneTimes(pass, n) {
 			if id == self {
@@ -285,7 +272,7 @@ func (p *replay) seconds(k int, l energy.Loads, slow float64) float64 {
 
 // left is what is yet to be done with the request, less what is yet to be done without
 // it: all others come to the same tokens in the end, in passes as they are.
-func (p *replay) left(o, without outcome) (l [2]evaluated) {
+func (p *replay) left(o, without outcome) (l amounts) {
 	var done, all evaluated
 	for k := range o.all {
 		for i := range done {
@@ -296,7 +283,7 @@ func (p *replay) left(o, without outcome) (l [2]evaluated) {
 	if d := float64(p.come[0].output-1) - done[loadDecode]; all[loadDecode] > 0 {
 		of := d / all[loadDecode]
 		l[0][loadDecode], l[0][loadKV] = d, of*all[loadKV]
-		l[0][loadPasses], l[0][howMany] = of*all[howMany], of*all[howMany]
+		l[0][loadPasses], l[0][loadAlone], l[0][loadWide], l[0][howMany] = of*all[loadPasses], of*all[loadAlone], of*all[loadWide], of*all[howMany]
 	}
 	if d := float64(p.come[0].prompt) - done[loadPrefill]; o.all[1][loadPrefill] > 0 {
 		n := d / o.all[1][loadPrefill] * o.all[1][howMany]
@@ -306,15 +293,6 @@ func (p *replay) left(o, without outcome) (l [2]evaluated) {
 		l[0][loadPasses], l[0][howMany] = l[0][loadPasses]-n, l[0][howMany]-n
 	}
 	return l
-}
-
-// loadsOfPass are a pass's loads and its kind.
-func loadsOfPass(p serving.Pass) (energy.Loads, int) {
-	l := energy.Loads{loadPasses: 1, loadPrefill: float64(p.PrefillTokens()), loadDecode: float64(p.Decodes()), loadKV: float64(p.KVTokens())}
-	if l[loadPrefill] > 0 {
-		return l, 1
-	}
-	return l, 0
 }
 
 // beyond is what a request's marginal energy is beyond what it added to its own passes,
@@ -328,7 +306,7 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64) {
 		until = float64(p.until-p.come[0].start) / 1e9
 	}
 	var got []float64
-	var mean [2]evaluated
+	var mean amounts
 	pace := p.pace()
 	for i, slow := range paces {
 		slow *= pace
@@ -347,7 +325,7 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64) {
 			for i := range mean[k] {
 				d := with.all[k][i] - without.all[k][i] + left[k][i] - with.own[k][i]
 				mean[k][i] += d / float64(len(paces))
-				j += d * p.unit(k, i)
+				j += d * p.costs.unit(k, i)
 			}
 		}
 		got = append(got, j)
@@ -361,11 +339,11 @@ func (p *replay) beyond() (joules, sd float64, bent [2]float64) {
 	if p.waited || p.closed {
 		// Who is the last of those that wait, and who is beside it, no replay tells.
 		const passes = 4
-		v += sq(passes * (p.unit(0, howMany) + p.unit(0, loadPasses)))
+		v += sq(passes * (p.costs.unit(0, howMany) + p.costs.unit(0, loadPasses)))
 	}
 	for k := range mean {
 		for i := range mean[k] {
-			bent[k] += mean[k][i] * p.unit(k, i) * p.costs[k].Unexplained
+			bent[k] += mean[k][i] * p.costs.unit(k, i) * p.costs[k].Unexplained
 			for j := range mean[k] {
 				v += mean[k][i] * mean[k][j] * p.costs[k].Cov[i][j]
 			}
@@ -382,14 +360,4 @@ func (p *replay) pace() float64 {
 		return min(max(took/out.took, 1/most), most)
 	}
 	return 1
-}
-
-// unit is what a unit of a load, or a pass, costs beyond an idle GPU in the time that it
-// takes, in J.
-func (p *replay) unit(k, i int) float64 {
-	c := &p.costs[k]
-	if i == howMany {
-		return c.Base - c.IdleW*c.BaseS
-	}
-	return c.PerUnit[i] - c.IdleW*c.Seconds[i]
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // linear is a model whose passes take and cost just what their loads do.
-var linear = [2]energy.Cost{
-	{Base: 2.5, BaseS: 6e-3, PerUnit: energy.Loads{loadDecode: 0.03, loadKV: 2e-5}, Seconds: energy.Loads{loadDecode: 2e-5, loadKV: 3e-8}, IdleW: 120},
+var linear = costs{
+	{Base: 1.5, BaseS: 4e-3, PerUnit: energy.Loads{loadPasses: 1, loadAlone: 1.4, loadDecode: 0.03, loadKV: 2e-5}, Seconds: energy.Loads{loadPasses: 4e-3, loadAlone: 2e-3, loadDecode: 2e-5, loadKV: 3e-8}, IdleW: 120},
 	{Base: 2.7, BaseS: 6.2e-3, PerUnit: energy.Loads{loadPrefill: 0.02, loadDecode: 0.03, loadKV: 2e-5}, Seconds: energy.Loads{loadPrefill: 4e-5, loadDecode: 2e-5, loadKV: 3e-8}, IdleW: 120},
 }
 
@@ -111,16 +111,9 @@ func (s servedLoad) marginal(t *testing.T, id string) (joules, own, sd float64) 
 			if m.RequestID != id {
 				continue
 			}
-			k := 0
-			if it.PrefillTokens > 0 {
-				k = 1
-			}
-			c := linear[k]
-			l := loadsOf(m)
-			own += product(c.PerUnit, l) - c.IdleW*product(c.Seconds, l)
-			if len(it.Members) == 1 {
-				own += c.Base - c.IdleW*c.BaseS
-			}
+			phase := passPhase(it.IterationSpan, 0)
+			l := linear.added(phase.Loads, kindOf(phase), loadsOf(phase, m))
+			own += linear.joules(l) - linear.idleW()*linear.seconds(l)
 		}
 	}
 	for _, q := range ended {
@@ -193,5 +186,40 @@ func TestWithout(t *testing.T) {
 				t.Errorf("by its own passes off by only %.1f J, median: this tests nothing", m)
 			}
 		})
+	}
+}
+
+// What a member of a pass adds is what the pass is more than it would be without it, also
+// where that is of another kind, or for one token alone.
+func TestAdded(t *testing.T) {
+	cost := func(prefill, decodes, kv float64) float64 {
+		if prefill > 0 {
+			return linear[1].Base + product(linear[1].PerUnit, energy.Loads{loadPasses: 1, loadPrefill: prefill, loadDecode: decodes, loadKV: kv})
+		}
+		l := energy.Loads{loadPasses: 1, loadDecode: decodes, loadKV: kv}
+		if decodes == 1 {
+			l[loadPasses], l[loadAlone] = 0, 1
+		}
+		return linear[0].Base + product(linear[0].PerUnit, l)
+	}
+	for _, c := range []struct {
+		name               string
+		prefill, decodes   int
+		own                energy.Loads
+		leftPrefill, leftD float64
+	}{
+		{"one of three", 0, 3, energy.Loads{loadDecode: 1, loadKV: 100}, 0, 2},
+		{"one of two", 0, 2, energy.Loads{loadDecode: 1, loadKV: 100}, 0, 1},
+		{"a prompt beside three", 500, 3, energy.Loads{loadPrefill: 500, loadKV: 100}, 0, 3},
+		{"a prompt beside one", 500, 1, energy.Loads{loadPrefill: 500, loadKV: 100}, 0, 1},
+		{"a part of the prompts", 500, 1, energy.Loads{loadPrefill: 300, loadKV: 100}, 200, 1},
+		{"one beside a prompt", 500, 1, energy.Loads{loadDecode: 1, loadKV: 100}, 500, 0},
+	} {
+		p := passPhase(event.IterationSpan{PrefillTokens: c.prefill, DecodeRequests: c.decodes, KVTokens: 1000}, 0)
+		got := linear.joules(linear.added(p.Loads, kindOf(p), c.own))
+		want := cost(float64(c.prefill), float64(c.decodes), 1000) - cost(c.leftPrefill, c.leftD, 900)
+		if math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s: adds %.4f J, want %.4f", c.name, got, want)
+		}
 	}
 }

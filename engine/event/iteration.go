@@ -22,7 +22,10 @@ type IterationSpan struct {
 	Queued          int `json:"queued"`    // requests that had no slot meanwhile
 	RequestedSMMHz  int `json:"requested_sm_mhz"`
 	// Evaluations is how often the model was evaluated in it, its weights read each time.
+	// Alone is how many of several were for one token alone (other kernels, which take less
+	// time and draw more), as far as is known.
 	Evaluations int `json:"evaluations"`
+	Alone       int `json:"evaluations_alone,omitempty"`
 	// Origin says how it is known.
 	Origin Origin `json:"origin,omitempty"`
 	// Doubts are flags of the pass itself: what is in it is not known as it seems.
@@ -76,8 +79,9 @@ type Split string
 
 // The splits.
 const (
-	// SplitMarginal: to each what its own tokens and sequence added, and of what they
-	// share (weights, base power) the same to each.
+	// SplitMarginal: to each what its own tokens and sequence added (where the others would
+	// have been in a pass of another kind without it, what sets the two apart), and of what
+	// they share (weights, base power) the same to each.
 	SplitMarginal Split = "marginal"
 	// SplitTokens: by the tokens that were evaluated.
 	SplitTokens Split = "tokens"

@@ -10,26 +10,26 @@ import (
 // keyStat is what the fit knows of one kind of phase.
 type keyStat struct {
 	Key
-	theta    float64 // W, mean power, or what an effect adds
-	level    float64 // W, mean power with the usual loads
-	late     float64 // W, change of theta for a lag one standard deviation longer
-	requests float64 // behind it, counted by their weight
-	rows     float64 // bins' worth of evidence
-	rms      float64 // W, of the residuals of bins with this kind in them
-	noise    float64 // W², variance of a reading
-	steps    float64 // W², variance from one bin to the next within a phase
-	tau2     float64 // W², variance between phases
-	apart    float64 // W², the same as far as the phases themselves show it
-	part     float64 // of a bin, the usual length of a part of a phase within one
-	v        float64 // W², variance of a part of a phase within a bin; includes tau2
-	x0       float64 // mean logarithm of the context, where its slope is known
-	slope    int     // which parameter that is; -1 none
-	start    int     // and which is of its start
-	loads    [4]int  // and which are of its loads
-	rates    Loads   // a second, at which they count in full
-	scale    float64 // by which calibration has multiplied the noise
-	hidden   bool    // phases are too short to show their noise
-	least    float64 // W², where hidden: what noise cannot be below, by other kinds
+	theta    float64    // W, mean power, or what an effect adds
+	level    float64    // W, mean power with the usual loads
+	late     float64    // W, change of theta for a lag one standard deviation longer
+	requests float64    // behind it, counted by their weight
+	rows     float64    // bins' worth of evidence
+	rms      float64    // W, of the residuals of bins with this kind in them
+	noise    float64    // W², variance of a reading
+	steps    float64    // W², variance from one bin to the next within a phase
+	tau2     float64    // W², variance between phases
+	apart    float64    // W², the same as far as the phases themselves show it
+	part     float64    // of a bin, the usual length of a part of a phase within one
+	v        float64    // W², variance of a part of a phase within a bin; includes tau2
+	x0       float64    // mean logarithm of the context, where its slope is known
+	slope    int        // which parameter that is; -1 none
+	start    int        // and which is of its start
+	loads    [sorts]int // and which are of its loads
+	rates    Loads      // a second, at which they count in full
+	scale    float64    // by which calibration has multiplied the noise
+	hidden   bool       // phases are too short to show their noise
+	least    float64    // W², where hidden: what noise cannot be below, by other kinds
 }
 
 // model is the outcome of a fit: power of each kind of phase, and how it varies.
@@ -56,7 +56,8 @@ const (
 // A fit's faint pull, in bins' worth of evidence, on what has little of its own:
 // kinds towards the mean of all, slopes towards none (a kind's power changes by
 // less than a tenth as its context doubles), loads towards none, what a kind draws
-// without its loads towards what a pause draws, and gaps, whose share in a bin is lost
+// without its loads towards what a pause draws, loads that take after each other towards
+// one cost, and gaps, whose share in a bin is lost
 // in the blur of its edges, wholly to a power between idle and work.
 const (
 	pullKind  = 0.02
@@ -64,6 +65,7 @@ const (
 	pullStart = 0.1
 	pullLoad  = 0.1
 	pullBase  = 1
+	pullKin   = 3
 	pullGap   = 1000
 )
 
@@ -75,7 +77,7 @@ type solution struct {
 }
 
 // solve finds the thetas by least squares; ok is false where rows do not tell them.
-func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
+func solve(rows []row, traits map[Key]trait, keys map[Key]int) (sol solution, ok bool) {
 	nk := len(keys)
 	A, rhs := make([]float64, nk*nk), make([]float64, nk)
 	var sw, sy float64
@@ -117,6 +119,13 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 		A[i*nk+i] += pull
 		rhs[i] += pull * to
 	}
+	for k, first := range keys {
+		for way := 1; way < ways; way++ {
+			if other, ratio, ok := kin(k, way, traits, keys); ok {
+				addKin(A, nk, first, other, ratio)
+			}
+		}
+	}
 	if !sol.positive(A, rhs, keys) {
 		return sol, false
 	}
@@ -127,17 +136,43 @@ func solve(rows []row, keys map[Key]int) (sol solution, ok bool) {
 	return sol, true
 }
 
+// another is the load that is the first done another way, 1 or 2.
+func another(way int) int { return sorts - ways + way }
+
+// kin finds the parameter of the load that takes after that of k, where k is the first of
+// a kind's loads; ratio is how much that adds in W where both cost the same.
+func kin(k Key, way int, traits map[Key]trait, keys map[Key]int) (other int, ratio float64, ok bool) {
+	if k.of != load0 {
+		return 0, 0, false
+	}
+	rates := traits[k.with(power)].rates
+	other, ok = keys[k.with(load0+effect(another(way)))]
+	return other, rates[another(way)] / rates[0], ok && rates[0] > 0
+}
+
+// addKin pulls the last towards ratio times the first.
+func addKin(A []float64, nk, first, last int, ratio float64) {
+	A[first*nk+first] += pullKin * ratio * ratio
+	A[last*nk+last] += pullKin
+	A[min(first, last)*nk+max(first, last)] -= pullKin * ratio
+}
+
 // positive solves for the thetas. More work never draws less: loads that came out
-// below nothing are left out, one after another.
+// below nothing are left out, one after another. How well the thetas are known is told by
+// the matrix without that: that a load comes out at nothing is no knowledge of it.
 func (sol *solution) positive(A, rhs []float64, keys map[Key]int) (ok bool) {
 	nk := len(rhs)
 	const none = 1e9 // rows' worth of evidence that there is none
-	for range 4 * nk {
-		if sol.factor, ok = factorize(slices.Clone(A), nk); !ok {
+	for i := range 4 * nk {
+		factor, ok := factorize(slices.Clone(A), nk)
+		if !ok {
 			return false
 		}
+		if i == 0 {
+			sol.factor = factor
+		}
 		sol.theta = slices.Clone(rhs)
-		sol.factor.solve(sol.theta)
+		factor.solve(sol.theta)
 		worst := -1
 		for k, i := range keys {
 			if k.of >= load0 && sol.theta[i] < -1e-3 && (worst < 0 || sol.theta[i] < sol.theta[worst]) {
@@ -194,7 +229,7 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 	if len(rows) < 3 {
 		return model{}, false
 	}
-	sol, ok := solve(rows, keys)
+	sol, ok := solve(rows, traits, keys)
 	if !ok {
 		return model{}, false
 	}
@@ -203,7 +238,7 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 		for i := range rows {
 			rows[i].y -= m.drift.at((rows[i].a + rows[i].b) / 2)
 		}
-		if sol, ok = solve(rows, keys); !ok {
+		if sol, ok = solve(rows, traits, keys); !ok {
 			return model{}, false
 		}
 	}
@@ -230,7 +265,7 @@ func fitModel(rows []row, traits map[Key]trait, keys map[Key]int, prev *model) (
 		return model{}, false
 	}
 	m.residuals(rows, theta)
-	m.sandwich(rows, theta, mat.NewSymDense(len(theta), inv))
+	m.sandwich(rows, theta, traits, mat.NewSymDense(len(theta), inv))
 	m.variances(rows, theta)
 	if !m.finite() {
 		return model{}, false
@@ -251,7 +286,7 @@ func (m *model) finite() bool {
 }
 
 // noLoads are the parameters of a kind whose loads nothing is known of.
-var noLoads = [4]int{-1, -1, -1, -1}
+var noLoads = [sorts]int{-1, -1, -1, -1, -1, -1}
 
 // findLoads finds the parameters of a kind's loads.
 func (s *keyStat) findLoads(keys map[Key]int) {

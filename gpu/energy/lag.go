@@ -129,7 +129,7 @@ func lagCosts(tr *track, tl *timeline, from int, first, step float64, n int) (la
 		if len(cache) < len(keys)+5 {
 			return all, false
 		}
-		sol, ok := solve(cache, keys)
+		sol, ok := solve(cache, starts, keys)
 		if !ok {
 			return all, false
 		}
@@ -224,7 +224,7 @@ func (tr *track) thetas(tl *timeline, from int, lag float64, traits map[Key]trai
 	keys := map[Key]int{}
 	rows := rowsOf(tr, tl, from, lag, traits, keys, tr.scratch)
 	tr.scratch = rows
-	sol, ok := solve(rows, keys)
+	sol, ok := solve(rows, traits, keys)
 	if len(rows) == 0 || !ok {
 		return nil
 	}

@@ -132,7 +132,7 @@ func (l *layout) span(a, b int64, o int) (mean, noise float64) {
 			theta += x * l.p.param(st.slope)
 			slopeAt = l.key(st.slope)
 		}
-		var loadAt [4]int
+		var loadAt [sorts]int
 		var rates Loads
 		loads := 0
 		if k >= 0 {

@@ -21,7 +21,7 @@ type Cost struct {
 	IdleW float64
 	// Cov is the covariance of PerUnit and, last, of Base in J², as far as the readings do
 	// not tell them.
-	Cov [5][5]float64
+	Cov [sorts + 1][sorts + 1]float64
 	// Unexplained is which part of what phases of the kind differ in length, 0 to 1 as a
 	// standard deviation, goes with none of their loads: so far what a unit costs is not
 	// proportional to it, or not the same each time.
@@ -38,8 +38,9 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 		}
 		s := &tr.model.stats[k]
 		var c Cost
-		base, length, unexplained := m.tl.lengths(p.key())
-		c.Unexplained = unexplained
+		fit := m.tl.lengths(p.key())
+		base, length := fit.base, fit.perUnit
+		c.Unexplained = fit.unexplained
 		c.Base, c.BaseS = s.level0()*base, base
 		if i, ok := tr.model.keys[Key{Kind: KindIdle, SMMHz: p.SMMHz}]; ok {
 			c.IdleW = max(tr.model.stats[i].theta, 0)
@@ -53,7 +54,7 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 		// that it takes; a base of the kind's alone.
 		cov := tr.model.covariance
 		of := append(slices.Clone(s.loads[:]), k)
-		byLoad, byTime := [5]float64{4: 0}, [5]float64{4: base}
+		byLoad, byTime := [sorts + 1]float64{}, [sorts + 1]float64{sorts: base}
 		for i, r := range s.rates {
 			if s.loads[i] >= 0 && r > 0 {
 				byLoad[i], byTime[i] = 1/r, length[i]
@@ -80,7 +81,7 @@ func (m *Meter) Cost(p Phase) (Cost, bool) {
 func (s *keyStat) level0() float64 { return max(s.theta, 0) }
 
 // terms is one more than there are loads: what belongs to none of them comes first.
-const terms = 5
+const terms = sorts + 1
 
 // lengthFit explains how long phases of one kind last by their loads.
 type lengthFit struct {
@@ -142,34 +143,41 @@ func (f *lengthFit) rms(of []*placed, most float64) float64 {
 	return math.Sqrt(sum / max(n, 1))
 }
 
-// lengths returns how long phases of a kind last without their loads, by how many s a
-// unit of each lengthens them, and which part of what their lengths differ by is not explained by that. A phase that is
-// off by more than four standard deviations was held up by something else.
-func (tl *timeline) lengths(k Key) (base float64, perUnit Loads, unexplained float64) {
+// lengths is how long phases of a kind last.
+type lengths struct {
+	base        float64 // s, without their loads
+	perUnit     Loads   // s, by which a unit of each lengthens them
+	unexplained float64 // which part of what they differ by goes with none of the loads
+}
+
+// lengths explains how long phases of a kind last by their loads. A phase that is off by
+// more than four standard deviations was held up by something else.
+func (tl *timeline) lengths(k Key) (l lengths) {
 	var f lengthFit
 	var own []*placed
-	var mean float64
 	for i := range tl.phases {
 		if p := &tl.phases[i]; p.kind.key == k {
 			own = append(own, p)
-			mean += p.Seconds()
-			for j, l := range p.Loads {
-				f.usual[j] += l
+			l.base += p.Seconds()
+			for j, x := range p.Loads {
+				f.usual[j] += x
 			}
 		}
 	}
 	n := float64(len(own))
-	if n < 2*terms {
-		return mean / max(n, 1), perUnit, 1
-	}
+	l.base /= max(n, 1)
 	for j := range f.usual {
-		f.usual[j] /= n
+		f.usual[j] /= max(n, 1)
 	}
-	mean /= n
+	l.unexplained = 1
+	if n < 2*terms {
+		return l
+	}
+	mean := l.base
 	most := math.Inf(1)
 	for range 2 {
 		if !f.solve(own, most) {
-			return mean, Loads{}, 1
+			return l
 		}
 		most = 4*f.rms(own, most) + 1e-9
 	}
@@ -181,10 +189,12 @@ func (tl *timeline) lengths(k Key) (base float64, perUnit Loads, unexplained flo
 	}
 	for j, u := range f.usual {
 		if u > 0 {
-			perUnit[j] = f.beta[j+1] / u
+			l.perUnit[j] = f.beta[j+1] / u
 		}
 	}
-	return f.beta[0], perUnit, min(1, f.rms(own, most)/math.Sqrt(spread/max(within, 1)+1e-18))
+	l.base, spread = f.beta[0], math.Sqrt(spread/max(within, 1))
+	l.unexplained = min(1, f.rms(own, most)/(spread+1e-9))
+	return l
 }
 
 // Unlike is by which part, as a standard deviation, what is learned of some loads is off

@@ -93,7 +93,7 @@ func TestLoadsInWindows(t *testing.T) {
 // Loads that no reading had in it, though they are in phases to come, are known to be
 // unknown: what is expected of them lies in its interval, and that is wide.
 func TestLoadsNeverRead(t *testing.T) {
-	for _, cost := range []float64{0.2, 0.6} { // beside 2 J of the sort that was read
+	for _, cost := range []float64{1.2, 3} { // beside 2 J of the sort that it takes after
 		rnd := rand.New(rand.NewPCG(7, 8))
 		w := &world{}
 		w.step(0.5, 120)
@@ -112,7 +112,7 @@ func TestLoadsNeverRead(t *testing.T) {
 		}
 		work(12, 0, 2)
 		seen := w.end
-		work(16, 3, cost)
+		work(16, sorts-1, cost)
 		w.step(0.5, 120)
 		m := loadedMeter(w, rnd, seen-20e6, math.MaxInt64)
 		e, true := m.Expect(seen+1e9, seen+3e9), w.joules(seen+1e9, seen+3e9)

@@ -104,7 +104,7 @@ func (tr *track) byLength(tl *timeline, from int, lag float64) map[Key]lengthEff
 			r.terms = append(r.terms, share{key: keys[s.key.with(slope)], s: float64(s.b-s.a) / total * (m/d - 1)})
 		})
 	}
-	sol, ok := solve(rows, keys)
+	sol, ok := solve(rows, nil, keys)
 	if len(rows) == 0 || !ok {
 		return nil
 	}

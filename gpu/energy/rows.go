@@ -128,7 +128,7 @@ type columns struct {
 // and start, 0 where it has none yet.
 type column struct {
 	power, slopeAt, startAt int
-	loadAt                  [4]int
+	loadAt                  [sorts]int
 	met                     bool
 	trait
 }

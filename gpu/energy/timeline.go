@@ -38,8 +38,14 @@ type Phase struct {
 	Loads Loads
 }
 
-// Loads are amounts of up to four sorts of work.
-type Loads [4]float64
+// sorts is how many sorts of work a phase may have in it, and ways in how many ways the
+// first of them is done.
+const sorts, ways = 6, 3
+
+// Loads are amounts of several sorts of work. The last two are the first done other ways
+// (by other kernels, say): until phases show what these cost, they are taken to be about
+// what the first does.
+type Loads [sorts]float64
 
 // Seconds returns the phase's length.
 func (p Phase) Seconds() float64 { return float64(p.End-p.Start) / 1e9 }

@@ -56,7 +56,7 @@ func (s steps) apply(its []event.Iteration) {
 	for i := range its {
 		if it := &its[i]; it.PrefillRequests == 0 {
 			n, single, _ := s.evaluations(it.DecodeRequests, float64(it.EndNS-it.StartNS)/1e9)
-			it.Evaluations, alone[i] = n, float64(single)/float64(it.DecodeRequests)
+			it.Evaluations, it.Alone, alone[i] = n, single, float64(single)/float64(it.DecodeRequests)
 		}
 	}
 	divide(its, alone)

@@ -269,7 +269,7 @@ func (l *Live) evaluations(its []event.Iteration) {
 	if l.apart {
 		l.steps.apply(l.recent)
 		for i := range its {
-			its[i].Evaluations = l.recent[before+i].Evaluations
+			its[i].Evaluations, its[i].Alone = l.recent[before+i].Evaluations, l.recent[before+i].Alone
 			copy(its[i].Members, l.recent[before+i].Members)
 		}
 	}

@@ -240,7 +240,8 @@ func (s *served) difference(full account.Meter) error {
 		}
 		a, b := r.span()
 		// The rest of the window the GPU would have been as it was between busy times.
-		idle := full.Expect(b, b+int64(200e6)).Likely() / 0.2
+		const falls, reads = int64(100e6), int64(150e6) // ns
+		idle := full.Window(b+falls, b+falls+reads).Likely() / (float64(reads) / 1e9)
 		totals[r.kind] = append(totals[r.kind], full.Window(a, b).Likely()+idle*float64(window-(b-a))/1e9)
 		if r.kind == replayedLong {
 			q := s.longest[r.name]

@@ -50,7 +50,8 @@ func (m *truth) Prepare(id int, q engine.Request) (prompt, most int, err error) 
 }
 
 // Pass runs a pass and divides what it cost: to each member what the pass would have
-// cost less without it, and the rest the same to each.
+// cost less without it (more, where two are cheaper than one alone), and the rest the
+// same to each.
 func (m *truth) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error) {
 	whole := m.PassWork(p)
 	out, err := m.Backend.Pass(ctx, p)
@@ -65,7 +66,7 @@ func (m *truth) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error)
 		own[i], lessS[i] = joules, float64(out.EndNS-out.StartNS)/1e9
 		if len(p.Members) > 1 {
 			rest := m.PassWork(serving.Pass{Members: slices.Delete(slices.Clone(p.Members), i, i+1)})
-			own[i] = joules * max(1-m.profile.Joules(rest, mhz)/m.profile.Joules(whole, mhz), 0)
+			own[i] = joules * (1 - m.profile.Joules(rest, mhz)/m.profile.Joules(whole, mhz))
 			lessS[i] = m.profile.Seconds(whole, mhz) - m.profile.Seconds(rest, mhz)
 		}
 		sum += own[i]
