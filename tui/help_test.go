@@ -138,3 +138,20 @@ func TestRunsEndIsTold(t *testing.T) {
 		}
 	}
 }
+
+// The last line says of q what it does: over the help it closes that, and quits afterwards.
+func TestQuitKeyOverTheHelp(t *testing.T) {
+	d := newDriver(t, tui.Options{}, "run")
+	d.size(80, 24)
+	d.whole()
+	d.press("1", "?")
+	d.wants("q close help")
+	if strings.Contains(d.screen(), "q quit") {
+		t.Errorf("q is said to quit:\n%s", d.screen())
+	}
+	d.press("q")
+	d.wants("q quit")
+	if strings.Contains(d.screen(), "close help") {
+		t.Errorf("the help is still open:\n%s", d.screen())
+	}
+}

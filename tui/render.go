@@ -85,6 +85,12 @@ func (m *Model) lastLine() lastLine {
 	for _, k := range m.hints() {
 		line.keys = append(line.keys, m.Bindings.Shown(k).Short())
 	}
-	line.ends = []key.Binding{m.Bindings.Shown(m.Keys.Help).Short(), m.Bindings.Shown(m.Keys.Quit).Short()}
+	quit := m.Bindings.Shown(m.Keys.Quit)
+	if n := len(m.panels); n > 0 {
+		if _, help := m.panels[n-1].(*panel.Help); help {
+			quit = quit.As(quit.Help().Key, "close help") // as in a pager
+		}
+	}
+	line.ends = []key.Binding{m.Bindings.Shown(m.Keys.Help).Short(), quit.Short()}
 	return line
 }
