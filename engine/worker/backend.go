@@ -30,6 +30,9 @@ type Options struct {
 	// with a call nor use CPU time; default 5 min. CancelWithin is how long it
 	// may take to heed a cancelled context; default 10 s.
 	HungAfter, StalledAfter, CancelWithin time.Duration
+	// PassAfter is how long a pass over requests that are served may take beyond a
+	// hundred times the longest before it; default 1 min.
+	PassAfter time.Duration
 
 	// startWithin bounds the time a child takes to make its backend, which loads
 	// GPU libraries of a GB; default 2 min.
@@ -63,6 +66,9 @@ var _ engine.Backend = (*Backend)(nil)
 func New(opt Options) (*Backend, error) {
 	if opt.HungAfter <= 0 {
 		opt.HungAfter = 10 * time.Second
+	}
+	if opt.PassAfter <= 0 {
+		opt.PassAfter = time.Minute
 	}
 	if opt.StalledAfter <= 0 {
 		opt.StalledAfter = 5 * time.Minute

@@ -14,7 +14,8 @@
 // standard output and error go to Options.Log, line by line.
 //
 // A child that ends, sends what is no frame, does not beat for
-// Options.HungAfter, or does not heed a cancelled context is killed and reaped,
+// Options.HungAfter, does not end a pass (Options.PassAfter), or does not heed a
+// cancelled context is killed and reaped,
 // and the call in hand returns a [*Death], which wraps
 // [engine.ErrBackendDied] and holds the last lines the child logged. The next
 // Load starts a fresh child. A child never outlives its parent.

@@ -44,6 +44,8 @@ type process struct {
 	done    chan struct{} // closed last; err is set, and no observer is called any more
 	err     error
 
+	pace pace // of the goroutine that calls Pass
+
 	// What the watchdog looks at.
 	frames atomic.Int64 // all
 	signs  atomic.Int64 // of progress: all but heartbeats

@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -67,10 +69,62 @@ func (b *Backend) Prepare(id int, q engine.Request) (prompt, most int, err error
 	return r.Prompt, r.Most, err
 }
 
-// Pass implements engine.Server.
-func (b *Backend) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error) {
-	r, err := b.serve(ctx, serve{Part: partPass, Pass: p})
+// Pass implements engine.Server. A pass that outlasts all measure has its child killed.
+func (b *Backend) Pass(ctx context.Context, pass serving.Pass) (engine.Passed, error) {
+	p, err := b.ready()
+	if err != nil {
+		return engine.Passed{}, err
+	}
+	tokens := pass.PrefillTokens() + pass.Decodes()
+	defer p.pace.guard(p, tokens, b.opt.PassAfter)()
+	began := time.Now()
+	r, err := b.serve(ctx, serve{Part: partPass, Pass: pass})
+	if err == nil {
+		p.pace.took(tokens, time.Since(began))
+	}
 	return r.Passed, err
+}
+
+// pace is how long the passes of a child took. A GPU's kernel that never ends keeps its
+// process alive and busy, which the watchdog takes for work: on an H100 a matrix product
+// of cuBLAS did so, at full utilisation and idle power.
+type pace struct {
+	passes  int
+	longest time.Duration
+	most    int // tokens in a pass
+}
+
+// A pass may take so many times as long as the longest so far, once there were so many.
+const (
+	paceTimes = 100
+	pacePast  = 3
+)
+
+func (c *pace) took(tokens int, d time.Duration) {
+	c.passes++
+	c.longest, c.most = max(c.longest, d), max(c.most, tokens)
+}
+
+// guard kills p where a pass of so many tokens outlasts what the passes before it leave
+// to be expected, by after; the function that it returns ends that.
+func (c *pace) guard(p *process, tokens int, after time.Duration) (end func()) {
+	if c.passes < pacePast {
+		return func() {}
+	}
+	longest := c.longest
+	limit := after + paceTimes*longest*time.Duration(max(1, (tokens+c.most-1)/max(c.most, 1)))
+	over := make(chan struct{})
+	t := time.AfterFunc(limit, func() {
+		select { // the program itself may have been stopped: then what came meanwhile is read first
+		case <-over:
+		case <-time.After(after / 4):
+			p.kill(fmt.Sprintf("hung: a pass did not end in %v, the longest before it took %v", limit.Round(time.Millisecond), longest.Round(time.Millisecond)))
+		}
+	})
+	return func() {
+		t.Stop()
+		close(over)
+	}
 }
 
 // End implements engine.Server.

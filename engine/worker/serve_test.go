@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"jouletop/engine"
 	"jouletop/engine/event"
@@ -38,6 +39,10 @@ func (f *fake) Pass(ctx context.Context, p serving.Pass) (engine.Passed, error) 
 		case 67:
 			<-ctx.Done()
 			return out, ctx.Err()
+		case 68:
+			for { // busy, as a thread is that waits for a GPU's kernel
+				time.Sleep(0)
+			}
 		}
 		if m.Samples {
 			out.Tokens = append(out.Tokens, engine.Sampled{ID: m.ID, Text: fmt.Sprint(fakePasses, "\xff"), Ended: m.Fresh == 7})
@@ -80,6 +85,24 @@ func TestServes(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.Pass(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A pass that never ends, though its child is alive and busy, ends the child; one that
+// takes long does not, and where nothing is known yet none does.
+func TestPassNeverEnds(t *testing.T) {
+	b := mustFake(t, func(o *Options) { o.PassAfter = 400 * time.Millisecond })
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range pacePast {
+		if _, err := b.Pass(t.Context(), serving.Pass{Members: []serving.Member{{ID: 1, Fresh: 1, Samples: true}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := b.Pass(t.Context(), serving.Pass{Members: []serving.Member{{Slot: 68, Fresh: 1}}})
+	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "hung: a pass did not end in") {
 		t.Errorf("%v", err)
 	}
 }
