@@ -205,7 +205,7 @@ func TestHundredCrashes(t *testing.T) {
 }
 
 func crash(t *testing.T, how, want, where string) {
-	b, err := New(Options{Env: childAs("well"), HungAfter: 2 * time.Second})
+	b, err := New(Options{Env: childAs("well"), HungAfter: 4 * time.Second})
 	if err != nil {
 		t.Errorf("%s: %v", how, err)
 		return
