@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -243,7 +244,16 @@ func TestBindingInTheLarge(t *testing.T) {
 		{"slow, each 100 ms", 100 * ms, true},
 	}
 	sums := make([]judged, len(cards))
-	for seed := range seeds {
+	first := 0
+	if text := os.Getenv("JOULETOP_SEED"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			t.Fatalf("JOULETOP_SEED=%s: not a seed", text)
+		}
+		first = n
+	}
+	for i := range seeds {
+		seed := first + i
 		plan := randomPoints(rand.New(rand.NewPCG(uint64(seed), 21)), each)
 		points, events, g := boundPoints(t, int64(100+seed), plan)
 		for i, c := range cards {

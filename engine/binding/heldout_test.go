@@ -3,6 +3,7 @@ package binding
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -131,7 +132,11 @@ func TestHeldOutRecordings(t *testing.T) {
 // and as seldom as each 20 or 40 ms, tell of the prefill that the limit held it, or that it
 // is not known, and never of the decode: the rule does not hang on these very readings.
 func TestHeldOutParts(t *testing.T) {
-	r := rand.New(rand.NewPCG(21, 8))
+	seed := uint64(21)
+	if text := os.Getenv("JOULETOP_SEED"); text != "" {
+		seed += uint64(num(t, text))
+	}
+	r := rand.New(rand.NewPCG(seed, 8))
 	whole := recording{polled(t, rows(t, "mixed_8b_polled.csv")), phasesOf(t, rows(t, "mixed_8b_phases.csv"))}
 	var starts []int64 // of the requests at batch 4
 	for _, p := range whole.phases {
