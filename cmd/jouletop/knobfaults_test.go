@@ -23,6 +23,8 @@ func TestKnobsNotInForceInASweep(t *testing.T) {
 		left        int64 // mW, the limit afterwards
 	}{
 		{"clamped", "power=300,310", fakenvml.H100().With(fakenvml.PowerFloorMW, 450_000), nil, "450 W", before},
+		{"held lower by another limiter", "power=400", fakenvml.H100().With(fakenvml.LimiterMW, 350_000), nil, "another limiter holds it at 350 W", before},
+		{"lowered meanwhile by another limiter", "power=400", fakenvml.H100(), func(g *fakeGPU) { g.Set(fakenvml.LimiterMW, 350_000) }, "another limiter holds it at 350 W", before},
 		{"limit set by somebody else", "power=400,500", fakenvml.H100(), func(g *fakeGPU) { g.Set(fakenvml.PowerLimitMW, 333_000) }, "333 W now, set by somebody else", 333_000},
 		{"memory unlocked by somebody else", "mem=1593", fakenvml.H100(), func(g *fakeGPU) { g.resetByOthers() }, "2619 MHz", before},
 	} {

@@ -36,8 +36,10 @@ const (
 type Driver struct {
 	Rearm  bool          // set what was asked for again once it is lost
 	Failed func(Failure) // is told, without a lock held
-	// Limit, if not nil, reads the power limit in force, mW.
-	Limit func() (int, error)
+	// Limit, if not nil, reads the power limit that is set, mW; Enforced what is in force
+	// of a knob (see gpu.Enforcer).
+	Limit    func() (int, error)
+	Enforced func(gpu.KnobID) (int, error)
 
 	clk      timebase.Clock
 	gpu      string
@@ -55,6 +57,8 @@ type Driver struct {
 	looked   int64 // when the power limit was looked at last
 	looking  bool
 	limitOK  int64 // up to here the power limit is known to have been as set
+	unread   error // why it could not be read since
+	reading  bool  // what is in force; by a driver that may hang
 	faults   faults
 	watch    watch // of the SM clock
 	memory   watch // of the memory clock
@@ -348,6 +352,9 @@ func (d *Driver) applyKnob(k gpu.KnobID, w wish) bool {
 	if err == nil || errors.Is(err, clockguard.ErrClamped) {
 		change.Achieved = got
 		d.took(k, got, d.clk.Now())
+	}
+	if err == nil && w.Value(k) != 0 {
+		change.Achieved, err = d.enforced(k, got)
 	}
 	if err != nil {
 		change.Err = err.Error()

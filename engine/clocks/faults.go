@@ -24,11 +24,14 @@ type Failure struct {
 	Final bool
 	// Mending: it is being set again.
 	Mending bool
+	unseen  bool // it may be in force: that could not be read
 }
 
 func (f Failure) String() string {
 	what := strings.TrimPrefix(f.knob.Title(), "SM ")
 	switch {
+	case f.unseen:
+		return fmt.Sprintf("the %s of GPU %s (%s asked for) is not known to be in force any more: %v", what, f.gpu, f.knob.Text(f.value), f.err)
 	case f.Lost:
 		return fmt.Sprintf("the %s of GPU %s (%s asked for) is not in force any more: %v", what, f.gpu, f.knob.Text(f.value), f.err)
 	case f.value == 0:
@@ -40,7 +43,7 @@ func (f Failure) String() string {
 // refusedForGood tells whether a clock that is asked for again is refused again.
 func refusedForGood(err error) bool {
 	for _, e := range []error{gpu.ErrNotSupported, gpu.ErrNoPermission, gpu.ErrReadOnly, gpu.ErrBadClock, gpu.ErrBadValue,
-		clockguard.ErrBounds, clockguard.ErrNotArmed, clockguard.ErrGuardLost, clockguard.ErrTaken, clockguard.ErrClamped} {
+		clockguard.ErrBounds, clockguard.ErrNotArmed, clockguard.ErrGuardLost, clockguard.ErrTaken, clockguard.ErrClamped, errLimiter} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -220,41 +223,6 @@ func (w wish) first() (gpu.KnobID, int) {
 	return gpu.KnobSM, 0
 }
 
-// limitEvery is how often a power limit that was set is looked at.
-const limitEvery = time.Second
-
-// lookAtLimit finds out, beside all else, whether somebody else has set the power limit;
-// d.mu is held.
-func (d *Driver) lookAtLimit(t int64) {
-	w := d.current.PowerW
-	if w == 0 || d.Limit == nil || d.looking || d.calling != 0 || t-d.looked < int64(limitEvery) {
-		return
-	}
-	d.looking, d.looked = true, t
-	d.clk.Go(func() {
-		mw, err := d.Limit()
-		d.mu.Lock()
-		d.looking = false
-		if d.current.PowerW != w || d.calling != 0 || d.wish != nil || d.stopping {
-			d.mu.Unlock()
-			return
-		}
-		if err != nil || mw/1000 == w { // what cannot be read is not known to be another
-			d.limitOK = max(d.limitOK, t)
-			d.mu.Unlock()
-			return
-		}
-		f := Failure{gpu: d.gpu, knob: gpu.KnobPower, value: 1000 * w, Lost: true, Final: true,
-			err: fmt.Errorf("it is %s now, set by somebody else, and is left at that", gpu.KnobPower.Text(mw))}
-		at := d.lose(d.limitOK, d.current.With(gpu.KnobPower, 0), f)
-		d.mu.Unlock()
-		change := d.knobChange(gpu.KnobPower, at, event.Cause{By: event.ByOthers})
-		change.Achieved, change.Err = mw, f.err.Error()
-		d.publish(change)
-		d.Failed(f)
-	})
-}
-
 // lose notes that no more than left has been in force since t, or since the last
 // change if that is later; d.mu is held.
 func (d *Driver) lose(t int64, left gpu.Setting, f Failure) int64 {
@@ -307,7 +275,9 @@ func (d *Driver) refused(w wish, k gpu.KnobID, start int64, unsure bool, err err
 	// Of a guard that was lost, what was told before is the reason.
 	guard := (errors.Is(err, clockguard.ErrGuardLost) || errors.Is(err, clockguard.ErrNotArmed)) && d.faults.why != nil
 	if !guard { // else that is what was told
-		if unsure && !final {
+		// Of another limiter nobody is told when it lets go: what is asked for again is set
+		// again, and looked at.
+		if unsure && !final || errors.Is(err, errLimiter) {
 			d.unsure |= 1 << k
 		}
 		d.faults.begin(start, event.FlagClockRefused, f)

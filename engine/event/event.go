@@ -229,7 +229,7 @@ type (
 		Knob      gpu.KnobID `json:"knob"`
 		Unit      string     `json:"unit"`
 		Requested int        `json:"requested"`          // 0: given back
-		Achieved  int        `json:"achieved" null:"-1"` // as read back; -1 unknown
+		Achieved  int        `json:"achieved" null:"-1"` // in force, as read back; -1 unknown
 		CallMS    float64    `json:"call_ms"`
 		Cause     Cause      `json:"cause"`
 		Err       string     `json:"error,omitempty"`

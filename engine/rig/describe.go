@@ -45,7 +45,10 @@ type GPUState struct {
 // driver tells more only when it is asked to set it.
 type KnobState struct {
 	gpu.Knob
-	Can string `json:"can"` // yes, service (through the clock guard's), root (who alone may), no
+	// InForce is what is in force of a knob that was set, where the driver tells that
+	// beside what is set: another limiter may hold power lower. -1 unknown.
+	InForce int    `json:"in_force" null:"-1"`
+	Can     string `json:"can"` // yes, service (through the clock guard's), root (who alone may), no
 }
 
 // Values of KnobState.Can.
@@ -77,13 +80,36 @@ func Permission(r *Rig, o *Config) string {
 func knobStates(dev gpu.Device, may string) []KnobState {
 	var out []KnobState
 	for _, k := range gpu.KnobsOf(dev) {
-		st := KnobState{k, may}
+		st := KnobState{k, inForce(dev, k), may}
 		if k.Unavailable != "" {
 			st.Can = canNo
 		}
 		out = append(out, st)
 	}
 	return out
+}
+
+// inForce reads what is in force of a knob, of a driver that may hang.
+func inForce(dev gpu.Device, k gpu.Knob) int {
+	if k.ID.Resets() || k.Now < 0 {
+		return -1
+	}
+	got := make(chan int, 1)
+	go func() {
+		v, err := gpu.EnforcedKnob(dev, k.ID)
+		if err != nil {
+			v = -1
+		}
+		got <- v
+	}()
+	late := time.NewTimer(2 * time.Second)
+	defer late.Stop()
+	select {
+	case v := <-got:
+		return v
+	case <-late.C:
+		return -1
+	}
 }
 
 // EngineReport is what llama.cpp sees, as its process tells it.

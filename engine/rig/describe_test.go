@@ -9,6 +9,7 @@ import (
 	"jouletop/engine/models"
 	"jouletop/engine/nulljson/nulltest"
 	"jouletop/gpu"
+	"jouletop/gpu/simgpu"
 )
 
 // Whatever is printed as JSON may know nothing.
@@ -76,5 +77,26 @@ func TestReportInWords(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "unknown"); n < 7 {
 		t.Errorf("%d times unknown in\n%s", n, &out)
+	}
+}
+
+// A limit that is set, while another limiter holds power lower, is not told as if it were
+// in force.
+func TestReportOfALimitHeldLower(t *testing.T) {
+	for _, tt := range []struct {
+		limiter int
+		want    string
+	}{{350, "now 700 W, but 350 W in force: another limiter holds it"}, {0, "now 700 W\n"}} {
+		r, err := simRig(&Config{GPU: "sim", Backend: "sim"}, []string{"h100"}, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		r.GPUs[0].Device.(*simgpu.GPU).SetLimiter(float64(tt.limiter))
+		st := describeGPU(r, r.GPUs[0], &Config{})
+		var out bytes.Buffer
+		if err := st.write(&out, Report{}); err != nil || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("limiter %d W: %v\n%s", tt.limiter, err, &out)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"jouletop/gpu"
 	"jouletop/gpu/plaintext"
 )
 
@@ -102,8 +103,19 @@ func writeKnobs(w io.Writer, knobs []KnobState) error {
 }
 
 func (k KnobState) text() string {
+	held := ""
+	if k.Now >= 0 && k.InForce >= 0 && !k.ID.InForce(k.Now, k.InForce) {
+		held = ", but " + k.ID.Text(k.InForce) + " in force: another limiter holds it"
+		if k.ID == gpu.KnobProfile {
+			held = ", but " + k.ID.Text(k.InForce) + " in force: the driver does not follow all"
+		}
+	}
 	if k.Unavailable != "" {
-		return "cannot be set: " + plaintext.OneLine(k.Unavailable)
+		text := "cannot be set: " + plaintext.OneLine(k.Unavailable)
+		if held != "" {
+			text += "; now " + k.ID.Text(k.Now) + held
+		}
+		return text
 	}
 	text := k.Range()
 	if k.Default >= 0 {
@@ -111,7 +123,7 @@ func (k KnobState) text() string {
 	}
 	switch {
 	case k.Now >= 0:
-		text += "; now " + k.ID.Text(k.Now)
+		text += "; now " + k.ID.Text(k.Now) + held
 	case k.ID.Resets():
 		text += "; whether one is locked, a driver does not tell"
 	}

@@ -224,11 +224,11 @@ func (d *Device) State(k gpu.KnobID) (int, error) {
 		}
 		return int(mw), nil
 	case gpu.KnobProfile:
-		now, ret := ask(d.lib, d.dev.WorkloadPowerProfileGetCurrentProfiles, "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles")
-		if err := fail("nvmlDeviceWorkloadPowerProfileGetCurrentProfiles", ret); err != nil {
+		now, err := d.profiles()
+		if err != nil {
 			return -1, err
 		}
-		return int(now.RequestedProfilesMask.Mask[0] & (1<<gpu.MostProfiles - 1)), nil
+		return profileSet(now.RequestedProfilesMask), nil
 	}
 	return -1, fmt.Errorf("%w: NVML does not tell which %s is locked", gpu.ErrNotSupported, k.Title())
 }

@@ -8,7 +8,10 @@ import (
 	"jouletop/gpu"
 )
 
-var _ gpu.Tuner = (*GPU)(nil)
+var (
+	_ gpu.Tuner    = (*GPU)(nil)
+	_ gpu.Enforcer = (*GPU)(nil)
+)
 
 // Knobs implements gpu.Tuner: of workload power profiles it has none.
 func (g *GPU) Knobs() []gpu.Knob {
@@ -77,11 +80,39 @@ func (g *GPU) State(k gpu.KnobID) (int, error) {
 	return g.limitMW, nil
 }
 
+// Enforced implements gpu.Enforcer.
+func (g *GPU) Enforced(k gpu.KnobID) (int, error) {
+	if _, err := g.State(k); err != nil {
+		return -1, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.enforced(), nil
+}
+
+func (g *GPU) enforced() int {
+	if g.limiterMW > 0 {
+		return min(g.limitMW, g.limiterMW)
+	}
+	return g.limitMW
+}
+
+// SetLimiter has another limiter than the driver's hold power to so many watts from now
+// on; 0 for none.
+func (g *GPU) SetLimiter(watts float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.advance()
+	g.limiterMW = int(1000 * watts)
+	g.setLimit(g.limitMW)
+	g.beginSegment(now)
+}
+
 // setLimit sets the power limit; the mean power at which the clock is lowered follows
-// it in proportion.
+// the limit in force in proportion.
 func (g *GPU) setLimit(mw int) {
 	g.limitMW = mw
-	g.capW = g.profile.CapW * float64(mw) / 1000 / g.profile.LimitW
+	g.capW = g.profile.CapW * float64(g.enforced()) / 1000 / g.profile.LimitW
 }
 
 // change makes a call of the driver's that has its effect, if any, at its end.

@@ -58,6 +58,7 @@ type GPU struct {
 	memMHz    int // memory clock
 	memLocked bool
 	limitMW   int        // power limit
+	limiterMW int        // limit of another limiter; 0 none
 	later     []effectAt // changes of knobs under way, in order
 
 	// Power and heat.
@@ -119,6 +120,16 @@ func WithPowerLimit(watts float64) Option {
 	return func(g *GPU) {
 		g.setLimit(int(math.Round(1000 * watts)))
 		g.info.PowerLimitW = watts
+	}
+}
+
+// WithLimiter has another limiter than the driver's hold power to so many watts, as one of
+// the rack does; see SetLimiter.
+func WithLimiter(watts float64) Option {
+	return func(g *GPU) {
+		g.limiterMW = int(math.Round(1000 * watts))
+		g.setLimit(g.limitMW)
+		g.info.PowerLimitW = float64(g.enforced()) / 1000
 	}
 }
 

@@ -102,6 +102,12 @@ const (
 	HeatHeldNS
 )
 
+// What is in force of the knobs.
+const (
+	LimiterMW   Field = iota + 185 // another limiter's power limit; 0 none
+	ProfilesOut                    // of the profiles requested, those that are not enforced
+)
+
 // Values of the field Permission.
 const (
 	RootOnly = 0 // as the real driver

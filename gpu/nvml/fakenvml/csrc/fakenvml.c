@@ -54,6 +54,8 @@ enum {
 	PROFILES, REQUESTED, LIST_HANG_MS, FAULT_KNOBS,
 	/* For how long limits held the clocks. */
 	LIMITS_COUNTED, POWER_HELD_MILLI, POWER_HELD_NS, HEAT_HELD_MILLI, HEAT_HELD_NS,
+	/* What is in force of the knobs. */
+	LIMITER_MW, PROFILES_OUT,
 	PROCESS_USE = 192, /* of each in the list: SM %, memory % << 8 */
 };
 enum { KNOB_SM, KNOB_MEM, KNOB_POWER, KNOB_PROFILE };

@@ -18,7 +18,15 @@ ret_t nvmlDeviceGetPowerManagementLimit(struct device *dev, u32 *mw)
 	return OK;
 }
 
-ret_t nvmlDeviceGetEnforcedPowerLimit(struct device *dev, u32 *mw) { return nvmlDeviceGetPowerManagementLimit(dev, mw); }
+ret_t nvmlDeviceGetEnforcedPowerLimit(struct device *dev, u32 *mw)
+{
+	FIXED();
+	ret_t set = nvmlDeviceGetPowerManagementLimit(dev, mw);
+	u32 other = (u32)get(d + LIMITER_MW);
+	if (set == OK && other && other < *mw)
+		*mw = other;
+	return set;
+}
 
 ret_t nvmlDeviceGetPowerManagementDefaultLimit(struct device *dev, u32 *mw)
 {
@@ -94,7 +102,8 @@ ret_t nvmlDeviceWorkloadPowerProfileGetCurrentProfiles(struct device *dev, struc
 	if (!get(d + PROFILES))
 		return NOT_SUPPORTED;
 	p->offered.word[0] = (u32)get(d + PROFILES);
-	p->requested.word[0] = p->enforced.word[0] = (u32)get(d + REQUESTED);
+	p->requested.word[0] = (u32)get(d + REQUESTED);
+	p->enforced.word[0] = p->requested.word[0] & ~(u32)get(d + PROFILES_OUT);
 	return OK;
 }
 
