@@ -20,7 +20,7 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 		return nil, err
 	}
 	if len(points) > 0 {
-		return points, nil
+		return points, concludeHeld(s, points)
 	}
 	sums := NewSums()
 	if err := s.Requests(func(r *event.RequestEnergy) error { sums.Add(r); return nil }); err != nil {
@@ -41,6 +41,7 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 		switch {
 		case ok:
 			points[i].Flags, points[i].ThrottledPct = p.Flags.Union(done.Flags), done.ThrottledPct
+			points[i].Held, points[i].AchievedLimitW, points[i].AchievedMemMHz = done.Held, done.AchievedLimitW, done.AchievedMemMHz
 			if curve.Finite(done.AchievedSMMHz) {
 				points[i].AchievedSMMHz = done.AchievedSMMHz
 			}
@@ -48,7 +49,10 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 			points[i].Flags = p.Flags.With(event.FlagUnfinished)
 		}
 	}
-	return points, err
+	if err != nil {
+		return points, err
+	}
+	return points, concludeHeld(s, points)
 }
 
 // Sums adds up requests by point.
@@ -113,7 +117,8 @@ func (u *pointSum) point() event.PointDone {
 	}
 	n, nan := u.totals.Succeeded(), math.NaN()
 	p.PointResult = event.PointResult{
-		Drafted:       event.NoneDrafted,
+		Drafted: event.NoneDrafted,
+		Held:    event.UnknownHeld(), AchievedMemMHz: nan, AchievedLimitW: nan,
 		AchievedSMMHz: float64(p.RequestedSMMHz), Energy: event.Energy{EnergyJ: u.joules / n, EnergyErrJ: u.errJ / n, Method: "requests"},
 		NetEnergyJ: u.netJ / n, PrefillEnergyJ: nan, DecodeEnergyJ: nan, ThrottledPct: nan, TempStartC: nan, TempEndC: nan,
 	}

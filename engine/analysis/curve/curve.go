@@ -85,7 +85,10 @@ type Clock struct {
 	Quality        Stat
 	TokensPerS     Stat
 
-	Held event.HeldPhases // what held the clock, over the repeats
+	Held event.HeldPhases // what held the clock, over the repeats, those too that throttled
+	// ThrottledPct and LimitW are these repeats' means: for how much of the time a limit
+	// held the clock, %, and the power limit in force where one was requested, W; NaN.
+	ThrottledPct, LimitW float64
 
 	Flagged int         // repeats left out: throttled or off the requested clock
 	Flags   event.Flags // why
@@ -165,7 +168,7 @@ func clockOf(ps []event.PointDone) Clock {
 	if len(c.repeats) == 0 {
 		c.repeats = ps
 	}
-	c.Held = heldOver(c.repeats)
+	c.hold(ps)
 	over := func(f func(event.PointDone) float64) Stat {
 		xs := make([]float64, len(c.repeats))
 		for i, p := range c.repeats {
@@ -190,6 +193,14 @@ func clockOf(ps []event.PointDone) Clock {
 
 // Clean tells whether the clock has repeats that ran as asked.
 func (c Clock) Clean() bool { return c.Flagged == 0 || !c.repeats[0].Flags.Spoils() }
+
+// Repeats is how many there are, those too that are left out.
+func (c Clock) Repeats() int {
+	if c.Clean() {
+		return len(c.repeats) + c.Flagged
+	}
+	return c.Flagged
+}
 
 // Label names the clock or the policy.
 func (c Clock) Label() string {

@@ -35,10 +35,7 @@ func Energies(points []event.PointDone) table.Table {
 				energy.Half = k.Stated
 				token.Half = token.Mean * k.Stated / energy.Mean
 			}
-			clock := k.Label()
-			if event.PolicyOf(clock).Kind == event.NoPolicy {
-				clock = "driver's"
-			}
+			clock := clockText(k)
 			if !k.Clean() {
 				clock += " (" + string(k.Flags) + ")"
 			}

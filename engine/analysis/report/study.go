@@ -25,13 +25,13 @@ var nan = math.NaN()
 // lowest.
 func Study(points []event.PointDone, slowdown float64) []table.Table {
 	each, pooled := curve.Of(points), curve.Of(curve.Pool(points))
-	energies, knobs := Energies(points), Knobs(points)
-	if len(knobs.Rows) == 0 {
-		energies.Notes = append(energies.Notes, knobs.Notes...)
+	knobs, held := Knobs(points), Held(points)
+	if len(knobs.Rows) == 0 && len(held.Rows) > 0 {
+		held.Notes = append(slices.Clone(knobs.Notes), held.Notes...)
 	}
 	return []table.Table{
 		tableI(points), tableXI(pooled), tableXII(pooled), tableXIII(each, pooled), tableXIV(pooled), tableXVI(pooled),
-		energies, runAt(pooled, slowdown), policies(pooled), knobs, Drafts(points), flagged(points),
+		Energies(points), runAt(pooled, slowdown), policies(pooled), knobs, held, Drafts(points), flagged(points),
 	}
 }
 
@@ -357,6 +357,9 @@ func flagged(points []event.PointDone) table.Table {
 			flags := string(p.Flags)
 			if p.PointResult.Err != "" {
 				flags = "failed: " + p.PointResult.Err
+			}
+			if asked, got := float64(p.Knobs.PowerW), p.AchievedLimitW; asked > 0 && math.Abs(got-asked) >= 1 {
+				flags += fmt.Sprintf("; power limit %s W in force, %g W asked for", figure(got, 0), asked)
 			}
 			asked := table.Word("driver's, or by phase")
 			if p.RequestedSMMHz > 0 {
