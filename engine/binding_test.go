@@ -160,6 +160,17 @@ type card struct {
 	// of it 400 ms after, as an H100 was recorded to. Whether what is still low then is
 	// held, though the phase would not pass the limit, is a matter of words: both are right.
 	slow bool
+	// known: it is known to tell at once.
+	known bool
+}
+
+// target is how much of all points a card must be rightly told of, %: one that looks five
+// times a second never sees some that are over within half a second.
+func (c card) target() float64 {
+	if c.renewed >= 200e6 {
+		return 97.5
+	}
+	return 98
 }
 
 // late replays events to a watch as such a card tells of them: the clock is what it was at
@@ -229,8 +240,8 @@ func (c card) late(events []event.Event, g binding.GPU) (out map[string]event.He
 }
 
 // Over points of all sorts, what is said is right in 98 % of points on cards that tell at
-// once and on ones that renew what they say each 20 to 200 ms; at most one in 200 is wrong,
-// and the rest are left open. On a card that takes its time besides, more may be left
+// once and on ones that renew what they say each 20 to 100 ms (97.5 % each 200 ms); at most
+// one in 200 is wrong, and the rest are left open. On a card that takes its time besides, more may be left
 // open. JOULETOP_BENCH: of 1,500 points under fifteen seeds (make bench-binding).
 func TestBindingInTheLarge(t *testing.T) {
 	seeds, each := 1, 80
@@ -239,9 +250,10 @@ func TestBindingInTheLarge(t *testing.T) {
 	}
 	const ms = int64(1e6)
 	cards := []card{
-		{"that tells at once", 0, false}, {"that renews each 20 ms", 20 * ms, false}, {"that renews each 50 ms", 50 * ms, false},
-		{"that renews each 100 ms", 100 * ms, false}, {"that renews each 200 ms", 200 * ms, false},
-		{"slow, each 100 ms", 100 * ms, true},
+		{what: "known to tell at once", known: true}, {what: "that tells at once"},
+		{what: "that renews each 20 ms", renewed: 20 * ms}, {what: "that renews each 50 ms", renewed: 50 * ms},
+		{what: "that renews each 100 ms", renewed: 100 * ms}, {what: "that renews each 200 ms", renewed: 200 * ms},
+		{what: "slow, each 100 ms", renewed: 100 * ms, slow: true},
 	}
 	sums := make([]judged, len(cards))
 	first := 0
@@ -260,7 +272,7 @@ func TestBindingInTheLarge(t *testing.T) {
 			said, low := c.late(events, g)
 			for _, p := range points {
 				held := said[p.PointID]
-				if c.renewed == 0 {
+				if c.known {
 					held = p.Held
 				}
 				if c.slow {
@@ -273,9 +285,13 @@ func TestBindingInTheLarge(t *testing.T) {
 	}
 	for i, c := range cards {
 		j := sums[i]
-		fmt.Printf("on a card %-24s %4d points: right %5.1f %%, not known %4.1f %%, wrong %4.1f %%; right of what is told %5.1f %% (target 98); a limit held in %d of %d phases\n",
-			c.what, j.points, j.share(j.right), j.share(j.unknown), j.share(j.wrong), 100*float64(j.right)/float64(max(j.right+j.wrong, 1)), j.bound, 2*j.points)
-		if wrong := j.share(j.wrong); c.slow && wrong > 2 || !c.slow && (wrong > 0.5 && seeds > 1 || j.share(j.right) < 98 && seeds > 1 || j.share(j.right) < 96) {
+		target := fmt.Sprintf("%g %% right, 0.5 %% wrong", c.target())
+		if c.slow {
+			target = "2 % wrong"
+		}
+		fmt.Printf("on a card %-24s %4d points: right %5.1f %%, not known %4.1f %%, wrong %4.1f %%; right of what is told %5.1f %%; a limit held in %d of %d phases (target: %s)\n",
+			c.what, j.points, j.share(j.right), j.share(j.unknown), j.share(j.wrong), 100*float64(j.right)/float64(max(j.right+j.wrong, 1)), j.bound, 2*j.points, target)
+		if wrong := j.share(j.wrong); c.slow && wrong > 2 || !c.slow && (wrong > 0.5 && seeds > 1 || j.share(j.right) < c.target() && seeds > 1 || j.share(j.right) < 96) {
 			t.Errorf("a card %s: right in %.1f %%, wrong in %.1f %%", c.what, j.share(j.right), wrong)
 		}
 		if phases := 2 * j.points; j.points != seeds*each || j.bound < phases/5 || j.bound > phases*4/5 {

@@ -123,7 +123,7 @@ func New(cfg Config) (*Engine, error) {
 		u.clocks.Limit = func() (int, error) { return gpu.KnobState(g.Device, gpu.KnobPower) }
 		u.clocks.Enforced = func(k gpu.KnobID) (int, error) { return gpu.EnforcedKnob(g.Device, k) }
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
-		held = append(held, binding.GPU{ID: u.id, HighestMHz: u.highest, LimitW: info.PowerLimitW})
+		held = append(held, binding.GPU{ID: u.id, HighestMHz: u.highest, LimitW: info.PowerLimitW, AtOnce: info.Simulated()})
 		infos, parts = append(infos, info), append(parts, account.NewMeter(u.id, g.Sources, info.MostPowerLimitW()))
 	}
 	e.gpuID = gpu.Together(infos...).ID()

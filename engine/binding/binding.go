@@ -33,6 +33,7 @@ type GPU struct {
 	ID         string
 	HighestMHz int     // SM clock; 0 unknown
 	LimitW     float64 // power limit at the start; NaN or 0 unknown
+	AtOnce     bool    // it is known that the card tells at once, as a simulated one does
 }
 
 // Times of the rule, ns.

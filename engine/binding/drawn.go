@@ -17,7 +17,7 @@ const (
 	mostPowers = 1 << 16
 	bufferLag  = int64(20 * time.Millisecond)  // a reading lags by less behind what it tells of
 	atLevel    = 0.004                         // of the limit: so near to their share of it held phases come
-	belowLevel = 0.015                         // and so far below it nothing is held
+	belowLevel = 0.009                         // and so far below it nothing is held
 	powersKept = 9                             // points by which the share is known
 	mostFrom   = 1.0                           // above: at the lowest clock there is, where the limit cannot be kept
 	leastFrom  = 0.7                           // of the limit: a share below is none
@@ -90,6 +90,9 @@ func (a *tally) drawn(u *unit, phase event.Phase) watts {
 		if len(list) < 3 {
 			continue
 		}
+		if len(list) > fewDelays { // in the first, what was before is still settling
+			list = list[1:]
+		}
 		sum, sq := 0.0, 0.0
 		for _, w := range list {
 			sum += w
@@ -151,13 +154,14 @@ func (u *unit) excess(of []fact, i int) (float64, bool) {
 // levels are the shares of the limit that phases surely held by it drew.
 type levels []float64
 
-// share is their median; NaN of none.
+// share is theirs; NaN of none. It is one of the lower ones: at the lowest clocks a limit
+// cannot be kept, so that what it holds draws more, and never less.
 func (l levels) share() float64 {
 	if len(l) == 0 {
 		return math.NaN()
 	}
 	s := slices.Sorted(slices.Values(l))
-	return s[len(s)/2]
+	return s[(len(s)-1)/3]
 }
 
 func (l *levels) add(share float64) {
@@ -178,7 +182,12 @@ func (a *tally) byPower(phase event.Phase) int {
 		level := a.level(u) * limit
 		one := 0
 		switch {
-		case math.IsNaN(w.mean) || !(level > 0):
+		case math.IsNaN(w.mean) || !(limit > 0):
+		case !(level > 0):
+			// How much a held phase draws is not known, but that it is no less than this.
+			if w.mean+2*w.se < leastFrom*limit {
+				one = -1
+			}
 		case w.mean-2*w.se < level-atLevel*limit && w.mean+2*w.se > level-belowLevel*limit && w.se > atLevel*limit:
 		case w.mean > level-atLevel*limit:
 			one = 1

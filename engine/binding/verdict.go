@@ -23,7 +23,8 @@ func (a *tally) verdict(odds float64) event.HeldPhases {
 	out := event.UnknownHeld()
 	prompt := a.prompt()
 	kinds := map[event.Phase]share{}
-	if of, more := a.look(); a.seldom() && (odds+more > certain && !prompt || never(of)) || !prompt && a.fast() {
+	// Where all looks are alike, they tell of the phases that they fell into, and of no other.
+	if of, more := a.look(); a.seldom() && (odds+more > certain && !prompt || never(of) || always(of)) || !prompt && a.fast() {
 		for p, s := range a.byLooks(of) {
 			*out.Of(p) = s.held()
 		}
@@ -49,7 +50,10 @@ func (a *tally) verdict(odds float64) event.HeldPhases {
 		}
 	}
 	for p, s := range kinds {
-		if s.known {
+		// A phase that draws what the limit holds, while the clock is not seen to be held, is
+		// one in which the card had no time to say so, or one that happens to draw that.
+		open := !s.known || s.power == 0 && s.heat == 0 && a.seldom() && a.byPower(p) > 0
+		if !open {
 			*out.Of(p) = s.held()
 		}
 	}
@@ -58,13 +62,23 @@ func (a *tally) verdict(odds float64) event.HeldPhases {
 
 // seldom tells whether the card renews what it says less often than it is read.
 func (a *tally) seldom() bool {
-	return slices.ContainsFunc(a.units(), func(u *unit) bool { return u.period() > 0 })
+	return slices.ContainsFunc(a.units(), func(u *unit) bool { return !u.AtOnce && u.period() > 0 })
 }
 
 // never tells whether no look found the clock held.
 func never(of map[event.Phase]*looks) bool {
 	for _, k := range of {
 		if k.all.held > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// always tells whether every look found the clock held.
+func always(of map[event.Phase]*looks) bool {
+	for _, k := range of {
+		if k.all.free > 0 {
 			return false
 		}
 	}
@@ -154,6 +168,9 @@ func (a *tally) delays() (of []int64, held, limited, n int) {
 // prompt tells whether samples tell of the time they were taken at: the clock follows a
 // boundary by the next but one, or it was held never, or (all but) always.
 func (a *tally) prompt() bool {
+	if units := a.units(); len(units) > 0 && !slices.ContainsFunc(units, func(u *unit) bool { return !u.AtOnce }) {
+		return true
+	}
 	delays, held, limited, n := a.delays()
 	if held == 0 || 100*limited >= 98*n {
 		return true

@@ -60,7 +60,7 @@ func concludeHeld(s *session.Session, points []event.PointDone) error {
 func replayHeld(s *session.Session, phases []event.PhaseEnergy) (map[string]event.HeldPhases, error) {
 	var cards []binding.GPU
 	for _, g := range s.Manifest.GPUs {
-		cards = append(cards, binding.GPU{ID: g.ID, HighestMHz: g.MaxSM(), LimitW: g.PowerLimitW})
+		cards = append(cards, binding.GPU{ID: g.ID, HighestMHz: g.MaxSM(), LimitW: g.PowerLimitW, AtOnce: g.Simulated()})
 	}
 	type moment struct {
 		t  int64
