@@ -65,6 +65,8 @@ type ModelSpec struct {
 	// Drafter, if its name is not "", drafts tokens for the model: a model of its own, at
 	// Path, or event.DraftSelf or event.DraftNGram. It is loaded with the model.
 	Drafter Drafter `json:"drafter,omitzero"`
+	// Serves: requests are served as they come, not run in batches.
+	Serves bool `json:"serves,omitempty"`
 }
 
 // Drafter is what drafts tokens.

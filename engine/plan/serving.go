@@ -141,6 +141,7 @@ func Serve(o *Work, s *Serving, points []engine.PointPlan, seed uint64) error {
 			Slots: s.Slots, Chunk: s.Chunk, Schedule: serving.Schedule(s.Schedule), Concurrency: s.Concurrency, Duration: s.Duration,
 			Split: event.Split(s.EnergySplit),
 		}
+		p.Spec.Serves = true
 		if s.Arrivals != "" {
 			p.Serving.Arrivals = func() (arrivals.Process, error) { return spec.Open(seed) }
 		}

@@ -40,6 +40,7 @@ func openLlama(o *Config, realGPU bool, dir string, log io.Writer) (engine.Backe
 		// Below the sampler and whoever sets clocks: on a GPU the CPU's part is
 		// small, but it spins.
 		opt.Nice = 10
+		opt.EnvOf = llama.NewGPUEnvironment
 	}
 	return orNil(worker.New(opt))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,10 @@ type Options struct {
 	Args []string
 	// Env is added to the environment, such as LD_LIBRARY_PATH of GPU backends.
 	Env []string
+	// EnvOf, if not nil, is what a child must find in its environment besides to load a
+	// model, and why, which its warnings then say. A child that was started with anything
+	// else makes way to another.
+	EnvOf func(engine.ModelSpec) (env []string, why string)
 	// Log receives the child's standard output and error; nil drops them but for
 	// the last lines, which an error quotes. It is written to from one goroutine
 	// a child.
@@ -80,7 +85,7 @@ func New(opt Options) (*Backend, error) {
 		opt.startWithin = 2 * time.Minute
 	}
 	b := &Backend{opt: opt}
-	p, err := b.fresh(context.Background())
+	p, err := b.fresh(context.Background(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +119,9 @@ func (b *Backend) ChildPID() int {
 	return b.p.pid
 }
 
-// fresh starts a child.
-func (b *Backend) fresh(ctx context.Context) (*process, error) {
-	p, err := start(b.opt)
+// fresh starts a child with so much more in its environment.
+func (b *Backend) fresh(ctx context.Context, env []string) (*process, error) {
+	p, err := start(b.opt, env)
 	if err != nil {
 		return nil, err
 	}
@@ -209,14 +214,24 @@ func (b *Backend) ready() (*process, error) {
 }
 
 // Load implements engine.Backend; it starts a fresh child where the last one
-// died.
+// died, or has another environment than the model needs.
 func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
 	p, _, err := b.child()
 	if err != nil {
 		return engine.ModelInfo{}, err
 	}
+	var env []string
+	var why string
+	if b.opt.EnvOf != nil {
+		env, why = b.opt.EnvOf(spec)
+	}
+	if p != nil && !slices.Equal(p.env, env) {
+		b.end(p, "made way to one with another environment, and did not close within %v")
+		_ = b.buried(p)
+		p = nil
+	}
 	if p == nil {
-		if p, err = b.fresh(ctx); err != nil {
+		if p, err = b.fresh(ctx, env); err != nil {
 			return engine.ModelInfo{}, err
 		}
 	}
@@ -232,6 +247,9 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 		return engine.ModelInfo{}, err
 	}
 	b.setLoaded(p, true)
+	if why != "" {
+		r.Info.Warnings = append(r.Info.Warnings, why)
+	}
 	return r.Info, nil
 }
 
@@ -340,16 +358,20 @@ func (b *Backend) Close() error {
 	p := b.p
 	b.closed = true
 	b.mu.Unlock()
-	if p == nil {
-		return nil
+	if p != nil {
+		b.end(p, "did not close within %v")
 	}
+	return nil
+}
+
+// end has a child free its model and end; one that takes longer is killed, for the reason.
+func (b *Backend) end(p *process, late string) {
 	// Not on this goroutine: a child that reads nothing must not hold it up.
 	go p.send(kindClose, nil)
 	select {
 	case <-p.done:
 	case <-time.After(closeWithin):
-		p.kill(fmt.Sprintf("did not close within %v", closeWithin))
+		p.kill(fmt.Sprintf(late, closeWithin))
 		<-p.done
 	}
-	return nil
 }

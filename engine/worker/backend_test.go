@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -301,6 +302,44 @@ func TestSlowIsNotHung(t *testing.T) {
 	_, err := b.Run(t.Context(), generate("wait", 2), &heard{})
 	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "no progress and no CPU time") {
 		t.Errorf("hung: %v", err)
+	}
+}
+
+// A child that is busy and never gets on is hung, too: one that waits so for a GPU is.
+func TestBusyForEver(t *testing.T) {
+	t.Parallel()
+	b := mustFake(t, func(o *Options) { o.HungAfter = 2 * time.Second; o.StalledAfter = 300 * time.Millisecond })
+	if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Run(t.Context(), generate("spin", 2), &heard{})
+	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "busy, but no progress") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A child that was started with another environment than its next model needs makes way.
+func TestEnvironmentOfTheModel(t *testing.T) {
+	t.Parallel()
+	b := mustFake(t, func(o *Options) {
+		o.EnvOf = func(s engine.ModelSpec) ([]string, string) {
+			if s.Serves {
+				return []string{"JOULETOP_WORKER_SAYS=of the model"}, "it serves"
+			}
+			return nil, ""
+		}
+	})
+	var before string
+	for i, c := range []struct{ serves, another bool }{{false, false}, {true, true}, {true, false}, {false, true}} {
+		info, err := b.Load(t.Context(), engine.ModelSpec{Name: "m", Serves: c.serves}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, said := info.Devices[1], slices.Contains(info.Devices, "of the model")
+		if another := before != "" && pid != before; another != c.another || said != c.serves || slices.Contains(info.Warnings, "it serves") != c.serves {
+			t.Errorf("load %d: %q after %q, %q, %q", i, pid, before, info.Devices, info.Warnings)
+		}
+		before = pid
 	}
 }
 

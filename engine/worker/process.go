@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 // process is a child from its start until it has been reaped.
 type process struct {
 	opt  Options
+	env  []string // besides opt's
 	pid  int
 	cmd  *exec.Cmd
 	conn net.Conn
@@ -60,8 +62,9 @@ type call struct {
 	reply    chan reply
 }
 
-// start starts a child and returns without waiting for its hello.
-func start(opt Options) (*process, error) {
+// start starts a child, with env besides what opt says, and returns without waiting for
+// its hello.
+func start(opt Options, env []string) (*process, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket to a worker process: %w", err)
@@ -83,14 +86,14 @@ func start(opt Options) (*process, error) {
 	// sees a name, not /proc/self/exe.
 	cmd := exec.Command("/proc/self/exe", opt.Args...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), opt.Env...)
+	cmd.Env = slices.Concat(os.Environ(), opt.Env, env)
 	cmd.Stdout, cmd.Stderr = logW, logW
 	cmd.ExtraFiles = []*os.File{theirs}
 	// A group of its own: Ctrl-C at the terminal is the program's to handle.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 
 	p := &process{
-		opt: opt, cmd: cmd, conn: conn, oom: oomKills(), calls: map[callID]*call{},
+		opt: opt, env: env, cmd: cmd, conn: conn, oom: oomKills(), calls: map[callID]*call{},
 		greeted: make(chan struct{}), exited: make(chan struct{}), logged: make(chan struct{}), done: make(chan struct{}),
 	}
 	started := make(chan error)
@@ -340,18 +343,20 @@ func (p *process) death() error {
 	return &Death{PID: p.pid, How: how, Log: lines}
 }
 
-// watch kills a child that shows no life, or that neither gets on with a call
-// nor uses CPU time. It counts its own ticks rather than read a clock: where the
+// watch kills a child that shows no life, that neither gets on with a call
+// nor uses CPU time, or that only uses CPU time for several times as long, as one does that
+// waits busily for a GPU's kernel that never ends. It counts its own ticks rather than read a clock: where the
 // whole program was stopped for a while, the child's frames are read before it
 // is judged.
 func (p *process) watch() {
 	const parts = 8
+	const busyTimes = 6 // a large prompt on a slow CPU takes minutes
 	tick := p.opt.HungAfter / parts
 	stallTicks := int(p.opt.StalledAfter / tick)
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var frames, signs, cpu int64
-	silent, stalled := 0, 0
+	silent, stalled, still := 0, 0, 0
 	for {
 		select {
 		case <-p.done:
@@ -369,10 +374,20 @@ func (p *process) watch() {
 			return
 		}
 		s, c := p.signs.Load(), p.cpu.Load()
-		if !p.busy() || s != signs || c-cpu > int64(tick)/50 {
+		if !p.busy() || s != signs {
+			stalled, still = 0, 0
+		} else if still++; c-cpu > int64(tick)/50 {
 			stalled = 0
-		} else if stalled++; stallTicks > 0 && stalled >= stallTicks {
+		} else {
+			stalled++
+		}
+		switch {
+		case stallTicks <= 0:
+		case stalled >= stallTicks:
 			p.kill(fmt.Sprintf("hung: no progress and no CPU time for %v", p.opt.StalledAfter))
+			return
+		case still >= busyTimes*stallTicks:
+			p.kill(fmt.Sprintf("hung: busy, but no progress for %v", busyTimes*p.opt.StalledAfter))
 			return
 		}
 		signs, cpu = s, c

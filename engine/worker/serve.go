@@ -94,10 +94,12 @@ type pace struct {
 	most    int // tokens in a pass
 }
 
-// A pass may take so many times as long as the longest so far, once there were so many.
+// A pass may take so many times as long as the longest so far, once there were so many;
+// before, it may take so many times as long as what is given on top of that.
 const (
-	paceTimes = 100
-	pacePast  = 3
+	paceTimes  = 100
+	pacePast   = 3
+	firstTimes = 10
 )
 
 func (c *pace) took(tokens int, d time.Duration) {
@@ -108,11 +110,11 @@ func (c *pace) took(tokens int, d time.Duration) {
 // guard kills p where a pass of so many tokens outlasts what the passes before it leave
 // to be expected, by after; the function that it returns ends that.
 func (c *pace) guard(p *process, tokens int, after time.Duration) (end func()) {
-	if c.passes < pacePast {
-		return func() {}
-	}
 	longest := c.longest
-	limit := after + paceTimes*longest*time.Duration(max(1, (tokens+c.most-1)/max(c.most, 1)))
+	limit := firstTimes * after
+	if c.passes >= pacePast {
+		limit = after + paceTimes*longest*time.Duration(max(1, (tokens+c.most-1)/max(c.most, 1)))
+	}
 	over := make(chan struct{})
 	t := time.AfterFunc(limit, func() {
 		select { // the program itself may have been stopped: then what came meanwhile is read first

@@ -90,7 +90,7 @@ func TestServes(t *testing.T) {
 }
 
 // A pass that never ends, though its child is alive and busy, ends the child; one that
-// takes long does not, and where nothing is known yet none does.
+// takes long does not.
 func TestPassNeverEnds(t *testing.T) {
 	b := mustFake(t, func(o *Options) { o.PassAfter = 400 * time.Millisecond })
 	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
@@ -103,6 +103,18 @@ func TestPassNeverEnds(t *testing.T) {
 	}
 	_, err := b.Pass(t.Context(), serving.Pass{Members: []serving.Member{{Slot: 68, Fresh: 1}}})
 	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "hung: a pass did not end in") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Nor does the very first pass wait for ever.
+func TestFirstPassNeverEnds(t *testing.T) {
+	b := mustFake(t, func(o *Options) { o.PassAfter = 50 * time.Millisecond })
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Pass(t.Context(), serving.Pass{Members: []serving.Member{{Slot: 68, Fresh: 1}}})
+	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "hung: a pass did not end in 500ms") {
 		t.Errorf("%v", err)
 	}
 }

@@ -80,7 +80,11 @@ func (f *fake) Load(ctx context.Context, spec engine.ModelSpec, progress func(fl
 	for i := range 1000 {
 		progress(float64(i+1) / 1000)
 	}
-	return engine.ModelInfo{Name: spec.Name, Path: spec.Path, Parameters: 1 << 40, Devices: []string{"CPU", "pid " + strconv.Itoa(os.Getpid())}}, nil
+	devices := []string{"CPU", "pid " + strconv.Itoa(os.Getpid())}
+	if v, set := os.LookupEnv("JOULETOP_WORKER_SAYS"); set {
+		devices = append(devices, v)
+	}
+	return engine.ModelInfo{Name: spec.Name, Path: spec.Path, Parameters: 1 << 40, Devices: devices}, nil
 }
 
 func (f *fake) CountTokens(text string) (int, error) {
@@ -145,6 +149,9 @@ func (f *fake) halfway(ctx context.Context, prompt string, obs engine.Observer) 
 			return ctx.Err()
 		case <-f.life:
 			return errors.New("closed while running")
+		}
+	case "spin":
+		for time.Now().Unix() > 0 {
 		}
 	case "slow":
 		// Slow is not hung: native code that holds a thread for long.
