@@ -175,7 +175,7 @@ func TestCountedLimits(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if n := len(of[event.LimitTimes](b)); n < 16 {
+	if n := len(of[event.LimitTimes](b)); n < 7 {
 		t.Errorf("%d readings", n)
 	}
 	for i, p := range of[event.PointDone](b) {

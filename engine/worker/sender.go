@@ -10,8 +10,8 @@ import (
 
 // tokenDelay is how long a token may wait for others, so that they travel
 // together: a screen shows no more, and waking the parent for every token of a
-// fast model costs more than all else here.
-const tokenDelay = 20 * time.Millisecond
+// fast model costs more than all else here. Its own time travels with it.
+const tokenDelay = 100 * time.Millisecond
 
 // sender is the child's way out. add never waits: what the socket does not take
 // at once (a parent that is stopped) is kept and sent when it does.

@@ -30,7 +30,7 @@ func (d *counting) LimitTimes() (gpu.LimitTimes, error) {
 func TestLimitTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		err         func(n int) error
-		told, reads int // in 10 s
+		told, reads int // in 24 s
 	}{
 		"read":          {func(int) error { return nil }, 10, 11},
 		"not supported": {func(int) error { return fmt.Errorf("x: %w", gpu.ErrNotSupported) }, 0, 1},
@@ -58,7 +58,7 @@ func TestLimitTimes(t *testing.T) {
 					t.Errorf("%s: %d ns told of %d", name, l.Power, at)
 				}
 			}})
-			_ = sim.Sleep(background, 9500*time.Millisecond)
+			_ = sim.Sleep(background, 24*time.Second)
 			s.Stop()
 		})
 		<-done

@@ -161,7 +161,7 @@ func Start(dev gpu.Device, opts Options) *Sampler {
 		}
 	}
 	if s.buffer {
-		s.tick.settled = 2 * counterEvery
+		s.tick.settled = counterSettled
 	}
 	if c, ok := gpu.As[gpu.LimitCounter](dev); ok && opts.LimitTimes != nil {
 		if _, err := c.LimitTimes(); !hopeless(err) {

@@ -9,14 +9,18 @@ import (
 const (
 	// bufferEvery is how often the driver's sample buffer is read: much more
 	// often than it overflows (it holds 2.4 s on an H100), and not in step with
-	// its 20 ms period, so that the ages of its newest samples vary.
-	bufferEvery = int64(193 * time.Millisecond)
+	// its 20 ms period, so that the ages of its newest samples vary. A read takes 0.4 to
+	// 0.7 ms of a core there.
+	bufferEvery = int64(293 * time.Millisecond)
 	// counterEvery is how often the energy counter is read, twice (see tickFinder);
-	// half as often where the sample buffer tells the course of the power and the
-	// tick has been found.
-	counterEvery = int64(time.Second)
-	// limitsEvery is how often it is read for how long limits held the clocks.
-	limitsEvery = int64(time.Second)
+	// counterSettled where the sample buffer tells the course of the power and the tick
+	// has been found: a read takes 3.9 ms of a core on an H100, and what the counter says
+	// over less than several seconds is no help there.
+	counterEvery   = int64(time.Second)
+	counterSettled = int64(3 * time.Second)
+	// limitsEvery is how often it is read for how long limits held the clocks: four calls
+	// of 0.7 ms each on an H100, of counters that are believed over 5 s at least.
+	limitsEvery = int64(2500 * time.Millisecond)
 	// slowFirst lets the first slow readings wait for the loop to be under way.
 	slowFirst = int64(20 * time.Millisecond)
 )
@@ -180,6 +184,7 @@ type tickFinder struct {
 	first    int64 // when the first was made
 	halving  bool  // the pair tests only the first half of the range
 	searched bool  // it was not where it was expected, and has not been seen since
+	pairs    int   // made since it was found last
 	found    int64 // centre when the tick was found last; 0 never
 	off      int64 // by how much a period seemed too short then, ns
 	known    bool  // value holds the last reading
@@ -190,6 +195,9 @@ const (
 	// tickClose is the half-width that a pair is narrowed to: three times what
 	// a read costs on an H100.
 	tickClose = int64(12 * time.Millisecond)
+	// patience is how many pairs it is looked for in at first: where reads come too late to
+	// find it, as on a machine that is busy, trying at that rate would only cost.
+	patience = 20
 	// nominalTick serves where discovery found no period.
 	nominalTick = int64(100 * time.Millisecond)
 )
@@ -224,9 +232,12 @@ func (f *tickFinder) read(t int64, joules float64) (fresh bool, next int64) {
 			f.learn(t, fresh)
 		}
 	}
+	if f.pairs++; f.width <= tickClose {
+		f.pairs = 0
+	}
 	wait := counterEvery
-	if f.width <= tickClose {
-		wait = f.settled
+	if f.width <= tickClose || f.pairs >= patience {
+		wait = max(wait, f.settled)
 	}
 	return fresh, f.plan(from + wait)
 }
