@@ -3,6 +3,7 @@ package clocks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -145,11 +146,28 @@ func (d *Driver) await() *Failure {
 		idle := d.wish == nil && !d.applying && !d.arming
 		failure := d.faults.why
 		d.mu.Unlock()
-		if idle || d.clk.Now() >= deadline {
+		late := d.clk.Now() >= deadline
+		if late && !idle && failure == nil {
+			failure = &Failure{gpu: d.gpu, err: fmt.Errorf("the driver has not come to it within %v", awaitLimit)}
+			failure.knob, failure.value = d.wanted()
+		}
+		if idle || late {
 			return failure
 		}
 		_ = d.clk.Sleep(context.Background(), settlePoll)
 	}
+}
+
+// wanted returns a knob that is asked for and not known to be in force.
+func (d *Driver) wanted() (gpu.KnobID, int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range gpu.KnobIDs() {
+		if v := d.asked.Value(k); v != d.current.Value(k) {
+			return k, v
+		}
+	}
+	return d.asked.first()
 }
 
 // release gives the clock back and lets the loop end.
@@ -353,8 +371,11 @@ func (d *Driver) applyKnob(k gpu.KnobID, w wish) bool {
 		change.Achieved = got
 		d.took(k, got, d.clk.Now())
 	}
-	if err == nil && w.Value(k) != 0 {
+	switch {
+	case err == nil && w.Value(k) != 0:
 		change.Achieved, err = d.enforced(k, got)
+	case err == nil: // what it is now, may be somebody else's that was left
+		change.Achieved = d.left(k)
 	}
 	if err != nil {
 		change.Err = err.Error()

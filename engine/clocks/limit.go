@@ -41,6 +41,18 @@ func (d *Driver) enforced(k gpu.KnobID, set int) (int, error) {
 	return set, nil
 }
 
+// left is what a knob is at once it was given back; -1 where that is not told.
+func (d *Driver) left(k gpu.KnobID) int {
+	if k != gpu.KnobPower || d.Limit == nil {
+		return -1
+	}
+	v, err := d.read(d.Limit)
+	if err != nil {
+		return -1
+	}
+	return v
+}
+
 // read asks the driver, and leaves a call that hangs to itself: none is made beside it.
 func (d *Driver) read(f func() (int, error)) (int, error) {
 	if d.clk.Simulated() { // which does not hang
@@ -128,7 +140,7 @@ func (d *Driver) lookAtLimit(t int64) {
 			}
 			d.mu.Unlock()
 			if back && !why.unseen {
-				d.tellLimit(t, 1000*w, inForce, nil)
+				d.tellLimit(t, d.askedFor(), 1000*w, inForce, nil)
 			}
 			return
 		}
@@ -137,14 +149,21 @@ func (d *Driver) lookAtLimit(t int64) {
 			d.unsure |= 1 << gpu.KnobPower
 		}
 		d.mu.Unlock()
-		d.tellLimit(at, 0, inForce, f.err)
+		d.tellLimit(at, event.Cause{By: event.ByOthers}, 0, inForce, f.err)
 		d.Failed(f)
 	})
 }
 
-// tellLimit tells of a power limit that another hand changed.
-func (d *Driver) tellLimit(t int64, requested, inForce int, err error) {
-	change := d.knobChange(gpu.KnobPower, t, event.Cause{By: event.ByOthers})
+// askedFor is why the setting that is asked for is.
+func (d *Driver) askedFor() event.Cause {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked.cause
+}
+
+// tellLimit tells of a power limit in force that another hand changed.
+func (d *Driver) tellLimit(t int64, cause event.Cause, requested, inForce int, err error) {
+	change := d.knobChange(gpu.KnobPower, t, cause)
 	change.Requested, change.Achieved = requested, inForce
 	if err != nil {
 		change.Err = err.Error()

@@ -1,6 +1,7 @@
 package clocks
 
 import (
+	"context"
 	"errors"
 	"math"
 	"strings"
@@ -145,6 +146,51 @@ func TestLimitNotTold(t *testing.T) {
 	limitedFor(t, l, func() {})
 	if len(l.changes) != 2 || l.changes[0].Achieved != 400_000 || len(l.failures) != 0 {
 		t.Errorf("changes %+v, failures %q", l.changes, l.failures)
+	}
+}
+
+// A limit that was given back is told to be what it is then, which may be somebody else's;
+// what cannot be read is not told.
+func TestLimitGivenBack(t *testing.T) {
+	for _, unread := range []error{nil, errors.New("no answer")} {
+		l := &limited{set: 400_000, inForce: 400_000}
+		limitedFor(t, l, func() { l.set, l.setErr = 333_000, unread; l.want(gpu.Setting{}, event.Cause{}, 0); _ = l.await() })
+		want := 333_000
+		if unread != nil {
+			want = -1
+		}
+		if n := len(l.changes); n != 2 || l.changes[1].Requested != 0 || l.changes[1].Achieved != want || len(l.failures) > 0 {
+			t.Errorf("changes %+v, failures %q; want %d in force", l.changes, l.failures, want)
+		}
+	}
+}
+
+// slow is a control that takes its time for a knob.
+type slow struct {
+	obeying
+	clk timebase.Clock
+}
+
+func (s slow) SetKnob(_ gpu.KnobID, v int) (clockguard.Timing, int, error) {
+	_ = s.clk.Sleep(context.Background(), 2*awaitLimit)
+	return clockguard.Timing{}, v, nil
+}
+
+// What has not been set once the waiting ends is not told to be.
+func TestAwaitEndsBeforeTheDriver(t *testing.T) {
+	clk := timebase.NewSim(0)
+	d := New(clk, "sim:x", slow{clk: clk}, func(event.Event) {})
+	done := make(chan *Failure)
+	clk.Go(func() {
+		d.start()
+		d.want(gpu.Setting{PowerW: 400}, event.Cause{}, 0)
+		f := d.await()
+		d.release(event.ByExit)
+		_ = d.wait()
+		done <- f
+	})
+	if f := <-done; f == nil || !strings.Contains(f.String(), "could not be set to 400 W: the driver has not come to it within 4s") {
+		t.Errorf("told %v", f)
 	}
 }
 

@@ -122,7 +122,10 @@ func (h heldKnob) giveBack(dev tuner) (note string, changed bool, err error) {
 			return "", true, fmt.Errorf("reset %s: %w", k.Title(), err)
 		}
 		after, err := others(dev).State(k)
-		if err != nil || after == now {
+		switch {
+		case err != nil:
+			return "", true, fmt.Errorf("%s was set to the driver's default, and cannot be read: %w", k.Title(), err)
+		case after == now:
 			return "", true, nil
 		}
 		return fmt.Sprintf("what the %s was before is not known any more: set from %s to the driver's default, %s", k.Title(), k.Text(now), k.Text(after)), true, nil

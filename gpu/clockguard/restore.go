@@ -174,7 +174,7 @@ func resetAll(uuid string, dev gpu.Device) (string, error) {
 		if k.ID != gpu.KnobSM && k.Unavailable != "" {
 			continue
 		}
-		before, _ := gpu.KnobState(dev, k.ID) // of a clock nobody knows it
+		before, unread := gpu.KnobState(dev, k.ID) // of a clock nobody knows it
 		switch err := gpu.ResetKnob(dev, k.ID); {
 		case errors.Is(err, gpu.ErrNotSupported):
 			continue
@@ -185,7 +185,14 @@ func resetAll(uuid string, dev gpu.Device) (string, error) {
 		case k.ID.Resets():
 			done = append(done, k.ID.Title()+" too")
 		default:
-			if after, err := gpu.KnobState(dev, k.ID); err == nil && after != before {
+			switch after, err := gpu.KnobState(dev, k.ID); {
+			case err != nil && unread != nil:
+				done = append(done, k.ID.Title()+" given back to the driver, which does not tell what it is now")
+			case err != nil:
+				done = append(done, fmt.Sprintf("%s from %s to the default, which the driver does not tell", k.ID.Title(), k.ID.Text(before)))
+			case unread != nil:
+				done = append(done, fmt.Sprintf("%s to the default, %s", k.ID.Title(), k.ID.Text(after)))
+			case after != before:
 				done = append(done, fmt.Sprintf("%s from %s to the default, %s", k.ID.Title(), k.ID.Text(before), k.ID.Text(after)))
 			}
 		}
