@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -218,5 +219,28 @@ func TestReportOfARecordedH100(t *testing.T) {
 	held, _ := reported(t, dir)
 	if len(held) != 1 || !strings.HasPrefix(held[0], "power, ") || !strings.HasSuffix(held[0], " / nothing") {
 		t.Errorf("rows %q", held)
+	}
+}
+
+// What a run came to says it too, for people and for programs.
+func TestSummarySaysWhatHeldTheClock(t *testing.T) {
+	d := event.PointDone{Point: event.Point{PointID: "p", GPU: card, Model: "8b", Dataset: "d", BatchSize: 4, Policy: "none", Repeat: 1, Queries: 8}}
+	d.Held = event.UnknownHeld()
+	d.Held.Prefill, d.Held.Decode = event.Held{By: event.HeldByPower, Pct: 72}, event.Held{By: event.HeldByNothing}
+	s, err := NewSummary(Summary{Session: heldSession(t, session.None, alternating(2, 1755, 1980), func(*session.Recorder) {})}, 0.3, []event.PointDone{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, program strings.Builder
+	if err := errors.Join(s.Write(&text, false), s.Write(&program, true)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "The power limit binds in prefill of 8b (d) at batch 4: the limit as it was, for up to 72 % of its time"; !strings.Contains(strings.Join(strings.Fields(text.String()), " "), want) {
+		t.Errorf("no %q in %s", want, text.String())
+	}
+	for _, want := range []string{`"by": "power"`, `"pct": 72`, `"by": "nothing"`, `"verdicts"`} {
+		if !strings.Contains(program.String(), want) {
+			t.Errorf("no %s in %s", want, program.String())
+		}
 	}
 }

@@ -37,6 +37,8 @@ type Summary struct {
 	Points   []pointSummary  `json:"points"`
 	Routing  []routeSummary  `json:"routing,omitempty"`
 	Serving  []servedSummary `json:"serving,omitempty"`
+	// Verdicts say which power limit held the clock in which phase.
+	Verdicts []string `json:"verdicts,omitempty"`
 	// Tables are what a sweep's points come to by clock.
 	Tables []table.Table `json:"tables,omitempty"`
 	Table  table.Table   `json:"-"` // of what is in Routing or Serving; no rows without
@@ -72,8 +74,16 @@ type pointSummary struct {
 	DraftEnergy  *float64 `json:"draft_energy_j,omitempty"`
 	VerifyEnergy *float64 `json:"verify_energy_j,omitempty"`
 	PerAccepted  *float64 `json:"joules_per_accepted_token,omitempty"`
-	Flags        string   `json:"flags,omitempty"`
-	Error        string   `json:"error,omitempty"`
+	// Held is what held the SM clock, by kind of phase, as far as it is known.
+	Held  map[event.Phase]heldSummary `json:"held,omitempty"`
+	Flags string                      `json:"flags,omitempty"`
+	Error string                      `json:"error,omitempty"`
+}
+
+// heldSummary is what held the clock in a kind of phase.
+type heldSummary struct {
+	By  event.HeldBy `json:"by"`
+	Pct *float64     `json:"pct"` // for how much of the phase's time a limit did
 }
 
 // NewSummary sums up the session that s names, beside which it says on what the
@@ -110,6 +120,11 @@ func NewSummary(s Summary, price float64, points []event.PointDone) (Summary, er
 	for _, p := range points {
 		s.add(p)
 	}
+	for _, c := range curve.Of(points) {
+		for _, v := range c.CapVerdicts() {
+			s.Verdicts = append(s.Verdicts, plaintext.Line(v))
+		}
+	}
 	switch {
 	case s.Note != "":
 	case math.IsNaN(joules):
@@ -135,6 +150,14 @@ func (s *Summary) add(p event.PointDone) {
 	if p.Draft != "" {
 		row.Draft, row.DraftDepth = plaintext.Line(p.Draft), p.DraftDepth
 		row.Acceptance, row.DraftEnergy, row.VerifyEnergy, row.PerAccepted = nulljson.Known(p.Acceptance()), nulljson.Known(p.DraftJ), nulljson.Known(p.VerifyJ), nulljson.Known(p.JoulesPerAccepted())
+	}
+	for _, phase := range []event.Phase{event.Prefill, event.Decode, event.Score, event.Mixed} {
+		if h := *p.Held.Of(phase); h.Known() {
+			if row.Held == nil {
+				row.Held = map[event.Phase]heldSummary{}
+			}
+			row.Held[phase] = heldSummary{h.By, nulljson.Known(h.Pct)}
+		}
 	}
 	if p.RequestedSMMHz > 0 {
 		row.RequestedSMMHz = &p.RequestedSMMHz
@@ -169,6 +192,13 @@ func (s Summary) writeText(w io.Writer) error {
 		errs = append(errs, s.writePoints(w))
 	default:
 		say("%s; `jouletop report %s` has the tables", plaintext.Plural(len(s.Points), "point"), s.Session)
+	}
+	for i, v := range s.Verdicts {
+		if i == mostVerdicts {
+			say("… %d more on power limits: `jouletop report %s`", len(s.Verdicts)-i, s.Session)
+			break
+		}
+		say("%s", v)
 	}
 	for _, p := range s.Points {
 		if p.Error != "" {
@@ -214,6 +244,9 @@ func (s *Summary) AddRepeats(points []event.PointDone) {
 		s.Tables = append(s.Tables, t)
 	}
 }
+
+// mostVerdicts is how many sentences on limits a summary has.
+const mostVerdicts = 8
 
 // mostPoints is how many points a summary lists one by one.
 const mostPoints = 24
