@@ -44,7 +44,7 @@ func (g *GPU) Set(k gpu.KnobID, v int) error {
 		case gpu.KnobMem:
 			g.memMHz, g.memLocked = v, true
 		case gpu.KnobPower:
-			g.setLimit(v)
+			setLimit(g, v)
 		}
 	}); err != nil {
 		return fmt.Errorf("set %s to %s: %w", k.Title(), k.Text(v), err)
@@ -62,7 +62,7 @@ func (g *GPU) Reset(k gpu.KnobID) error {
 		case gpu.KnobMem:
 			g.memMHz, g.memLocked = g.info.MemMHz, false
 		case gpu.KnobPower:
-			g.setLimit(int(1000 * g.profile.LimitW))
+			setLimit(g, int(1000*g.profile.LimitW))
 		}
 	}); err != nil {
 		return fmt.Errorf("reset %s: %w", k.Title(), err)
@@ -90,11 +90,14 @@ func (g *GPU) Enforced(k gpu.KnobID) (int, error) {
 	return g.enforced(), nil
 }
 
-func (g *GPU) enforced() int {
-	if g.limiterMW > 0 {
-		return min(g.limitMW, g.limiterMW)
+// limits are those of power: the one set, and another limiter's, 0 none.
+type limits struct{ limitMW, limiterMW int }
+
+func (l limits) enforced() int {
+	if l.limiterMW > 0 {
+		return min(l.limitMW, l.limiterMW)
 	}
-	return g.limitMW
+	return l.limitMW
 }
 
 // SetLimiter has another limiter than the driver's hold power to so many watts from now
@@ -104,13 +107,13 @@ func (g *GPU) SetLimiter(watts float64) {
 	defer g.mu.Unlock()
 	now := g.advance()
 	g.limiterMW = int(1000 * watts)
-	g.setLimit(g.limitMW)
+	setLimit(g, g.limitMW)
 	g.beginSegment(now)
 }
 
 // setLimit sets the power limit; the mean power at which the clock is lowered follows
 // the limit in force in proportion.
-func (g *GPU) setLimit(mw int) {
+func setLimit(g *GPU, mw int) {
 	g.limitMW = mw
 	g.capW = g.profile.CapW * float64(g.enforced()) / 1000 / g.profile.LimitW
 }

@@ -57,8 +57,7 @@ type GPU struct {
 
 	memMHz    int // memory clock
 	memLocked bool
-	limitMW   int        // power limit
-	limiterMW int        // limit of another limiter; 0 none
+	limits               // of power
 	later     []effectAt // changes of knobs under way, in order
 
 	// Power and heat.
@@ -118,18 +117,8 @@ func WithClockLatency(call, settle time.Duration) Option {
 // WithPowerLimit lowers or raises the power limit (W).
 func WithPowerLimit(watts float64) Option {
 	return func(g *GPU) {
-		g.setLimit(int(math.Round(1000 * watts)))
+		setLimit(g, int(math.Round(1000*watts)))
 		g.info.PowerLimitW = watts
-	}
-}
-
-// WithLimiter has another limiter than the driver's hold power to so many watts, as one of
-// the rack does; see SetLimiter.
-func WithLimiter(watts float64) Option {
-	return func(g *GPU) {
-		g.limiterMW = int(math.Round(1000 * watts))
-		g.setLimit(g.limitMW)
-		g.info.PowerLimitW = float64(g.enforced()) / 1000
 	}
 }
 
@@ -172,7 +161,7 @@ func New(profile string, clk timebase.Clock, seed int64, opts ...Option) (*GPU, 
 		Profile: p.Name, SMClocks: slices.Clone(p.Clocks), MemMHz: p.MemMHz,
 		PowerLimitW: p.LimitW, PowerLimitMaxW: p.MaxLimitW, MemoryMiB: p.MemoryMiB,
 	}
-	g.setLimit(int(1000 * p.LimitW))
+	setLimit(g, int(1000*p.LimitW))
 	g.sensors = newSensors(g.seed)
 	for _, o := range opts {
 		o(g)
