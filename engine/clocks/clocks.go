@@ -373,7 +373,7 @@ func (d *Driver) applyKnob(k gpu.KnobID, w wish) bool {
 	}
 	switch {
 	case err == nil && w.Value(k) != 0:
-		change.Achieved, err = d.enforced(k, got)
+		change.Achieved, err = d.comes(k, got)
 	case err == nil: // what it is now, may be somebody else's that was left
 		change.Achieved = d.left(k)
 	}

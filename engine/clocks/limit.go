@@ -1,6 +1,7 @@
 package clocks
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,8 @@ const (
 	unseenAfter = 5 * time.Second
 	// readPatience is how long a driver is waited for when it is asked what is in force.
 	readPatience = 2 * time.Second
+	// enforcedAfter is how long a driver may take until what was set is in force.
+	enforcedAfter = time.Second
 )
 
 // enforced returns what is in force of a knob that is set, and an error where that is not
@@ -51,6 +54,17 @@ func (d *Driver) left(k gpu.KnobID) int {
 		return -1
 	}
 	return v
+}
+
+// comes is enforced, of a knob that was set just now.
+func (d *Driver) comes(k gpu.KnobID, set int) (int, error) {
+	for until := d.clk.Now() + int64(enforcedAfter); ; {
+		v, err := d.enforced(k, set)
+		if !errors.Is(err, errLimiter) || d.clk.Now() >= until {
+			return v, err
+		}
+		_ = d.clk.Sleep(context.Background(), enforcedAfter/20)
+	}
 }
 
 // read asks the driver, and leaves a call that hangs to itself: none is made beside it.

@@ -194,6 +194,37 @@ func TestAwaitEndsBeforeTheDriver(t *testing.T) {
 	}
 }
 
+// A limit that comes into force a moment after it was set is none that another limiter
+// holds.
+func TestLimitComesIntoForce(t *testing.T) {
+	l := &limited{set: 400_000, inForce: 300_000}
+	clk := timebase.NewSim(0)
+	l.Driver = New(clk, "sim:x", obeying{}, func(e event.Event) {
+		if c, ok := e.(event.KnobChange); ok {
+			l.changes = append(l.changes, c)
+		}
+	})
+	l.Failed = func(f Failure) { l.failures = append(l.failures, f.String()) }
+	l.Enforced = func(gpu.KnobID) (int, error) {
+		if clk.Now() > int64(enforcedAfter)/2 {
+			return 400_000, nil
+		}
+		return 300_000, nil
+	}
+	done := make(chan *Failure)
+	clk.Go(func() {
+		l.start()
+		l.want(gpu.Setting{PowerW: 400}, event.Cause{}, 0)
+		f := l.await()
+		l.release(event.ByExit)
+		_ = l.wait()
+		done <- f
+	})
+	if f := <-done; f != nil || len(l.changes) == 0 || l.changes[0].Achieved != 400_000 || len(l.failures) > 0 {
+		t.Errorf("told %v, changes %+v, failures %q", f, l.changes, l.failures)
+	}
+}
+
 // A driver that hangs when it is asked what is in force is waited for no longer than a
 // while, and not asked once more while it does.
 func TestLimitReadHangs(t *testing.T) {
