@@ -244,3 +244,43 @@ func TestSummarySaysWhatHeldTheClock(t *testing.T) {
 		}
 	}
 }
+
+// A long run is told of minute by minute: what is alike is one row.
+func TestReportOfMinutes(t *testing.T) {
+	held := func(pct float64, by event.HeldBy) event.HeldPhases {
+		h := event.UnknownHeld()
+		h.Prefill, h.Decode = event.Held{By: by, Pct: pct}, event.Held{By: event.HeldByNothing}
+		return h
+	}
+	record := func(minutes ...event.Bound) []string {
+		dir := heldSession(t, session.Full, alternating(2, 1980, 1980), func(rec *session.Recorder) {
+			for i, b := range minutes {
+				b.At, b.FromNS, b.GPU = event.At{TimeNS: 1e9 + int64(i+1)*60e9}, 1e9+int64(i)*60e9, card
+				rec.Record(b)
+			}
+		})
+		r, err := Load([]string{dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, table := range r.Tables(0.03, false) {
+			if table.ID == "minutes" {
+				_, rows := table.Texts(false)
+				for _, row := range rows {
+					out = append(out, strings.Join(row[2:7], "|"))
+				}
+			}
+		}
+		return out
+	}
+	got := record(event.Bound{LimitW: 700, Held: held(0, event.HeldByNothing)}, event.Bound{LimitW: 700, Held: held(60, event.HeldByPower)},
+		event.Bound{LimitW: 700, Held: held(80, event.HeldByPower)}, event.Bound{LimitW: 500, Held: held(100, event.HeldByPower)})
+	want := []string{"0|60|700|nothing|nothing", "60|180|700|power, 70 % of the time|nothing", "180|240|500|power, 100 % of the time|nothing"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("rows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := record(event.Bound{LimitW: 700, Held: held(0, event.HeldByNothing)}); len(got) != 0 {
+		t.Errorf("rows %q where nothing held it", got)
+	}
+}

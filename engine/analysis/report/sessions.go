@@ -74,6 +74,7 @@ type Sessions struct {
 	served    []table.Table
 	commands  []table.Table
 	host      []table.Table
+	minutes   table.Table
 }
 
 // Tables are the tables that have rows.
@@ -92,6 +93,9 @@ func (r *Sessions) Tables(slowdown float64, paper bool) []table.Table {
 	}
 	if len(r.routed.Rows) > 0 {
 		out = append(out, r.routed)
+	}
+	if len(r.minutes.Rows) > 0 {
+		out = append(out, r.minutes)
 	}
 	return slices.Concat(out, r.served, r.commands, r.host)
 }
@@ -133,6 +137,10 @@ func Load(dirs []string) (*Sessions, error) {
 		}
 	}
 	var err error
+	if r.minutes, err = Minutes(r.sessions); err != nil {
+		return nil, err
+	}
+	r.minutes.Simulated = r.simulated
 	r.host, err = r.hostTables()
 	return r, err
 }

@@ -151,7 +151,7 @@ func (s *Summary) add(p event.PointDone) {
 		row.Draft, row.DraftDepth = plaintext.Line(p.Draft), p.DraftDepth
 		row.Acceptance, row.DraftEnergy, row.VerifyEnergy, row.PerAccepted = nulljson.Known(p.Acceptance()), nulljson.Known(p.DraftJ), nulljson.Known(p.VerifyJ), nulljson.Known(p.JoulesPerAccepted())
 	}
-	for _, phase := range []event.Phase{event.Prefill, event.Decode, event.Score, event.Mixed} {
+	for _, phase := range heldKinds {
 		if h := *p.Held.Of(phase); h.Known() {
 			if row.Held == nil {
 				row.Held = map[event.Phase]heldSummary{}
