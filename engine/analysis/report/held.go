@@ -25,7 +25,12 @@ func Held(points []event.PointDone) table.Table {
 			anything = anything || k.Held.Told() || throttled
 			s := curve.Setting{Clock: k}
 			prefill, after := k.Held.Prefill, *k.Held.Of(s.After())
-			unknown = unknown || !prefill.Known() || !after.Known()
+			// Where requests are served as they come, prefill is a part of that.
+			before := prefill.String()
+			if !prefill.Known() && k.Held.Mixed.Known() {
+				before = "–"
+			}
+			unknown = unknown || before == (event.Held{}).String() || !after.Known()
 			batch, limit := table.Num(float64(c.BatchSize), 0), table.Num(k.LimitW, 0)
 			if c.BatchSize < 0 {
 				batch = table.Word("–")
@@ -35,7 +40,7 @@ func Held(points []event.PointDone) table.Table {
 			}
 			row := []table.Cell{
 				table.Word(c.Title()), table.Word(c.Dataset), batch, table.Word(clockText(k)), table.Num(float64(k.Repeats()), 0), limit, table.Num(k.ThrottledPct, 1),
-				table.Word(prefill.String()), table.Word(after.String()),
+				table.Word(before), table.Word(after.String()),
 			}
 			t.Rows = append(t.Rows, row)
 			if k.Held.Limited() || throttled {

@@ -60,6 +60,7 @@ func Minutes(sessions []*session.Session) (table.Table, error) {
 	if !limited {
 		return t, nil
 	}
+	t.Notes = []string{"–: no such phase ran, or what was read of the clock does not tell."}
 	for i, m := range all {
 		if i == mostMinutes {
 			t.Notes = append(t.Notes, fmt.Sprintf("%d more are in events.jsonl (bound).", len(all)-i))
@@ -71,7 +72,11 @@ func Minutes(sessions []*session.Session) (table.Table, error) {
 		}
 		row := []table.Cell{table.Word(m.session), table.Word(m.gpu), table.Num(m.from, 0), table.Num(m.to, 0), limit}
 		for _, p := range heldKinds {
-			row = append(row, table.Word(m.held.Of(p).String()))
+			text := "–"
+			if h := m.held.Of(p); h.Known() {
+				text = h.String()
+			}
+			row = append(row, table.Word(text))
 		}
 		t.Rows = append(t.Rows, row)
 	}
