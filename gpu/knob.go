@@ -240,10 +240,10 @@ func (k Knob) SideEffect() string {
 	return ""
 }
 
-// Foreign says in a sentence that the power limit was not the driver's default when it was
+// Foreign says in a sentence that the knob was not at the driver's default when it was
 // found; "" where it was, or nobody knows.
 func (k Knob) Foreign() string {
-	if k.ID != KnobPower || k.Now < 0 || k.Default < 0 || k.Now == k.Default {
+	if k.ID.Resets() || k.Now < 0 || k.Default < 0 || k.Now == k.Default {
 		return ""
 	}
 	return fmt.Sprintf("It is not the driver's default (%s) now: somebody has set it.", k.ID.Text(k.Default))

@@ -99,3 +99,23 @@ func TestReadOnlyKnobs(t *testing.T) {
 		t.Error("it can be set")
 	}
 }
+
+// What was found set by somebody else is said, of a limit as of a profile; of a clock
+// nobody can tell.
+func TestForeign(t *testing.T) {
+	for _, tt := range []struct {
+		k             KnobID
+		now, standard int
+		want          string
+	}{
+		{KnobPower, 500_000, 700_000, "It is not the driver's default (700 W) now: somebody has set it."},
+		{KnobProfile, 0b100, 0, "It is not the driver's default (none) now: somebody has set it."},
+		{KnobPower, 700_000, 700_000, ""}, {KnobProfile, 0, 0, ""}, {KnobPower, -1, 700_000, ""}, {KnobSM, 1005, 1980, ""},
+	} {
+		k := NewKnob(tt.k, "")
+		k.Now, k.Default = tt.now, tt.standard
+		if got := k.Foreign(); got != tt.want {
+			t.Errorf("%s at %d of %d: %q, want %q", tt.k, tt.now, tt.standard, got, tt.want)
+		}
+	}
+}
