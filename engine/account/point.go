@@ -205,6 +205,10 @@ const clockTolerance = 15
 // a card may run it a little below the one that it lists.
 const memTolerance = 0.03
 
+// limitTolerance is by how much, W, the power limit in force may differ from the one
+// requested: a driver may round it.
+const limitTolerance = 1.0
+
 // result is the point's row; means are per query.
 func (p *pointAccount) result(end int64, err error) event.PointDone {
 	n := p.totals.Succeeded()
@@ -253,7 +257,10 @@ func (p *pointAccount) flags(d event.PointDone, farthest float64) (flags event.F
 	if d.RequestedSMMHz > 0 && !capped && math.Abs(farthest-float64(d.RequestedSMMHz)) > clockTolerance {
 		flags = flags.With(event.FlagClockOff)
 	}
-	for _, g := range p.gpus {
+	for id, g := range p.gpus {
+		if asked := float64(d.Knobs.PowerW); asked > 0 && math.Abs(p.limits[id]-asked) >= limitTolerance {
+			flags = flags.With(event.FlagClockOff)
+		}
 		if asked := float64(d.Knobs.MemMHz); asked > 0 && math.Abs(g.memSum/float64(g.memN)-asked) > memTolerance*asked {
 			flags = flags.With(event.FlagClockOff)
 		}

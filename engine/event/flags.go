@@ -68,7 +68,7 @@ var FlagMeanings = map[Flag]string{
 	FlagBackendDied:      "the inference process ended or hung meanwhile: what ran in it is lost, and a sweep that is resumed runs the point again",
 	FlagCommandFailed:    "the command ended with a status other than 0, or by a signal: what it did may be a part of what it was to do",
 	FlagThrottled:        "a power or thermal limit held the clock down for more than 1 % of the time",
-	FlagClockOff:         "the mean SM clock was more than one step away from the requested one, or the mean memory clock more than 3 %",
+	FlagClockOff:         "the mean SM clock was more than one step away from the requested one, the mean memory clock more than 3 %, or the power limit in force 1 W or more",
 	FlagClockLost:        "the clock, or another knob, asked for was given back or taken away meanwhile, or may have been: it was not in force all the time",
 	FlagClockRefused:     "the clock, or another knob, asked for could not be set, or is not known to have been: the driver's, or another, was in force",
 	FlagEnergyUnresolved: "the sensors do not tell the energy to within 15 %; energy_err_j is a bound on it",
