@@ -121,6 +121,7 @@ func New(cfg Config) (*Engine, error) {
 		u := &unit{GPU: g, id: info.ID(), highest: info.MaxSM(), clocks: clocks.New(e.clk, info.ID(), g.Control, e.publish)}
 		u.clocks.Rearm, u.clocks.Failed = cfg.Rearm, e.clockFailed
 		u.clocks.Limit = func() (int, error) { return gpu.KnobState(g.Device, gpu.KnobPower) }
+		u.clocks.Own = !cfg.Watch // which lets the GPU sleep
 		u.clocks.Enforced = func(k gpu.KnobID) (int, error) { return gpu.EnforcedKnob(g.Device, k) }
 		e.units, e.clocks = append(e.units, u), append(e.clocks, u.clocks)
 		held = append(held, binding.GPU{ID: u.id, HighestMHz: u.highest, LimitW: info.PowerLimitW, AtOnce: info.Simulated()})

@@ -41,6 +41,7 @@ type Driver struct {
 	// of a knob (see gpu.Enforcer).
 	Limit    func() (int, error)
 	Enforced func(gpu.KnobID) (int, error)
+	Own      bool // look too at a limit that was not set here
 
 	clk      timebase.Clock
 	gpu      string
@@ -57,6 +58,7 @@ type Driver struct {
 	log      []requestedAt
 	looked   int64 // when the power limit was looked at last
 	looking  bool
+	own      int   // the limit in force while none is set here, mW; 0 unknown
 	limitOK  int64 // up to here the power limit is known to have been as set
 	unread   error // why it could not be read since
 	reading  bool  // what is in force; by a driver that may hang
@@ -397,7 +399,7 @@ func (d *Driver) took(k gpu.KnobID, v int, t int64) {
 	defer d.mu.Unlock()
 	if k == gpu.KnobPower {
 		v /= 1000
-		d.limitOK, d.looked = t, t
+		d.limitOK, d.looked, d.own = t, t, 0
 	}
 	if k == gpu.KnobMem {
 		d.memory = watch{setAt: t, verified: t}

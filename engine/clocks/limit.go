@@ -16,6 +16,8 @@ var errLimiter = errors.New("it is set, but another limiter holds it")
 const (
 	// limitEvery is how often a power limit that was set is looked at.
 	limitEvery = time.Second
+	// ownEvery is how often one is that was not.
+	ownEvery = 5 * time.Second
 	// unseenAfter is after how long without a reading it is not known to be in force.
 	unseenAfter = 5 * time.Second
 	// readPatience is how long a driver is waited for when it is asked what is in force.
@@ -106,7 +108,11 @@ func (d *Driver) read(f func() (int, error)) (int, error) {
 // or holds it lower; d.mu is held.
 func (d *Driver) lookAtLimit(t int64) {
 	w := d.current.PowerW
-	if w == 0 || d.Limit == nil || d.calling != 0 {
+	if d.Limit == nil || d.calling != 0 {
+		return
+	}
+	if w == 0 {
+		d.lookAtOwn(t)
 		return
 	}
 	d.loseSight(t)
@@ -165,6 +171,38 @@ func (d *Driver) lookAtLimit(t int64) {
 		d.mu.Unlock()
 		d.tellLimit(at, event.Cause{By: event.ByOthers}, 0, inForce, f.err)
 		d.Failed(f)
+	})
+}
+
+// lookAtOwn finds out whether the power limit in force, which nobody here has set, is
+// another than it was; d.mu is held.
+func (d *Driver) lookAtOwn(t int64) {
+	if !d.Own || d.looking || d.wish != nil || t-d.looked < int64(ownEvery) {
+		return
+	}
+	d.looking, d.looked = true, t
+	d.clk.Go(func() {
+		mw, err := d.Limit()
+		if err == nil && d.Enforced != nil {
+			if v, e := d.read(func() (int, error) { return d.Enforced(gpu.KnobPower) }); !errors.Is(e, gpu.ErrNotSupported) {
+				mw, err = v, e
+			}
+		}
+		d.mu.Lock()
+		d.looking = false
+		was := d.own
+		if err != nil || d.current.PowerW != 0 || d.calling != 0 || d.wish != nil {
+			d.mu.Unlock()
+			return
+		}
+		d.own = mw
+		d.mu.Unlock()
+		if was == 0 || gpu.KnobPower.InForce(was, mw) && gpu.KnobPower.InForce(mw, was) {
+			return
+		}
+		text := gpu.KnobPower.Text
+		d.tellLimit(t, event.Cause{By: event.ByOthers}, 0, mw, fmt.Errorf("it was %s: nobody of this program changed it", text(was)))
+		d.publish(event.Warning{At: event.At{TimeNS: t}, Text: fmt.Sprintf("the power limit in force of GPU %s is %s now, and was %s: somebody else, or another limiter, has changed it", d.gpu, text(mw), text(was))})
 	})
 }
 

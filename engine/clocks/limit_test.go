@@ -243,3 +243,56 @@ func TestLimitReadHangs(t *testing.T) {
 	}
 	close(hang)
 }
+
+// A power limit that nobody here has set is told when it is another all at once; one that
+// was set and given back is not.
+func TestOwnLimitChanged(t *testing.T) {
+	l := &limited{set: 700_000, inForce: 700_000}
+	var warnings []string
+	clk := timebase.NewSim(0)
+	l.Driver = New(clk, "sim:x", obeying{}, func(e event.Event) {
+		switch e := e.(type) {
+		case event.KnobChange:
+			l.changes = append(l.changes, e)
+		case event.Warning:
+			warnings = append(warnings, e.Text)
+		}
+	})
+	l.Own = true
+	l.Limit = func() (int, error) { return l.set, l.setErr }
+	l.Enforced = func(gpu.KnobID) (int, error) { return l.inForce, l.infErr }
+	done := make(chan struct{})
+	clk.Go(func() {
+		defer close(done)
+		l.start()
+		pass := func() {
+			for range 120 {
+				_ = clk.Sleep(t.Context(), 100*time.Millisecond)
+				l.Sampled(clk.Now(), gpu.Sample{SMMHz: 1980})
+			}
+		}
+		pass()
+		l.want(gpu.Setting{PowerW: 400}, event.Cause{}, 0)
+		l.set, l.inForce = 400_000, 400_000
+		pass()
+		l.want(gpu.Setting{}, event.Cause{}, 0)
+		l.set, l.inForce = 700_000, 700_000
+		pass()
+		if len(warnings) > 0 {
+			t.Errorf("told %q of what was set here", warnings)
+		}
+		l.infErr = errors.New("no answer")
+		pass()
+		l.infErr, l.inForce = nil, 500_000
+		pass()
+		l.release(event.ByExit)
+		_ = l.wait()
+	})
+	<-done
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "is 500 W now, and was 700 W") {
+		t.Errorf("told %q", warnings)
+	}
+	if n := len(l.changes); n != 3 || l.changes[2].Achieved != 500_000 || l.changes[2].Cause.By != event.ByOthers || l.changes[2].Err == "" {
+		t.Errorf("changes %+v", l.changes)
+	}
+}
