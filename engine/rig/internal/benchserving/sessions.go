@@ -46,8 +46,8 @@ const (
 	replayedLong = "long"
 )
 
-// served are sessions in which jouletop itself served, one load each, recorded after each
-// other on one machine.
+// served are sessions in which jouletop itself served, one load each, its repeats as runs of
+// their own, recorded after each other on one machine.
 type served struct {
 	recording
 	longest map[string]event.RequestEnergy // by session
@@ -67,15 +67,15 @@ func readServedSessions(dir string) (*served, error) {
 		if _, err := os.Stat(filepath.Join(path, "iterations.csv")); err != nil {
 			continue
 		}
-		r, power, err := s.readSession(path)
+		runs, power, err := s.readSession(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		if simulated := int64(100e9); r.start < simulated { // each begins at no time
-			shift(&r, power, ends+simulated)
+		if simulated := int64(100e9); runs[0].start < simulated { // each begins at no time
+			shift(runs, power, ends+simulated)
 		}
-		ends = max(ends, r.end)
-		s.runs, s.power = append(s.runs, r), append(s.power, power...)
+		ends = max(ends, runs[len(runs)-1].end)
+		s.runs, s.power = append(s.runs, runs...), append(s.power, power...)
 	}
 	if len(s.runs) == 0 {
 		return nil, fmt.Errorf("%s: no session in which requests were served", dir)
@@ -85,23 +85,36 @@ func readServedSessions(dir string) (*served, error) {
 	return s, nil
 }
 
-// shift moves a run in time.
-func shift(r *recordedRun, power []event.Power, by int64) {
-	r.start, r.end = r.start+by, r.end+by
-	for i := range r.passes {
-		it := &r.passes[i]
-		it.StartNS, it.EndNS, it.TimeNS = it.StartNS+by, it.EndNS+by, it.TimeNS+by
+// shift moves runs in time.
+func shift(runs []recordedRun, power []event.Power, by int64) {
+	for i := range runs {
+		r := &runs[i]
+		r.start, r.end = r.start+by, r.end+by
+		for i := range r.passes {
+			it := &r.passes[i]
+			it.StartNS, it.EndNS, it.TimeNS = it.StartNS+by, it.EndNS+by, it.TimeNS+by
+		}
 	}
 	for i := range power {
 		power[i].TimeNS += by
 	}
 }
 
-// readSession reads one session with its readings.
-func (s *served) readSession(dir string) (run recordedRun, power []event.Power, err error) {
-	run.name = filepath.Base(dir)
-	run.kind, _, _ = strings.Cut(run.name, "-")
-	run.load = run.kind
+// readSession reads one session with its readings: a run for each of its points, in order.
+func (s *served) readSession(dir string) (runs []recordedRun, power []event.Power, err error) {
+	name := filepath.Base(dir)
+	kind, _, _ := strings.Cut(name, "-")
+	points := map[string]int{} // what the ids of a point's passes and requests begin with, by its run
+	runOf := func(id string) *recordedRun {
+		point, _, _ := strings.Cut(id, "/")
+		i, ok := points[point]
+		if !ok {
+			i = len(runs)
+			points[point] = i
+			runs = append(runs, recordedRun{name: fmt.Sprintf("%s-%d", name, i+1), kind: kind, load: kind})
+		}
+		return &runs[i]
+	}
 	if err := table(dir, "iterations.csv", func(field func(string) string) error {
 		var it event.Iteration
 		var err error
@@ -110,6 +123,7 @@ func (s *served) readSession(dir string) (run recordedRun, power []event.Power, 
 			err = errors.Join(err, e)
 			return v
 		}
+		run := runOf(field("iteration_id"))
 		it.IterationID, it.BatchID, it.GPU, it.Model = run.name+"/"+field("iteration_id"), run.name, field("gpu"), field("model")
 		it.StartNS, it.EndNS = int64(n("start_ns")), int64(n("end_ns"))
 		it.PrefillTokens, it.PrefillRequests, it.DecodeRequests, it.KVTokens = n("prefill_tokens"), n("prefill_requests"), n("decode_requests"), n("kv_tokens")
@@ -118,13 +132,14 @@ func (s *served) readSession(dir string) (run recordedRun, power []event.Power, 
 		run.passes = append(run.passes, it)
 		return err
 	}); err != nil {
-		return run, nil, err
+		return nil, nil, err
 	}
-	if len(run.passes) == 0 {
-		return run, nil, errors.New("no passes")
+	if len(runs) == 0 {
+		return nil, nil, errors.New("no passes")
 	}
-	run.start, run.end = run.span()
-	var longest event.RequestEnergy
+	for i := range runs {
+		runs[i].start, runs[i].end = runs[i].span()
+	}
 	if err := table(dir, "requests.csv", func(field func(string) string) error {
 		var q event.RequestEnergy
 		q.RequestID = field("request_id")
@@ -136,18 +151,19 @@ func (s *served) readSession(dir string) (run recordedRun, power []event.Power, 
 				*to = v
 			}
 		}
-		if q.InputTokens+q.OutputTokens > longest.InputTokens+longest.OutputTokens {
-			longest = q
+		name := runOf(q.RequestID).name
+		if longest := s.longest[name]; q.InputTokens+q.OutputTokens > longest.InputTokens+longest.OutputTokens {
+			s.longest[name] = q
 		}
 		return nil
 	}); err != nil {
-		return run, nil, err
+		return nil, nil, err
 	}
-	s.longest[run.name] = longest
+	start, end := runs[0].start, runs[len(runs)-1].end
 	const around = int64(300e6)
 	err = table(dir, "power.csv", func(field func(string) string) error {
 		t, err := strconv.ParseInt(field("t_ns"), 10, 64)
-		if err != nil || t < run.start-around || t > run.end+around || field("source") == gpu.SourceCounter {
+		if err != nil || t < start-around || t > end+around || field("source") == gpu.SourceCounter {
 			return err
 		}
 		p := event.Power{GPU: field("gpu"), PowerReading: gpu.PowerReading{TimeNS: t, Source: field("source"), CounterJ: math.NaN(), Fresh: field("fresh") == "1"}}
@@ -155,7 +171,7 @@ func (s *served) readSession(dir string) (run recordedRun, power []event.Power, 
 		power = append(power, p)
 		return err
 	})
-	return run, power, err
+	return runs, power, err
 }
 
 // servedSessions judges sessions of jouletop's own serving on a real GPU: a model learned
@@ -247,6 +263,9 @@ func (s *served) difference(full account.Meter) error {
 			q := s.longest[r.name]
 			marginal, within = append(marginal, q.MarginalJ), append(within, q.MarginalErrJ)
 		}
+	}
+	if len(totals[replayedSame]) < 2 || len(totals[replayedLong]) < 2 {
+		return errors.New("to judge the long request, the replays with and without it must be there twice each")
 	}
 	m0, s0 := stat.MeanStdDev(totals[replayedSame], nil)
 	m1, s1 := stat.MeanStdDev(totals[replayedLong], nil)
