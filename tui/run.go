@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) error {
 	w, h := t.Size()
 	opts := []tea.ProgramOption{
 		tea.WithoutSignalHandler(), tea.WithoutRenderer(), tea.WithInput(in), tea.WithOutput(out), tea.WithWindowSize(w, h),
-		tea.WithFPS(5), // of a renderer that shows nothing: each is a wake-up
+		tea.WithFPS(1), // of a renderer that shows nothing: each is a wake-up
 	}
 	if o.Environ != nil {
 		opts = append(opts, tea.WithEnvironment(o.Environ))
