@@ -168,7 +168,7 @@ type card struct {
 // times a second never sees some that are over within half a second.
 func (c card) target() float64 {
 	if c.renewed >= 200e6 {
-		return 97.5
+		return 97
 	}
 	return 98
 }
@@ -240,7 +240,7 @@ func (c card) late(events []event.Event, g binding.GPU) (out map[string]event.He
 }
 
 // Over points of all sorts, what is said is right in 98 % of points on cards that tell at
-// once and on ones that renew what they say each 20 to 100 ms (97.5 % each 200 ms); at most
+// once and on ones that renew what they say each 20 to 100 ms (97 % each 200 ms); at most
 // one in 200 is wrong, and the rest are left open. On a card that takes its time besides, more may be left
 // open. JOULETOP_BENCH: of 1,500 points under fifteen seeds (make bench-binding).
 func TestBindingInTheLarge(t *testing.T) {
