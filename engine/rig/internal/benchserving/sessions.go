@@ -220,7 +220,11 @@ func (s *served) predictKinds(r *recordedRun, full, learned account.Meter, kinds
 	start, end := r.span()
 	want, got := full.Window(start, end), learned.Expect(start, end)
 	off := got.Likely()/want.Likely() - 1
-	fmt.Printf("    %-14s %7.1f s %8.0f J ± %.0f, expected %8.0f (%+.2f %%)\n", r.name, float64(end-start)/1e9, want.Likely(), want.HalfWidth(), got.Likely(), 100*off)
+	outside := ""
+	if math.Abs(got.Likely()-want.Likely()) > math.Hypot(got.HalfWidth(), want.HalfWidth()) {
+		outside = "  outside"
+	}
+	fmt.Printf("    %-14s %7.1f s %8.0f J ± %.0f, expected %8.0f ± %.0f (%+.2f %%)%s\n", r.name, float64(end-start)/1e9, want.Likely(), want.HalfWidth(), got.Likely(), got.HalfWidth(), 100*off, outside)
 	for i := 0; i < len(r.passes); {
 		// Passes of a kind that follow each other are measured together.
 		k, j := kindOf(r.passes[i]), i
