@@ -308,7 +308,7 @@ func TestSlowIsNotHung(t *testing.T) {
 // A child that is busy and never gets on is hung, too: one that waits so for a GPU is.
 func TestBusyForEver(t *testing.T) {
 	t.Parallel()
-	b := mustFake(t, func(o *Options) { o.HungAfter = 2 * time.Second; o.StalledAfter = 300 * time.Millisecond })
+	b := mustFake(t, func(o *Options) { o.HungAfter = 2 * time.Second; o.StalledAfter = time.Second })
 	if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
 		t.Fatal(err)
 	}
