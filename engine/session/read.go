@@ -2,12 +2,14 @@ package session
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"jouletop/engine/event"
 	"jouletop/engine/nulljson"
@@ -142,6 +144,28 @@ func (s *Session) Events(each func(event.Event) error) error {
 		e, err := event.Unmarshal(line)
 		if err != nil {
 			return err
+		}
+		return each(e)
+	})
+}
+
+// EventsOf reads the events of some kinds, as Events does all: of a long session most are
+// others, which cost nothing so.
+func (s *Session) EventsOf(each func(event.Event) error, kinds ...event.Event) error {
+	var marks [][]byte
+	for _, k := range kinds {
+		marks = append(marks, []byte(`"kind":"`+k.Kind()+`"`))
+	}
+	return eachLine(filepath.Join(s.Dir, EventsFile), func(line []byte) error {
+		if !slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(line, m) }) {
+			return nil
+		}
+		e, err := event.Unmarshal(line)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(kinds, func(k event.Event) bool { return k.Kind() == e.Kind() }) {
+			return nil // a text that looks like it
 		}
 		return each(e)
 	})

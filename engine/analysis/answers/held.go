@@ -73,7 +73,7 @@ func replayHeld(s *session.Session, phases []event.PhaseEnergy) (map[string]even
 	if err := s.Power(func(x *event.Power) error { all = append(all, moment{x.TimeNS, *x}); return nil }); err != nil {
 		return nil, err
 	}
-	if err := s.Events(func(e event.Event) error {
+	if err := s.EventsOf(func(e event.Event) error {
 		switch e := e.(type) {
 		case event.KnobChange:
 			all = append(all, moment{e.TimeNS, e})
@@ -81,7 +81,7 @@ func replayHeld(s *session.Session, phases []event.PhaseEnergy) (map[string]even
 			all = append(all, moment{e.TimeNS, e})
 		}
 		return nil
-	}); err != nil {
+	}, event.KnobChange{}, event.LimitTimes{}); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b moment) int { return cmp.Compare(a.t, b.t) })

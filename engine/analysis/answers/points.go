@@ -29,12 +29,11 @@ func Points(s *session.Session) ([]event.PointDone, error) {
 	points = sums.Points()
 	// What requests do not tell, the session told as each point ended.
 	ended := map[string]event.PointDone{}
-	err := s.Events(func(e event.Event) error {
-		if p, ok := e.(event.PointDone); ok {
-			ended[p.PointID] = p
-		}
+	err := s.EventsOf(func(e event.Event) error {
+		p := e.(event.PointDone)
+		ended[p.PointID] = p
 		return nil
-	})
+	}, event.PointDone{})
 	whole := s.Manifest.Ended == event.HowDone || s.Manifest.Name == "foreign"
 	for i, p := range points {
 		done, ok := ended[p.PointID]

@@ -13,7 +13,7 @@ import (
 // minute is a stretch of a session in which the same held the clock.
 type minute struct {
 	session, gpu string
-	from, to     float64 // s since the session's first phase
+	from, to     float64 // s since the first that the session told
 	limitW       float64
 	held         event.HeldPhases
 	n            float64 // of what the session told one by one
@@ -29,20 +29,12 @@ func Minutes(sessions []*session.Session) (table.Table, error) {
 	var all []minute
 	limited := false
 	for _, s := range sessions {
-		first := int64(math.MaxInt64)
 		var told []event.Bound
-		err := s.Events(func(e event.Event) error {
-			switch e := e.(type) {
-			case event.PhaseEnd:
-				first = min(first, e.StartNS)
-			case event.Bound:
-				told = append(told, e)
-			}
-			return nil
-		})
+		err := s.EventsOf(func(e event.Event) error { told = append(told, e.(event.Bound)); return nil }, event.Bound{})
 		if err != nil {
 			return t, err
 		}
+		first := int64(math.MaxInt64)
 		for _, b := range told {
 			first = min(first, b.FromNS)
 		}
