@@ -24,7 +24,7 @@ type figure struct {
 
 // drawSide draws energy, speed and the GPU's readings.
 func (p *Live) drawSide(c *canvas.Canvas) {
-	rows := p.energyFigures()
+	rows := p.energyFigures(c.W)
 	rows = append(rows, p.speedFigures(c.W)...)
 	rows = append(rows, p.gpuFigures()...)
 	rows = append(rows, p.boundFigures(c.W)...)
@@ -82,13 +82,14 @@ func (p *Live) drawBig(c *canvas.Canvas) int {
 	if !exact && !math.IsNaN(rate) {
 		madeNow += ", about" // a server's pieces of text
 	}
+	last, _ := p.State.Requests.LastJoulesPerToken()
 	figures := []struct {
 		label, value, unit string
 		style              canvas.Style
 	}{
 		{"power", draw.Float(t.PowerW, 0), "W", phase},
 		{"SM clock", draw.MHz(t.Sample.SMMHz), "MHz", phase},
-		{"energy, last request", draw.Sig(p.State.Requests.LastJoulesPerToken()), "J/token", theme.Strong},
+		{"energy, last request", draw.Sig(last), "J/token", theme.Strong},
 		{madeNow, draw.Float(rate, 0), "token/s", theme.PhaseDecode},
 	}
 	if p.serving.on(p.Context) {
@@ -115,19 +116,31 @@ const (
 	joulesPerKWh = 3.6e6
 )
 
-func (p *Live) energyFigures() []figure {
+func (p *Live) energyFigures(w int) []figure {
 	r := &p.State.Requests
 	jpt := r.JoulesPerToken()
+	perToken := func(rank int, label string, mean, half float64, style canvas.Style) figure {
+		const unit = "J/token"
+		value := draw.PlusMinus(mean, half)
+		if canvas.Width(label)+canvas.Width(value)+len(unit)+2 > w {
+			value = draw.Sig(mean)
+		}
+		return figure{rank: rank, label: label, value: value, unit: unit, style: style}
+	}
+	ofPhase := func(rank int, label string, s state.EnergySums, style canvas.Style) figure {
+		return perToken(rank, label, s.JoulesPerToken(), s.HalfPerToken(), style)
+	}
+	last, lastHalf := r.LastJoulesPerToken()
 	rows := []figure{{heading: true, label: "Energy"}}
 	rows = append(rows,
-		figure{label: "run", value: draw.Sig(jpt), unit: "J/token", style: theme.Strong},
-		figure{label: "last request", value: draw.Sig(r.LastJoulesPerToken()), unit: "J/token", style: theme.Strong},
+		perToken(0, "run", jpt, r.HalfPerToken(), theme.Strong),
+		perToken(0, "last request", last, lastHalf, theme.Strong),
 	)
 	switch {
 	case p.Size != view.Compact:
 		rows = append(rows,
-			figure{rank: 1, label: "P prefill", value: draw.Sig(r.Prefill.JoulesPerToken()), unit: "J/token", style: theme.PhasePrefill},
-			figure{rank: 1, label: "D decode", value: draw.Sig(r.Decode.JoulesPerToken()), unit: "J/token", style: theme.PhaseDecode},
+			ofPhase(1, "P prefill", r.Prefill, theme.PhasePrefill),
+			ofPhase(1, "D decode", r.Decode, theme.PhaseDecode),
 		)
 	default: // all that are known in a row
 		labels, values := "", ""
@@ -143,10 +156,10 @@ func (p *Live) energyFigures() []figure {
 		rows = append(rows, figure{rank: 1, label: labels[1:], value: values[1:], unit: "J/token", style: theme.Strong})
 	}
 	if r.Score.N > 0 && p.Size != view.Compact {
-		rows = append(rows, figure{rank: 6, label: "S score", value: draw.Sig(r.Score.JoulesPerToken()), unit: "J/token", style: theme.PhaseScore})
+		rows = append(rows, ofPhase(6, "S score", r.Score, theme.PhaseScore))
 	}
 	if r.Scored.N > 0 && r.Generated.N > 0 {
-		rows = append(rows, figure{rank: 3, label: "scored", value: draw.Sig(r.Scored.JoulesPerToken()), unit: "J/token"})
+		rows = append(rows, ofPhase(3, "scored", r.Scored, theme.Default))
 	}
 	rows = append(rows,
 		figure{rank: 2, label: "per 1M tokens", value: draw.Sig(jpt * perMillionWh), unit: "Wh"},

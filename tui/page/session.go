@@ -369,7 +369,11 @@ func (p *Session) drawBeside(c *canvas.Canvas) {
 	d := p.Beside
 	if d == nil {
 		y := draw.Heading(c, 0, "Side by side", "")
-		c.TextMax(1, y, c.W-2, theme.Muted, "Enter on an earlier session lays it beside this one")
+		text := "Enter on an earlier session lays it beside this one"
+		if canvas.Width(text) > c.W-2 {
+			text = "Enter lays an earlier one beside this"
+		}
+		c.TextMax(1, y, c.W-2, theme.Muted, text)
 		return
 	}
 	y := draw.Heading(c, 0, "Beside: "+d.Name, "")

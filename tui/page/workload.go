@@ -283,7 +283,8 @@ func (p *Workload) drawHistogram(c *canvas.Canvas) {
 		c.Text(x+1, y+i, theme.Muted, draw.Int(sum))
 	}
 	if bottom := y + rows; bottom < c.H {
-		x := c.Text(label+1, bottom, theme.PhaseScore, "█ easy ")
+		x := max(0, min(label+1, c.W-canvas.Width("█ easy  ▓ hard  ▒ not judged")))
+		x = c.Text(x, bottom, theme.PhaseScore, "█ easy ")
 		x = c.Text(x+1, bottom, theme.PhasePrefill, "▓ hard ")
 		c.TextMax(x+1, bottom, c.W-x-1, theme.PhaseDecode, "▒ not judged")
 	}

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"math"
+
 	"jouletop/engine/event"
 )
 
@@ -34,7 +36,7 @@ func (p *PerClock) add(phase event.Phase, mhz int, joules float64, tokens int) {
 		s = &EnergySums{}
 		p.sums[k] = s
 	}
-	s.add(joules, joules, tokens, 0)
+	s.add(joules, math.NaN(), joules, tokens, 0)
 }
 
 // Measured returns J/token by clock for a phase ("" for whole requests).

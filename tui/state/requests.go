@@ -43,6 +43,7 @@ type Request struct {
 type EnergySums struct {
 	N, Unresolved int
 	Joules        float64
+	half          float64 // of its interval
 	net           float64
 	tokens        int
 	seconds       float64
@@ -56,22 +57,38 @@ func (s EnergySums) JoulesPerToken() float64 {
 	return s.Joules / float64(s.tokens)
 }
 
-// JoulesPerToken is the run's J/token: of what was generated, or, where nothing was, of what
-// was read to be scored. The two are not mixed: a token read costs far less.
-func (r *Requests) JoulesPerToken() float64 {
-	if r.Generated.tokens > 0 {
-		return r.Generated.JoulesPerToken()
-	}
-	return r.Scored.JoulesPerToken()
-}
-
-// LastJoulesPerToken is J/token of the newest request whose energy is known, NaN
-// where there is none.
-func (r *Requests) LastJoulesPerToken() float64 {
-	if !r.isPriced {
+// HalfPerToken returns the half-width of JoulesPerToken's interval in J/token, NaN where it
+// is not known. What is not known of one energy is not known of the next: the model of the
+// powers is one. So half-widths add up, which is the most that they can come to.
+func (s EnergySums) HalfPerToken() float64 {
+	if s.tokens == 0 {
 		return math.NaN()
 	}
-	return r.priced.JoulesPerToken
+	return s.half / float64(s.tokens)
+}
+
+// JoulesPerToken is the run's J/token: of what was generated, or, where nothing was, of what
+// was read to be scored. The two are not mixed: a token read costs far less.
+func (r *Requests) JoulesPerToken() float64 { return r.billed().JoulesPerToken() }
+
+// HalfPerToken is the half-width of its interval.
+func (r *Requests) HalfPerToken() float64 { return r.billed().HalfPerToken() }
+
+func (r *Requests) billed() EnergySums {
+	if r.Generated.tokens > 0 {
+		return r.Generated
+	}
+	return r.Scored
+}
+
+// LastJoulesPerToken is J/token of the newest request whose energy is known, and the
+// half-width of its interval; NaN where there is none.
+func (r *Requests) LastJoulesPerToken() (mean, half float64) {
+	if !r.isPriced {
+		return math.NaN(), math.NaN()
+	}
+	q := &r.priced
+	return q.JoulesPerToken, q.EnergyErrJ / q.EnergyJ * q.JoulesPerToken
 }
 
 func (r *Requests) reset() {
@@ -108,10 +125,10 @@ func (r *Requests) energy(e event.RequestEnergy) {
 		kind = &r.Generated
 	}
 	for _, s := range []*EnergySums{&r.All, kind} {
-		s.add(e.EnergyJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
+		s.add(e.EnergyJ, e.EnergyErrJ, e.NetEnergyJ, billedTokens(e.Request), e.LatencyS())
 	}
 	if e.Drafts() && e.OutputTokens > 0 {
-		r.Decode.add(e.DraftJ+e.VerifyJ, math.NaN(), e.OutputTokens-1, e.DecodeS)
+		r.Decode.add(e.DraftJ+e.VerifyJ, e.DraftErrJ+e.VerifyErrJ, math.NaN(), e.OutputTokens-1, e.DecodeS)
 	}
 	n, ok := r.byID[e.RequestID]
 	if !ok {
@@ -138,16 +155,17 @@ func (r *Requests) phase(e event.PhaseEnergy) {
 	case event.Mixed, event.Draft, event.Verify:
 		return // nothing can be said of a phase
 	}
-	sum.add(e.EnergyJ, math.NaN(), e.Tokens, float64(e.EndNS-e.StartNS)/1e9)
+	sum.add(e.EnergyJ, e.EnergyErrJ, math.NaN(), e.Tokens, float64(e.EndNS-e.StartNS)/1e9)
 }
 
-func (s *EnergySums) add(joules, net float64, tokens int, seconds float64) {
+func (s *EnergySums) add(joules, half, net float64, tokens int, seconds float64) {
 	if math.IsNaN(joules) {
 		s.Unresolved++
 		return
 	}
 	s.N++
 	s.Joules += joules
+	s.half += half
 	if !math.IsNaN(net) {
 		s.net += net
 	}
