@@ -65,6 +65,14 @@ func TestWhereCachesAreToldOf(t *testing.T) {
 			}
 		})
 	}
+	// No more can be than there is of the prompt: that is not believed, and said.
+	for cached, want := range map[int]int{7: 7, 8: -1, 4000: -1, 1 << 30: -1} {
+		r, warned := askOnce(t, "x", ten+end+used(7, 10, fmt.Sprintf(`,"prompt_tokens_details":{"cached_tokens":%d}`, cached))+allDone, nil)
+		doubtful := strings.Contains(string(r.Flags), "count-doubtful") && strings.Contains(warned, "more of the prompt was cached")
+		if r.CachedTokens != want || !strings.Contains(string(r.Flags), "cached-tokens") || doubtful != (want < 0) || r.InputTokens != 7 {
+			t.Errorf("%d of 7 tokens: %d cached, flags %q, warned %q", cached, r.CachedTokens, r.Flags, warned)
+		}
+	}
 	// Older llama-servers say how many they computed.
 	r, _ := askOnce(t, "x", ten+timed(`"prompt_n":2,"prompt_ms":5,"predicted_n":10,"predicted_ms":140`), nil)
 	if r.CachedTokens != 5 || string(r.Flags) != "cached-tokens" {

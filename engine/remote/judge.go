@@ -88,12 +88,15 @@ func (g *generation) countPrompt() {
 		g.flag(event.FlagCachedTokens)
 		g.say(fmt.Sprintf("the server says that answers came from a cache (%s), not how much of them", g.clean(g.hit)))
 	}
-	switch {
-	case cached > 0 && n > 0 && cached > n:
-		// Some count the prompt without what was cached.
-		g.flag(event.FlagCountDoubtful, event.FlagCachedTokens)
-	case cached > 0:
+	if cached > 0 {
 		g.flag(event.FlagCachedTokens)
+	}
+	if cached > n && (n > 0 || cached > len(g.prompt)+promptSpare) {
+		// No more of a prompt can be cached than there is; or some count the prompt without
+		// what was cached, and then it is the prompt that is not known.
+		cached = -1
+		g.flag(event.FlagCountDoubtful)
+		g.say("the server says that more of the prompt was cached than it counts in it: how much, is not stated")
 	}
 	g.res.CachedTokens = cached
 	if g.usage.prompt <= 0 || g.usage.unreadable {
