@@ -61,6 +61,49 @@ func TestItemsInTerminal(t *testing.T) {
 	}
 }
 
+// The table of earlier sessions is sorted, filtered and copied from like any other.
+func TestSessionsTableInTerminal(t *testing.T) {
+	for _, size := range itemSizes {
+		t.Run(fmt.Sprintf("%d×%d", size[0], size[1]), func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			for name, queries := range map[string]string{"alpha": "5", "beta": "9", "gamma": "2"} {
+				record(t, home, "run", "--gpu", "sim", "--dataset", "truthfulqa", "--queries", queries, "--max-tokens", "4", "--sim-speed", "max",
+					"--session", filepath.Join(home, "state", "jouletop", "sessions", name))
+			}
+			x := openIn(t, home, size[0], size[1], nil, append(generate, "--queries", "1", "--sim-speed", "50")...)
+			x.shows("no job running")
+			x.keys("6")
+			x.shows("Earlier sessions")
+			x.shows("gamma")
+			order := func(names ...string) func(string) bool {
+				return func(s string) bool {
+					return regexp.MustCompile(`(?s)  ` + strings.Join(names, ` .*  `) + ` `).MatchString(s)
+				}
+			}
+			x.keys(rightKey, "o")
+			x.matches(`requests▾`)
+			x.until("the most requests first", order("beta", "alpha", "gamma"))
+			x.keys("o")
+			x.matches(`requests▴`)
+			x.until("the fewest first", order("gamma", "alpha", "beta"))
+			x.keys("/", "bet")
+			x.until("only beta", func(s string) bool {
+				return strings.Contains(s, "beta") && !strings.Contains(s, "alpha") && !strings.Contains(s, "gamma")
+			})
+			x.keys(enterKey, "c")
+			x.shows("row copied")
+			copied, err := base64.StdEncoding.DecodeString(x.wrote("the row for the clipboard", `\x1b\]52;c;([A-Za-z0-9+/=]+)`)[1])
+			if text := string(copied); err != nil || !strings.Contains(text, "session\t") || !strings.Contains(text, "beta\t9\t") {
+				t.Errorf("copied %q, %v", text, err)
+			}
+			x.keys(escKey)
+			x.shows("alpha")
+			x.leave()
+		})
+	}
+}
+
 // leave quits, in a run too.
 func (x *terminal) leave() {
 	x.t.Helper()

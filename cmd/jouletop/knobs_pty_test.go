@@ -26,6 +26,15 @@ func TestKnobPanel(t *testing.T) {
 	x.shows("ARMED")
 	x.keys("f", rightKey)
 	x.shows("2619 MHz")
+	x.keys("1593", enterKey)
+	memory := func(want bool) func(string) bool {
+		return func(string) bool {
+			mhz, locked := g.state.GPU(0).MemLocked()
+			return locked == want && (!want || mhz == 1593)
+		}
+	}
+	x.until("a memory clock of 1593 MHz", memory(true))
+	x.shows("locked to 1593 MHz")
 	x.keys(rightKey)
 	x.shows("W drawn now")
 	x.keys("400", enterKey)
@@ -46,6 +55,7 @@ func TestKnobPanel(t *testing.T) {
 
 	x.keys("r")
 	x.until("what there was before", func(string) bool { return g.state.GPU(0).Get(fakenvml.PowerLimitMW) == before })
+	x.until("the memory clock given back", memory(false))
 	x.keys(escKey)
 	x.quit()
 }
