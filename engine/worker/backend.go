@@ -304,7 +304,9 @@ func (b *Backend) call(ctx context.Context, p *process, k kind, arg any, c *call
 		return reply{}, err
 	}
 	var body []byte
-	if text, ok := arg.(string); ok {
+	if packed, ok := arg.([]byte); ok {
+		body = packed
+	} else if text, ok := arg.(string); ok {
 		if body = []byte(text); len(body) > maxBody-4 {
 			return reply{}, fmt.Errorf("%w: a text of %d bytes", engine.ErrTooLong, len(body))
 		}

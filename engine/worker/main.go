@@ -163,8 +163,15 @@ func (s *server) call(k kind, id callID, body []byte) error {
 		if err := decode(body, &c); err != nil {
 			return err
 		}
+		s.begin(id)
+		s.work <- func() { s.reply(id, s.serve(c)) }
+	case kindPass:
+		pass, err := decodePass(body)
+		if err != nil {
+			return err
+		}
 		ctx := s.begin(id)
-		s.work <- func() { s.reply(id, s.serve(ctx, c)) }
+		s.work <- func() { s.pass(ctx, id, pass) }
 	case kindCount:
 		text := string(body)
 		s.begin(id)
@@ -215,13 +222,18 @@ func (s *server) run(ctx context.Context, id callID, batch engine.Batch) reply {
 	return r
 }
 
-func (s *server) reply(id callID, r reply) {
+// over forgets a call that is answered.
+func (s *server) over(id callID) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if cancel := s.calls[id]; cancel != nil {
 		cancel()
 		delete(s.calls, id)
 	}
-	s.mu.Unlock()
+}
+
+func (s *server) reply(id callID, r reply) {
+	s.over(id)
 	body, err := encode(r)
 	if err != nil {
 		body, _ = encode(reply{Err: packError(err)}) // a text, which always encodes

@@ -59,6 +59,7 @@ type call struct {
 	progress func(float64)
 	obs      engine.Observer
 	size     int // of the batch
+	passes   bool
 	reply    chan reply
 }
 
@@ -228,7 +229,7 @@ func (p *process) frame(k kind, body []byte) error {
 	}
 	p.mu.Lock()
 	c, last := p.calls[id], p.next
-	if k == kindReply {
+	if k == kindReply || k == kindPassed {
 		delete(p.calls, id)
 	}
 	p.mu.Unlock()
@@ -249,6 +250,12 @@ func (c *call) deliver(k kind, body []byte) error {
 			return err
 		}
 		c.reply <- r
+	case k == kindPassed && c.passes:
+		passed, err := decodePassed(body)
+		if err != nil {
+			return err
+		}
+		c.reply <- reply{Served: served{Passed: passed}}
 	case k == kindProgress && c.progress != nil:
 		share, err := decodeProgress(body)
 		if err != nil {

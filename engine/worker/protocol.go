@@ -15,7 +15,7 @@ import (
 //	magic u16, version u8, kind u8, length u32, crc u32 (Castagnoli, of the body), body
 //
 // A body that belongs to a call begins with the call's number (u32). What comes
-// often (phases, tokens, progress, heartbeats) is packed by hand; the rest is
+// often (phases, tokens, passes, progress, heartbeats) is packed by hand; the rest is
 // gob, each body complete in itself.
 const (
 	magic     = 0x574a // "JW"
@@ -33,6 +33,7 @@ const (
 	kindRun                    // call, gob engine.Batch
 	kindCount                  // call, text
 	kindServe                  // call, gob serve
+	kindPass                   // call, pass (see pass.go)
 	kindCancel                 // call
 	kindClose                  // nothing
 
@@ -43,7 +44,8 @@ const (
 	kindPhase    // call, phase u8, end u8, tokens i64, t i64
 	kindToken    // call, index u32, t i64, text
 	kindReply    // call, gob reply
-	lastKind     = kindReply
+	kindPassed   // call, what came of a pass (see pass.go)
+	lastKind     = kindPassed
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

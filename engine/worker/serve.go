@@ -20,7 +20,6 @@ type part uint8
 const (
 	partRoom part = iota
 	partPrepare
-	partPass
 	partEnd
 )
 
@@ -29,7 +28,6 @@ type serve struct {
 	Part    part
 	ID      int            // of Prepare and End
 	Request engine.Request // of Prepare
-	Pass    serving.Pass
 }
 
 // served is what it returns.
@@ -78,11 +76,15 @@ func (b *Backend) Pass(ctx context.Context, pass serving.Pass) (engine.Passed, e
 	tokens := pass.PrefillTokens() + pass.Decodes()
 	defer p.pace.guard(p, tokens, b.opt.PassAfter)()
 	began := time.Now()
-	r, err := b.serve(ctx, serve{Part: partPass, Pass: pass})
+	r, err := b.call(ctx, p, kindPass, appendPass(nil, pass), &call{passes: true})
 	if err == nil {
-		p.pace.took(tokens, time.Since(began))
+		err = r.Err.unpack()
 	}
-	return r.Passed, err
+	if err != nil {
+		return engine.Passed{}, err
+	}
+	p.pace.took(tokens, time.Since(began))
+	return r.Served.Passed, nil
 }
 
 // pace is how long the passes of a child took. A GPU's kernel that never ends keeps its
@@ -141,8 +143,24 @@ func (b *Backend) End(id int) (event.Output, float64) {
 // errServes: the child's backend runs batches alone.
 var errServes = errors.New("engine/worker: the backend serves no requests as they come")
 
-// serve is the child's side.
-func (s *server) serve(ctx context.Context, c serve) reply {
+// pass is the child's side of Pass.
+func (s *server) pass(ctx context.Context, id callID, pass serving.Pass) {
+	b, ok := s.backend.(engine.Server)
+	if !ok {
+		s.reply(id, reply{Err: packError(errServes)})
+		return
+	}
+	passed, err := b.Pass(ctx, pass)
+	if err != nil {
+		s.reply(id, reply{Err: packError(err)})
+		return
+	}
+	s.over(id)
+	s.out.add(kindPassed, true, func(d []byte) []byte { return appendPassed(id.append(d), passed) })
+}
+
+// serve is the child's side of the others.
+func (s *server) serve(c serve) reply {
 	b, ok := s.backend.(engine.Server)
 	if !ok {
 		return reply{Err: packError(errServes)}
@@ -154,8 +172,6 @@ func (s *server) serve(ctx context.Context, c serve) reply {
 		r.Served.Room = b.Room()
 	case partPrepare:
 		r.Served.Prompt, r.Served.Most, err = b.Prepare(c.ID, c.Request)
-	case partPass:
-		r.Served.Passed, err = b.Pass(ctx, c.Pass)
 	case partEnd:
 		r.Served.Output, r.Served.Quality = b.End(c.ID)
 	}
