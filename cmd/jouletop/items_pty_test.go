@@ -382,8 +382,8 @@ func driveLive(x *terminal) {
 	x.matches(`made now +\d+(\.\d)? token/s`)
 	x.matches(`\d\.\d+ s old`)
 	if x.wide() {
-		x.matches(`P prefill +\d\S* J/token`)
-		x.matches(`D decode +\d\S* J/token`)
+		x.matches(`P prefill +\d\S* ± \d\S* J/token`)
+		x.matches(`D decode +\d\S* ± \d\S* J/token`)
 	} else {
 		x.matches(`P D +\.?\d\S* \d\S* J/token`)
 	}
