@@ -17,6 +17,7 @@ func TestEchoes(t *testing.T) {
 		{"", 0, []float64{-5, -6}, ""},
 		{"eos", 0, []float64{-5, -6}, ""}, // cut by its count, not one before
 		{"", 2, []float64{-5, -6}, "cached-tokens"},
+		{"", 99, []float64{-5, -6}, "cached-tokens+count-doubtful"}, // of three tokens
 	} {
 		s := newServer(t, func(s *server) { s.echoes, s.cached = c.echoes, c.cached })
 		results, err := open(t, s, nil).Run(t.Context(), q, &heard{})
@@ -24,6 +25,9 @@ func TestEchoes(t *testing.T) {
 			t.Fatal(err, results[0].Err)
 		}
 		r := results[0]
+		if c.cached > 3 {
+			c.cached = -1
+		}
 		if !slices.Equal(r.Output.LogLikelihoods, c.lls) || r.Output.Choice != 0 || r.CachedTokens != c.cached || string(r.Flags) != c.flags || r.PrefillEndNS != 0 {
 			t.Errorf("%q: %+v", c.echoes, r)
 		}

@@ -427,7 +427,8 @@ func (g *generation) keepTexts() {
 // fail leaves what was received in the result of a request that failed.
 func (g *generation) fail() {
 	g.keepTexts()
-	g.res.InputTokens, g.res.CachedTokens = cmpCount(g.usage.prompt, g.counted), g.cached
+	g.res.InputTokens = cmpCount(g.usage.prompt, g.counted)
+	believeCached(&g.res, g.cached, g.res.InputTokens, g.prompt, g.say)
 	if g.res.OutputTokens == 0 {
 		g.res.OutputTokens = max(len(g.times), g.usage.completion(len(g.times)))
 	}

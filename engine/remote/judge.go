@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"jouletop/engine"
 	"jouletop/engine/event"
 )
 
@@ -88,17 +89,7 @@ func (g *generation) countPrompt() {
 		g.flag(event.FlagCachedTokens)
 		g.say(fmt.Sprintf("the server says that answers came from a cache (%s), not how much of them", g.clean(g.hit)))
 	}
-	if cached > 0 {
-		g.flag(event.FlagCachedTokens)
-	}
-	if cached > n && (n > 0 || cached > len(g.prompt)+promptSpare) {
-		// No more of a prompt can be cached than there is; or some count the prompt without
-		// what was cached, and then it is the prompt that is not known.
-		cached = -1
-		g.flag(event.FlagCountDoubtful)
-		g.say("the server says that more of the prompt was cached than it counts in it: how much, is not stated")
-	}
-	g.res.CachedTokens = cached
+	believeCached(&g.res, cached, n, g.prompt, g.say)
 	if g.usage.prompt <= 0 || g.usage.unreadable {
 		g.doubt()
 		return
@@ -107,6 +98,21 @@ func (g *generation) countPrompt() {
 		g.flag(event.FlagCountDoubtful)
 		g.say("the server counts far fewer tokens than the prompts have: it cuts them, or leaves out what it had cached")
 	}
+}
+
+// believeCached takes what a server says was cached of a prompt of n tokens (0 or less: not
+// known). No more of it can be than there is; or some count the prompt without what was
+// cached, and then it is the prompt that is not known.
+func believeCached(res *engine.Result, cached, n int, prompt string, say func(string)) {
+	if cached > 0 {
+		res.Flags = res.Flags.With(event.FlagCachedTokens)
+	}
+	if cached > n && (n > 0 || cached > len(prompt)+promptSpare) {
+		cached = -1
+		res.Flags = res.Flags.With(event.FlagCountDoubtful)
+		say("the server says that more of the prompt was cached than it counts in it: how much, is not stated")
+	}
+	res.CachedTokens = cached
 }
 
 // countOutput settles the output tokens: as the server counts them, where that

@@ -31,9 +31,6 @@ func (r *run) score(index int, q engine.Request) engine.Result {
 		s.res.Err = r.wordError(q, err)
 		return s.res
 	}
-	if s.res.CachedTokens > 0 {
-		s.res.Flags = s.res.Flags.With(event.FlagCachedTokens)
-	}
 	s.res.InputTokens = shared
 	s.res.Output.LogLikelihoods = lls
 	s.res.Output.Choice = workloads.Choose(q.Query, lls)
@@ -195,7 +192,7 @@ func (s *scoring) readEcho(text string, answer []byte) (logprobs, error) {
 		return logprobs{}, ErrNoScoring // echo was ignored
 	}
 	if s.res.CachedTokens < 0 { // the options find their own prompt there
-		s.res.CachedTokens = got.cache.tokens
+		believeCached(&s.res, got.cache.tokens, n, text, s.warn)
 	}
 	return logprobs{p.Tokens[:n], p.TokenLogprobs[:n]}, nil
 }
