@@ -39,6 +39,7 @@ type Grid[T any] struct {
 	places []draw.Place // of the columns when last drawn
 
 	sorted int // 1 + the column sorted by, descending where negative; 0: as they came
+	usual  int // how it is sorted before anybody sorts it
 	filter string
 	typing *line
 	order  []int  // numbers of the rows listed, where they are sorted or filtered
@@ -75,6 +76,9 @@ func (g *Grid[T]) See(rows Rows[T]) {
 
 // plain tells that rows are listed as they came, the newest first.
 func (g *Grid[T]) plain() bool { return g.sorted == 0 && g.filter == "" }
+
+// untouched tells that rows are listed as nobody has asked to have them otherwise.
+func (g *Grid[T]) untouched() bool { return g.sorted == g.usual && g.filter == "" }
 
 // count is how many rows are listed.
 func (g *Grid[T]) count() int {
@@ -301,9 +305,9 @@ func (g *Grid[T]) choose(at int) {
 	g.stamp++
 }
 
-// Newest goes back to the newest row, unsorted and unfiltered.
+// Newest goes back to the newest row, sorted as at first and unfiltered.
 func (g *Grid[T]) Newest() {
-	g.held, g.first, g.sorted, g.filter, g.typing = false, 0, 0, "", nil
+	g.held, g.first, g.sorted, g.filter, g.typing = false, 0, g.usual, "", nil
 	g.list()
 	g.stamp++
 }
@@ -312,6 +316,12 @@ func (g *Grid[T]) Newest() {
 func (g *Grid[T]) toColumn(i int) {
 	g.column = min(max(i, 0), max(len(g.Columns)-1, 0))
 	g.stamp++
+}
+
+// StartSortedBy is SortBy, of how it is sorted before anybody sorts it, and again after Esc.
+func (g *Grid[T]) StartSortedBy(i int) {
+	g.SortBy(i)
+	g.usual = g.sorted
 }
 
 // SortBy sorts by a column: by numbers the greatest first, by text from A on; the other

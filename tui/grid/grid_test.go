@@ -289,3 +289,36 @@ func TestRowsThatGo(t *testing.T) {
 		t.Errorf("%d rows are listed, the first number %d", g.count(), g.number(0))
 	}
 }
+
+// Esc puts a table back as it was at first, sorted where it was, and then is the page's.
+func TestEscKeepsTheUsualOrder(t *testing.T) {
+	all := []int{20, 30, 10}
+	g := Grid[int]{Columns: []draw.Column[int]{{Title: "n", Width: 4, Text: draw.Int, Num: func(n int) float64 { return float64(n) }}}}
+	see := func() { g.See(Rows[int]{Len: len(all), Version: 1, At: func(n int) int { return all[n] }}) }
+	see()
+	g.StartSortedBy(0)
+	first := func(want int) {
+		t.Helper()
+		if see(); all[g.number(0)] != want {
+			t.Errorf("%d stands first, want %d", all[g.number(0)], want)
+		}
+	}
+	esc := tea.KeyPressMsg{Code: tea.KeyEscape}
+	first(30)
+	if see(); g.Greedy(esc) {
+		t.Error("takes Esc, with nothing to put back")
+	}
+	for sorts, want := range []int{30, 10, 10} { // not; the least first; as they came
+		for range sorts {
+			g.SortBy(0)
+		}
+		first(want)
+		if sorts > 0 {
+			if !g.Greedy(esc) {
+				t.Errorf("sorted %d times: Esc is not taken", sorts)
+			}
+			g.Key(esc)
+		}
+		first(30)
+	}
+}

@@ -61,7 +61,7 @@ func (g *Grid[T]) Typing() bool { return g.typing != nil }
 // Greedy tells whether the grid takes a key before the keys of every page: all while a
 // filter is typed, else those that mean another thing there.
 func (g *Grid[T]) Greedy(msg tea.KeyPressMsg) bool {
-	return g.typing != nil || Keys.Ends.Is(msg) || msg.String() == "esc" && !g.plain()
+	return g.typing != nil || Keys.Ends.Is(msg) || msg.String() == "esc" && !g.untouched()
 }
 
 // Key takes a key press and tells what it asks for, and whether it was the grid's.
@@ -98,8 +98,8 @@ func (g *Grid[T]) Key(msg tea.KeyPressMsg) (ask Asks, taken bool) {
 		in.Focus()
 		g.typing = &line{in}
 		g.stamp++
-	case s == "esc" && !g.plain():
-		g.filter, g.sorted = "", 0
+	case s == "esc" && !g.untouched():
+		g.filter, g.sorted = "", g.usual
 		g.relist()
 	case k.Open.Is(msg) && g.count() > 0:
 		return Details, true

@@ -22,7 +22,7 @@ type Monitor struct {
 // NewMonitor returns the page.
 func NewMonitor(c *view.Context) *Monitor {
 	p := &Monitor{Live: Live{Base: Base{c}, gpus: gpuRows{Context: c}}, list: processesTable(c, func() []string { return shownGPUs(c) })}
-	p.list.grid.SortBy(energyColumn)
+	p.list.grid.StartSortedBy(energyColumn)
 	return p
 }
 
