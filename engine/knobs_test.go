@@ -72,38 +72,49 @@ func TestKnobsOfPoints(t *testing.T) {
 	}
 }
 
-// A limit that somebody else has set ends the run, flags what it touched, and stays.
+// A limit that another hand changes while a point runs ends the run and flags what it
+// touched. One that somebody else has set stays; where another limiter holds power lower,
+// the limit that was set is given back all the same.
 func TestPowerLimitTakenAway(t *testing.T) {
-	b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
-		plan := engine.Plan{Name: "sweep", NeedsClocks: true}
-		plan.Points = knobPoints(func(i int) func(workloads.Query) string {
-			if i == 1 {
-				return b.once(2, func() { _ = b.guard.gpu.Set(gpu.KnobPower, 333_000) })
+	for name, c := range map[string]struct {
+		disturb func(*bench)
+		says    string
+		left    int // mW
+	}{
+		"set":     {func(b *bench) { _ = b.guard.gpu.Set(gpu.KnobPower, 333_000) }, "333 W now, set by somebody else", 333_000},
+		"lowered": {func(b *bench) { b.guard.gpu.SetLimiter(250) }, "another limiter holds it at 250 W", 700_000},
+	} {
+		b := simulateIn(t, &bench{guard: &fakeGuard{}}, []string{"h100"}, func(b *bench) {
+			plan := engine.Plan{Name: "sweep", NeedsClocks: true}
+			plan.Points = knobPoints(func(i int) func(workloads.Query) string {
+				if i == 1 {
+					return b.once(2, func() { c.disturb(b) })
+				}
+				return nil
+			}, gpu.Setting{SMMHz: 1005, PowerW: 500}, gpu.Setting{SMMHz: 1005, PowerW: 400}, gpu.Setting{SMMHz: 1005, PowerW: 300})
+			for i := range plan.Points {
+				plan.Points[i].Queries = append(plan.Points[i].Queries, plan.Points[i].Queries...)
 			}
-			return nil
-		}, gpu.Setting{SMMHz: 1005, PowerW: 500}, gpu.Setting{SMMHz: 1005, PowerW: 400}, gpu.Setting{SMMHz: 1005, PowerW: 300})
-		for i := range plan.Points {
-			plan.Points[i].Queries = append(plan.Points[i].Queries, plan.Points[i].Queries...)
+			plan.MinPoint = 3 * time.Second
+			if err := b.engine.Run(context.Background(), plan); !errors.Is(err, engine.ErrClock) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: ended with %v", name, err)
+			}
+		})
+		if got := knobChanges(b); !strings.HasPrefix(got, "power 500000 policy, power 400000 policy, power 0 other's hand!") {
+			t.Errorf("%s: changes: %s", name, got)
 		}
-		plan.MinPoint = 3 * time.Second
-		if err := b.engine.Run(context.Background(), plan); !errors.Is(err, engine.ErrClock) || !strings.Contains(err.Error(), "333 W now, set by somebody else") {
-			t.Errorf("ended with %v", err)
+		flagged := 0
+		for _, r := range of[event.RequestEnergy](b) {
+			if r.Flags.Has(event.FlagClockLost) {
+				flagged++
+			}
 		}
-	})
-	if got := knobChanges(b); !strings.HasPrefix(got, "power 500000 policy, power 400000 policy, power 0 other's hand!") {
-		t.Errorf("changes: %s", got)
-	}
-	flagged := 0
-	for _, r := range of[event.RequestEnergy](b) {
-		if r.Flags.Has(event.FlagClockLost) {
-			flagged++
+		if flagged == 0 {
+			t.Errorf("%s: nothing is flagged", name)
 		}
-	}
-	if flagged == 0 {
-		t.Error("nothing is flagged")
-	}
-	if mw, _ := b.guard.gpu.State(gpu.KnobPower); mw != 333_000 {
-		t.Errorf("somebody else's limit became %d mW", mw)
+		if mw, _ := b.guard.gpu.State(gpu.KnobPower); mw != c.left {
+			t.Errorf("%s: the limit is left at %d mW", name, mw)
+		}
 	}
 }
 
