@@ -50,6 +50,14 @@ type Backend interface {
 	Close() error
 }
 
+// Fitter is a Backend that may have to load a model again to serve with it, or to run
+// batches after it has served.
+type Fitter interface {
+	// Fits tells whether the model as it is loaded does for spec, which asks for the same
+	// one.
+	Fits(spec ModelSpec) bool
+}
+
 // ModelSpec asks for a model.
 type ModelSpec struct {
 	Name      string `json:"name"` // as the operator gave it

@@ -37,8 +37,14 @@ func (x *execution) load(ctx context.Context, pt PointPlan) error {
 	if len(pt.Queries) == 0 {
 		return errors.New(ofPoint(pt.PointID) + "no queries")
 	}
-	if x.loaded.Name != "" && x.loaded.Name == pt.Spec.Name && x.loaded.Path == pt.Spec.Path && x.loaded.Drafter == pt.Spec.Drafter && x.loaded.Serves == pt.Spec.Serves {
-		return nil
+	if x.loaded.Name != "" && x.loaded.Name == pt.Spec.Name && x.loaded.Path == pt.Spec.Path && x.loaded.Drafter == pt.Spec.Drafter {
+		if x.loaded.Serves == pt.Spec.Serves {
+			return nil
+		}
+		if f, ok := x.cfg.Backend.(Fitter); !ok || f.Fits(pt.Spec) {
+			x.loaded.Serves = pt.Spec.Serves
+			return nil
+		}
 	}
 	shown := -1
 	info, err := x.cfg.Backend.Load(ctx, pt.Spec, func(p float64) {

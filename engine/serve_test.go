@@ -361,6 +361,45 @@ func TestServingOutlivesItsBackend(t *testing.T) {
 	serve(t, b, served(t, n, slots, "poisson:50"), engine.ErrBackendDied)
 }
 
+// choosy is a Server that must load its model again to serve with it, or does not.
+type choosy struct {
+	engine.Server
+	fits  bool
+	loads int
+}
+
+func (c *choosy) Load(ctx context.Context, spec engine.ModelSpec, progress func(float64)) (engine.ModelInfo, error) {
+	c.loads++
+	return c.Server.Load(ctx, spec, progress)
+}
+
+func (c *choosy) Fits(engine.ModelSpec) bool { return c.fits }
+
+// A model that ran batches serves without being loaded again, unless its backend says that
+// it must be.
+func TestServingAfterBatches(t *testing.T) {
+	for fits, loads := range map[bool]int{true: 1, false: 3} {
+		var model *choosy
+		b := &bench{wrap: func(inner engine.Backend) engine.Backend {
+			model = &choosy{Server: inner.(engine.Server), fits: fits}
+			return model
+		}}
+		simulateIn(t, b, []string{"h100"}, func(b *bench) {
+			points := []engine.PointPlan{point("llama-3.1-8b", 4, 2, nil), served(t, 6, 4, ""), served(t, 6, 4, ""), point("llama-3.1-8b", 4, 2, nil)}
+			for i := range points {
+				points[i].PointID = fmt.Sprint("p", i)
+				points[i].Spec.Serves = points[i].Serving != nil
+			}
+			if err := b.engine.Run(context.Background(), engine.Plan{Name: "run", Points: points}); err != nil {
+				t.Error(err)
+			}
+		})
+		if model.loads != loads {
+			t.Errorf("fits %t: loaded %d times, want %d", fits, model.loads, loads)
+		}
+	}
+}
+
 // Where the operator stops, those under way go on to their end; those that wait are no
 // result.
 func TestStopWhileServing(t *testing.T) {

@@ -10,8 +10,7 @@ import (
 
 // garbage is how many bytes may lie about between two collections. What lives is 10 to
 // 25 MB: Go's own rule, as much again as lives, would have a dashboard of a long session
-// take 20 MB more for a few collections fewer a minute; with 5 MB they took twice as much
-// of a core.
+// take 20 MB more for a few collections fewer a minute.
 const garbage = 12 << 20
 
 // keepHeapSmall has garbage collected before there is much of it, until ctx is done.

@@ -65,7 +65,10 @@ type Backend struct {
 	closed bool
 }
 
-var _ engine.Backend = (*Backend)(nil)
+var (
+	_ engine.Backend = (*Backend)(nil)
+	_ engine.Fitter  = (*Backend)(nil)
+)
 
 // New starts a child and waits for its backend.
 func New(opt Options) (*Backend, error) {
@@ -220,11 +223,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 	if err != nil {
 		return engine.ModelInfo{}, err
 	}
-	var env []string
-	var why string
-	if b.opt.EnvOf != nil {
-		env, why = b.opt.EnvOf(spec)
-	}
+	env, why := b.envOf(spec)
 	if p != nil && !slices.Equal(p.env, env) {
 		b.end(p, "made way to one with another environment, and did not close within %v")
 		_ = b.buried(p)
@@ -239,6 +238,7 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 		progress = func(float64) {}
 	}
 	b.setLoaded(p, false)
+	p.onGPU.Store(false) // until it is there
 	r, err := b.call(ctx, p, kindLoad, spec, &call{progress: progress})
 	if err == nil {
 		err = r.Err.unpack()
@@ -247,10 +247,27 @@ func (b *Backend) Load(ctx context.Context, spec engine.ModelSpec, progress func
 		return engine.ModelInfo{}, err
 	}
 	b.setLoaded(p, true)
+	p.onGPU.Store(spec.GPULayers < 0 && !r.Info.OnCPU())
 	if why != "" {
 		r.Info.Warnings = append(r.Info.Warnings, why)
 	}
 	return r.Info, nil
+}
+
+// envOf is Options.EnvOf.
+func (b *Backend) envOf(spec engine.ModelSpec) (env []string, why string) {
+	if b.opt.EnvOf == nil {
+		return nil, ""
+	}
+	return b.opt.EnvOf(spec)
+}
+
+// Fits implements engine.Fitter: the model need not be loaded again where the child that it
+// is in has the environment that spec needs.
+func (b *Backend) Fits(spec engine.ModelSpec) bool {
+	p, err := b.ready()
+	env, _ := b.envOf(spec)
+	return err == nil && slices.Equal(p.env, env)
 }
 
 func (b *Backend) setLoaded(p *process, on bool) {

@@ -309,7 +309,7 @@ func TestSlowIsNotHung(t *testing.T) {
 func TestBusyForEver(t *testing.T) {
 	t.Parallel()
 	b := mustFake(t, func(o *Options) { o.HungAfter = 2 * time.Second; o.StalledAfter = time.Second })
-	if _, err := b.Load(t.Context(), engine.ModelSpec{}, nil); err != nil {
+	if _, err := b.Load(t.Context(), engine.ModelSpec{GPULayers: -1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.Run(t.Context(), generate("spin", 2), &heard{})
@@ -331,7 +331,11 @@ func TestEnvironmentOfTheModel(t *testing.T) {
 	})
 	var before string
 	for i, c := range []struct{ serves, another bool }{{false, false}, {true, true}, {true, false}, {false, true}} {
-		info, err := b.Load(t.Context(), engine.ModelSpec{Name: "m", Serves: c.serves}, nil)
+		spec := engine.ModelSpec{Name: "m", Serves: c.serves}
+		if i > 0 && b.Fits(spec) == c.another {
+			t.Errorf("load %d: fits %t", i, b.Fits(spec))
+		}
+		info, err := b.Load(t.Context(), spec, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 // Passes come and go hundreds of times a second, and the GPU waits meanwhile: they are
-// packed by hand. As gob a pass of 32 took longer on its way than the scheduler and the
-// rest of the host's work together.
+// packed by hand. As gob, each complete in itself, a pass of 32 took 0.29 ms there and back
+// on two cores of a server, so it takes 0.12 (BenchmarkPass).
 
 // Bits of a member, and of a token.
 const (

@@ -58,6 +58,34 @@ func TestPassesTravel(t *testing.T) {
 	}
 }
 
+// A pass is answered by what came of it, or by an error, and nothing else by that.
+func TestAnswersToPasses(t *testing.T) {
+	packed := func(r reply) []byte {
+		body, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	for name, c := range map[string]struct {
+		passes bool
+		kind   kind
+		body   []byte
+		ok     bool
+	}{
+		"what came of it":      {true, kindPassed, appendPassed(nil, engine.Passed{EndNS: 1}), true},
+		"an error":             {true, kindReply, packed(reply{Err: packError(engine.ErrTooLong)}), true},
+		"a reply of no pass":   {true, kindReply, packed(reply{Tokens: 3}), false},
+		"a pass nobody wanted": {false, kindPassed, appendPassed(nil, engine.Passed{EndNS: 1}), false},
+	} {
+		p := &process{calls: map[callID]*call{}, greeted: make(chan struct{})}
+		id := p.begin(&call{passes: c.passes, reply: make(chan reply, 1)})
+		if err := p.frame(c.kind, append(id.append(nil), c.body...)); (err == nil) != c.ok || err != nil && !errors.Is(err, errGarbage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzPasses(f *testing.F) {
 	for _, c := range somePasses {
 		f.Add(appendPass(nil, c.pass))

@@ -47,6 +47,9 @@ type process struct {
 	err     error
 
 	pace pace // of the goroutine that calls Pass
+	// onGPU: all of the model is, so that a GPU is what its work takes long for. On a CPU a
+	// long prompt of a large model may take an hour.
+	onGPU atomic.Bool
 
 	// What the watchdog looks at.
 	frames atomic.Int64 // all
@@ -249,6 +252,9 @@ func (c *call) deliver(k kind, body []byte) error {
 		if err := decode(body, &r); err != nil {
 			return err
 		}
+		if c.passes && r.Err.Text == "" {
+			return fmt.Errorf("%w: a pass answered by what is none", errGarbage)
+		}
 		c.reply <- r
 	case k == kindPassed && c.passes:
 		passed, err := decodePassed(body)
@@ -351,13 +357,13 @@ func (p *process) death() error {
 }
 
 // watch kills a child that shows no life, that neither gets on with a call
-// nor uses CPU time, or that only uses CPU time for several times as long, as one does that
-// waits busily for a GPU's kernel that never ends. It counts its own ticks rather than read a clock: where the
+// nor uses CPU time, or whose model is on a GPU and that only uses CPU time for several
+// times as long: so one waits for a kernel that never ends. It counts its own ticks rather than read a clock: where the
 // whole program was stopped for a while, the child's frames are read before it
 // is judged.
 func (p *process) watch() {
 	const parts = 8
-	const busyTimes = 6 // a large prompt on a slow CPU takes minutes
+	const busyTimes = 6
 	tick := p.opt.HungAfter / parts
 	stallTicks := int(p.opt.StalledAfter / tick)
 	t := time.NewTicker(tick)
@@ -393,7 +399,7 @@ func (p *process) watch() {
 		case stalled >= stallTicks:
 			p.kill(fmt.Sprintf("hung: no progress and no CPU time for %v", p.opt.StalledAfter))
 			return
-		case still >= busyTimes*stallTicks:
+		case p.onGPU.Load() && still >= busyTimes*stallTicks:
 			p.kill(fmt.Sprintf("hung: busy, but no progress for %v", busyTimes*p.opt.StalledAfter))
 			return
 		}

@@ -97,7 +97,7 @@ type pace struct {
 }
 
 // A pass may take so many times as long as the longest so far, once there were so many;
-// before, it may take so many times as long as what is given on top of that.
+// before, on a GPU, it may take so many times as long as what is given on top of that.
 const (
 	paceTimes  = 100
 	pacePast   = 3
@@ -114,6 +114,9 @@ func (c *pace) took(tokens int, d time.Duration) {
 func (c *pace) guard(p *process, tokens int, after time.Duration) (end func()) {
 	longest := c.longest
 	limit := firstTimes * after
+	if c.passes < pacePast && !p.onGPU.Load() {
+		return func() {}
+	}
 	if c.passes >= pacePast {
 		limit = after + paceTimes*longest*time.Duration(max(1, (tokens+c.most-1)/max(c.most, 1)))
 	}

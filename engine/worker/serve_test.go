@@ -110,12 +110,22 @@ func TestPassNeverEnds(t *testing.T) {
 // Nor does the very first pass wait for ever.
 func TestFirstPassNeverEnds(t *testing.T) {
 	b := mustFake(t, func(o *Options) { o.PassAfter = 50 * time.Millisecond })
-	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m", GPULayers: -1}, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.Pass(t.Context(), serving.Pass{Members: []serving.Member{{Slot: 68, Fresh: 1}}})
 	if !errors.Is(err, engine.ErrBackendDied) || !strings.Contains(err.Error(), "hung: a pass did not end in 500ms") {
 		t.Errorf("%v", err)
+	}
+	// On a CPU nobody knows how long it may take: there it goes on until somebody stops it.
+	b = mustFake(t, func(o *Options) { o.PassAfter, o.CancelWithin = 10*time.Millisecond, 100*time.Millisecond })
+	if _, err := b.Load(t.Context(), engine.ModelSpec{Name: "m"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := b.Pass(ctx, serving.Pass{Members: []serving.Member{{Slot: 68, Fresh: 1}}}); err == nil || strings.Contains(err.Error(), "hung") {
+		t.Errorf("on a CPU: %v", err)
 	}
 }
 
